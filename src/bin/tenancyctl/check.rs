@@ -1,0 +1,41 @@
+//! `tenancyctl check`: the configuration in force.
+
+use super::{Failure, configuration};
+use clap::Args;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// Validate a plugin configuration and print what is in force, every default made explicit
+///
+/// CONFIG is the JSON object that Envoy hands to the plugin: what stands in `configuration` of the wasm filter, or in
+/// Istio's `pluginConfig`, as JSON.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Check {
+    /// A file, or - for standard input
+    config: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tenancyctl check plugin.json
+  echo '{\"upstream\": \"cortex\"}' | tenancyctl check -
+  echo '{\"tenant_heder\": \"X-Tenant\"}' | tenancyctl check -    # tenant_heder: unknown key; known are …";
+
+impl Check {
+    pub fn run(&self) -> Result<(), Failure> {
+        let settings = configuration(Some(&self.config))?.explain();
+        let width = settings.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
+        let mut out = String::new();
+        for setting in settings {
+            let value = if setting.value.is_empty() { "not set" } else { &setting.value };
+            let origin = if setting.given { "" } else { " (default)" };
+            let (key, meaning) = (setting.key, setting.meaning);
+            // Writing to a String can't fail.
+            let _ = writeln!(out, "{key:width$}  {value}{origin}\n{:width$}  # {meaning}", "");
+        }
+        std::io::stdout().lock().write_all(out.as_bytes())?;
+        Ok(())
+    }
+}

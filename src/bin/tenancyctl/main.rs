@@ -1,0 +1,100 @@
+//! The native tool: says what a configuration means, what becomes of a query, and what becomes of a request.
+//!
+//! Exit status: 0, yes; 1, no (an invalid configuration, a refused query or request, another parser that disagrees);
+//! 2, the question could not be asked (usage, a file that can't be read).
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod check;
+mod rewrite;
+mod route;
+mod table;
+#[path = "../../verify.rs"]
+mod verify;
+
+use clap::{Parser, Subcommand};
+use promql_tenancy_filter::config::Config;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Explains and tries out promql-tenancy-filter without Envoy: its configuration, its rewriting, its decisions.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tenancyctl check plugin.json
+  tenancyctl rewrite --tenant team-a 'sum(rate(http_requests_total[5m]))'
+  tenancyctl route --config plugin.json GET '/api/v1/labels?match[]=up'
+
+Exit status:
+  0  yes
+  1  no: an invalid configuration, a refused query or request, another parser that disagrees
+  2  the question could not be asked: wrong usage, a file that can't be read";
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Check),
+    Rewrite(rewrite::Rewrite),
+    Route(route::Route),
+}
+
+/// Why there is no plain yes.
+enum Failure {
+    /// The answer is no; the reason, where it has not been printed yet.
+    No(Option<String>),
+    /// The question could not be asked.
+    Broken(String),
+    /// Nobody reads the answer any more (`| head`).
+    Closed,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::Closed,
+            _ => Failure::Broken(error.to_string()),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let answer = match Arguments::parse().command {
+        Command::Check(check) => check.run(),
+        Command::Rewrite(rewrite) => rewrite.run(),
+        Command::Route(route) => route.run(),
+    };
+    match answer {
+        Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
+        Err(Failure::No(reason)) => {
+            if let Some(reason) = reason {
+                eprintln!("{reason}");
+            }
+            ExitCode::FAILURE
+        }
+        Err(Failure::Broken(reason)) => {
+            eprintln!("tenancyctl: {reason}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Reads a configuration; `-` is standard input, and none is the defaults.
+fn configuration(path: Option<&PathBuf>) -> Result<Config, Failure> {
+    let json = match path {
+        None => Vec::new(),
+        Some(path) if path == Path::new("-") => {
+            let mut json = Vec::new();
+            io::stdin().lock().read_to_end(&mut json)?;
+            json
+        }
+        Some(path) => std::fs::read(path).map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))?,
+    };
+    let name = path.map_or_else(String::new, |path| format!("{}: ", path.display()));
+    Config::parse(&json).map_err(|error| Failure::No(Some(format!("{name}{error}"))))
+}

@@ -1,0 +1,112 @@
+//! `tenancyctl route`: what becomes of a request, or the whole API table.
+
+use super::{Failure, configuration, table};
+use clap::Args;
+use promql_tenancy_filter::request::{BodyPlan, Forward, Head, decide};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// Say what would become of a request; without METHOD and PATH, print the API table as Markdown
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Route {
+    /// The plugin's configuration as JSON; the defaults without it
+    #[arg(long, requires = "method")]
+    config: Option<PathBuf>,
+    /// The tenant that the request names; without it, the request names none
+    #[arg(long, requires = "method")]
+    tenant: Option<String>,
+    /// A header, as "name: value"; may be repeated
+    #[arg(long = "header", short = 'H', requires = "method", value_parser = header)]
+    headers: Vec<(String, String)>,
+    /// A form, sent as the body
+    #[arg(long, short = 'd', requires = "method")]
+    data: Option<String>,
+    /// GET, POST, …
+    #[arg(requires = "path")]
+    method: Option<String>,
+    /// The path, with its query string
+    path: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tenancyctl route                                                        # the table in docs/api-table.md
+  tenancyctl route GET '/api/v1/query?query=up' --tenant team-a
+  tenancyctl route POST /api/v1/labels --tenant team-a --data 'match[]=up'
+  tenancyctl route --config plugin.json GET /api/v1/status/config        # refused: 403 forbidden_path: …";
+
+impl Route {
+    pub fn run(&self) -> Result<(), Failure> {
+        let (Some(method), Some(path)) = (&self.method, &self.path) else {
+            std::io::stdout().lock().write_all(table::markdown().as_bytes())?;
+            return Ok(());
+        };
+        let config = configuration(self.config.as_ref())?;
+        let mut headers: Vec<(&[u8], &[u8])> = vec![(b":method", method.as_bytes()), (b":path", path.as_bytes())];
+        if let Some(tenant) = &self.tenant {
+            headers.push((config.tenant_header().as_bytes(), tenant.as_bytes()));
+        }
+        for (name, value) in &self.headers {
+            headers.push((name.as_bytes(), value.as_bytes()));
+        }
+        if self.data.is_some() && !self.headers.iter().any(|(name, _)| name == "content-type") {
+            headers.push((b"content-type", b"application/x-www-form-urlencoded"));
+        }
+        let head = Head { headers: &headers, end_of_stream: self.data.is_none() };
+        let decided = decide(&head, &config).and_then(|forward| {
+            let body = match &self.data {
+                Some(data) => forward.body.finish(data.as_bytes())?,
+                None => None,
+            };
+            Ok((forward, body))
+        });
+        let (forward, body) = decided.map_err(|rejection| {
+            Failure::No(Some(format!(
+                "refused: {} {}: {}",
+                rejection.status(),
+                rejection.reason(),
+                rejection.message()
+            )))
+        })?;
+        let out = self.describe(&forward, body.as_deref(), path);
+        std::io::stdout().lock().write_all(out.as_bytes())?;
+        Ok(())
+    }
+
+    fn describe(&self, forward: &Forward, body: Option<&[u8]>, path: &str) -> String {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let path = forward.path.as_deref().map_or(path.to_owned(), text);
+        let mut out = String::new();
+        let mut line = |name: &str, value: &str| {
+            // Writing to a String can't fail.
+            let _ = writeln!(out, "{name:9} {value}");
+        };
+        line("forwarded", forward.route.handler);
+        line("tenant", &forward.tenant);
+        line("path", &path);
+        for name in &forward.remove {
+            line("remove", name);
+        }
+        for (name, value) in &forward.set {
+            line("set", &format!("{name}: {value}"));
+        }
+        let body = match (&forward.body, body, &self.data) {
+            (BodyPlan::Absent, ..) => None,
+            (BodyPlan::MustBeEmpty, ..) => Some("must be empty".to_owned()),
+            (BodyPlan::Untouched, ..) => Some("passed on as it comes".to_owned()),
+            (BodyPlan::Form(_), Some(rewritten), _) => Some(text(rewritten)),
+            (BodyPlan::Form(_), None, data) => data.clone(),
+        };
+        if let Some(body) = body {
+            line("body", &body);
+        }
+        out
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is \"name: value\"")?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+}

@@ -1,0 +1,249 @@
+//! The rules for each value of the configuration.
+
+use super::json::Field;
+use super::{ConfigError, find};
+use crate::path as normal;
+use crate::routes::{self, Kind, Upstream};
+use crate::tenant::{Federation, Format, Tenants};
+use std::collections::BTreeSet;
+
+/// Headers that carry the message itself: another hop, or Envoy, would not see the request that was decided on.
+const MESSAGE_HEADERS: &[&str] = &[
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// Removed from every request, whatever the configuration says. Go's servers read none of them, but another hop may, after the
+/// decision was made on something else: another method or path, a header that `connection` tells a proxy to drop (ours, say),
+/// trailers that become headers.
+pub const NEVER_FORWARDED: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "trailer",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// Parameters that change whose data is read, at Prometheus, Thanos or a relative of theirs.
+const SCOPING_PARAMETERS: &[&str] = &["match", "extra_filters", "extra_filters[]", "extra_label", "include_metadata"];
+
+pub fn upstream(field: &Field) -> Result<Upstream, ConfigError> {
+    if field.text()? == "alertmanager" {
+        return Err(field.error("\"alertmanager\" is not supported by this version"));
+    }
+    let words: Vec<(&str, Upstream)> = Upstream::ALL.map(|upstream| (upstream.name(), upstream)).into();
+    field.word(&words)
+}
+
+pub fn federation(field: Field) -> Result<Federation, ConfigError> {
+    let path = field.path.clone();
+    let mut object = field.object()?;
+    let enabled = object.take("enabled").map_or(Ok(false), |field| field.boolean())?;
+    let max_tenants = object.take("max_tenants").map(|field| field.count()).transpose()?;
+    object.finish(&["enabled", "max_tenants"], &[])?;
+    match (enabled, max_tenants) {
+        (true, max_tenants) => Ok(Federation::On { max_tenants: max_tenants.unwrap_or(0) }),
+        (false, None | Some(0)) => Ok(Federation::Off),
+        (false, Some(_)) => Err(ConfigError {
+            path: format!("{path}.max_tenants"),
+            message: "has no effect while tenant_federation.enabled is false".to_owned(),
+        }),
+    }
+}
+
+fn tenant(field: &Field, text: &str, format: Format) -> Result<Tenants, ConfigError> {
+    Tenants::parse(text.as_bytes(), format, Federation::Off).map_err(|error| field.error(error.to_string()))
+}
+
+pub fn allowed_tenants(field: Field, format: Format) -> Result<BTreeSet<String>, ConfigError> {
+    let path = field.path.clone();
+    let mut allowed = BTreeSet::new();
+    for (field, text) in field.texts()? {
+        tenant(&field, &text, format)?;
+        allowed.insert(text);
+    }
+    if allowed.is_empty() {
+        return Err(ConfigError {
+            path,
+            message: "an empty list would serve nobody: leave the key out to serve every tenant".to_owned(),
+        });
+    }
+    Ok(allowed)
+}
+
+pub fn default_tenant(
+    field: Option<Field>,
+    format: Format,
+    allowed: Option<&BTreeSet<String>>,
+) -> Result<Option<Tenants>, ConfigError> {
+    const DEFAULT: &str = "default-tenant";
+    let Some(field) = field else {
+        // Where it is not allowed, a request without the header is refused like one that names a tenant that isn't.
+        return Ok(Tenants::parse(DEFAULT.as_bytes(), format, Federation::Off).ok());
+    };
+    let text = field.text()?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if allowed.is_some_and(|allowed| !allowed.contains(text)) {
+        return Err(field.error(format!("{text:?} is not in allowed_tenants")));
+    }
+    tenant(&field, text, format).map(Some)
+}
+
+/// A header's name, in lower case.
+pub fn header(field: Option<Field>, default: &str) -> Result<String, ConfigError> {
+    field.map_or(Ok(default.to_ascii_lowercase()), |field| header_name(&field, field.text()?))
+}
+
+fn header_name(field: &Field, name: &str) -> Result<String, ConfigError> {
+    // RFC 9110, section 5.6.2: token.
+    let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token_byte) {
+        return Err(field.error(format!("{name:?} is not a header name")));
+    }
+    let name = name.to_ascii_lowercase();
+    if MESSAGE_HEADERS.contains(&name.as_str()) {
+        return Err(field.error(format!("{name:?} belongs to the HTTP message itself")));
+    }
+    Ok(name)
+}
+
+pub fn strip_headers(field: Field) -> Result<Vec<String>, ConfigError> {
+    let mut names: Vec<String> = Vec::new();
+    for (field, text) in field.texts()? {
+        let name = header_name(&field, &text)?;
+        if names.contains(&name) {
+            return Err(field.error(format!("{name:?} is in the list twice")));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// A label's name. Any UTF-8 is one in Prometheus 3; it is written in quotes where it has to be.
+pub fn label(field: &Field) -> Result<String, ConfigError> {
+    let name = field.text()?;
+    if name.is_empty() {
+        return Err(field.error("a label needs a name"));
+    }
+    if name == "__name__" {
+        return Err(field.error("\"__name__\" is the metric's name, and can't tell tenants apart"));
+    }
+    if name.chars().any(char::is_control) || name.trim() != name {
+        return Err(field.error(format!("{name:?} is not a label name: no control characters, no space at either end")));
+    }
+    Ok(name.to_owned())
+}
+
+pub fn path_prefixes(field: Option<Field>, upstream: Upstream) -> Result<Vec<String>, ConfigError> {
+    let Some(field) = field else {
+        return Ok(match upstream {
+            Upstream::Prometheus | Upstream::Thanos => vec![String::new()],
+            // `-api.prometheus-http-prefix` and `-http.prefix` of Cortex; Mimir serves the first.
+            Upstream::Cortex => vec!["/prometheus".to_owned(), "/api/prom".to_owned()],
+        });
+    };
+    let path = field.path.clone();
+    let mut prefixes = Vec::new();
+    for (field, prefix) in field.texts()? {
+        if prefix.is_empty() {
+            if upstream == Upstream::Cortex {
+                return Err(field.error(
+                    "\"\" is not the query API of cortex: unprefixed /api/v1/rules, for one, is rule configuration",
+                ));
+            }
+        } else if prefix.ends_with('/') {
+            return Err(field.error(format!("{prefix:?} ends with a slash")));
+        } else if let Err(problem) = normal::check(prefix.as_bytes()) {
+            return Err(field.error(format!("{prefix:?} is not a path prefix: {problem}")));
+        } else if prefix.contains(['?', '%']) {
+            return Err(
+                field.error(format!("{prefix:?} is not a path prefix: it is matched literally, without ? and %"))
+            );
+        }
+        prefixes.push(prefix);
+    }
+    if prefixes.is_empty() {
+        return Err(ConfigError {
+            path,
+            message: "an empty list would serve nothing: use [\"\"] for an API at the root".to_owned(),
+        });
+    }
+    prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
+    Ok(prefixes)
+}
+
+pub fn passthrough_paths(
+    field: Field,
+    upstream: Upstream,
+    prefixes: &[String],
+) -> Result<BTreeSet<String>, ConfigError> {
+    let mut paths = BTreeSet::new();
+    for (field, path) in field.texts()? {
+        if path == "/" || path.is_empty() {
+            return Err(field.error(format!("{path:?} is never passed through: name exact paths")));
+        }
+        if let Err(problem) = normal::check(path.as_bytes()) {
+            return Err(field.error(format!("{path:?} is not a path: {problem}")));
+        }
+        if path.contains('?') {
+            return Err(field.error(format!("{path:?} is not a path: leave the query string out")));
+        }
+        if let Some((found, _)) = find(upstream, prefixes, path.as_bytes()) {
+            return Err(field.error(format!(
+                "{path:?} is in the API table (as {}) and can't be passed through",
+                found.route.handler
+            )));
+        }
+        paths.insert(path);
+    }
+    Ok(paths)
+}
+
+pub fn extra_parameters(field: Field) -> Result<Vec<String>, ConfigError> {
+    let mut names = Vec::new();
+    for (field, name) in field.texts()? {
+        if name.is_empty() {
+            return Err(field.error("a parameter needs a name"));
+        }
+        let scopes = SCOPING_PARAMETERS.contains(&name.as_str())
+            || routes::TABLE
+                .iter()
+                .flat_map(|route| route.parameters)
+                .any(|parameter| parameter.name == name && is_scoping(parameter.kind));
+        if scopes {
+            return Err(field.error(format!("{name:?} decides whose data is read, and is never passed on unread")));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+fn is_scoping(kind: Kind) -> bool {
+    match kind {
+        Kind::Query | Kind::Selector | Kind::ReplicaLabel | Kind::StoreSelector => true,
+        Kind::Expression | Kind::Time | Kind::Duration | Kind::Integer | Kind::Boolean | Kind::Word | Kind::Text => {
+            false
+        }
+    }
+}

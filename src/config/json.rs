@@ -1,0 +1,221 @@
+//! JSON that keeps what `serde_json::Value` forgets: the order of keys, and that one was given twice. With it, the walk that
+//! takes each key once, knows its path, and ends with a look at what nobody took.
+
+use super::ConfigError;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// A JSON value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    fn kind(&self) -> &'static str {
+        match self {
+            Json::Null => "null",
+            Json::Bool(_) => "a boolean",
+            Json::Number(_) => "a number",
+            Json::Text(_) => "a string",
+            Json::List(_) => "a list",
+            Json::Object(_) => "an object",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl<'de> Visitor<'de> for Read {
+            type Value = Json;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            fn visit_unit<E>(self) -> Result<Json, E> {
+                Ok(Json::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+                Ok(Json::Bool(value))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+                Ok(Json::Number(value as f64))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+                Ok(Json::Number(value as f64))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+                Ok(Json::Number(value))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+                Ok(Json::Text(value.to_owned()))
+            }
+
+            fn visit_string<E>(self, value: String) -> Result<Json, E> {
+                Ok(Json::Text(value))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Json::List(list))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
+                let mut object = Vec::new();
+                while let Some(entry) = entries.next_entry()? {
+                    object.push(entry);
+                }
+                Ok(Json::Object(object))
+            }
+        }
+
+        deserializer.deserialize_any(Read)
+    }
+}
+
+/// A value under a key, with the key's path.
+#[derive(Debug)]
+pub struct Field {
+    /// For example `tenant_federation.max_tenants`.
+    pub path: String,
+    value: Json,
+}
+
+impl Field {
+    /// The error that concerns this key.
+    pub fn error(&self, message: impl Into<String>) -> ConfigError {
+        ConfigError { path: self.path.clone(), message: message.into() }
+    }
+
+    fn expected(&self, what: &str) -> ConfigError {
+        self.error(format!("expected {what}, found {}", self.value.kind()))
+    }
+
+    pub fn text(&self) -> Result<&str, ConfigError> {
+        match &self.value {
+            Json::Text(text) => Ok(text),
+            _ => Err(self.expected("a string")),
+        }
+    }
+
+    pub fn boolean(&self) -> Result<bool, ConfigError> {
+        match &self.value {
+            Json::Bool(value) => Ok(*value),
+            _ => Err(self.expected("true or false")),
+        }
+    }
+
+    /// A whole number. Envoy's `Struct` knows doubles only, so `3.0` and `1e3` are whole as well.
+    pub fn count(&self) -> Result<u32, ConfigError> {
+        let number = match &self.value {
+            Json::Number(number) => *number,
+            _ => return Err(self.expected("a whole number")),
+        };
+        if number.fract() != 0.0 || !(0.0..=f64::from(u32::MAX)).contains(&number) {
+            return Err(self.error(format!("expected a whole number from 0 to {}, found {number}", u32::MAX)));
+        }
+        Ok(number as u32)
+    }
+
+    /// Strings, each once, each with its own path.
+    pub fn texts(self) -> Result<Vec<(Field, String)>, ConfigError> {
+        let Json::List(items) = self.value else {
+            return Err(self.expected("a list of strings"));
+        };
+        let mut texts: Vec<(Field, String)> = Vec::new();
+        for (index, value) in items.into_iter().enumerate() {
+            let field = Field { path: format!("{}[{index}]", self.path), value };
+            let text = field.text()?.to_owned();
+            if texts.iter().any(|(_, seen)| *seen == text) {
+                return Err(field.error(format!("{text:?} is in the list twice")));
+            }
+            texts.push((field, text));
+        }
+        Ok(texts)
+    }
+
+    /// One of several words.
+    pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ConfigError> {
+        let text = self.text()?;
+        words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+            let known: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+            self.error(format!("unknown value {text:?}: use {}", known.join(", ")))
+        })
+    }
+
+    pub fn object(self) -> Result<Object, ConfigError> {
+        let Json::Object(entries) = self.value else {
+            return Err(self.expected("an object"));
+        };
+        Object::new(self.path, entries)
+    }
+}
+
+/// An object whose keys are taken one by one.
+#[derive(Debug)]
+pub struct Object {
+    path: String,
+    entries: Vec<(String, Json)>,
+}
+
+impl Object {
+    /// The document. No bytes at all are an empty object, as Envoy hands over an absent configuration.
+    pub fn parse(json: &[u8]) -> Result<Object, ConfigError> {
+        if json.trim_ascii().is_empty() {
+            return Ok(Object { path: String::new(), entries: Vec::new() });
+        }
+        let value: Json = serde_json::from_slice(json)
+            .map_err(|error| ConfigError { path: String::new(), message: format!("not JSON: {error}") })?;
+        Field { path: String::new(), value }.object()
+    }
+
+    fn new(path: String, entries: Vec<(String, Json)>) -> Result<Object, ConfigError> {
+        let object = Object { path, entries };
+        for (index, (key, _)) in object.entries.iter().enumerate() {
+            if object.entries.iter().skip(index + 1).any(|(other, _)| other == key) {
+                return Err(ConfigError { path: object.path_of(key), message: "the key is given twice".to_owned() });
+            }
+        }
+        Ok(object)
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Takes a key, if it is there.
+    pub fn take(&mut self, key: &str) -> Option<Field> {
+        let index = self.entries.iter().position(|(other, _)| other == key)?;
+        let (_, value) = self.entries.remove(index);
+        Some(Field { path: self.path_of(key), value })
+    }
+
+    /// Ends the walk: a key that nobody took is an error.
+    pub fn finish(self, known: &[&str], planned: &[&str]) -> Result<(), ConfigError> {
+        let Some((key, _)) = self.entries.first() else {
+            return Ok(());
+        };
+        let message = if planned.contains(&key.as_str()) {
+            "not supported by this version".to_owned()
+        } else {
+            format!("unknown key; known are {}", known.join(", "))
+        };
+        Err(ConfigError { path: self.path_of(key), message })
+    }
+}

@@ -1,0 +1,244 @@
+//! The plugin's configuration: JSON → a value that is valid by construction.
+//!
+//! One JSON object. A key that is unknown, not supported yet, given twice or of another type is refused, with its path, so that
+//! nothing an operator wrote is silently without effect. `check` holds the rules for each value; `explain` prints what is in force.
+
+mod check;
+mod explain;
+mod json;
+#[cfg(test)]
+mod tests;
+
+pub use explain::Setting;
+
+use crate::promql::{Enforcer, OnConflict};
+use crate::routes::{self, Found, Upstream};
+use crate::tenant::{self, Federation, Format, Tenants};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+const KNOWN: &[&str] = &[
+    "allowed_tenants",
+    "default_tenant_id",
+    "enforce_tenancy",
+    "extra_parameters",
+    "forward_tenant_header",
+    "on_conflict",
+    "passthrough_paths",
+    "path_prefixes",
+    "strip_headers",
+    "tenant_federation",
+    "tenant_header",
+    "tenant_id_format",
+    "tenant_label_name",
+    "upstream",
+];
+
+/// Keys of the contract that this version does not implement.
+const PLANNED: &[&str] = &[
+    "allow_writes",
+    "call_out_cluster",
+    "call_out_timeout",
+    "dry_run",
+    "enable_metadata",
+    "enable_remote_read",
+    "limits",
+    "log_queries",
+    "max_response_bytes",
+    "overrides",
+    "static_tenant_ids",
+    "stats",
+    "tenant_certificate_field",
+    "tenant_metadata",
+    "tenant_regex",
+];
+
+const FORMATS: &[(&str, Format)] = &[("cortex", Format::Cortex), ("thanos", Format::Thanos)];
+const CONFLICTS: &[(&str, OnConflict)] =
+    &[("replace", OnConflict::Replace), ("intersect", OnConflict::Intersect), ("reject", OnConflict::Reject)];
+
+/// Headers that name a tenant to Thanos, Cortex or Mimir, whatever this filter is told to read.
+const TENANT_HEADERS: [&str; 2] = ["thanos-tenant", "x-scope-orgid"];
+
+/// A valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    upstream: Upstream,
+    tenant_header: Rc<str>,
+    default_tenant: Option<Tenants>,
+    format: Format,
+    federation: Federation,
+    allowed: Option<BTreeSet<String>>,
+    forward_tenant_header: Rc<str>,
+    strip_headers: Vec<String>,
+    /// All that [`Config::removes`] looks for.
+    removed: Vec<String>,
+    enforce: bool,
+    label: Rc<str>,
+    on_conflict: OnConflict,
+    /// Longest first, so that the most specific one decides.
+    path_prefixes: Vec<String>,
+    passthrough_paths: BTreeSet<String>,
+    extra_parameters: Rc<[String]>,
+    /// The keys that the configuration names, for [`Config::explain`].
+    given: BTreeSet<&'static str>,
+}
+
+/// What is wrong with a configuration, and under which key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The key's path, for example `tenant_federation.max_tenants`; empty for the document itself.
+    pub path: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the JSON of the plugin's configuration; empty bytes are `{}`.
+    pub fn parse(json: &[u8]) -> Result<Config, ConfigError> {
+        let mut object = json::Object::parse(json)?;
+        let mut given = BTreeSet::new();
+        let mut take = |key: &'static str| {
+            let field = object.take(key);
+            if field.is_some() {
+                given.insert(key);
+            }
+            field
+        };
+
+        let upstream = take("upstream").map_or(Ok(Upstream::Prometheus), |field| check::upstream(&field))?;
+        let format = take("tenant_id_format").map_or(Ok(Format::Cortex), |field| field.word(FORMATS))?;
+        let federation = take("tenant_federation").map_or(Ok(Federation::Off), check::federation)?;
+        let allowed = take("allowed_tenants").map(|field| check::allowed_tenants(field, format)).transpose()?;
+        let default_tenant = check::default_tenant(take("default_tenant_id"), format, allowed.as_ref())?;
+        let tenant_header = check::header(take("tenant_header"), "THANOS-TENANT")?;
+        let forward_tenant_header = check::header(
+            take("forward_tenant_header"),
+            match upstream {
+                Upstream::Prometheus | Upstream::Thanos => "Thanos-Tenant",
+                Upstream::Cortex => "X-Scope-OrgID",
+            },
+        )?;
+        let strip_headers = take("strip_headers").map_or(Ok(Vec::new()), check::strip_headers)?;
+        let enforce = take("enforce_tenancy").map_or(Ok(upstream != Upstream::Cortex), |field| field.boolean())?;
+        let label = take("tenant_label_name").map_or(Ok("tenant_id".to_owned()), |field| check::label(&field))?;
+        let on_conflict = take("on_conflict").map_or(Ok(OnConflict::Replace), |field| field.word(CONFLICTS))?;
+        let path_prefixes = check::path_prefixes(take("path_prefixes"), upstream)?;
+        let passthrough_paths = take("passthrough_paths")
+            .map_or(Ok(BTreeSet::new()), |field| check::passthrough_paths(field, upstream, &path_prefixes))?;
+        let extra_parameters = take("extra_parameters").map_or(Ok(Vec::new()), check::extra_parameters)?;
+        object.finish(KNOWN, PLANNED)?;
+
+        let removed: BTreeSet<&str> = TENANT_HEADERS
+            .into_iter()
+            .chain([&*tenant_header, &*forward_tenant_header])
+            .chain(strip_headers.iter().map(String::as_str))
+            .chain(check::NEVER_FORWARDED.iter().copied())
+            .collect();
+        Ok(Config {
+            removed: removed.into_iter().map(str::to_owned).collect(),
+            upstream,
+            tenant_header: tenant_header.into(),
+            default_tenant,
+            format,
+            federation,
+            allowed,
+            forward_tenant_header: forward_tenant_header.into(),
+            strip_headers,
+            enforce,
+            label: label.into(),
+            on_conflict,
+            path_prefixes,
+            passthrough_paths,
+            extra_parameters: extra_parameters.into(),
+            given,
+        })
+    }
+
+    /// Which API the upstream serves.
+    pub fn upstream(&self) -> Upstream {
+        self.upstream
+    }
+
+    /// The header that names the tenant, in lower case.
+    pub fn tenant_header(&self) -> &Rc<str> {
+        &self.tenant_header
+    }
+
+    /// The header that is set upstream, in lower case.
+    pub fn forward_tenant_header(&self) -> &Rc<str> {
+        &self.forward_tenant_header
+    }
+
+    /// Whether a header that the client sent must go. The one that is set is replaced instead.
+    ///
+    /// `_` counts as `-`: Go keeps them apart, but CGI-like servers on the way to it make one of both.
+    pub fn removes(&self, name: &[u8]) -> bool {
+        name != self.forward_tenant_header.as_bytes()
+            && self.removed.iter().any(|removed| is_same_header(name, removed))
+    }
+
+    /// The tenants that a header's value names.
+    pub fn tenants(&self, value: &[u8]) -> Result<Tenants, tenant::Error> {
+        Tenants::parse(value, self.format, self.federation)
+    }
+
+    /// The tenant of a request that names none.
+    pub fn default_tenant(&self) -> Option<&Tenants> {
+        self.default_tenant.as_ref()
+    }
+
+    /// Whether a valid tenant is served.
+    pub fn allows(&self, id: &str) -> bool {
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(id))
+    }
+
+    /// Whether queries are rewritten.
+    pub fn enforces(&self) -> bool {
+        self.enforce
+    }
+
+    /// The label that is enforced.
+    pub fn label(&self) -> &Rc<str> {
+        &self.label
+    }
+
+    /// The matcher for these tenants.
+    pub fn enforcer(&self, tenants: &Tenants) -> Enforcer {
+        tenants.enforcer(&self.label, self.on_conflict, self.federation)
+    }
+
+    /// Parameters that are forwarded besides those that an endpoint knows.
+    pub fn extra_parameters(&self) -> &Rc<[String]> {
+        &self.extra_parameters
+    }
+
+    /// The row for a path in normal form, and the prefix under which it was found.
+    pub fn find<'p>(&self, path: &'p [u8]) -> Option<(Found<'p>, &str)> {
+        let is_passthrough = std::str::from_utf8(path).is_ok_and(|path| self.passthrough_paths.contains(path));
+        if is_passthrough {
+            return Some((Found { route: &routes::PASSTHROUGH, segment: None }, ""));
+        }
+        find(self.upstream, &self.path_prefixes, path)
+    }
+}
+
+fn find<'p, 'c>(upstream: Upstream, prefixes: &'c [String], path: &'p [u8]) -> Option<(Found<'p>, &'c str)> {
+    prefixes.iter().find_map(|prefix| {
+        let rest = path.strip_prefix(prefix.as_bytes())?;
+        routes::find(upstream, rest).map(|found| (found, prefix.as_str()))
+    })
+}
+
+fn is_same_header(name: &[u8], other: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == other.len() && name.iter().zip(other.bytes()).all(|(&left, right)| fold(left) == fold(right))
+}

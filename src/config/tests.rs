@@ -1,0 +1,313 @@
+use super::*;
+use proptest::prelude::*;
+
+fn parse(json: &str) -> Result<Config, String> {
+    Config::parse(json.as_bytes()).map_err(|error| error.to_string())
+}
+
+#[track_caller]
+fn refused(json: &str, path: &str, message: &str) {
+    let error = Config::parse(json.as_bytes()).expect_err(json);
+    assert_eq!(error.path, path, "{json}");
+    assert!(error.message.contains(message), "{json}: {}", error.message);
+}
+
+#[test]
+fn no_bytes_are_the_defaults() {
+    for json in ["", " \n", "{}"] {
+        let config = parse(json).unwrap();
+        assert_eq!(config.upstream(), Upstream::Prometheus);
+        assert_eq!(&**config.tenant_header(), "thanos-tenant");
+        assert_eq!(&**config.forward_tenant_header(), "thanos-tenant");
+        assert_eq!(&**config.default_tenant().unwrap().joined(), "default-tenant");
+        assert_eq!(&**config.label(), "tenant_id");
+        assert!(config.enforces() && config.allows("anyone"));
+        assert!(config.explain().iter().all(|setting| !setting.given));
+    }
+}
+
+#[test]
+fn cortex_has_its_own_defaults() {
+    let config = parse(r#"{"upstream": "cortex"}"#).unwrap();
+    assert_eq!(&**config.forward_tenant_header(), "x-scope-orgid");
+    assert!(!config.enforces());
+    assert!(config.find(b"/prometheus/api/v1/query").is_some());
+    assert!(config.find(b"/api/prom/api/v1/query").is_some());
+    assert!(config.find(b"/api/v1/query").is_none());
+    assert!(parse(r#"{"upstream": "cortex", "enforce_tenancy": true}"#).unwrap().enforces());
+    refused(r#"{"upstream": "cortex", "path_prefixes": [""]}"#, "path_prefixes[0]", "rule configuration");
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(
+        r#"{
+            "upstream": "thanos",
+            "tenant_header": "X-Tenant",
+            "default_tenant_id": "a",
+            "tenant_id_format": "thanos",
+            "forward_tenant_header": "X-Internal-Tenant",
+            "strip_headers": ["X-Debug", "authorization"],
+            "enforce_tenancy": true,
+            "tenant_label_name": "service.tenant",
+            "on_conflict": "reject",
+            "tenant_federation": {"enabled": true, "max_tenants": 3},
+            "path_prefixes": ["", "/prometheus"],
+            "passthrough_paths": ["/graph"],
+            "extra_parameters": ["trace"],
+            "allowed_tenants": ["a", "b"]
+        }"#,
+    )
+    .unwrap();
+    assert_eq!(config.upstream(), Upstream::Thanos);
+    assert_eq!(&**config.tenant_header(), "x-tenant");
+    assert_eq!(&**config.forward_tenant_header(), "x-internal-tenant");
+    assert_eq!(&**config.default_tenant().unwrap().joined(), "a");
+    for name in [
+        "x-tenant",
+        "X-TENANT",
+        "x_tenant",
+        "thanos-tenant",
+        "x-scope-orgid",
+        "X_Scope_OrgID",
+        "x-debug",
+        "authorization",
+        "x_internal_tenant",
+        "trailer",
+        "x-http-method-override",
+    ] {
+        assert!(config.removes(name.as_bytes()), "{name}");
+    }
+    for name in ["x-internal-tenant", "accept", "x-tenants", "xtenant", ":path", ""] {
+        assert!(!config.removes(name.as_bytes()), "{name}");
+    }
+    assert!(config.allows("a") && config.allows("b") && !config.allows("c"));
+    assert_eq!(&**config.tenants(b"b|a").unwrap().joined(), "a|b");
+    assert!(config.tenants(b"a|b|c|d").is_err());
+    assert_eq!(config.find(b"/graph").unwrap().0.route.handler, "passthrough");
+    assert_eq!(config.find(b"/prometheus/api/v1/query").unwrap().1, "/prometheus");
+    assert_eq!(config.find(b"/api/v1/query").unwrap().1, "");
+    assert_eq!(config.extra_parameters()[..], ["trace".to_owned()]);
+    assert!(config.explain().iter().all(|setting| setting.given), "a key is missing here");
+}
+
+#[test]
+fn the_explanation_names_every_key_once() {
+    let settings = parse("{}").unwrap().explain();
+    let mut keys: Vec<_> = settings.iter().map(|setting| setting.key).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, KNOWN);
+    let federation = settings.iter().find(|setting| setting.key == "tenant_federation").unwrap();
+    assert_eq!(federation.value, r#"{"enabled":false,"max_tenants":0}"#);
+}
+
+#[test]
+fn what_is_explained_is_a_configuration_again() {
+    for json in [
+        "{}",
+        r#"{"upstream": "cortex"}"#,
+        r#"{"default_tenant_id": "", "tenant_federation": {"enabled": true}, "allowed_tenants": ["b", "a"]}"#,
+    ] {
+        let config = parse(json).unwrap();
+        let entries: Vec<String> = config
+            .explain()
+            .iter()
+            .filter(|setting| !setting.value.is_empty())
+            .map(|setting| format!("{:?}: {}", setting.key, setting.value))
+            .collect();
+        let again = parse(&format!("{{{}}}", entries.join(", "))).unwrap();
+        let values = |config: &Config| {
+            config.explain().into_iter().map(|setting| (setting.key, setting.value)).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&again), values(&config));
+    }
+}
+
+#[test]
+fn keys_that_are_not_there_are_refused() {
+    refused(r#"{"tenant_heder": "x"}"#, "tenant_heder", "unknown key");
+    refused(r#"{"Upstream": "thanos"}"#, "Upstream", "unknown key");
+    refused(r#"{"tenant_federation": {"enable": true}}"#, "tenant_federation.enable", "unknown key");
+    for key in PLANNED {
+        refused(&format!(r#"{{"{key}": null}}"#), key, "not supported by this version");
+    }
+    refused(r#"{"upstream": "alertmanager"}"#, "upstream", "not supported by this version");
+    refused(r#"{"upstream": "loki"}"#, "upstream", r#""prometheus", "thanos", "cortex""#);
+}
+
+#[test]
+fn a_key_given_twice_is_refused() {
+    refused(r#"{"upstream": "thanos", "upstream": "prometheus"}"#, "upstream", "twice");
+    refused(r#"{"enforce_tenancy": true, "enforce\u005ftenancy": false}"#, "enforce_tenancy", "twice");
+    refused(r#"{"tenant_federation": {"enabled": true, "enabled": false}}"#, "tenant_federation.enabled", "twice");
+    refused(r#"{"limits": 1, "limits": 2}"#, "limits", "twice");
+}
+
+#[test]
+fn what_is_not_json_is_refused() {
+    for json in ["{", "[]", "null", "1", "\"x\"", "{} {}", "{'a': 1}", "{\"upstream\": }", "\u{feff}{}"] {
+        assert!(parse(json).is_err(), "{json}");
+    }
+    assert!(Config::parse(b"{\"upstream\": \"\xff\"}").is_err());
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(parse(&format!("{{\"limits\": {deep}}}")).is_err());
+}
+
+#[test]
+fn types_are_checked() {
+    refused(r#"{"enforce_tenancy": "false"}"#, "enforce_tenancy", "expected true or false, found a string");
+    refused(r#"{"tenant_header": null}"#, "tenant_header", "expected a string, found null");
+    refused(r#"{"tenant_header": ["a"]}"#, "tenant_header", "expected a string, found a list");
+    refused(r#"{"strip_headers": "a"}"#, "strip_headers", "expected a list of strings, found a string");
+    refused(r#"{"strip_headers": [1]}"#, "strip_headers[0]", "expected a string, found a number");
+    refused(r#"{"tenant_federation": true}"#, "tenant_federation", "expected an object, found a boolean");
+    refused(
+        r#"{"tenant_federation": {"max_tenants": "3"}}"#,
+        "tenant_federation.max_tenants",
+        "expected a whole number",
+    );
+    for number in ["-1", "1.5", "1e99", "4294967296"] {
+        refused(
+            &format!(r#"{{"tenant_federation": {{"enabled": true, "max_tenants": {number}}}}}"#),
+            "tenant_federation.max_tenants",
+            "expected a whole number",
+        );
+    }
+    // Envoy's Struct knows doubles only.
+    assert!(parse(r#"{"tenant_federation": {"enabled": true, "max_tenants": 3.0}}"#).is_ok());
+}
+
+#[test]
+fn header_names_are_tokens_that_do_not_carry_the_message() {
+    for key in ["tenant_header", "forward_tenant_header"] {
+        for name in ["", "a b", "a:", ":path", ":authority", "é", "a\\n", "a/b", "\\\"a\\\""] {
+            refused(&format!(r#"{{"{key}": "{name}"}}"#), key, "is not a header name");
+        }
+        for name in
+            ["Host", "Connection", "Transfer-Encoding", "content-length", "Content-Type", "upgrade", "te", "trailer"]
+        {
+            refused(&format!(r#"{{"{key}": "{name}"}}"#), key, "belongs to the HTTP message");
+        }
+    }
+    refused(r#"{"strip_headers": ["X-A", "content-type"]}"#, "strip_headers[1]", "belongs to the HTTP message");
+    refused(r#"{"strip_headers": ["X-A", "x-a"]}"#, "strip_headers[1]", "twice");
+    refused(r#"{"strip_headers": ["a", "a"]}"#, "strip_headers[1]", "twice");
+}
+
+#[test]
+fn label_names_are_utf8_but_not_the_metric_s() {
+    for label in ["tenant_id", "service.tenant", "mandant é", "_", "1a"] {
+        assert_eq!(&**parse(&format!(r#"{{"tenant_label_name": "{label}"}}"#)).unwrap().label(), label);
+    }
+    for label in ["", "__name__", "a\\u0000", " a", "a\\n"] {
+        refused(&format!(r#"{{"tenant_label_name": "{label}"}}"#), "tenant_label_name", "");
+    }
+}
+
+#[test]
+fn tenants_in_the_configuration_are_valid() {
+    refused(r#"{"default_tenant_id": "a|b"}"#, "default_tenant_id", "several tenants");
+    refused(r#"{"default_tenant_id": "a/b"}"#, "default_tenant_id", "not allowed");
+    refused(r#"{"default_tenant_id": "__other__"}"#, "default_tenant_id", "reserved");
+    refused(r#"{"default_tenant_id": "c", "allowed_tenants": ["a"]}"#, "default_tenant_id", "not in allowed_tenants");
+    refused(r#"{"allowed_tenants": []}"#, "allowed_tenants", "would serve nobody");
+    refused(r#"{"allowed_tenants": ["a", "a"]}"#, "allowed_tenants[1]", "twice");
+    refused(r#"{"allowed_tenants": ["a", ""]}"#, "allowed_tenants[1]", "empty");
+    refused(r#"{"allowed_tenants": ["a b"]}"#, "allowed_tenants[0]", "not allowed");
+    refused(r#"{"tenant_federation": {"max_tenants": 3}}"#, "tenant_federation.max_tenants", "no effect");
+    assert!(parse(r#"{"default_tenant_id": ""}"#).unwrap().default_tenant().is_none());
+    assert!(!parse(r#"{"allowed_tenants": ["a"]}"#).unwrap().allows("default-tenant"));
+}
+
+#[test]
+fn prefixes_are_in_normal_form() {
+    for prefix in [
+        "prometheus",
+        "/prometheus/",
+        "/",
+        "//a",
+        "/a/../b",
+        "/a%2fb",
+        "/%61",
+        "/a?b",
+        "/a b",
+        "/a\\\\b",
+        "/a#b",
+        "/a/./b",
+    ] {
+        refused(&format!(r#"{{"path_prefixes": ["", "{prefix}"]}}"#), "path_prefixes[1]", "");
+    }
+    refused(r#"{"path_prefixes": ["/a", "/a"]}"#, "path_prefixes[1]", "twice");
+    refused(r#"{"path_prefixes": []}"#, "path_prefixes", "would serve nothing");
+    let config = parse(r#"{"path_prefixes": ["", "/api/v1/label", "/a/b"]}"#).unwrap();
+    assert_eq!(config.find(b"/api/v1/label/api/v1/query").unwrap().1, "/api/v1/label");
+}
+
+#[test]
+fn what_the_table_decides_is_not_passed_through() {
+    for path in [
+        "/api/v1/query",
+        "/api/v1/label/job/values",
+        "/api/v1/rules",
+        "/metrics",
+        "/debug/pprof",
+        "/federate",
+        "/-/healthy",
+    ] {
+        refused(
+            &format!(r#"{{"passthrough_paths": ["/graph", "{path}"]}}"#),
+            "passthrough_paths[1]",
+            "is in the API table",
+        );
+    }
+    refused(
+        r#"{"path_prefixes": ["/p"], "passthrough_paths": ["/p/api/v1/query"]}"#,
+        "passthrough_paths[0]",
+        "is in the API table",
+    );
+    for path in ["", "/"] {
+        refused(&format!(r#"{{"passthrough_paths": ["{path}"]}}"#), "passthrough_paths[0]", "never passed through");
+    }
+    for path in ["graph", "//graph", "/graph/..", "/gr%2fph", "/graph?a=b", "/graph#a", "/gr aph"] {
+        refused(&format!(r#"{{"passthrough_paths": ["{path}"]}}"#), "passthrough_paths[0]", "is not a path");
+    }
+}
+
+#[test]
+fn parameters_that_choose_the_data_are_never_extra() {
+    for name in [
+        "query",
+        "match[]",
+        "match",
+        "extra_filters",
+        "extra_filters[]",
+        "extra_label",
+        "include_metadata",
+        "replicaLabels[]",
+        "storeMatch[]",
+    ] {
+        refused(&format!(r#"{{"extra_parameters": ["{name}"]}}"#), "extra_parameters[0]", "never passed on unread");
+    }
+    refused(r#"{"extra_parameters": [""]}"#, "extra_parameters[0]", "needs a name");
+    refused(r#"{"extra_parameters": ["a", "a"]}"#, "extra_parameters[1]", "twice");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_give_a_configuration_or_an_error(json in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let _ = Config::parse(&json);
+    }
+
+    #[test]
+    fn any_value_gives_a_configuration_or_an_error_under_its_key(
+        key in proptest::sample::select(KNOWN.to_vec()),
+        value in r#"(\[|\{|"|,|:|true|null|-?[0-9]{1,3}|/?[a-z_|.%]{0,6}){0,8}"#,
+    ) {
+        if let Err(error) = Config::parse(format!("{{\"{key}\": {value}}}").as_bytes()) {
+            prop_assert!(!error.message.is_empty());
+            prop_assert!(error.path.is_empty() || error.to_string().starts_with(&error.path));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The host functions of proxy-wasm ABI 0.2.1 that are used here, as safe functions. A status is a plain number, so
+//! that one which no specification knows is an error and not undefined behaviour.
+
+use std::fmt;
+use std::ptr::null_mut;
+
+/// `WasmResult::Ok`.
+const OK: u32 = 0;
+
+/// A header map of the host.
+#[derive(Debug, Clone, Copy)]
+#[repr(u32)]
+pub enum Map {
+    RequestHeaders = 0,
+    RequestTrailers = 1,
+    ResponseHeaders = 2,
+}
+
+/// A buffer of the host.
+#[derive(Debug, Clone, Copy)]
+#[repr(u32)]
+pub enum Buffer {
+    RequestBody = 0,
+    PluginConfiguration = 7,
+}
+
+/// A level of the host's log.
+#[derive(Debug, Clone, Copy)]
+#[repr(u32)]
+pub enum Level {
+    Info = 2,
+    Error = 4,
+}
+
+/// A host call that did not do what it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostError {
+    /// What was asked for.
+    pub call: &'static str,
+    /// What was wrong with the answer.
+    pub fault: Fault,
+}
+
+/// What was wrong with the host's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A status other than OK.
+    Status(u32),
+    /// OK, but with data that make no sense.
+    Data,
+    /// A callback that can't come at this time.
+    Order,
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            Fault::Status(status) => write!(f, "{} answered with status {status}", self.call),
+            Fault::Data => write!(f, "{} answered with malformed data", self.call),
+            Fault::Order => write!(f, "{} came out of order", self.call),
+        }
+    }
+}
+
+// Envoy binds imports of the module `env` by name.
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: u32, message: *const u8, message_size: usize) -> u32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        max_size: usize,
+        return_data: *mut *mut u8,
+        return_size: *mut usize,
+    ) -> u32;
+    fn proxy_set_buffer_bytes(buffer: u32, start: usize, size: usize, data: *const u8, data_size: usize) -> u32;
+    fn proxy_get_header_map_pairs(map: u32, return_data: *mut *mut u8, return_size: *mut usize) -> u32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
+    fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_close_stream(stream: u32) -> u32;
+}
+
+/// Writes a line to the host's log. Nothing depends on it, so a failure is nobody's.
+pub fn log(level: Level, message: &str) {
+    // SAFETY: the host reads `message.len()` bytes of a live slice before it returns.
+    let _status = unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
+}
+
+/// All that the buffer holds now.
+pub fn buffer(buffer: Buffer) -> Result<Vec<u8>, HostError> {
+    let (mut data, mut size) = (null_mut(), 0);
+    // SAFETY: both out-pointers live across the call.
+    let status = unsafe { proxy_get_buffer_bytes(buffer as u32, 0, usize::MAX, &mut data, &mut size) };
+    handed_over("proxy_get_buffer_bytes", status, data, size)
+}
+
+/// Replaces the buffer, which holds `size` bytes.
+pub fn replace_buffer(buffer: Buffer, size: usize, data: &[u8]) -> Result<(), HostError> {
+    // SAFETY: the host reads `data.len()` bytes of a live slice before it returns.
+    let status = unsafe { proxy_set_buffer_bytes(buffer as u32, 0, size, data.as_ptr(), data.len()) };
+    done("proxy_set_buffer_bytes", status)
+}
+
+/// The whole header map, serialised as `pairs` reads it.
+pub fn header_map(map: Map) -> Result<Vec<u8>, HostError> {
+    let (mut data, mut size) = (null_mut(), 0);
+    // SAFETY: both out-pointers live across the call.
+    let status = unsafe { proxy_get_header_map_pairs(map as u32, &mut data, &mut size) };
+    handed_over("proxy_get_header_map_pairs", status, data, size)
+}
+
+/// Sets a header; every other value of that name goes.
+pub fn replace_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    // SAFETY: the host reads both live slices before it returns.
+    let status =
+        unsafe { proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+    done("proxy_replace_header_map_value", status)
+}
+
+/// Adds a header beside those of that name.
+pub fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    // SAFETY: the host reads both live slices before it returns.
+    let status =
+        unsafe { proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+    done("proxy_add_header_map_value", status)
+}
+
+/// Removes every header of that name.
+pub fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
+    // SAFETY: the host reads the live slice before it returns.
+    let status = unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) };
+    done("proxy_remove_header_map_value", status)
+}
+
+/// Answers the request in the upstream's place. `headers` is a map as `pairs` writes it.
+pub fn send_local_response(status: u16, details: &str, headers: &[u8], body: &[u8]) -> Result<(), HostError> {
+    /// A gRPC client gets the status that the host derives from the HTTP one.
+    const NO_GRPC_STATUS: i32 = -1;
+    // SAFETY: the host reads the three live slices before it returns.
+    let status = unsafe {
+        proxy_send_local_response(
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            NO_GRPC_STATUS,
+        )
+    };
+    done("proxy_send_local_response", status)
+}
+
+/// Cuts the request off, where not even a local reply could be sent.
+pub fn reset_request() {
+    const HTTP_REQUEST: u32 = 0;
+    // SAFETY: takes a number only.
+    let _status = unsafe { proxy_close_stream(HTTP_REQUEST) };
+}
+
+fn done(call: &'static str, status: u32) -> Result<(), HostError> {
+    match status {
+        OK => Ok(()),
+        status => Err(HostError { call, fault: Fault::Status(status) }),
+    }
+}
+
+/// Takes over the memory that the host filled for us.
+fn handed_over(call: &'static str, status: u32, data: *mut u8, size: usize) -> Result<Vec<u8>, HostError> {
+    done(call, status)?;
+    match (data.is_null(), size) {
+        (_, 0) => Ok(Vec::new()),
+        (true, _) => Err(HostError { call, fault: Fault::Data }),
+        // SAFETY: with OK, the host hands over a block of exactly `size` bytes that it got from the SDK's
+        // `proxy_on_memory_allocate`, which makes it by `Box::into_raw` of a `Box<[u8]>`: capacity equals size.
+        (false, _) => Ok(unsafe { Vec::from_raw_parts(data, size, size) }),
+    }
+}

@@ -1,0 +1,58 @@
+//! The root context: one for each worker and configuration. Reads the configuration and makes the streams.
+
+use super::calls::{self, Buffer, Level};
+use super::stream::Stream;
+use crate::config::Config;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+use std::rc::Rc;
+
+/// What the streams of one configuration share.
+#[derive(Default)]
+pub struct Root {
+    /// `None` until a configuration was accepted; a stream without one refuses.
+    config: Option<Rc<Config>>,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        match read_config(size) {
+            Ok(config) => {
+                self.config = Some(Rc::new(config));
+                true
+            }
+            Err(reason) => {
+                calls::log(Level::Error, &format!("configuration refused: {reason}"));
+                false
+            }
+        }
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(self.config.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+fn read_config(size: usize) -> Result<Config, String> {
+    // Without a configuration, Envoy has no buffer to read: asking for it would be an error.
+    let json = match size {
+        0 => Vec::new(),
+        _ => calls::buffer(Buffer::PluginConfiguration).map_err(|error| error.to_string())?,
+    };
+    Config::parse(&json).map_err(|error| one_line(&error.to_string()))
+}
+
+/// A key may hold anything that JSON can write.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
+    }
+    line
+}

@@ -1,0 +1,232 @@
+//! One request's way through the filter:
+//!
+//! ```text
+//!             head                     body                    trailers
+//! Untouched ──────┬────> Reading(plan) ──────────────> Settled <──────────── Reading(plan)
+//!     │           ├────> Settled     at its end                     the body never saw its end
+//!     │           └────> Streaming
+//!     └──> Refused <──── any of them, at any time
+//! ```
+//!
+//! Invariants: the head goes on only with all of its edits made; no byte of a body goes on before the whole of it was
+//! decided on; after a refusal nothing goes on. Each holds whatever status a host call answers with.
+//!
+//! The head is never paused on: without `allow_on_headers_stop_iteration`, the body would never come (observed with
+//! Envoy 1.40.0). For the same reason, whatever concerns the head is settled in its callback.
+
+use super::calls::{self, Buffer, Fault, HostError, Map};
+use super::pairs;
+use super::refuse::{self, CACHE_CONTROL, PRIVATE, Refusal, Subject};
+use crate::config::Config;
+use crate::request::{self, BodyPlan, Forward, Head};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+use std::rc::Rc;
+
+/// One request.
+pub struct Stream {
+    /// `None` where no configuration was accepted.
+    config: Option<Rc<Config>>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The head has not come. An answer at this stage is another filter's.
+    Untouched,
+    /// The head has gone on; the body has not.
+    Reading(Reading),
+    /// All has been decided. Trailers may still come, a body may not.
+    Settled,
+    /// All has been decided, and the body goes on as it comes.
+    Streaming,
+    /// Answered by us.
+    Refused,
+}
+
+struct Reading {
+    plan: BodyPlan,
+    /// The bytes that the host holds back so far.
+    buffered: usize,
+    subject: Subject,
+}
+
+impl Stream {
+    pub fn new(config: Option<Rc<Config>>) -> Self {
+        Stream { config, stage: Stage::Untouched }
+    }
+
+    /// What answers depend on besides the URL.
+    fn vary(&self) -> Option<&str> {
+        self.config.as_deref().map(|config| config.tenant_header().as_ref())
+    }
+
+    fn continue_or_refuse(&mut self, outcome: Result<Action, (Refusal, Subject)>) -> Action {
+        match outcome {
+            Ok(action) => action,
+            Err((refusal, subject)) => {
+                self.stage = Stage::Refused;
+                refuse::refuse(&refusal, &subject, self.vary());
+                Action::Pause
+            }
+        }
+    }
+
+    fn head(&mut self, end_of_stream: bool) -> Result<Action, (Refusal, Subject)> {
+        let unknown = |error| (Refusal::Host(error), Subject::default());
+        let map = calls::header_map(Map::RequestHeaders).map_err(unknown)?;
+        let headers = read_pairs(&map).map_err(unknown)?;
+        #[cfg(feature = "trap")]
+        super::trap::trap_when_asked(&headers);
+        let path = headers.iter().find(|(name, _)| *name == b":path").map_or(b"".as_slice(), |(_, path)| path);
+
+        let config = self.config.as_deref().ok_or_else(|| unknown(out_of_order("proxy_on_request_headers")))?;
+        let head = Head { headers: &headers, end_of_stream };
+        let forward = request::decide(&head, config).map_err(|rejection| (rejection.into(), Subject::new("", path)))?;
+        let subject = || Subject::new(&forward.tenant, path);
+        edit_head(&forward).map_err(|error| (error.into(), subject()))?;
+        self.stage = match forward.body {
+            BodyPlan::Absent => Stage::Settled,
+            BodyPlan::Untouched => Stage::Streaming,
+            BodyPlan::MustBeEmpty | BodyPlan::Form(_) => {
+                let subject = subject();
+                Stage::Reading(Reading { plan: forward.body, buffered: 0, subject })
+            }
+        };
+        Ok(Action::Continue)
+    }
+
+    /// `size` is all that the host holds: what it held back before, and the bytes that have just come.
+    fn body(&mut self, size: usize, end_of_stream: bool) -> Result<Action, (Refusal, Subject)> {
+        match &mut self.stage {
+            Stage::Refused => Ok(Action::Pause),
+            Stage::Streaming => Ok(Action::Continue),
+            Stage::Settled if size == 0 => Ok(Action::Continue),
+            Stage::Untouched | Stage::Settled => {
+                Err((Refusal::Host(out_of_order("proxy_on_request_body")), Subject::default()))
+            }
+            Stage::Reading(reading) => {
+                reading.buffered = size;
+                // A body that must be empty is refused at its first byte, not when all of it is here.
+                let ready = match &reading.plan {
+                    BodyPlan::Absent | BodyPlan::Untouched | BodyPlan::MustBeEmpty => end_of_stream || size > 0,
+                    BodyPlan::Form(_) => end_of_stream,
+                };
+                match ready {
+                    true => self.settle_body().map(|()| Action::Continue),
+                    false => Ok(Action::Pause),
+                }
+            }
+        }
+    }
+
+    fn trailers(&mut self) -> Result<Action, (Refusal, Subject)> {
+        let unknown = |error| (Refusal::Host(error), Subject::default());
+        match &self.stage {
+            Stage::Refused => return Ok(Action::Pause),
+            Stage::Untouched => return Err(unknown(out_of_order("proxy_on_request_trailers"))),
+            Stage::Reading(_) => self.settle_body()?,
+            Stage::Settled | Stage::Streaming => {}
+        }
+        let config = self.config.as_deref().ok_or_else(|| unknown(out_of_order("proxy_on_request_trailers")))?;
+        let map = calls::header_map(Map::RequestTrailers).map_err(unknown)?;
+        let trailers = read_pairs(&map).map_err(unknown)?;
+        for name in request::trailers_to_remove(trailers.iter().map(|(name, _)| *name), config) {
+            calls::remove_header(Map::RequestTrailers, &name).map_err(unknown)?;
+        }
+        Ok(Action::Continue)
+    }
+
+    /// Reads the whole body, once, and replaces it. On an error, the stage is left for `continue_or_refuse` to set.
+    fn settle_body(&mut self) -> Result<(), (Refusal, Subject)> {
+        let Stage::Reading(reading) = std::mem::replace(&mut self.stage, Stage::Refused) else {
+            return Ok(());
+        };
+        match rewrite_body(&reading.plan, reading.buffered) {
+            Ok(()) => {
+                self.stage = Stage::Settled;
+                Ok(())
+            }
+            Err(refusal) => Err((refusal, reading.subject)),
+        }
+    }
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        let outcome = self.head(end_of_stream);
+        self.continue_or_refuse(outcome)
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        let outcome = self.body(size, end_of_stream);
+        self.continue_or_refuse(outcome)
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        let outcome = self.trailers();
+        self.continue_or_refuse(outcome)
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        match self.stage {
+            // Local replies pass here too: another filter's is left alone, ours is complete.
+            Stage::Untouched | Stage::Refused => Action::Continue,
+            Stage::Reading(_) | Stage::Settled | Stage::Streaming => {
+                let outcome = mark_private(self.vary());
+                self.continue_or_refuse(outcome)
+            }
+        }
+    }
+}
+
+/// Makes every edit or fails.
+fn edit_head(forward: &Forward) -> Result<(), HostError> {
+    if let Some(path) = &forward.path {
+        calls::replace_header(Map::RequestHeaders, b":path", path)?;
+    }
+    for name in &forward.remove {
+        calls::remove_header(Map::RequestHeaders, name.as_bytes())?;
+    }
+    for (name, value) in &forward.set {
+        calls::replace_header(Map::RequestHeaders, name.as_bytes(), value.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn rewrite_body(plan: &BodyPlan, size: usize) -> Result<(), Refusal> {
+    let body = match size {
+        0 => Vec::new(),
+        _ => calls::buffer(Buffer::RequestBody)?,
+    };
+    // All of it or nothing: bytes that were not read must not go on.
+    if body.len() != size {
+        return Err(HostError { call: "proxy_get_buffer_bytes", fault: Fault::Data }.into());
+    }
+    // A form that stays as it is must not be written: where trailers follow the head at once, there is no buffer, and
+    // even writing nothing is a BAD_ARGUMENT (observed with Envoy 1.40.0).
+    if let Some(rewritten) = plan.finish(&body)? {
+        calls::replace_buffer(Buffer::RequestBody, size, &rewritten)?;
+    }
+    Ok(())
+}
+
+/// The answer was made for one tenant: a cache on the way must not give it to another. `vary` is added beside the
+/// upstream's own, which costs one call where merging would cost three.
+fn mark_private(vary: Option<&str>) -> Result<Action, (Refusal, Subject)> {
+    let refusal = |error| (Refusal::Host(error), Subject::default());
+    calls::replace_header(Map::ResponseHeaders, CACHE_CONTROL.as_bytes(), PRIVATE.as_bytes()).map_err(refusal)?;
+    if let Some(name) = vary {
+        calls::add_header(Map::ResponseHeaders, b"vary", name.as_bytes()).map_err(refusal)?;
+    }
+    Ok(Action::Continue)
+}
+
+fn read_pairs(map: &[u8]) -> Result<Vec<pairs::Pair<'_>>, HostError> {
+    pairs::read(map).ok_or(HostError { call: "proxy_get_header_map_pairs", fault: Fault::Data })
+}
+
+fn out_of_order(callback: &'static str) -> HostError {
+    HostError { call: callback, fault: Fault::Order }
+}

@@ -1,0 +1,238 @@
+//! Paths: taken literally, in normal form or refused, and written from what was read.
+//!
+//! ```text
+//! target  = path [ "?" query ]
+//! path    = 1*( "/" segment )        no empty segment but the last, no "." or ".."
+//! segment = *( visible ASCII but # ? \ / "%" HEX HEX )
+//!           the escapes are not those of slash, backslash, dot or a control character, nor become such when decoded twice
+//! ```
+//!
+//! With that, no two readers differ about which endpoint a path names: not Go's `path.Clean`, not Envoy's
+//! `path_with_escaped_slashes_action`, not a proxy that decodes once more.
+
+use crate::routes::{Found, Path};
+use crate::text;
+use std::borrow::Cow;
+
+const INVALID_ESCAPE: &str = "it holds an invalid escape";
+
+/// A request target in its two parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// In normal form.
+    pub path: &'a [u8],
+    /// Without the `?`; empty where there is none.
+    pub query: &'a [u8],
+}
+
+/// Splits a target and checks its path.
+pub fn split(target: &[u8]) -> Result<Target<'_>, &'static str> {
+    let mut parts = target.splitn(2, |&byte| byte == b'?');
+    let path = parts.next().unwrap_or_default();
+    let query = parts.next().unwrap_or_default();
+    check(path)?;
+    // Go's `url.ParseRequestURI` refuses control characters, and a fragment has no place in a request.
+    if query.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+        return Err("the query string holds a space or control character");
+    }
+    if query.contains(&b'#') {
+        return Err("the query string holds a #: write it as %23");
+    }
+    Ok(Target { path, query })
+}
+
+/// Whether a path is in normal form, and if not, why.
+pub fn check(path: &[u8]) -> Result<(), &'static str> {
+    let Some(segments) = path.strip_prefix(b"/") else {
+        return Err("it does not begin with a slash");
+    };
+    if path.iter().any(|byte| !byte.is_ascii_graphic()) {
+        return Err("it holds a byte that has to be escaped");
+    }
+    if path.contains(&b'\\') {
+        return Err("it holds a backslash");
+    }
+    if path.contains(&b'#') {
+        return Err("it holds a #");
+    }
+    if path.windows(2).any(|pair| pair == b"//") {
+        return Err("it holds an empty segment");
+    }
+    if segments.split(|&byte| byte == b'/').any(|segment| segment == b"." || segment == b"..") {
+        return Err("it holds a dot segment");
+    }
+    let decoded = unescape(path)?;
+    // What is still escaped after that would be decoded by a reader that decodes twice.
+    match unescape(&decoded) {
+        Ok(_) | Err(INVALID_ESCAPE) => Ok(()),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Decodes the escapes of a path, none of which may stand for what would change its segments.
+fn unescape(path: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
+    if !path.contains(&b'%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut out = Vec::with_capacity(path.len());
+    let mut bytes = path.iter();
+    let mut invalid = false;
+    while let Some(&byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let rest = bytes.as_slice();
+        let digits = rest.first().copied().and_then(text::hex).zip(rest.get(1).copied().and_then(text::hex));
+        let Some((high, low)) = digits else {
+            // Looked for to the end, since a worse escape may follow.
+            invalid = true;
+            out.push(byte);
+            continue;
+        };
+        match high << 4 | low {
+            b'/' | b'\\' => return Err("it holds an escaped slash or backslash"),
+            b'.' => return Err("it holds an escaped dot"),
+            control if control.is_ascii_control() => return Err("it holds an escaped control character"),
+            decoded => out.push(decoded),
+        }
+        bytes.nth(1);
+    }
+    if invalid { Err(INVALID_ESCAPE) } else { Ok(Cow::Owned(out)) }
+}
+
+/// The new target: prefix and row as they stand in configuration and table, a label's name encoded again.
+pub fn write(prefix: &str, found: &Found<'_>, query: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let mut out = Vec::with_capacity(prefix.len() + 64 + query.len());
+    out.extend_from_slice(prefix.as_bytes());
+    match found.route.path {
+        Path::Exact(exact) => out.extend_from_slice(exact.as_bytes()),
+        Path::Around(before, after) => {
+            let name = unescape(found.segment.unwrap_or_default())?;
+            if name.is_empty() {
+                return Err("the label name is empty");
+            }
+            // Prometheus refuses such a name too (`UTF8Validation.IsValidLabelName`).
+            let name = std::str::from_utf8(&name).map_err(|_| "the label name is not UTF-8")?;
+            out.extend_from_slice(before.as_bytes());
+            escape(&mut out, name.as_bytes());
+            out.extend_from_slice(after.as_bytes());
+        }
+        // Only rows that refuse are of this kind.
+        Path::Below(_) => return Err("it is not one of the API's"),
+    }
+    if !query.is_empty() {
+        out.push(b'?');
+        out.extend_from_slice(query);
+    }
+    Ok(out)
+}
+
+/// All but RFC 3986's unreserved characters.
+fn escape(out: &mut Vec<u8>, name: &[u8]) {
+    const RESERVED: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    for piece in percent_encoding::percent_encode(name, RESERVED) {
+        out.extend_from_slice(piece.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routes::{Upstream, find};
+
+    #[test]
+    fn normal_paths_pass() {
+        for path in [
+            "/",
+            "/api/v1/query",
+            "/api/v1/label/service.name/values",
+            "/api/v1/label/U__service_2e_name/values",
+            "/api/v1/label/a%20b/values",
+            "/api/v1/label/%C3%A9/values",
+            "/a/...",
+            "/.well-known/x",
+            "/a/",
+            "/api/v1/label/100%25/values",
+        ] {
+            assert_eq!(check(path.as_bytes()), Ok(()), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_two_readers_could_read_differently_are_refused() {
+        for path in [
+            "",
+            "api/v1/query",
+            "*",
+            "http://host/api/v1/query",
+            "//api/v1/query",
+            "/api//v1/query",
+            "/api/v1/query//",
+            "/api/v1/./query",
+            "/api/v1/../v1/query",
+            "/api/v1/query/..",
+            "/api/v1/query/.",
+            "/.",
+            "/..",
+            "/api\\v1/query",
+            "/api/v1/%2e/query",
+            "/api/v1/%2E%2e/query",
+            "/api/v1/label/a%2eb/values",
+            "/api/v1%2fquery",
+            "/api/v1%2Fquery",
+            "/api%5cv1",
+            "/api/v1/query%",
+            "/api/v1/query%2",
+            "/api/v1/query%zz",
+            "/api/v1/query%00",
+            "/api/v1/query%0a",
+            "/api/v1/query%7f",
+            "/api/v1/label/a%252fb/values",
+            "/api/v1/label/%252e%252e/values",
+            "/api/v1/label/%255c/values",
+            "/api/v1/label/%25zz%252f/values",
+            "/api/v1/query#x",
+            "/api/v1/query x",
+            "/api/v1/\u{e9}",
+            "/api/v1/query\n",
+            "/api/v1/query\0",
+        ] {
+            assert!(check(path.as_bytes()).is_err(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_question_mark_splits() {
+        let target = split(b"/a?b=c?d&e=%3f").unwrap();
+        assert_eq!(target, Target { path: b"/a", query: b"b=c?d&e=%3f" });
+        assert_eq!(split(b"/a?").unwrap(), Target { path: b"/a", query: b"" });
+        assert_eq!(split(b"/a").unwrap(), Target { path: b"/a", query: b"" });
+        for target in ["/a?b=1#c", "/a?b c", "/a?b\r\n", "/a?b\0", "/a?b\x7f", "?a=b"] {
+            assert!(split(target.as_bytes()).is_err(), "{target:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_s_name_is_encoded_again() {
+        for (name, written) in [
+            ("job", "job"),
+            ("service.name", "service.name"),
+            ("%6aob", "job"),
+            ("a:b", "a%3Ab"),
+            ("a;b", "a%3Bb"),
+            ("a%20b", "a%20b"),
+            ("%C3%A9", "%C3%A9"),
+            ("100%25", "100%25"),
+            ("{}", "%7B%7D"),
+        ] {
+            let path = format!("/api/v1/label/{name}/values");
+            let found = find(Upstream::Prometheus, path.as_bytes()).unwrap();
+            let out = write("/prometheus", &found, b"a=b").unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), format!("/prometheus/api/v1/label/{written}/values?a=b"));
+        }
+        let found = find(Upstream::Prometheus, b"/api/v1/label/%ff/values").unwrap();
+        assert_eq!(write("", &found, b""), Err("the label name is not UTF-8"));
+    }
+}

@@ -1,0 +1,145 @@
+//! Durations in ranges, offsets and subqueries: literals, and arithmetic on them.
+//!
+//! ```text
+//! duration = operand { ( "+" | "-" | "*" | "/" | "%" | "^" ) operand }
+//! operand  = { "+" | "-" } ( number | duration literal | "(" duration ")" | function )
+//! function = ( "step" | "range" ) "(" ")" | ( "max_of" | "min_of" ) "(" duration "," duration ")"
+//! ```
+//!
+//! Behind `offset`, arithmetic needs parentheses: `x offset 5m + 1m` adds 1m to what `x offset 5m` gives. Once it
+//! begins with parentheses, though, operators belong to the duration, and `x offset (5m) + y` is refused. That is
+//! how Prometheus's grammar resolves its own ambiguities (`offset_duration_expr` in generated_parser.y, 3.16).
+
+use super::error::Fault;
+use super::literal;
+use super::parser::Parser;
+use super::token::{Kind, POW_PRECEDENCE};
+
+/// What is known of a duration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Duration {
+    /// A literal with its signs, in seconds.
+    Literal(f64),
+    /// To be computed by the upstream.
+    Computed,
+}
+
+impl Parser<'_> {
+    /// The duration of a range or a subquery.
+    pub fn positive_duration(&mut self) -> Result<(), Fault> {
+        let begin = self.here();
+        match self.duration(1)? {
+            Duration::Literal(seconds) if seconds <= 0.0 => {
+                Err(self.fault_from(begin, "duration must be greater than 0"))
+            }
+            Duration::Literal(_) | Duration::Computed => Ok(()),
+        }
+    }
+
+    /// The duration behind `offset`.
+    pub fn offset_duration(&mut self) -> Result<Duration, Fault> {
+        let signed = matches!(self.peek(), Kind::Add | Kind::Sub);
+        let first = if signed { self.peek_second() } else { self.peek() };
+        match first {
+            Kind::Number | Kind::Duration | Kind::Step | Kind::Range | Kind::MaxOf | Kind::MinOf => {
+                self.duration_operand()
+            }
+            Kind::LeftParen if signed => {
+                self.bump();
+                self.duration_primary()
+            }
+            _ => self.duration(1),
+        }
+    }
+
+    fn duration(&mut self, least: u8) -> Result<Duration, Fault> {
+        let mut left = self.duration_operand_with_power()?;
+        loop {
+            let operator = self.peek();
+            let precedence = match operator {
+                Kind::Add | Kind::Sub | Kind::Mul | Kind::Div | Kind::Mod | Kind::Pow => operator.precedence(),
+                _ => None,
+            };
+            let Some(precedence) = precedence.filter(|&p| p >= least) else { return Ok(left) };
+            let place = self.here();
+            self.bump();
+            let right = match precedence {
+                POW_PRECEDENCE => self.nested(|p| p.duration(POW_PRECEDENCE))?,
+                _ => self.duration(precedence + 1)?,
+            };
+            if right == Duration::Literal(0.0) {
+                match operator {
+                    Kind::Div => return Err(self.fault_from(place, "division by zero")),
+                    Kind::Mod => return Err(self.fault_from(place, "modulo by zero")),
+                    _ => {}
+                }
+            }
+            left = Duration::Computed;
+        }
+    }
+
+    /// Signs, and what they stand before. `^` binds tighter than a sign.
+    fn duration_operand_with_power(&mut self) -> Result<Duration, Fault> {
+        let mut sign = 1.0;
+        let begin = self.here();
+        while matches!(self.peek(), Kind::Add | Kind::Sub) {
+            if self.peek() == Kind::Sub {
+                sign = -sign;
+            }
+            self.bump();
+        }
+        if self.here() == begin {
+            return self.duration_primary();
+        }
+        Ok(match self.nested(|p| p.duration(POW_PRECEDENCE))? {
+            Duration::Literal(seconds) => Duration::Literal(sign * seconds),
+            Duration::Computed => Duration::Computed,
+        })
+    }
+
+    /// At most one sign, and one literal or function: all that `offset` takes without parentheses.
+    fn duration_operand(&mut self) -> Result<Duration, Fault> {
+        let negative = self.peek() == Kind::Sub;
+        if negative || self.peek() == Kind::Add {
+            self.bump();
+        }
+        Ok(match self.duration_primary()? {
+            Duration::Literal(seconds) if negative => Duration::Literal(-seconds),
+            other => other,
+        })
+    }
+
+    fn duration_primary(&mut self) -> Result<Duration, Fault> {
+        match self.peek() {
+            Kind::Step | Kind::Range => {
+                self.bump();
+                self.expect(Kind::LeftParen)?;
+                self.expect(Kind::RightParen)?;
+                Ok(Duration::Computed)
+            }
+            Kind::MaxOf | Kind::MinOf => {
+                self.bump();
+                self.expect(Kind::LeftParen)?;
+                self.nested(|p| p.duration(1))?;
+                self.expect(Kind::Comma)?;
+                self.nested(|p| p.duration(1))?;
+                self.expect(Kind::RightParen)?;
+                Ok(Duration::Computed)
+            }
+            Kind::LeftParen => {
+                self.bump();
+                self.nested(|p| p.duration(1))?;
+                self.expect(Kind::RightParen)?;
+                Ok(Duration::Computed)
+            }
+            _ => {
+                let place = self.here();
+                let seconds = self.number()?;
+                if literal::out_of_range(seconds) {
+                    return Err(self.fault_from(place, "duration out of range"));
+                }
+                Ok(Duration::Literal(seconds))
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The matcher that every selector gets, and what becomes of the query's own matchers on the same label.
+
+use super::quote;
+use super::token::Kind;
+
+/// What happens to a query's own matchers on the tenant label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnConflict {
+    /// They are dropped, as prom-label-proxy and Thanos do. Where several tenants are allowed they are kept: they
+    /// select among these.
+    #[default]
+    Replace,
+    /// They are kept beside ours: a query for somebody else's data finds nothing.
+    Intersect,
+    /// The query is refused where they can't match; otherwise as `Intersect`.
+    Reject,
+}
+
+/// The tenant's matcher, rendered once, and what to do about the query's own ones.
+#[derive(Debug, Clone)]
+pub struct Enforcer {
+    label: Box<str>,
+    values: Vec<Box<str>>,
+    /// The value of the matcher as the upstream reads it: one value, or a pattern.
+    compared: Box<str>,
+    /// The matcher as it is written into a selector.
+    written: Box<str>,
+    on_conflict: OnConflict,
+}
+
+/// What becomes of one matcher that the query has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Own {
+    Keep,
+    Drop,
+}
+
+impl Enforcer {
+    /// `label="value"`. An empty value would match all series without the label: it never reaches this point, since a
+    /// tenant ID is never empty (`tenant.rs`).
+    pub fn equal(label: &str, value: &str, on_conflict: OnConflict) -> Self {
+        let written = format!("{}={}", label_name(label), quote::literal(value));
+        Enforcer {
+            label: label.into(),
+            values: vec![value.into()],
+            compared: value.into(),
+            written: written.into(),
+            on_conflict,
+        }
+    }
+
+    /// `label=~"a|b"`, each value quoted. The values are sorted and distinct, so that the same tenants give the same
+    /// text; none is empty, and there is at least one. One value alone gives `label="value"`, with the query's own
+    /// matchers treated as where several are allowed.
+    pub fn one_of(label: &str, values: &[&str], on_conflict: OnConflict) -> Self {
+        let on_conflict = match on_conflict {
+            OnConflict::Replace => OnConflict::Intersect,
+            other => other,
+        };
+        if let [value] = values {
+            return Self::equal(label, value, on_conflict);
+        }
+        let pattern = values.iter().map(|value| quote::regex(value)).collect::<Vec<_>>().join("|");
+        Enforcer {
+            label: label.into(),
+            values: values.iter().map(|&value| value.into()).collect(),
+            written: format!("{}=~{}", label_name(label), quote::literal(&pattern)).into(),
+            compared: pattern.into(),
+            on_conflict,
+        }
+    }
+
+    /// A selector that holds nothing but the matcher.
+    pub fn selector(&self) -> String {
+        format!("{{{}}}", self.written)
+    }
+
+    pub(super) fn label(&self) -> &[u8] {
+        self.label.as_bytes()
+    }
+
+    pub(super) fn written(&self) -> &[u8] {
+        self.written.as_bytes()
+    }
+
+    /// Looks at a selector's own matchers on the label. They are given as (operator, value).
+    pub(super) fn own_matchers(&self) -> OwnMatchers<'_> {
+        let candidates = match self.on_conflict {
+            OnConflict::Reject => self.values.iter().map(|value| &**value).collect(),
+            OnConflict::Replace | OnConflict::Intersect => Vec::new(),
+        };
+        OwnMatchers { enforcer: self, candidates }
+    }
+
+    fn is_ours(&self, operator: Kind, value: &[u8]) -> bool {
+        let ours = if self.values.len() > 1 { Kind::EqualRegex } else { Kind::Equal };
+        operator == ours && value == self.compared.as_bytes()
+    }
+}
+
+/// A label's name as it is written in a selector: quoted where it is no plain word, which Prometheus 3 reads.
+fn label_name(label: &str) -> String {
+    let plain = label.bytes().enumerate().all(|(i, b)| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'_' => true,
+        b'0'..=b'9' => i > 0,
+        _ => false,
+    });
+    if plain && !label.is_empty() { label.into() } else { quote::literal(label) }
+}
+
+/// One selector's own matchers on the label, looked at one after the other.
+pub(super) struct OwnMatchers<'e> {
+    enforcer: &'e Enforcer,
+    /// Under `Reject`: the tenants that all matchers so far may match.
+    candidates: Vec<&'e str>,
+}
+
+impl OwnMatchers<'_> {
+    /// What becomes of this one. `Err`: together with those before it, it can't match.
+    pub fn take(&mut self, operator: Kind, value: &[u8]) -> Result<Own, ()> {
+        // The same matcher twice says no more than once, so that rewriting twice is rewriting once.
+        if self.enforcer.is_ours(operator, value) {
+            return Ok(Own::Drop);
+        }
+        match self.enforcer.on_conflict {
+            OnConflict::Replace => Ok(Own::Drop),
+            OnConflict::Intersect => Ok(Own::Keep),
+            OnConflict::Reject => {
+                let test = Test::new(operator, value);
+                self.candidates.retain(|candidate| test.may_match(candidate));
+                if self.candidates.is_empty() { Err(()) } else { Ok(Own::Keep) }
+            }
+        }
+    }
+}
+
+/// Whether a matcher may match a tenant's ID.
+enum Test<'v> {
+    Equal(&'v [u8]),
+    NotEqual(&'v [u8]),
+    Pattern {
+        pattern: regex_lite::Regex,
+        negated: bool,
+    },
+    /// A pattern that we can't read: left to the upstream, which has our own matcher as well.
+    Unknown,
+}
+
+impl<'v> Test<'v> {
+    fn new(operator: Kind, value: &'v [u8]) -> Self {
+        /// Longer patterns are not worth compiling here.
+        const LONGEST_PATTERN: usize = 4096;
+        /// Bytes that a compiled pattern may take.
+        const LARGEST_PROGRAM: usize = 1 << 18;
+        match operator {
+            Kind::Equal => return Test::Equal(value),
+            Kind::NotEqual => return Test::NotEqual(value),
+            _ => {}
+        }
+        let pattern = std::str::from_utf8(value).ok().filter(|p| p.len() <= LONGEST_PATTERN);
+        // Anchored as `NewFastRegexMatcher` does it (model/labels/regexp.go, 3.16).
+        let pattern = pattern.and_then(|p| {
+            regex_lite::RegexBuilder::new(&format!("^(?s:{p})$")).size_limit(LARGEST_PROGRAM).build().ok()
+        });
+        match pattern {
+            Some(pattern) => Test::Pattern { pattern, negated: operator == Kind::NotEqualRegex },
+            None => Test::Unknown,
+        }
+    }
+
+    fn may_match(&self, tenant: &str) -> bool {
+        match self {
+            Test::Equal(value) => *value == tenant.as_bytes(),
+            Test::NotEqual(value) => *value != tenant.as_bytes(),
+            Test::Pattern { pattern, negated } => pattern.is_match(tenant) != *negated,
+            Test::Unknown => true,
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! The lexer: text → tokens.
+//!
+//! It follows Prometheus's lexer state by state (promql/parser/lex.go, 3.16), since what a character means depends
+//! on where it stands: between braces every word is a label name; right after `[` neither a comment nor a name may
+//! stand, after the first duration a comment may; and so on. The first fault ends the token list with
+//! `Kind::Error`: the parser reports it when it gets there, as an earlier mistake in the grammar comes first.
+
+mod literals;
+
+use super::error::Fault;
+use super::quote;
+use super::token::{Kind, Token};
+
+/// Is a `.` inside a name part of it? Prometheus has an option for that (`EnableUnquotedUTF8Names`), which allows
+/// letters beyond ASCII as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// `http.requests` is one name. The option is on.
+    Dotted,
+    /// `offset.5` is a keyword and a number. The option is off.
+    Plain,
+}
+
+/// The tokens of a text; the last is `Kind::Eof` or `Kind::Error`.
+#[derive(Debug)]
+pub struct Tokens {
+    pub list: Vec<Token>,
+    /// What `Kind::Error` stands for.
+    pub fault: Option<Fault>,
+    /// A name was read that Prometheus without dotted names reads as a keyword and a number: `offset.5`.
+    pub ambiguous: bool,
+}
+
+/// Reads all tokens. Linear in the text's length.
+pub fn tokenize(text: &[u8], names: Names) -> Tokens {
+    let mut lexer = Lexer {
+        text,
+        names,
+        at: 0,
+        start: 0,
+        spaced: false,
+        list: Vec::with_capacity(text.len() / 3 + 8),
+        ambiguous: false,
+        open_parens: 0,
+        bracket: None,
+    };
+    let fault = lexer.run().err();
+    if fault.is_some() {
+        lexer.start = lexer.at;
+        lexer.emit(Kind::Error);
+    }
+    Tokens { list: lexer.list, fault, ambiguous: lexer.ambiguous }
+}
+
+struct Lexer<'a> {
+    text: &'a [u8],
+    names: Names,
+    /// The next byte to read.
+    at: usize,
+    /// Where the token at hand begins.
+    start: usize,
+    spaced: bool,
+    list: Vec<Token>,
+    ambiguous: bool,
+    open_parens: usize,
+    /// What was seen since `[`.
+    bracket: Option<Bracket>,
+}
+
+#[derive(Default)]
+struct Bracket {
+    duration: bool,
+    colon: bool,
+}
+
+/// What the lexer expects; each has its own reading.
+enum State {
+    Statement,
+    Braces,
+    Duration,
+    End,
+}
+
+type Next = Result<State, Fault>;
+
+impl<'a> Lexer<'a> {
+    fn run(&mut self) -> Result<(), Fault> {
+        let mut state = State::Statement;
+        loop {
+            state = match state {
+                State::Statement => self.statement()?,
+                State::Braces => self.braces()?,
+                State::Duration => self.duration()?,
+                State::End => return Ok(()),
+            }
+        }
+    }
+
+    fn statement(&mut self) -> Next {
+        self.skip_blank(true);
+        let Some(b) = self.peek() else { return self.end() };
+        match b {
+            b',' => self.single(Kind::Comma),
+            b'*' => self.single(Kind::Mul),
+            b'/' => self.single(Kind::Div),
+            b'%' => self.single(Kind::Mod),
+            b'+' => self.single(Kind::Add),
+            b'-' => self.single(Kind::Sub),
+            b'^' => self.single(Kind::Pow),
+            b'@' => self.single(Kind::At),
+            b'=' => match self.byte(1) {
+                Some(b'=') => self.double(Kind::EqualEqual),
+                Some(b'~') => return Err(self.unexpected_after("unexpected character after '='")),
+                _ => self.single(Kind::Equal),
+            },
+            b'!' => match self.byte(1) {
+                Some(b'=') => self.double(Kind::NotEqual),
+                _ => return Err(self.unexpected_after("unexpected character after '!'")),
+            },
+            b'<' => match self.byte(1) {
+                Some(b'=') => self.double(Kind::LessEqual),
+                Some(b'/') => self.double(Kind::TrimUpper),
+                _ => self.single(Kind::Less),
+            },
+            b'>' => match self.byte(1) {
+                Some(b'=') => self.double(Kind::GreaterEqual),
+                Some(b'/') => self.double(Kind::TrimLower),
+                _ => self.single(Kind::Greater),
+            },
+            b'0'..=b'9' => self.number_or_duration()?,
+            b'.' if self.byte(1).is_some_and(|b| b.is_ascii_digit()) => self.number_or_duration()?,
+            b'"' | b'\'' => self.string(b)?,
+            b'`' => self.raw_string()?,
+            b'(' => {
+                self.single(Kind::LeftParen);
+                self.open_parens += 1;
+            }
+            b')' => self.right_paren()?,
+            b'{' => {
+                self.single(Kind::LeftBrace);
+                return Ok(State::Braces);
+            }
+            b'[' => {
+                if self.bracket.is_some() {
+                    return Err(self.fault("unexpected left bracket '['"));
+                }
+                self.single(Kind::LeftBracket);
+                self.bracket = Some(Bracket::default());
+                return Ok(State::Duration);
+            }
+            b']' => {
+                if self.bracket.take().is_none() {
+                    return Err(self.fault("unexpected right bracket ']'"));
+                }
+                self.single(Kind::RightBracket);
+            }
+            b if b == b':' || self.starts_name(b) => match self.bracket {
+                Some(_) => self.word_in_bracket()?,
+                None => self.keyword_or_identifier(),
+            },
+            _ => return Err(self.unexpected("unexpected character:")),
+        }
+        Ok(State::Statement)
+    }
+
+    fn end(&mut self) -> Next {
+        if self.open_parens > 0 {
+            return Err(self.fault("unclosed left parenthesis"));
+        }
+        if self.bracket.is_some() {
+            return Err(self.fault("unclosed left bracket"));
+        }
+        self.emit(Kind::Eof);
+        Ok(State::End)
+    }
+
+    /// Between braces: label names, operators and strings. Keywords mean nothing here.
+    fn braces(&mut self) -> Next {
+        self.skip_blank(true);
+        let Some(b) = self.peek() else { return Err(self.fault("unexpected end of input inside braces")) };
+        match b {
+            b',' => self.single(Kind::Comma),
+            b'"' | b'\'' => self.string(b)?,
+            b'`' => self.raw_string()?,
+            b'=' if self.byte(1) == Some(b'~') => self.double(Kind::EqualRegex),
+            b'=' => self.single(Kind::Equal),
+            b'!' => match self.byte(1) {
+                Some(b'~') => self.double(Kind::NotEqualRegex),
+                Some(b'=') => self.double(Kind::NotEqual),
+                _ => return Err(self.unexpected_after("unexpected character after '!' inside braces")),
+            },
+            b'{' => return Err(self.unexpected("unexpected left brace")),
+            b'}' => {
+                self.single(Kind::RightBrace);
+                return Ok(State::Statement);
+            }
+            b if self.starts_name(b) => {
+                self.skip_name(false);
+                self.emit(Kind::Identifier);
+            }
+            _ => return Err(self.unexpected("unexpected character inside braces:")),
+        }
+        Ok(State::Braces)
+    }
+
+    /// Right after `[`, until the first number: durations, their operators, and no comment.
+    fn duration(&mut self) -> Next {
+        self.skip_blank(false);
+        let Some(b) = self.peek() else { return Err(self.fault("unexpected end of input in duration expression")) };
+        match b {
+            b']' => {
+                self.single(Kind::RightBracket);
+                self.bracket = None;
+                return Ok(State::Statement);
+            }
+            b':' => {
+                let bracket = self.bracket.get_or_insert_default();
+                let fault = match (bracket.duration, bracket.colon) {
+                    (false, _) => Some("unexpected colon before duration in duration expression"),
+                    (true, true) => Some("unexpected repeated colon in duration expression"),
+                    (true, false) => None,
+                };
+                bracket.colon = true;
+                if let Some(message) = fault {
+                    return Err(self.fault_behind(message));
+                }
+                self.single(Kind::Colon);
+            }
+            b'(' => {
+                self.single(Kind::LeftParen);
+                self.open_parens += 1;
+            }
+            b')' => self.right_paren()?,
+            b'+' => self.single(Kind::Add),
+            b'-' => self.single(Kind::Sub),
+            b'*' => self.single(Kind::Mul),
+            b'/' => self.single(Kind::Div),
+            b'%' => self.single(Kind::Mod),
+            b'^' => self.single(Kind::Pow),
+            b',' => self.single(Kind::Comma),
+            b'0'..=b'9' => {
+                self.number_or_duration()?;
+                self.bracket.get_or_insert_default().duration = true;
+                return Ok(State::Statement);
+            }
+            b'.' if self.byte(1).is_some_and(|b| b.is_ascii_digit()) => {
+                self.number_or_duration()?;
+                self.bracket.get_or_insert_default().duration = true;
+                return Ok(State::Statement);
+            }
+            b if b.is_ascii_alphabetic() && self.duration_keyword() => {
+                self.bracket.get_or_insert_default().duration = true;
+            }
+            _ => return Err(self.unexpected("unexpected character in duration expression:")),
+        }
+        Ok(State::Duration)
+    }
+
+    fn right_paren(&mut self) -> Result<(), Fault> {
+        let Some(left) = self.open_parens.checked_sub(1) else {
+            return Err(self.fault_behind("unexpected right parenthesis ')'"));
+        };
+        self.open_parens = left;
+        self.single(Kind::RightParen);
+        Ok(())
+    }
+
+    /// A word after the first duration in brackets: the colon of a subquery, or `step`, `range`, `max_of`, `min_of`.
+    fn word_in_bracket(&mut self) -> Result<(), Fault> {
+        if self.peek() == Some(b':') {
+            let bracket = self.bracket.get_or_insert_default();
+            if bracket.colon {
+                return Err(self.fault("unexpected colon ':'"));
+            }
+            bracket.colon = true;
+            self.single(Kind::Colon);
+            return Ok(());
+        }
+        if self.duration_keyword() {
+            return Ok(());
+        }
+        let fault = self.unexpected("unexpected character:");
+        Err(Fault { message: format!("{}, expected ':'", fault.message), ..fault })
+    }
+
+    fn duration_keyword(&mut self) -> bool {
+        let word = self.rest().iter().take_while(|b| is_alpha(**b)).count();
+        let text = self.rest().get(..word).unwrap_or_default().to_ascii_lowercase();
+        match Kind::duration_keyword(&text) {
+            Some(kind) => {
+                self.at += word;
+                self.emit(kind);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn keyword_or_identifier(&mut self) {
+        self.skip_name(true);
+        let word = self.text.get(self.start..self.at).unwrap_or_default();
+        let kind = match Kind::keyword(word) {
+            // A metric may be called `fill`: it is the modifier only where its value follows.
+            Some(Kind::Fill | Kind::FillLeft | Kind::FillRight) if !self.left_paren_follows() => Kind::Identifier,
+            Some(kind) => kind,
+            None if word.contains(&b':') => Kind::MetricIdentifier,
+            None => Kind::Identifier,
+        };
+        if kind == Kind::Identifier
+            && let Some(dot) = word.iter().position(|&b| b == b'.')
+        {
+            let keyword = word.get(..dot).is_some_and(|head| Kind::keyword(head).is_some());
+            self.ambiguous |= keyword && word.get(dot + 1).is_some_and(|b| b.is_ascii_digit());
+        }
+        self.emit(kind);
+    }
+
+    fn left_paren_follows(&self) -> bool {
+        self.rest().iter().find(|b| !is_space(**b)) == Some(&b'(')
+    }
+
+    fn starts_name(&self, b: u8) -> bool {
+        is_alpha(b) || !b.is_ascii() && self.names == Names::Dotted && self.letter().is_some()
+    }
+
+    /// A letter beyond ASCII. `char::is_alphabetic` takes a few marks that Go's `unicode.IsLetter` does not: Prometheus
+    /// refuses a name that holds one.
+    fn letter(&self) -> Option<char> {
+        self.char().filter(|c| c.is_alphabetic())
+    }
+
+    fn skip_name(&mut self, colons: bool) {
+        let dotted = self.names == Names::Dotted;
+        let colon = if colons { COLON } else { 0 };
+        let dot = if dotted { DOT } else { 0 };
+        loop {
+            let rest = self.rest();
+            let plain = rest.iter().position(|&b| !is(b, ALPHA | DIGIT | colon | dot));
+            self.at += plain.unwrap_or(rest.len());
+            if !dotted || self.peek().is_none_or(|b| b.is_ascii()) {
+                return;
+            }
+            let Some(c) = self.letter() else { return };
+            self.at += c.len_utf8();
+        }
+    }
+
+    fn skip_blank(&mut self, comments: bool) {
+        self.spaced = false;
+        while let Some(b) = self.peek() {
+            if is_space(b) {
+                self.at += 1;
+            } else if b == b'#' && comments {
+                self.at += self.rest().iter().take_while(|b| !matches!(b, b'\r' | b'\n')).count();
+            } else {
+                break;
+            }
+            self.spaced = true;
+        }
+        self.start = self.at;
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn byte(&self, ahead: usize) -> Option<u8> {
+        self.text.get(self.at + ahead).copied()
+    }
+
+    /// The character at hand, where it is UTF-8.
+    fn char(&self) -> Option<char> {
+        char_at(self.text, self.at)
+    }
+
+    fn code_point(&self, at: usize) -> String {
+        let c = char_at(self.text, at).unwrap_or(char::REPLACEMENT_CHARACTER);
+        format!("U+{:04X} {}", c as u32, quote::rune(c))
+    }
+
+    fn single(&mut self, kind: Kind) {
+        self.at += 1;
+        self.emit(kind);
+    }
+
+    fn double(&mut self, kind: Kind) {
+        self.at += 2;
+        self.emit(kind);
+    }
+
+    fn emit(&mut self, kind: Kind) {
+        let (start, end) = (self.start as u32, self.at as u32);
+        self.list.push(Token { kind, spaced: self.spaced, start, end });
+        self.spaced = false;
+        self.start = self.at;
+    }
+
+    fn fault(&self, message: impl Into<String>) -> Fault {
+        Fault::syntax(self.start as u32, self.text.len() as u32, message)
+    }
+
+    /// Behind the character at hand: that is where Prometheus's lexer stands when it complains of some.
+    fn fault_behind(&self, message: &str) -> Fault {
+        let fault = self.fault(message);
+        Fault { start: fault.start + 1, ..fault }
+    }
+
+    fn unexpected(&self, what: &str) -> Fault {
+        let c = self.char().unwrap_or(char::REPLACEMENT_CHARACTER);
+        self.fault(format!("{what} {}", quote::rune(c)))
+    }
+
+    fn unexpected_after(&self, what: &str) -> Fault {
+        let c = char_at(self.text, self.at + 1).unwrap_or(char::REPLACEMENT_CHARACTER);
+        self.fault(format!("{what}: {}", quote::rune(c)))
+    }
+}
+
+fn char_at(text: &[u8], at: usize) -> Option<char> {
+    let window = text.get(at..(at + 4).min(text.len()))?;
+    let readable = match std::str::from_utf8(window) {
+        Ok(readable) => readable,
+        Err(e) => std::str::from_utf8(window.get(..e.valid_up_to())?).ok()?,
+    };
+    readable.chars().next()
+}
+
+/// Classes of bytes, as bits.
+const ALPHA: u8 = 1;
+const DIGIT: u8 = 2;
+const SPACE: u8 = 4;
+const COLON: u8 = 8;
+const DOT: u8 = 16;
+
+/// The class of each byte: one look-up instead of a row of comparisons, since most bytes of a query belong to names.
+#[allow(clippy::indexing_slicing)] // at compile time
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut b = 0;
+    while b < 256 {
+        classes[b] = match b as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => ALPHA,
+            b'0'..=b'9' => DIGIT,
+            b' ' | b'\t' | b'\n' | b'\r' => SPACE,
+            b':' => COLON,
+            b'.' => DOT,
+            _ => 0,
+        };
+        b += 1;
+    }
+    classes
+};
+
+fn is(b: u8, classes: u8) -> bool {
+    CLASSES.get(usize::from(b)).is_some_and(|class| class & classes != 0)
+}
+
+fn is_alpha(b: u8) -> bool {
+    is(b, ALPHA)
+}
+
+fn is_space(b: u8) -> bool {
+    is(b, SPACE)
+}

@@ -1,0 +1,217 @@
+//! The values of number, duration and string literals.
+//!
+//! Literals go upstream as they were written; their values are needed to refuse what Prometheus refuses, and to
+//! recognise the tenant label however it is spelled.
+
+use std::borrow::Cow;
+
+/// The value of a number as Go reads it: `strconv.ParseInt` with base 0, then `strconv.ParseFloat`
+/// (`parser.number` in promql/parser/parse.go, 3.16). `None` where both refuse, out of range included.
+pub fn number(text: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(text).ok()?;
+    if text.eq_ignore_ascii_case("inf") {
+        return Some(f64::INFINITY);
+    }
+    if text.eq_ignore_ascii_case("nan") {
+        return Some(f64::NAN);
+    }
+    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    if !underscores_separate_digits(hex.unwrap_or(text), hex.is_some()) {
+        return None;
+    }
+    let plain: Cow<'_, str> = match text.contains('_') {
+        true => text.replace('_', "").into(),
+        false => text.into(),
+    };
+    if hex.is_some() {
+        let digits = plain.get(2..)?;
+        return i64::from_str_radix(digits, 16).ok().map(|n| n as f64);
+    }
+    // A leading zero makes an integer octal, unless a digit says otherwise.
+    let octal = plain.len() > 1 && plain.starts_with('0') && plain.bytes().all(|b| b.is_ascii_digit());
+    if octal && let Ok(n) = i64::from_str_radix(&plain, 8) {
+        return Some(n as f64);
+    }
+    plain.parse::<f64>().ok().filter(|n| n.is_finite())
+}
+
+/// Go's rule: an underscore stands between digits, or between a base prefix and a digit.
+fn underscores_separate_digits(digits: &str, hex: bool) -> bool {
+    let is_digit = |b: u8| b.is_ascii_digit() || hex && b.is_ascii_hexdigit();
+    let mut previous = if hex { b'0' } else { b'!' };
+    for b in digits.bytes() {
+        let separated = if b == b'_' { is_digit(previous) } else { previous != b'_' || is_digit(b) };
+        if !separated {
+            return false;
+        }
+        previous = b;
+    }
+    previous != b'_'
+}
+
+/// A duration in seconds: `1y2w3d4h5m6s7ms`, each unit at most once and in this order
+/// (`ParseDuration` in prometheus/common/model/time.go, 0.72).
+pub fn duration(text: &[u8]) -> Result<f64, DurationFault> {
+    const UNITS: [(&[u8], u64); 7] = [
+        (b"y", 365 * 24 * 3_600_000),
+        (b"w", 7 * 24 * 3_600_000),
+        (b"d", 24 * 3_600_000),
+        (b"h", 3_600_000),
+        (b"m", 60_000),
+        (b"s", 1_000),
+        (b"ms", 1),
+    ];
+    // What fits into Go's int64 of nanoseconds.
+    const MOST: u64 = i64::MAX as u64 / 1_000_000;
+    let mut units = UNITS.iter();
+    let mut rest = text;
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        let (count, tail) = rest.split_at_checked(digits).ok_or(DurationFault::Malformed)?;
+        let letters = tail.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        let (unit, tail) = tail.split_at_checked(letters).ok_or(DurationFault::Malformed)?;
+        if count.is_empty() {
+            return Err(DurationFault::Malformed);
+        }
+        let (_, millis) = units.find(|(name, _)| *name == unit).ok_or(DurationFault::Malformed)?;
+        let count = std::str::from_utf8(count).ok().and_then(|n| n.parse::<u64>().ok());
+        total = count
+            .and_then(|n| n.checked_mul(*millis))
+            .and_then(|n| total.checked_add(n))
+            .filter(|&n| n <= MOST)
+            .ok_or(DurationFault::OutOfRange)?;
+        rest = tail;
+    }
+    Ok(total as f64 / 1000.0)
+}
+
+/// Why a duration literal is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DurationFault {
+    /// Units that don't exist, come twice or in another order.
+    Malformed,
+    /// More than Go's `time.Duration` holds, about 292 years.
+    OutOfRange,
+}
+
+/// Does it exceed what a Go `time.Duration` holds? (`durationLiteralOutOfRange` in parse.go)
+pub fn out_of_range(seconds: f64) -> bool {
+    const MOST: f64 = i64::MAX as f64 / 1e9;
+    seconds.abs() > MOST
+}
+
+/// The value of a string literal that the lexer accepted, quotes included in `text`. The value need not be UTF-8:
+/// `"\xff"` is one byte.
+pub fn string(text: &[u8]) -> Cow<'_, [u8]> {
+    let raw = text.first() == Some(&b'`');
+    let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
+    if raw || !inner.contains(&b'\\') {
+        return Cow::Borrowed(inner);
+    }
+    let mut value = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((&first, tail)) = rest.split_first() {
+        if first != b'\\' {
+            value.push(first);
+            rest = tail;
+            continue;
+        }
+        let Some((&escape, tail)) = tail.split_first() else { break };
+        let (digits, radix) = match escape {
+            b'x' => (2, 16),
+            b'u' => (4, 16),
+            b'U' => (8, 16),
+            b'0'..=b'7' => (3, 8),
+            _ => (0, 0),
+        };
+        if digits == 0 {
+            value.push(match escape {
+                b'a' => 7,
+                b'b' => 8,
+                b'f' => 12,
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'v' => 11,
+                other => other,
+            });
+            rest = tail;
+            continue;
+        }
+        // The first octal digit is the escape character itself.
+        let digits_at = if radix == 8 { rest.get(1..) } else { Some(tail) }.unwrap_or_default();
+        let (code, tail) = digits_at.split_at_checked(digits).unwrap_or_default();
+        let code = std::str::from_utf8(code).ok().and_then(|c| u32::from_str_radix(c, radix).ok()).unwrap_or_default();
+        if matches!(escape, b'u' | b'U') {
+            let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+            value.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        } else {
+            value.push(code as u8);
+        }
+        rest = tail;
+    }
+    Cow::Owned(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_go_reads_them() {
+        // Each value was printed by Go 1.26: ParseInt(s, 0, 64), else ParseFloat(s, 64).
+        for (text, value) in [
+            ("1_000", 1000.0),
+            ("1_000.5", 1000.5),
+            ("1_0e1_0", 1e11),
+            ("0x1_0", 16.0),
+            ("0x_1", 1.0),
+            ("0X_a", 10.0),
+            ("08", 8.0),
+            ("010", 8.0),
+            ("0_10", 8.0),
+            ("0_9_1", 91.0),
+            ("1.", 1.0),
+            (".5", 0.5),
+            ("1.e5", 1e5),
+            ("0x7fffffffffffffff", i64::MAX as f64),
+            ("9223372036854775808", i64::MAX as f64),
+            ("iNf", f64::INFINITY),
+        ] {
+            assert_eq!(number(text.as_bytes()), Some(value), "{text}");
+        }
+        for text in ["1_", "0__7", "1_e5", "0x", "1e400", "0xffffffffffffffff", "1e", "_1", "0x1_", ""] {
+            assert_eq!(number(text.as_bytes()), None, "{text}");
+        }
+        assert!(number(b"NaN").is_some_and(f64::is_nan));
+    }
+
+    #[test]
+    fn duration_units_come_once_and_in_order() {
+        for (text, seconds) in [("5m", 300.0), ("1h30m", 5400.0), ("1y", 31536000.0), ("1s5ms", 1.005), ("0s", 0.0)] {
+            assert_eq!(duration(text.as_bytes()), Ok(seconds), "{text}");
+        }
+        for text in ["30m1h", "5m5m", "5hs", "1.5h", "m", "5", "0x5m", "1_0m"] {
+            assert_eq!(duration(text.as_bytes()), Err(DurationFault::Malformed), "{text}");
+        }
+        assert_eq!(duration(b"293y"), Err(DurationFault::OutOfRange));
+        assert_eq!(duration(b"99999999999999999999d"), Err(DurationFault::OutOfRange));
+    }
+
+    #[test]
+    fn string_escapes_give_their_bytes() {
+        for (text, value) in [
+            (r#""tenant\x5fid""#, &b"tenant_id"[..]),
+            (r#"'tenant\137id'"#, b"tenant_id"),
+            (r#""tenant\u005fid""#, b"tenant_id"),
+            (r#""\U0000005f\"\\\n""#, b"_\"\\\n"),
+            (r#"`a\n`"#, br"a\n"),
+            (r#""\xff""#, b"\xff"),
+            (r#""é""#, "é".as_bytes()),
+            (r#""""#, b""),
+        ] {
+            assert_eq!(string(text.as_bytes()).as_ref(), value, "{text}");
+        }
+    }
+}

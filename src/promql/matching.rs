@@ -1,0 +1,133 @@
+//! Groupings, and what may stand between an operator and its right operand.
+//!
+//! ```text
+//! grouping  = ( "by" | "without" ) labels
+//! labels    = "(" [ label { "," label } [ "," ] ] ")"
+//! modifiers = [ "bool" ] [ ( "on" | "ignoring" ) labels [ ( "group_left" | "group_right" ) [ labels ] ] ] [ fill ]
+//! fill      = "fill" value | "fill_left" value [ "fill_right" value ] | "fill_right" value [ "fill_left" value ]
+//! value     = "(" [ "+" | "-" ] number ")"
+//! ```
+
+use super::ast::TokenId;
+use super::error::Fault;
+use super::parser::Parser;
+use super::quote;
+use super::token::Kind;
+
+impl Parser<'_> {
+    /// The grouping of an aggregation, if there is one here.
+    pub fn aggregate_grouping(&mut self) -> Result<bool, Fault> {
+        let found = self.take(Kind::By) || self.take(Kind::Without);
+        if found {
+            self.labels(None)?;
+        }
+        Ok(found)
+    }
+
+    /// What may follow an operator. Checked as far as it needs no types (`checkAST` in promql/parser/parse.go, 3.16).
+    pub fn binary_modifiers(&mut self, operator: Kind) -> Result<(), Fault> {
+        // The operator's place, which is where Prometheus points.
+        let begin = self.here().saturating_sub(1);
+        if self.take(Kind::Bool) && !operator.is_comparison() {
+            return Err(self.fault_from(begin, "bool modifier can only be used on comparison operators"));
+        }
+        let on = self.peek() == Kind::On;
+        if on || self.peek() == Kind::Ignoring {
+            self.bump();
+            let (mut matching, mut included) = (Vec::new(), Vec::new());
+            self.labels(on.then_some(&mut matching))?;
+            if self.take(Kind::GroupLeft) || self.take(Kind::GroupRight) {
+                if self.peek() == Kind::LeftParen {
+                    self.labels(on.then_some(&mut included))?;
+                }
+                if operator.is_set_operator() {
+                    let operator = quote::string(self.text_of(begin));
+                    return Err(self.fault_from(begin, format!("no grouping allowed for {operator} operation")));
+                }
+            }
+            self.no_label_twice(begin, matching, included)?;
+        }
+        self.fill(operator)
+    }
+
+    fn no_label_twice(&self, begin: TokenId, matching: Vec<TokenId>, included: Vec<TokenId>) -> Result<(), Fault> {
+        if matching.is_empty() || included.is_empty() {
+            return Ok(());
+        }
+        let mut names: Vec<_> = matching.iter().map(|&t| self.label_name(t)).collect();
+        names.sort_unstable();
+        let twice = included.into_iter().map(|t| self.label_name(t)).find(|n| names.binary_search(n).is_ok());
+        match twice {
+            Some(name) => {
+                let name = quote::string(&name);
+                Err(self.fault_from(begin, format!("label {name} must not occur in ON and GROUP clause at once")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn fill(&mut self, operator: Kind) -> Result<(), Fault> {
+        let begin = self.here();
+        let other = match self.peek() {
+            Kind::Fill => None,
+            Kind::FillLeft => Some(Kind::FillRight),
+            Kind::FillRight => Some(Kind::FillLeft),
+            _ => return Ok(()),
+        };
+        self.bump();
+        self.fill_value()?;
+        if other.is_some_and(|kind| self.take(kind)) {
+            self.fill_value()?;
+        }
+        if operator.is_set_operator() {
+            return Err(self.fault_from(begin, "filling in missing series not allowed for set operators"));
+        }
+        Ok(())
+    }
+
+    fn fill_value(&mut self) -> Result<(), Fault> {
+        self.expect(Kind::LeftParen)?;
+        if !self.take(Kind::Add) {
+            self.take(Kind::Sub);
+        }
+        self.number()?;
+        self.expect(Kind::RightParen)
+    }
+
+    /// A list of labels in parentheses, collected where somebody wants them.
+    fn labels(&mut self, mut collected: Option<&mut Vec<TokenId>>) -> Result<(), Fault> {
+        if self.peek() != Kind::LeftParen {
+            return Err(self.unexpected_in("grouping opts", "\"(\""));
+        }
+        self.bump();
+        let outer = self.enter("grouping opts", "label");
+        while self.peek() != Kind::RightParen {
+            let label = self.here();
+            self.label()?;
+            if let Some(collected) = collected.as_deref_mut() {
+                collected.push(label);
+            }
+            if !self.take(Kind::Comma) && self.peek() != Kind::RightParen {
+                return Err(self.unexpected_in("grouping opts", "\",\" or \")\""));
+            }
+        }
+        self.context = outer;
+        self.bump();
+        Ok(())
+    }
+
+    fn label(&mut self) -> Result<(), Fault> {
+        let kind = self.peek();
+        if kind == Kind::String {
+            let name = self.label_name(self.here());
+            if name.is_empty() || std::str::from_utf8(&name).is_err() {
+                let name = quote::string(&name);
+                return Err(self.fault_from(self.here(), format!("invalid label name for grouping: {name}")));
+            }
+        } else if !kind.is_grouping_label() {
+            return Err(self.unexpected());
+        }
+        self.bump();
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! PromQL: reads a query, adds a matcher to each of its selectors, writes it again. Knows matchers, not tenants.
+//!
+//! The steps, each in a file of its own: `lexer` (text → tokens), `parser` (tokens → `ast`; with `selector`,
+//! `postfix`, `duration` and `matching`), `rewrite` (tree and tokens → text, with the matcher of `enforce`).
+//!
+//! What holds for every text, checked by property tests and against Prometheus's own parser:
+//! - no panic, and time and memory linear in the text's length;
+//! - every selector of an accepted text carries the matcher;
+//! - rewriting what was rewritten changes nothing;
+//! - what Prometheus 3.16 accepts is accepted, with the differences that docs/promql.md lists.
+
+pub mod ast;
+mod duration;
+mod enforce;
+mod error;
+mod lexer;
+mod literal;
+mod matching;
+mod parser;
+mod postfix;
+mod quote;
+mod rewrite;
+mod selector;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use enforce::{Enforcer, OnConflict};
+pub use error::{Error, ErrorKind};
+pub use parser::MAX_DEPTH;
+pub use token::Kind;
+
+use ast::Ast;
+use error::Fault;
+use lexer::{Names, Tokens};
+
+/// The longest query that is read, in bytes: as long as what Envoy buffers of a request by default
+/// (`per_connection_buffer_limit_bytes`, 1 MiB). Prometheus has no limit of its own.
+pub const MAX_LENGTH: usize = 1 << 20;
+
+/// Rewrites an expression: appends the enforced text to `out`, and returns how many selectors it has.
+///
+/// # Errors
+/// [`Error`] where the text can't be read or enforced. `out` is as before then.
+pub fn rewrite(query: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
+    run(query, enforcer, out, parser::expression)
+}
+
+/// Rewrites a `match[]` value, which is one selector without modifiers.
+///
+/// # Errors
+/// As [`rewrite`].
+pub fn rewrite_selector(selector: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
+    run(selector, enforcer, out, parser::metric_selector)
+}
+
+/// Parses an expression, for those who look at the tree.
+///
+/// # Errors
+/// [`Error`] where the text can't be read.
+pub fn parse(query: &[u8]) -> Result<Ast, Error> {
+    check_length(query)?;
+    let (_, ast) = read(query, parser::expression).map_err(|fault| fault.locate(query))?;
+    Ok(ast)
+}
+
+type Parse = fn(&[u8], &Tokens) -> Result<Ast, Fault>;
+
+fn run(text: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>, parse: Parse) -> Result<u32, Error> {
+    check_length(text)?;
+    let (tokens, ast) = read(text, parse).map_err(|fault| fault.locate(text))?;
+    let before = out.len();
+    out.reserve(text.len() + text.len() / 2 + 64);
+    rewrite::enforce(text, &tokens.list, &ast, enforcer, out).map_err(|fault| {
+        out.truncate(before);
+        fault.locate(text)
+    })
+}
+
+fn check_length(text: &[u8]) -> Result<(), Error> {
+    if text.len() <= MAX_LENGTH {
+        return Ok(());
+    }
+    let message = format!("longer than {MAX_LENGTH} bytes");
+    let fault =
+        Fault { kind: ErrorKind::TooLarge, message, start: 0, end: u32::try_from(text.len()).unwrap_or(u32::MAX) };
+    Err(fault.locate(b""))
+}
+
+/// Reads a text with dotted names. Where that makes one name of what is a keyword and a number without them
+/// (`x offset.5`), the other reading comes first, as it is the one that Prometheus has by default.
+fn read(text: &[u8], parse: Parse) -> Result<(Tokens, Ast), Fault> {
+    let dotted = lexer::tokenize(text, Names::Dotted);
+    if dotted.ambiguous {
+        let plain = lexer::tokenize(text, Names::Plain);
+        if let Ok(ast) = parse(text, &plain) {
+            return Ok((plain, ast));
+        }
+    }
+    let ast = parse(text, &dotted)?;
+    Ok((dotted, ast))
+}

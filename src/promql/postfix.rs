@@ -1,0 +1,127 @@
+//! What stands behind an operand: ranges and subqueries, `offset`, `@`, `anchored` and `smoothed`.
+//!
+//! All of them bind tighter than any operator, and Prometheus checks while it parses what they stand behind.
+
+use super::ast::{Modifiers, Node, NodeId};
+use super::duration::Duration;
+use super::error::Fault;
+use super::parser::Parser;
+use super::token::Kind;
+
+const AFTER_SELECTOR: &str = "must be preceded by an instant vector selector or range vector selector or a subquery";
+
+impl Parser<'_> {
+    pub fn postfix(&mut self, mut node: NodeId) -> Result<NodeId, Fault> {
+        loop {
+            match self.peek() {
+                Kind::LeftBracket => node = self.range_or_subquery(node)?,
+                Kind::Offset => self.offset(node)?,
+                Kind::At => self.at_modifier(node)?,
+                Kind::Anchored | Kind::Smoothed => self.extension(node)?,
+                _ => return Ok(node),
+            }
+        }
+    }
+
+    fn range_or_subquery(&mut self, node: NodeId) -> Result<NodeId, Fault> {
+        let begin = self.begin(node);
+        let bracket = self.here();
+        self.bump();
+        let outer = self.enter("subquery or range selector", "number, duration, step(), or range()");
+        self.positive_duration()?;
+        self.enter("subquery or range", "\":\" or \"]\"");
+        let subquery = self.take(Kind::Colon);
+        if subquery && self.peek() != Kind::RightBracket {
+            self.enter("subquery selector", "number, duration, step(), range(), or \"]\"");
+            self.positive_duration()?;
+            self.enter("subquery selector", "\"]\"");
+        }
+        self.expect(Kind::RightBracket)?;
+        self.context = outer;
+        if subquery {
+            return Ok(self.push(Node::Subquery { expression: node, modifiers: Modifiers::default() }, begin));
+        }
+        let refused = match self.node(node) {
+            Some(Node::Selector(selector)) => match selector.modifiers {
+                Modifiers { offset: true, .. } => Some("no offset modifiers allowed before range"),
+                Modifiers { at: true, .. } => Some("no @ modifiers allowed before range"),
+                _ => None,
+            },
+            _ => Some("ranges only allowed for vector selectors"),
+        };
+        match refused {
+            Some(message) => Err(self.fault_from(bracket, message)),
+            None => Ok(self.push(Node::Matrix { selector: node }, begin)),
+        }
+    }
+
+    fn offset(&mut self, node: NodeId) -> Result<(), Fault> {
+        self.bump();
+        let outer = self.enter("offset", "number, duration, step(), or range()");
+        let offset = self.offset_duration()?;
+        self.context = outer;
+        let begin = self.begin(node);
+        let Some(modifiers) = self.modifiers(node) else {
+            return Err(self.fault_from(begin, format!("offset modifier {AFTER_SELECTOR}")));
+        };
+        if modifiers.offset {
+            return Err(self.fault_from(begin, "offset may not be set multiple times"));
+        }
+        // An offset that rounds to no nanosecond is none, so that another may follow.
+        modifiers.offset = match offset {
+            Duration::Literal(seconds) => (seconds * 1e9).round() != 0.0,
+            Duration::Computed => true,
+        };
+        Ok(())
+    }
+
+    fn at_modifier(&mut self, node: NodeId) -> Result<(), Fault> {
+        let begin = self.begin(node);
+        self.bump();
+        let outer = self.enter("@", "timestamp");
+        if matches!(self.peek(), Kind::Start | Kind::End) {
+            self.bump();
+            self.expect(Kind::LeftParen)?;
+            self.expect(Kind::RightParen)?;
+        } else {
+            if !self.take(Kind::Add) {
+                self.take(Kind::Sub);
+            }
+            let seconds = self.number()?;
+            if seconds.is_nan() || seconds.abs() >= i64::MAX as f64 {
+                let message = format!("timestamp out of bounds for @ modifier: {seconds}");
+                return Err(self.fault_from(begin, message));
+            }
+        }
+        self.context = outer;
+        let Some(modifiers) = self.modifiers(node) else {
+            return Err(self.fault_from(begin, format!("@ modifier {AFTER_SELECTOR}")));
+        };
+        if std::mem::replace(&mut modifiers.at, true) {
+            return Err(self.fault_from(begin, "@ <timestamp> may not be set multiple times"));
+        }
+        Ok(())
+    }
+
+    fn extension(&mut self, node: NodeId) -> Result<(), Fault> {
+        let begin = self.begin(node);
+        let anchored = self.peek() == Kind::Anchored;
+        let name = if anchored { "anchored" } else { "smoothed" };
+        self.bump();
+        let refused = match self.node(node) {
+            Some(Node::Selector(_) | Node::Matrix { .. }) => None,
+            Some(Node::Subquery { .. }) => Some(format!("{name} modifier is not supported for subqueries")),
+            _ => Some(format!("{name} modifier not implemented")),
+        };
+        if let Some(message) = refused {
+            return Err(self.fault_from(begin, message));
+        }
+        let Some(modifiers) = self.modifiers(node) else { return Ok(()) };
+        modifiers.anchored |= anchored;
+        modifiers.smoothed |= !anchored;
+        if modifiers.anchored && modifiers.smoothed {
+            return Err(self.fault_from(begin, "anchored and smoothed modifiers cannot be used together"));
+        }
+        Ok(())
+    }
+}

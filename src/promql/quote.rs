@@ -1,0 +1,77 @@
+//! Text quoted for messages, as Go's `%q` writes it, and for PromQL string literals.
+
+/// `'x'`, as `%q` writes a rune.
+pub fn rune(c: char) -> String {
+    let mut out = String::from("'");
+    escape(c, '\'', &mut out);
+    out.push('\'');
+    out
+}
+
+/// `"text"`, as `%q` writes a string. Bytes that are not UTF-8 are shown as U+FFFD.
+pub fn string(text: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in String::from_utf8_lossy(text).chars() {
+        escape(c, '"', &mut out);
+    }
+    out.push('"');
+    out
+}
+
+/// As `string`, cut after ten characters (`Item.String` in promql/parser/lex.go, 3.16).
+pub fn shortened(text: &[u8]) -> String {
+    if text.len() <= 10 {
+        return string(text);
+    }
+    let head: String = String::from_utf8_lossy(text).chars().take(10).collect();
+    string(head.as_bytes()) + "..."
+}
+
+fn escape(c: char, quote: char, out: &mut String) {
+    match c {
+        '\u{7}' => out.push_str("\\a"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\u{b}' => out.push_str("\\v"),
+        '\\' => out.push_str("\\\\"),
+        c if c == quote => {
+            out.push('\\');
+            out.push(c);
+        }
+        c if c < ' ' || c == '\u{7f}' => out.push_str(&format!("\\x{:02x}", c as u32)),
+        c => out.push(c),
+    }
+}
+
+/// A PromQL string literal whose value is `text`. Valid in every Prometheus, Thanos, Cortex and Mimir: only `\\`,
+/// `\"` and `\n` are written, all other characters stand for themselves.
+pub fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// `text` as a regular expression that matches it and nothing else (Go's `regexp.QuoteMeta`).
+pub fn regex(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}

@@ -1,0 +1,172 @@
+//! The rewriter: tree and tokens → the text that goes upstream.
+//!
+//! Every selector of the tree gets the tenant's matcher. The text is written token by token, so that nothing reaches
+//! the upstream that was not read; comments go, and white space becomes one space. Literals keep their spelling.
+
+use super::ast::{Ast, Braces, LabelMatcher, Node, NodeId, Selector, TokenId};
+use super::enforce::{Enforcer, Own};
+use super::error::{ErrorKind, Fault};
+use super::literal;
+use super::parser::text_of;
+use super::token::{Kind, Token};
+use std::borrow::Cow;
+
+/// Appends the enforced text to `out`; returns how many selectors were enforced. After a fault, `out` holds a part
+/// that must not be used.
+pub(super) fn enforce(
+    text: &[u8],
+    tokens: &[Token],
+    ast: &Ast,
+    enforcer: &Enforcer,
+    out: &mut Vec<u8>,
+) -> Result<u32, Fault> {
+    let begin = out.len();
+    let mut writer = Writer { text, tokens, ast, enforcer, out, begin, next: 0, bare_end: false };
+    let mut selectors = 0;
+    for node in &ast.nodes {
+        // Each kind of node is decided on: one that is new must not compile until somebody has.
+        match node {
+            Node::Selector(selector) => {
+                selectors += 1;
+                writer.selector(selector)?;
+            }
+            Node::Call { name, arguments, second } => writer.check_call(*name, *arguments, *second)?,
+            Node::Number | Node::String => {}
+            Node::Matrix { selector: _ } => {}
+            Node::Subquery { expression: _, modifiers: _ } => {}
+            Node::Aggregate { parameter: _, expression: _ } => {}
+            Node::Binary { operator: _, left: _, right: _ } => {}
+            Node::Unary { operand: _ } | Node::Paren { inner: _ } => {}
+        }
+    }
+    writer.tokens_up_to(tokens.len() as TokenId);
+    Ok(selectors)
+}
+
+struct Writer<'a> {
+    text: &'a [u8],
+    tokens: &'a [Token],
+    ast: &'a Ast,
+    enforcer: &'a Enforcer,
+    out: &'a mut Vec<u8>,
+    /// Where our text begins in `out`.
+    begin: usize,
+    /// The first token that is not written yet.
+    next: TokenId,
+    /// What was written last ends like a word.
+    bare_end: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn selector(&mut self, selector: &Selector) -> Result<(), Fault> {
+        if let Some(name) = selector.name {
+            self.tokens_up_to(name + 1);
+        }
+        match selector.braces {
+            Some(braces) => {
+                self.tokens_up_to(braces.open + 1);
+                self.matchers(selector, braces)?;
+                self.next = braces.close + 1;
+            }
+            None => self.out.push(b'{'),
+        }
+        self.out.extend_from_slice(self.enforcer.written());
+        self.out.push(b'}');
+        self.bare_end = false;
+        Ok(())
+    }
+
+    /// The selector's own matchers, each with a comma, as far as they stay.
+    fn matchers(&mut self, selector: &Selector, braces: Braces) -> Result<(), Fault> {
+        let mut own = self.enforcer.own_matchers();
+        for matcher in self.ast.matchers_of(selector) {
+            match *matcher {
+                LabelMatcher::Metric { name } => self.out.extend_from_slice(self.text_of(name)),
+                LabelMatcher::Label { name, operator, value } => {
+                    if self.name(name).as_ref() == self.enforcer.label() {
+                        let kind = self.tokens.get(operator as usize).map_or(Kind::Error, |t| t.kind);
+                        let kept = own.take(kind, &literal::string(self.text_of(value)));
+                        if kept.map_err(|()| self.conflict(braces))? == Own::Drop {
+                            continue;
+                        }
+                    }
+                    for token in [name, operator, value] {
+                        self.out.extend_from_slice(self.text_of(token));
+                    }
+                }
+            }
+            self.out.push(b',');
+        }
+        Ok(())
+    }
+
+    /// Writes the tokens before `end` that are not written yet.
+    fn tokens_up_to(&mut self, end: TokenId) {
+        let tokens = self.tokens.get(self.next as usize..end as usize).unwrap_or_default();
+        for token in tokens {
+            let text = self.text.get(token.start as usize..token.end as usize).unwrap_or_default();
+            if text.is_empty() {
+                continue;
+            }
+            // `offset.5` is a keyword and a number to a Prometheus without dotted names, but one name to another:
+            // with a space between them, all read the same.
+            let glued = self.bare_end && token.kind == Kind::Number && text.first() == Some(&b'.');
+            if (token.spaced || glued) && self.out.len() > self.begin {
+                self.out.push(b' ');
+            }
+            self.out.extend_from_slice(text);
+            self.bare_end = text.last().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii());
+        }
+        self.next = self.next.max(end);
+    }
+
+    /// `info()` reads series by a rule of its own, which only a data-label selector bounds
+    /// (`fetchInfoSeries` in promql/info.go, 3.16): without one it reads `target_info` of every tenant. And where the
+    /// selector names no data label, our matcher would become the only label that is copied.
+    fn check_call(&self, name: TokenId, arguments: u32, second: Option<NodeId>) -> Result<(), Fault> {
+        // Prometheus knows the name in lower case only. Whoever knows others can only mean the same by them.
+        if !self.text_of(name).eq_ignore_ascii_case(b"info") || arguments == 0 {
+            return Ok(());
+        }
+        let selector = second.and_then(|id| match self.ast.nodes.get(id as usize) {
+            Some(Node::Selector(selector)) => Some(selector),
+            _ => None,
+        });
+        let names_data_label = |matcher: &LabelMatcher| match *matcher {
+            LabelMatcher::Metric { .. } => false,
+            LabelMatcher::Label { name, .. } => self.name(name).as_ref() != b"__name__",
+        };
+        if selector.is_some_and(|s| self.ast.matchers_of(s).iter().any(names_data_label)) {
+            return Ok(());
+        }
+        let message = "info() is allowed only with a second argument that selects the labels to add, for example \
+                       info(up, {version=~\".+\"}): without one, series of other tenants would be read";
+        Err(self.refuse(ErrorKind::Info, name, name, message.into()))
+    }
+
+    fn conflict(&self, braces: Braces) -> Fault {
+        let label = String::from_utf8_lossy(self.enforcer.label());
+        let message =
+            format!("the matchers on {label:?} can't match the tenant: remove them, or ask for the tenant's own data");
+        self.refuse(ErrorKind::Conflict, braces.open, braces.close, message)
+    }
+
+    fn refuse(&self, kind: ErrorKind, first: TokenId, last: TokenId, message: String) -> Fault {
+        let start = self.tokens.get(first as usize).map_or(0, |t| t.start);
+        let end = self.tokens.get(last as usize).map_or(start, |t| t.end);
+        Fault { kind, message, start, end }
+    }
+
+    fn text_of(&self, id: TokenId) -> &'a [u8] {
+        text_of(self.text, self.tokens, id)
+    }
+
+    /// The label name that a word or string spells.
+    fn name(&self, id: TokenId) -> Cow<'a, [u8]> {
+        let text = self.text_of(id);
+        match self.tokens.get(id as usize).map(|t| t.kind) {
+            Some(Kind::String) => literal::string(text),
+            _ => Cow::Borrowed(text),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What the rewriter accepts, writes and refuses. Against Prometheus's own parser it is tested in
+//! tests/conformance.rs; here stand the rules, one by one, with the exact text.
+
+mod conflicts;
+mod errors;
+mod selectors;
+
+use super::{Enforcer, Error, OnConflict, rewrite, rewrite_selector};
+
+fn team_a() -> Enforcer {
+    Enforcer::equal("tenant_id", "team-a", OnConflict::Replace)
+}
+
+fn enforce_with(enforcer: &Enforcer, query: &str) -> Result<String, Error> {
+    let mut out = Vec::new();
+    rewrite(query.as_bytes(), enforcer, &mut out)?;
+    let once = String::from_utf8(out).expect("the output is UTF-8");
+    let mut again = Vec::new();
+    rewrite(once.as_bytes(), enforcer, &mut again)?;
+    assert_eq!(once.as_bytes(), again, "rewriting what was rewritten changes nothing: {query}");
+    Ok(once)
+}
+
+/// Asserts what becomes of a query; `§` stands for team-a's matcher.
+#[track_caller]
+fn ok(query: &str, expected: &str) {
+    let expected = expected.replace('§', r#"tenant_id="team-a""#);
+    match enforce_with(&team_a(), query) {
+        Ok(written) => assert_eq!(written, expected, "{query}"),
+        Err(error) => panic!("{query}: {error}"),
+    }
+}
+
+/// Asserts the message with which a query is refused.
+#[track_caller]
+fn err(query: &str, message: &str) {
+    match enforce_with(&team_a(), query) {
+        Ok(written) => panic!("{query} was accepted as {written}"),
+        Err(error) => assert_eq!(error.to_string(), message, "{query}"),
+    }
+}
+
+fn selector(text: &str) -> Result<String, Error> {
+    let mut out = Vec::new();
+    rewrite_selector(text.as_bytes(), &team_a(), &mut out)?;
+    Ok(String::from_utf8(out).expect("the output is UTF-8"))
+}

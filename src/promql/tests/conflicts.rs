@@ -1,0 +1,90 @@
+//! The query's own matchers on the tenant label.
+
+use super::super::ErrorKind;
+use super::*;
+
+const SPELLINGS: [&str; 6] =
+    ["tenant_id", "\"tenant_id\"", "'tenant_id'", "`tenant_id`", "\"tenant\\x5fid\"", "'\\u0074enant\\137id'"];
+
+fn with(on_conflict: OnConflict, query: &str) -> Result<String, Error> {
+    enforce_with(&Enforcer::equal("tenant_id", "team-a", on_conflict), query)
+}
+
+fn both(on_conflict: OnConflict, query: &str) -> Result<String, Error> {
+    enforce_with(&Enforcer::one_of("tenant_id", &["team-a", "team.b"], on_conflict), query)
+}
+
+#[test]
+fn replace_drops_every_spelling_and_operator() {
+    for label in SPELLINGS {
+        for operator in ["=", "!=", "=~", "!~"] {
+            let query = format!("up{{a=\"b\",{label}{operator}\"team-b\",c=\"d\"}}");
+            let written = with(OnConflict::Replace, &query);
+            assert_eq!(written.as_deref(), Ok("up{a=\"b\",c=\"d\",tenant_id=\"team-a\"}"), "{query}");
+        }
+    }
+    // That is the name of a metric, and another label.
+    ok("{\"tenant_id\"}", "{\"tenant_id\",§}");
+    ok("{Tenant_id=\"x\"}", "{Tenant_id=\"x\",§}");
+}
+
+#[test]
+fn intersect_keeps_them() {
+    let written = with(OnConflict::Intersect, "up{tenant_id=\"team-b\"} or up{'tenant_id'=`team-a`}");
+    let expected = "up{tenant_id=\"team-b\",tenant_id=\"team-a\"} or up{tenant_id=\"team-a\"}";
+    assert_eq!(written.as_deref(), Ok(expected));
+}
+
+#[test]
+fn reject_refuses_what_cannot_match() {
+    for matcher in ["=\"team-b\"", "!=\"team-a\"", "=~\"team-(b|c)\"", "!~\"team-.*\"", "=~\"team\"", "=\"\""] {
+        for label in SPELLINGS {
+            let error = with(OnConflict::Reject, &format!("a + up{{x=\"y\",{label}{matcher}}}")).expect_err(matcher);
+            assert_eq!(error.kind, ErrorKind::Conflict, "{matcher}");
+            assert_eq!((error.start, error.line, error.column), (6, 1, 7));
+        }
+    }
+    for matcher in ["=\"team-a\"", "!=\"team-b\"", "=~\"team-a|team-b\"", "=~\".+\"", "!~\"\""] {
+        let query = format!("up{{tenant_id{matcher}}}");
+        let written = with(OnConflict::Reject, &query).unwrap_or_else(|e| panic!("{query}: {e}"));
+        assert!(written.ends_with("tenant_id=\"team-a\"}"), "{written}");
+    }
+}
+
+#[test]
+fn reject_leaves_patterns_that_it_cannot_read_to_the_upstream() {
+    // Go reads Unicode classes; ours is a smaller engine. The tenant's matcher is there all the same.
+    let written = with(OnConflict::Reject, "up{tenant_id=~\"\\\\p{Greek}\"}");
+    assert_eq!(written.as_deref(), Ok("up{tenant_id=~\"\\\\p{Greek}\",tenant_id=\"team-a\"}"));
+}
+
+#[test]
+fn several_tenants_are_quoted_and_the_query_selects_among_them() {
+    let ours = "tenant_id=~\"team-a|team\\\\.b\"";
+    for on_conflict in [OnConflict::Replace, OnConflict::Intersect, OnConflict::Reject] {
+        assert_eq!(both(on_conflict, "up"), Ok(format!("up{{{ours}}}")));
+        let query = "up{tenant_id=\"team-a\"}";
+        assert_eq!(both(on_conflict, query), Ok(format!("up{{tenant_id=\"team-a\",{ours}}}")));
+    }
+    assert!(both(OnConflict::Reject, "up{tenant_id=\"team-c\"}").is_err());
+    assert!(both(OnConflict::Reject, "up{tenant_id!=\"team-a\",tenant_id!=\"team.b\"}").is_err());
+    assert!(both(OnConflict::Reject, "up{tenant_id!=\"team-a\"}").is_ok());
+}
+
+#[test]
+fn one_of_several_is_an_equality() {
+    let one = Enforcer::one_of("tenant_id", &["team-a"], OnConflict::Replace);
+    let written = enforce_with(&one, "up{tenant_id=\"team-b\"}");
+    assert_eq!(written.as_deref(), Ok("up{tenant_id=\"team-b\",tenant_id=\"team-a\"}"));
+}
+
+#[test]
+fn values_and_labels_are_escaped() {
+    let odd = Enforcer::equal("tenant.id", "a\"b\\c\nd", OnConflict::Replace);
+    let written = enforce_with(&odd, "up{tenant.id=\"x\"}");
+    assert_eq!(written.as_deref(), Ok("up{\"tenant.id\"=\"a\\\"b\\\\c\\nd\"}"));
+    let all = r"\.+*?()|[]{}^$";
+    let several = Enforcer::one_of("t", &[all, "z"], OnConflict::Replace);
+    let expected = r#"{t=~"\\\\\\.\\+\\*\\?\\(\\)\\|\\[\\]\\{\\}\\^\\$|z"}"#;
+    assert_eq!(several.selector(), expected);
+}

@@ -1,0 +1,91 @@
+//! What is refused, with Prometheus's words and place where it refuses the same.
+
+use super::*;
+
+#[test]
+fn err_the_message_is_prometheus_s() {
+    // Each message was printed by Prometheus 3.16's parser.
+    err("sum(", "1:5: parse error: unclosed left parenthesis");
+    err("a +", "1:4: parse error: unexpected end of input");
+    err("a\n+ )", "2:4: parse error: unexpected right parenthesis ')'");
+    err("a b", "1:3: parse error: unexpected identifier \"b\"");
+    err("a{", "1:3: parse error: unexpected end of input inside braces");
+    err("a{b}", "1:4: parse error: unexpected \"}\" in label matching, expected label matching operator");
+    err("a{b=c}", "1:5: parse error: unexpected identifier \"c\" in label matching, expected string");
+    err("a{b=\"c\" d}", "1:9: parse error: unexpected identifier \"d\" in label matching, expected \",\" or \"}\"");
+    err("a{,}", "1:3: parse error: unexpected \",\" in label matching, expected identifier or \"}\"");
+    err("sum by job (x)", "1:8: parse error: unexpected identifier \"job\" in grouping opts, expected \"(\"");
+    err("sum by (1) (x)", "1:9: parse error: unexpected number \"1\" in grouping opts, expected label");
+    err("sum by (without) (x)", "1:9: parse error: unexpected <without> in grouping opts, expected label");
+    err("a @ b", "1:5: parse error: unexpected identifier \"b\" in @, expected timestamp");
+    err(
+        "a offset b",
+        "1:10: parse error: unexpected identifier \"b\" in offset, expected number, duration, step(), or range()",
+    );
+    err("a[5m", "1:5: parse error: unclosed left bracket");
+    err("a[-5m]", "1:3: parse error: duration must be greater than 0");
+    err("a[5m]]", "1:6: parse error: unexpected right bracket ']'");
+    err("(a)[5m]", "1:4: parse error: ranges only allowed for vector selectors");
+    err("a offset 5m[5m]", "1:12: parse error: no offset modifiers allowed before range");
+    err("a @ 5[5m]", "1:6: parse error: no @ modifiers allowed before range");
+    err("a offset 5m offset 5m", "1:1: parse error: offset may not be set multiple times");
+    err("a @ 1 @ 2", "1:1: parse error: @ <timestamp> may not be set multiple times");
+    err("f(a,)", "1:4: parse error: trailing commas not allowed in function call args");
+    err("sum()", "1:1: parse error: no arguments for aggregate expression provided");
+    err("a[5m / 0]", "1:6: parse error: division by zero");
+    err("\"a", "1:1: parse error: unterminated quoted string");
+    err("\"\\q\"", "1:1: parse error: unknown escape sequence U+0071 'q'");
+    err("a anchored smoothed", "1:1: parse error: anchored and smoothed modifiers cannot be used together");
+    err("a + bool b", "1:3: parse error: bool modifier can only be used on comparison operators");
+}
+
+#[test]
+fn err_an_empty_query_has_a_place_as_well() {
+    // Prometheus writes "unknown position" here.
+    err("", "1:1: parse error: no expression found in input");
+    err(" # nothing", "1:1: parse error: no expression found in input");
+}
+
+#[test]
+fn err_a_metric_is_named_once() {
+    for query in ["a{__name__=\"b\"}", "a{\"b\"}", "a{\"__name__\"!=\"\"}", "a{'__n\\x61me__'=~\"b\"}"] {
+        err(query, "1:1: parse error: metric name must not be set twice");
+    }
+}
+
+#[test]
+fn err_info_reads_target_info_of_every_tenant() {
+    let message = "1:1: info() is allowed only with a second argument that selects the labels to add, for example \
+                   info(up, {version=~\".+\"}): without one, series of other tenants would be read";
+    for query in [
+        "info(a)",
+        "info(a, {})",
+        "info(a, {__name__=\"b_info\"})",
+        "info(a, {\"b_info\"})",
+        "info(a, ({b=~\".+\"}))",
+        "INFO(a)",
+    ] {
+        err(query, message);
+    }
+    ok("info(a, {b=~\".+\"})", "info(a{§}, {b=~\".+\",§})");
+    ok("info(a, {__name__=\"b\", c!=\"\"})", "info(a{§}, {__name__=\"b\",c!=\"\",§})");
+}
+
+#[test]
+fn err_what_is_no_text() {
+    for (query, at) in [(&b"a{b=\"\xff\"}"[..], 5), (b"\xff", 1), (b"a\x00", 2), ("\"\u{fffd}\"".as_bytes(), 1)] {
+        let error = rewrite(query, &team_a(), &mut Vec::new()).expect_err("it is no UTF-8 text");
+        assert_eq!(error.column, at, "{query:?}: {error}");
+    }
+    // A comment may hold anything, and goes.
+    let mut out = Vec::new();
+    assert_eq!(rewrite(b"a # \xff", &team_a(), &mut out), Ok(1));
+    assert_eq!(out, b"a{tenant_id=\"team-a\"}");
+}
+
+#[test]
+fn err_nothing_is_written() {
+    let mut out = b"kept".to_vec();
+    assert!(rewrite(b"a + info(b)", &team_a(), &mut out).is_err());
+    assert_eq!(out, b"kept");
+}

@@ -1,0 +1,279 @@
+//! Every refusal: its status, `errorType`, stat name and words, in one place.
+//!
+//! The body is Prometheus's error object, so that Grafana and every other client shows the message.
+
+use crate::form;
+use crate::promql::{self, ErrorKind};
+use crate::routes::Method;
+use crate::tenant;
+use serde::Serialize;
+
+/// Where in a request something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The URL's query string.
+    Url,
+    /// The form in the body.
+    Form,
+}
+
+impl Place {
+    fn name(self) -> &'static str {
+        match self {
+            Place::Url => "query string",
+            Place::Form => "form",
+        }
+    }
+}
+
+/// A refused request. Its body is Prometheus's error JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// The head is not one that HTTP or this filter knows how to read.
+    Head(&'static str),
+    /// `upgrade`, or an extended CONNECT.
+    Upgrade,
+    /// The path is not in normal form.
+    Path(&'static str),
+    /// The query string or form can't be read.
+    Form(Place, form::Error),
+    /// A parameter that may be given once is given again in the same place.
+    Repeated(Place, &'static str),
+    /// A parameter's value is not of its kind. Name, and the value as quoted for a message.
+    Value(&'static str, String),
+    /// A parameter that would reach beyond the tenant. Name, and why.
+    Parameter(&'static str, &'static str),
+    /// A query or selector that can't be enforced. The parameter's name, and why.
+    Query(&'static str, promql::Error),
+    /// A body where none is read.
+    Body,
+    /// The header that names the tenant is absent, and there is no default.
+    NoTenant,
+    /// The header that names the tenant appears twice.
+    TwoTenants,
+    /// What the header holds names no tenant.
+    Tenant(tenant::Error),
+    /// A valid tenant that is not served. As quoted for a message.
+    NotAllowed(String),
+    /// The path can't be scoped to a tenant. Why.
+    Forbidden(&'static str),
+    /// Not in the API table.
+    UnknownPath,
+    /// In the API table, but not with this method. Those that are.
+    Method(&'static [Method]),
+    /// The rewritten request would be longer than this many bytes.
+    TooLarge(usize),
+    /// A form of another content type than Go reads.
+    ContentType,
+    /// A compressed body.
+    ContentEncoding,
+    /// Something in this filter or its host that should not have happened. It refuses.
+    Internal(&'static str),
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    status: &'static str,
+    #[serde(rename = "errorType")]
+    error_type: &'static str,
+    error: &'a str,
+}
+
+impl Rejection {
+    /// Status, `errorType`, and the short stable name: the one table that says what a refusal is to the outside.
+    fn class(&self) -> (u16, &'static str, &'static str) {
+        match self {
+            Rejection::Head(_) => (400, "bad_data", "bad_head"),
+            Rejection::Upgrade => (400, "bad_data", "upgrade"),
+            Rejection::Path(_) => (400, "bad_data", "bad_path"),
+            Rejection::Form(_, form::Error::TooMany) => (413, "bad_data", "too_large"),
+            Rejection::Form(_, form::Error::Semicolon(_) | form::Error::Escape(_)) => (400, "bad_data", "bad_form"),
+            Rejection::Repeated(..) => (400, "bad_data", "repeated_parameter"),
+            Rejection::Value(..) => (400, "bad_data", "bad_value"),
+            Rejection::Parameter(..) => (400, "bad_data", "bad_parameter"),
+            Rejection::Query(_, error) => match error.kind {
+                ErrorKind::Syntax => (400, "bad_data", "query_syntax"),
+                ErrorKind::TooLarge => (413, "bad_data", "query_too_large"),
+                ErrorKind::Info => (400, "bad_data", "query_info"),
+                ErrorKind::Conflict => (400, "bad_data", "query_conflict"),
+            },
+            Rejection::Body => (400, "bad_data", "unexpected_body"),
+            Rejection::NoTenant => (401, "unauthorized", "no_tenant"),
+            Rejection::TwoTenants => (400, "bad_data", "bad_tenant"),
+            Rejection::Tenant(error) => match error {
+                tenant::Error::Empty => (401, "unauthorized", "no_tenant"),
+                tenant::Error::EmptyMember
+                | tenant::Error::FederationOff
+                | tenant::Error::TooMany { .. }
+                | tenant::Error::TooLong { .. }
+                | tenant::Error::Character(_)
+                | tenant::Error::Reserved(_)
+                | tenant::Error::NotABaseName(_)
+                | tenant::Error::NotUtf8 => (400, "bad_data", "bad_tenant"),
+            },
+            Rejection::NotAllowed(_) => (403, "forbidden", "tenant_not_allowed"),
+            Rejection::Forbidden(_) => (403, "forbidden", "forbidden_path"),
+            Rejection::UnknownPath => (404, "not_found", "unknown_path"),
+            Rejection::Method(_) => (405, "bad_data", "method"),
+            Rejection::TooLarge(_) => (413, "bad_data", "too_large"),
+            Rejection::ContentType => (415, "bad_data", "content_type"),
+            Rejection::ContentEncoding => (415, "bad_data", "content_encoding"),
+            Rejection::Internal(_) => (500, "internal", "internal"),
+        }
+    }
+
+    /// HTTP status.
+    pub fn status(&self) -> u16 {
+        self.class().0
+    }
+
+    /// Prometheus's `errorType`.
+    pub fn error_type(&self) -> &'static str {
+        self.class().1
+    }
+
+    /// A short stable name for stats and logs, for example `bad_form`.
+    pub fn reason(&self) -> &'static str {
+        self.class().2
+    }
+
+    /// What is wrong, where, and what to do.
+    pub fn message(&self) -> String {
+        match self {
+            Rejection::Head(problem) => format!("malformed request: {problem}"),
+            Rejection::Upgrade => "the connection can't be upgraded here".to_owned(),
+            Rejection::Path(problem) => format!("malformed path: {problem}"),
+            Rejection::Form(place, error) => format!("unreadable {}: {error}", place.name()),
+            Rejection::Repeated(place, name) => {
+                format!("parameter {name:?} is given more than once in the {}", place.name())
+            }
+            Rejection::Value(name, value) => format!("invalid parameter {name:?}: cannot read {value}"),
+            Rejection::Parameter(name, reason) => format!("parameter {name:?} is not allowed: {reason}"),
+            // As `invalidParamError` in Prometheus 3.16's web/api/v1/api.go puts it.
+            Rejection::Query(name, error) => format!("invalid parameter {name:?}: {error}"),
+            Rejection::Body => {
+                "this request can't have a body: send parameters in the URL, or a form with POST".to_owned()
+            }
+            Rejection::NoTenant => "no tenant: the header that names it is absent".to_owned(),
+            Rejection::TwoTenants => "the header that names the tenant appears more than once".to_owned(),
+            Rejection::Tenant(error) => error.to_string(),
+            Rejection::NotAllowed(tenant) => format!("tenant {tenant} is not allowed here"),
+            Rejection::Forbidden(reason) => format!("this path is not served to tenants: {reason}"),
+            Rejection::UnknownPath => "unknown path".to_owned(),
+            Rejection::Method(allowed) => format!("method not allowed: use {}", list(allowed, " or ")),
+            Rejection::TooLarge(limit) => {
+                format!("the request is too large: with the tenant's matchers it is longer than {limit} bytes")
+            }
+            Rejection::ContentType => {
+                "unsupported content type: a body has to be one application/x-www-form-urlencoded form".to_owned()
+            }
+            Rejection::ContentEncoding => "unsupported content encoding: a form has to be sent uncompressed".to_owned(),
+            Rejection::Internal(problem) => format!("internal error of the tenancy filter: {problem}"),
+        }
+    }
+
+    /// `{"status":"error","errorType":"…","error":"…"}`
+    pub fn body(&self) -> Vec<u8> {
+        let body = Body { status: "error", error_type: self.error_type(), error: &self.message() };
+        // Serialising three strings can't fail; if it does, the refusal still is one.
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+
+    /// Response headers besides `content-type`, for example `allow` with 405.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Rejection::Method(allowed) => vec![("allow", list(allowed, ", "))],
+            Rejection::Head(_)
+            | Rejection::Upgrade
+            | Rejection::Path(_)
+            | Rejection::Form(..)
+            | Rejection::Repeated(..)
+            | Rejection::Value(..)
+            | Rejection::Parameter(..)
+            | Rejection::Query(..)
+            | Rejection::Body
+            | Rejection::NoTenant
+            | Rejection::TwoTenants
+            | Rejection::Tenant(_)
+            | Rejection::NotAllowed(_)
+            | Rejection::Forbidden(_)
+            | Rejection::UnknownPath
+            | Rejection::TooLarge(_)
+            | Rejection::ContentType
+            | Rejection::ContentEncoding
+            | Rejection::Internal(_) => Vec::new(),
+        }
+    }
+}
+
+fn list(methods: &[Method], separator: &str) -> String {
+    methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(rejection: &Rejection) -> String {
+        String::from_utf8(rejection.body()).unwrap()
+    }
+
+    #[test]
+    fn body_is_prometheus_s_error_object() {
+        assert_eq!(
+            body(&Rejection::UnknownPath),
+            r#"{"status":"error","errorType":"not_found","error":"unknown path"}"#
+        );
+        let error = promql::Error {
+            kind: ErrorKind::Syntax,
+            message: "unexpected \"}\"".to_owned(),
+            start: 8,
+            end: 9,
+            line: 1,
+            column: 9,
+        };
+        assert_eq!(
+            body(&Rejection::Query("query", error)),
+            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:9: parse error: unexpected \"}\""}"#
+        );
+    }
+
+    #[test]
+    fn hostile_input_stays_inside_its_json_string() {
+        for input in [&b"\"}<script>\x00\x1f\\"[..], b"\xff\xfe", "\u{2028}\u{202e}".as_bytes()] {
+            let rejection = Rejection::Value("step", crate::text::quote(input));
+            let parsed: serde_json::Value = serde_json::from_slice(&rejection.body()).unwrap();
+            assert_eq!(parsed["error"], rejection.message());
+            assert!(!rejection.message().contains(char::is_control));
+        }
+    }
+
+    #[test]
+    fn statuses_are_those_of_the_contract() {
+        let classes = [
+            (Rejection::Head("x"), 400, "bad_data"),
+            (Rejection::NoTenant, 401, "unauthorized"),
+            (Rejection::Tenant(tenant::Error::Empty), 401, "unauthorized"),
+            (Rejection::Tenant(tenant::Error::EmptyMember), 400, "bad_data"),
+            (Rejection::NotAllowed(String::new()), 403, "forbidden"),
+            (Rejection::Forbidden("x"), 403, "forbidden"),
+            (Rejection::UnknownPath, 404, "not_found"),
+            (Rejection::Method(&[Method::Get]), 405, "bad_data"),
+            (Rejection::Form(Place::Url, form::Error::TooMany), 413, "bad_data"),
+            (Rejection::ContentType, 415, "bad_data"),
+            (Rejection::ContentEncoding, 415, "bad_data"),
+            (Rejection::Internal("x"), 500, "internal"),
+        ];
+        for (rejection, status, error_type) in classes {
+            assert_eq!((rejection.status(), rejection.error_type()), (status, error_type), "{rejection:?}");
+        }
+    }
+
+    #[test]
+    fn method_refusal_names_the_allowed_ones() {
+        let rejection = Rejection::Method(&[Method::Get, Method::Post]);
+        assert_eq!(rejection.headers(), [("allow", "GET, POST".to_owned())]);
+        assert_eq!(rejection.message(), "method not allowed: use GET or POST");
+        assert!(Rejection::UnknownPath.headers().is_empty());
+    }
+}

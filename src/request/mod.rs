@@ -1,0 +1,181 @@
+//! The decision on a request: what goes upstream, or why nothing does. Host-free: bytes in, data out.
+//!
+//! Everything that concerns headers and path is decided on the head, since Envoy lets them be changed only there; the
+//! body, once it is whole, is replaced. In order:
+//!
+//! 1. `head`: each header is read once; what is ambiguous is refused.
+//! 2. `path`: the path is in normal form, or refused.
+//! 3. The tenant: from its header, or the default.
+//! 4. The row of the API table, and the method.
+//! 5. `parameters`: the query string, and later the form, are decoded, checked, enforced and encoded again.
+//!
+//! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
+//! union of all `match[]`, so adding one beside another would widen the answer.
+
+mod head;
+mod parameters;
+#[cfg(test)]
+mod tests;
+
+use crate::config::Config;
+use crate::path;
+use crate::rejection::{Place, Rejection};
+use crate::routes::{Method, Route, Rule};
+use crate::tenant::Tenants;
+use crate::text;
+use parameters::Enforcement;
+use std::rc::Rc;
+
+/// The request's head as the proxy hands it over: every pair, in order, names in lower case, pseudo-headers among them.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// All header pairs.
+    pub headers: &'a [(&'a [u8], &'a [u8])],
+    /// Neither body nor trailers follow.
+    pub end_of_stream: bool,
+}
+
+/// What is done with a request that goes upstream.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// The tenant; several are joined by `|`.
+    pub tenant: Rc<str>,
+    /// The row of the API table that applies.
+    pub route: &'static Route,
+    /// The new `:path`; `None` where it already reads so.
+    pub path: Option<Vec<u8>>,
+    /// Headers to set; each replaces all of that name.
+    pub set: Vec<(Rc<str>, Rc<str>)>,
+    /// Headers that the client sent and that must go. Only names that are present, so that no host call is wasted.
+    pub remove: Vec<Rc<str>>,
+    /// What has to happen to the body.
+    pub body: BodyPlan,
+}
+
+/// What has to happen to the body.
+#[derive(Debug, Clone)]
+pub enum BodyPlan {
+    /// The request ended with its head.
+    Absent,
+    /// A body may follow on the wire, but must be empty (a GET).
+    MustBeEmpty,
+    /// A form, to be read whole and replaced, also where it turns out to be empty.
+    Form(FormPlan),
+    /// Passed on as it comes, without holding it back: a path of `passthrough_paths`.
+    Untouched,
+}
+
+/// What is needed to rewrite the form once it is here.
+#[derive(Debug, Clone)]
+pub struct FormPlan {
+    enforcement: Enforcement,
+    /// The URL holds a `match[]`, so the form need not.
+    url_has_selector: bool,
+}
+
+/// Decides on the request's head. Everything that concerns headers happens here, since later they have gone on.
+pub fn decide(head: &Head<'_>, config: &Config) -> Result<Forward, Rejection> {
+    let facts = head::read(head.headers, config)?;
+    let target = path::split(facts.target).map_err(Rejection::Path)?;
+    let tenants = identify(facts.tenant, config)?;
+    let (found, prefix) = config.find(target.path).ok_or(Rejection::UnknownPath)?;
+    let route = found.route;
+    if let Rule::Refuse(reason) = route.rule {
+        return Err(Rejection::Forbidden(reason));
+    }
+    let method = Method::read(facts.method)
+        .filter(|method| route.methods.contains(method))
+        .ok_or(Rejection::Method(route.methods))?;
+    let no_bytes_follow = head.end_of_stream || facts.content_length == Some(b"0");
+
+    let passthrough = route.rule == Rule::Passthrough;
+    let has_form = method == Method::Post && !no_bytes_follow && !passthrough;
+    if method == Method::Get && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
+        return Err(Rejection::Body);
+    }
+    let edits = head::edit(&facts, config, &tenants, has_form)?;
+    if passthrough {
+        let body = if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
+        return Ok(Forward {
+            tenant: tenants.joined().clone(),
+            route,
+            path: None,
+            set: edits.set,
+            remove: edits.remove,
+            body,
+        });
+    }
+
+    let enforcement = Enforcement::new(route, config, &tenants);
+    let mut query = Vec::with_capacity(target.query.len().saturating_mul(2).min(1 << 16));
+    let url_has_selector = enforcement.rewrite(target.query, Place::Url, &mut query)?;
+    if !has_form && !url_has_selector {
+        enforcement.add_selector(&mut query);
+    }
+    let path = path::write(prefix, &found, &query).map_err(Rejection::Path)?;
+    let body = if has_form {
+        BodyPlan::Form(FormPlan { enforcement, url_has_selector })
+    } else if head.end_of_stream {
+        BodyPlan::Absent
+    } else {
+        BodyPlan::MustBeEmpty
+    };
+    Ok(Forward {
+        tenant: tenants.joined().clone(),
+        route,
+        path: (path != facts.target).then_some(path),
+        set: edits.set,
+        remove: edits.remove,
+        body,
+    })
+}
+
+impl BodyPlan {
+    /// Decides on the whole body: the bytes that replace it, `None` where it stays as it is.
+    pub fn finish(&self, body: &[u8]) -> Result<Option<Vec<u8>>, Rejection> {
+        match self {
+            BodyPlan::Absent | BodyPlan::MustBeEmpty => {
+                if body.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(Rejection::Body)
+                }
+            }
+            BodyPlan::Form(plan) => plan.finish(body).map(|form| (form != body).then_some(form)),
+            BodyPlan::Untouched => Ok(None),
+        }
+    }
+}
+
+impl FormPlan {
+    fn finish(&self, body: &[u8]) -> Result<Vec<u8>, Rejection> {
+        let mut form = Vec::with_capacity(body.len().saturating_mul(2).min(1 << 20));
+        let has_selector = self.enforcement.rewrite(body, Place::Form, &mut form)?;
+        if !has_selector && !self.url_has_selector {
+            self.enforcement.add_selector(&mut form);
+        }
+        Ok(form)
+    }
+}
+
+/// The names that must go from the request's trailers, among those that are present.
+///
+/// All of them: a trailer is a header that arrives after every decision was made, and no endpoint reads any.
+pub fn trailers_to_remove<'t>(names: impl Iterator<Item = &'t [u8]>, _config: &Config) -> Vec<Vec<u8>> {
+    let mut names: Vec<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn identify(header: Option<&[u8]>, config: &Config) -> Result<Tenants, Rejection> {
+    let tenants = match header {
+        Some(value) => config.tenants(value).map_err(Rejection::Tenant)?,
+        None => config.default_tenant().cloned().ok_or(Rejection::NoTenant)?,
+    };
+    let refused = tenants.ids().find(|id| !config.allows(id));
+    match refused.map(|id| Rejection::NotAllowed(text::quote(id.as_bytes()))) {
+        Some(rejection) => Err(rejection),
+        None => Ok(tenants),
+    }
+}

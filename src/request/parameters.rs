@@ -1,0 +1,122 @@
+//! Query string and form: each pair is decoded, checked against its row, enforced, and encoded again.
+
+use super::{Place, Rejection, Tenants};
+use crate::config::Config;
+use crate::form;
+use crate::promql::{self, Enforcer};
+use crate::routes::{Kind, Parameter, Route, Rule};
+use crate::text;
+use std::rc::Rc;
+
+/// The longest query string or form that is sent upstream. Go reads 10 MiB of a form and, past that, none of it: `FormValue`
+/// drops the error (net/http/request.go, Go 1.26), and `labels` would then answer for every tenant.
+pub const MAX_REWRITTEN: usize = 8 << 20;
+
+/// The parameter to which a matcher is added where there is none.
+const SELECTOR: &[u8] = b"match[]";
+
+/// What is done to the parameters of one request.
+#[derive(Debug, Clone)]
+pub struct Enforcement {
+    route: &'static Route,
+    label: Rc<str>,
+    extra: Rc<[String]>,
+    /// None: nothing is rewritten (`enforce_tenancy: false`), or nothing has to be.
+    enforcer: Option<Enforcer>,
+}
+
+impl Enforcement {
+    /// For this row and these tenants. The matcher is rendered here, once a request, and only where it is used.
+    pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
+        let reads_series = match route.rule {
+            Rule::Queries | Rule::Selectors => true,
+            Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => false,
+        };
+        let enforcer = (reads_series && config.enforces()).then(|| config.enforcer(tenants));
+        Enforcement { route, label: config.label().clone(), extra: config.extra_parameters().clone(), enforcer }
+    }
+
+    /// Rewrites a query string or form, and says whether it has a `match[]`.
+    pub fn rewrite(&self, form: &[u8], place: Place, out: &mut Vec<u8>) -> Result<bool, Rejection> {
+        let mut has_selector = false;
+        let mut seen = 0u64;
+        let mut rewritten = Vec::new();
+        for pair in form::pairs(form) {
+            let pair = pair.map_err(|error| Rejection::Form(place, error))?;
+            let mut known = self.route.parameters.iter().zip(0u32..);
+            if let Some((parameter, index)) = known.find(|(parameter, _)| parameter.name.as_bytes() == &*pair.key) {
+                if !parameter.repeated {
+                    let bit = 1u64.checked_shl(index).ok_or(Rejection::Internal("a row with too many parameters"))?;
+                    if seen & bit != 0 {
+                        return Err(Rejection::Repeated(place, parameter.name));
+                    }
+                    seen |= bit;
+                }
+                has_selector |= parameter.kind == Kind::Selector;
+                rewritten.clear();
+                let value = self.value(parameter, &pair.value, &mut rewritten)?;
+                form::append(out, parameter.name.as_bytes(), value);
+            } else if self.extra.iter().any(|name| name.as_bytes() == &*pair.key) {
+                form::append(out, &pair.key, &pair.value);
+            }
+            if out.len() > MAX_REWRITTEN {
+                return Err(Rejection::TooLarge(MAX_REWRITTEN));
+            }
+        }
+        Ok(has_selector)
+    }
+
+    /// Adds a selector that is nothing but the matcher, where the row's endpoint reads selectors.
+    pub fn add_selector(&self, out: &mut Vec<u8>) {
+        if let (Rule::Selectors, Some(enforcer)) = (self.route.rule, &self.enforcer) {
+            form::append(out, SELECTOR, enforcer.selector().as_bytes());
+        }
+    }
+
+    fn value<'v>(
+        &self,
+        parameter: &Parameter,
+        value: &'v [u8],
+        rewritten: &'v mut Vec<u8>,
+    ) -> Result<&'v [u8], Rejection> {
+        let refused = |error| Rejection::Query(parameter.name, error);
+        if !parameter.kind.accepts(value) {
+            return Err(Rejection::Value(parameter.name, text::quote(value)));
+        }
+        match (parameter.kind, &self.enforcer) {
+            // An empty query selects nothing; upstream refuses it in its own words, or takes the other place's.
+            (Kind::Query, Some(enforcer)) if !value.is_empty() => {
+                promql::rewrite(value, enforcer, rewritten).map_err(refused)?;
+                Ok(rewritten)
+            }
+            (Kind::Selector, Some(enforcer)) => {
+                promql::rewrite_selector(value, enforcer, rewritten).map_err(refused)?;
+                Ok(rewritten)
+            }
+            (Kind::ReplicaLabel, Some(_)) if self.names_the_label(value) => {
+                Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away"))
+            }
+            (Kind::StoreSelector, _) => {
+                Err(Rejection::Parameter(parameter.name, "stores are the operator's to choose"))
+            }
+            (
+                Kind::Query
+                | Kind::Selector
+                | Kind::Expression
+                | Kind::Time
+                | Kind::Duration
+                | Kind::Integer
+                | Kind::Boolean
+                | Kind::Word
+                | Kind::Text
+                | Kind::ReplicaLabel,
+                _,
+            ) => Ok(value),
+        }
+    }
+
+    /// Thanos takes the value whole; a list is looked through as well, should a version split it.
+    fn names_the_label(&self, value: &[u8]) -> bool {
+        value.split(|&byte| byte == b',').any(|name| name.trim_ascii() == self.label.as_bytes())
+    }
+}

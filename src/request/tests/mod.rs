@@ -1,0 +1,127 @@
+//! Requests as tables: what goes upstream, or why not.
+
+mod enforcement;
+mod hostile;
+mod properties;
+
+use super::*;
+
+/// A request, built from a method and a target.
+#[derive(Debug)]
+pub struct Request {
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    body: Option<Vec<u8>>,
+}
+
+/// What goes upstream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub path: String,
+    pub body: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub tenant: String,
+    pub handler: &'static str,
+}
+
+impl Request {
+    pub fn new(method: &str, target: impl AsRef<[u8]>) -> Request {
+        let pair = |name: &str, value: &[u8]| (name.as_bytes().to_vec(), value.to_vec());
+        Request {
+            headers: vec![
+                pair(":method", method.as_bytes()),
+                pair(":path", target.as_ref()),
+                pair(":scheme", b"http"),
+                pair(":authority", b"localhost"),
+            ],
+            body: None,
+        }
+    }
+
+    pub fn get(target: impl AsRef<[u8]>) -> Request {
+        Request::new("GET", target)
+    }
+
+    pub fn form(target: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Request {
+        let length = body.as_ref().len().to_string();
+        Request::new("POST", target)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("content-length", length)
+            .body(body)
+    }
+
+    pub fn tenant(self, tenant: &str) -> Request {
+        self.header("thanos-tenant", tenant)
+    }
+
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Request {
+        self.headers.push((name.as_bytes().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    pub fn body(mut self, body: impl AsRef<[u8]>) -> Request {
+        self.body = Some(body.as_ref().to_vec());
+        self
+    }
+
+    pub fn decide(&self, config: &Config) -> Result<Forward, Rejection> {
+        let headers: Vec<(&[u8], &[u8])> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        decide(&Head { headers: &headers, end_of_stream: self.body.is_none() }, config)
+    }
+
+    /// Enacts the decision, as the host does.
+    pub fn send(&self, config: &Config) -> Result<Sent, Rejection> {
+        let forward = self.decide(config)?;
+        let mut headers = self.headers.clone();
+        headers.retain(|(name, _)| !forward.remove.iter().any(|removed| removed.as_bytes() == &**name));
+        for (name, value) in &forward.set {
+            headers.retain(|(other, _)| other != name.as_bytes());
+            headers.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        }
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        let mut path = text(headers[1].1.clone());
+        if let Some(new) = &forward.path {
+            path = text(new.clone());
+        }
+        let body = match &self.body {
+            Some(body) => Some(text(forward.body.finish(body)?.unwrap_or_else(|| body.clone()))),
+            None => None,
+        };
+        let headers = headers.into_iter().skip(4).map(|(name, value)| (text(name), text(value))).collect();
+        Ok(Sent { path, body, headers, tenant: forward.tenant.to_string(), handler: forward.route.handler })
+    }
+}
+
+pub fn config(json: &str) -> Config {
+    Config::parse(json.as_bytes()).expect("a valid configuration")
+}
+
+/// The decoded pairs of a form or of a target's query string.
+pub fn pairs(form: &str) -> Vec<(String, String)> {
+    let form = form.split_once('?').map_or(if form.starts_with('/') { "" } else { form }, |(_, query)| query);
+    crate::form::pairs(form.as_bytes())
+        .map(|pair| pair.expect("a form that was written here"))
+        .map(|pair| {
+            (
+                String::from_utf8(pair.key.into_owned()).expect("UTF-8"),
+                String::from_utf8(pair.value.into_owned()).expect("UTF-8"),
+            )
+        })
+        .collect()
+}
+
+/// All values of a parameter, in URL and form, in the order in which Go reads them: the form's first.
+pub fn values(sent: &Sent, name: &str) -> Vec<String> {
+    let form = sent.body.as_deref().map(pairs).unwrap_or_default();
+    form.into_iter().chain(pairs(&sent.path)).filter(|(key, _)| key == name).map(|(_, value)| value).collect()
+}
+
+#[track_caller]
+pub fn reason(request: &Request, config: &Config) -> &'static str {
+    match request.send(config) {
+        Ok(sent) => panic!("forwarded: {:.200}", format!("{sent:?}")),
+        Err(rejection) => {
+            assert!(!rejection.message().is_empty());
+            rejection.reason()
+        }
+    }
+}

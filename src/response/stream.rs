@@ -1,0 +1,434 @@
+//! The messages of an answer that streams by: read where they stand in its structure, and withheld unless they are the engine's.
+//! Memory is constant; nothing else is held back.
+//!
+//! ```text
+//! document = "{" [ member *( "," member ) ] "}"        one; or, of `x-ndjson`, any number
+//! member   = ( "status" / "errorType" ) ":" word
+//!          / "error" ":" ( message / "null" )
+//!          / ( "warnings" / "infos" ) ":" ( "[" [ message *( "," message ) ] "]" / "null" )
+//!          / ( "data" / "results" / "has_more" ) ":" value     passed on as it comes, or dropped
+//!          / string ":" value                                   not known: dropped
+//! ```
+//!
+//! Sources: `Response` in Prometheus 3.16's web/api/v1/api.go; `searchBatch` and `searchTrailer` in search.go; `response` in Thanos
+//! 0.42.5's pkg/api/api.go.
+//!
+//! A key, a word or a message is held back until it is whole, which is bounded: of all the bytes that came, never more have gone
+//! on. What is not such a document is not passed on: where nothing has gone on yet, an error object takes its place, in no more
+//! bytes; else the document ends where it stands, and no client can take it for a whole one.
+
+use super::Unreadable;
+use super::messages::{self, MAX_MESSAGE};
+use super::skim::{Skim, Step};
+use super::substitute::Substitute;
+
+/// How many documents there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `application/json`.
+    One,
+    /// `application/x-ndjson`.
+    Lines,
+}
+
+/// What is done with `data`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Data {
+    /// The request was scoped to the tenant: it is the tenant's.
+    Passes,
+    /// It would have had to be filtered, and an error has none.
+    IsDropped,
+}
+
+/// The filter of one answer.
+#[derive(Debug)]
+pub struct MessageFilter {
+    shape: Shape,
+    data: Data,
+    at: At,
+    member: Member,
+    /// The known members that this document has had.
+    seen: u16,
+    /// Whether a byte of this document has gone on, and a member.
+    is_open: bool,
+    has_member: bool,
+    has_message: bool,
+    is_generic_said: bool,
+    /// The string at hand, as much of it as matters; and all of its length.
+    held: Vec<u8>,
+    length: usize,
+    is_escaped: bool,
+    skim: Skim,
+    documents: bool,
+    came: usize,
+    has_gone: bool,
+    withheld: u32,
+    fault: Option<Unreadable>,
+    substitute: Option<Substitute>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Before a document, or after it.
+    Outside,
+    /// After `{`.
+    Opened,
+    /// After a comma between members.
+    Key,
+    InKey,
+    Colon,
+    Value,
+    Skimming,
+    InWord,
+    InMessage,
+    /// The beginning of `null`.
+    InNull,
+    /// After a member's value.
+    Next,
+    /// After `[`.
+    ListOpened,
+    /// After a comma between messages.
+    ListMessage,
+    InListMessage,
+    ListNext,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Word,
+    Message,
+    Messages,
+    Passed,
+    Dropped,
+}
+
+const MEMBERS: [(&[u8], Member); 8] = [
+    (b"status", Member::Word),
+    (b"data", Member::Passed),
+    (b"errorType", Member::Word),
+    (b"error", Member::Message),
+    (b"warnings", Member::Messages),
+    (b"infos", Member::Messages),
+    (b"results", Member::Passed),
+    (b"has_more", Member::Passed),
+];
+
+impl MessageFilter {
+    /// For one answer.
+    pub fn new(shape: Shape, data: Data) -> Self {
+        MessageFilter {
+            shape,
+            data,
+            at: At::Outside,
+            member: Member::Dropped,
+            seen: 0,
+            is_open: false,
+            has_member: false,
+            has_message: false,
+            is_generic_said: false,
+            held: Vec::new(),
+            length: 0,
+            is_escaped: false,
+            skim: Skim::default(),
+            documents: false,
+            came: 0,
+            has_gone: false,
+            withheld: 0,
+            fault: None,
+            substitute: None,
+        }
+    }
+
+    /// Reads on, and writes what goes on. Over all chunks, never more is written than has come; of one chunk, at most
+    /// a message more than it holds.
+    pub fn push(&mut self, chunk: &[u8], end: bool, out: &mut Vec<u8>) {
+        let written = out.len();
+        if self.fault.is_none() {
+            let done = self.read(chunk, out).and_then(|()| if end { self.finish() } else { Ok(()) });
+            self.has_gone |= out.len() > written;
+            if let Err(fault) = done {
+                self.fault = Some(fault);
+                // The bytes of this chunk are counted below.
+                self.substitute = (!self.has_gone).then(|| Substitute::new(self.came));
+            }
+        }
+        if let Some(substitute) = &mut self.substitute {
+            substitute.push(chunk.len(), end, out);
+        }
+        self.came = self.came.saturating_add(chunk.len());
+    }
+
+    /// Why the rest is not passed on.
+    pub fn fault(&self) -> Option<Unreadable> {
+        self.fault
+    }
+
+    /// How many messages were withheld so far.
+    pub fn withheld(&self) -> u32 {
+        self.withheld
+    }
+
+    fn finish(&self) -> Result<(), Unreadable> {
+        match self.at {
+            At::Outside => Ok(()),
+            At::Opened
+            | At::Key
+            | At::InKey
+            | At::Colon
+            | At::Value
+            | At::Skimming
+            | At::InWord
+            | At::InMessage
+            | At::InNull
+            | At::Next
+            | At::ListOpened
+            | At::ListMessage
+            | At::InListMessage
+            | At::ListNext => Err(Unreadable::Truncated),
+        }
+    }
+
+    fn read(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let taken = match self.at {
+                At::Skimming => self.skim(rest, out)?,
+                At::InKey | At::InWord | At::InMessage | At::InListMessage => self.string(rest, out)?,
+                At::InNull => self.null(rest, out)?,
+                At::Outside
+                | At::Opened
+                | At::Key
+                | At::Colon
+                | At::Value
+                | At::Next
+                | At::ListOpened
+                | At::ListMessage
+                | At::ListNext => self.punctuation(rest, out)?,
+            };
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Between strings and values: one byte, or none where it is the next one's.
+    fn punctuation(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
+        let Some(&byte) = rest.first() else {
+            return Ok(0);
+        };
+        if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            if self.at == At::Outside && self.documents {
+                out.push(byte);
+            }
+            return Ok(1);
+        }
+        match (self.at, byte) {
+            (At::Outside, b'{') if self.shape == Shape::Lines || !self.documents => {
+                self.documents = true;
+                self.seen = 0;
+                self.is_open = false;
+                self.has_member = false;
+                self.at = At::Opened;
+            }
+            (At::Opened | At::Key, b'"') => self.begin(At::InKey),
+            (At::Opened | At::Next, b'}') => {
+                self.open(out);
+                out.push(b'}');
+                self.at = At::Outside;
+            }
+            (At::Colon, b':') => {
+                if self.member != Member::Dropped {
+                    out.push(b':');
+                }
+                self.at = At::Value;
+            }
+            (At::Next, b',') => self.at = At::Key,
+            (At::Value, _) => return self.value(byte, out),
+            (At::ListOpened | At::ListMessage, b'"') => self.begin(At::InListMessage),
+            (At::ListNext, b',') => self.at = At::ListMessage,
+            (At::ListOpened | At::ListNext, b']') => {
+                out.push(b']');
+                self.at = At::Next;
+            }
+            _ => return Err(Unreadable::Malformed),
+        }
+        Ok(1)
+    }
+
+    /// The first byte of a member's value.
+    fn value(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<usize, Unreadable> {
+        match (self.member, byte) {
+            (Member::Passed | Member::Dropped, _) => {
+                self.skim = Skim::default();
+                self.at = At::Skimming;
+                return Ok(0);
+            }
+            (Member::Word, b'"') => self.begin(At::InWord),
+            (Member::Message, b'"') => self.begin(At::InMessage),
+            (Member::Messages, b'[') => {
+                out.push(b'[');
+                self.has_message = false;
+                self.is_generic_said = false;
+                self.at = At::ListOpened;
+            }
+            (Member::Message | Member::Messages, b'n') => {
+                self.begin(At::InNull);
+                return Ok(0);
+            }
+            _ => return Err(Unreadable::Malformed),
+        }
+        Ok(1)
+    }
+
+    fn skim(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
+        let taken = match self.skim.read(rest) {
+            Step::Inside => rest.len(),
+            Step::Done(taken) => {
+                self.at = At::Next;
+                taken
+            }
+            Step::Malformed => return Err(Unreadable::Malformed),
+        };
+        if self.member == Member::Passed {
+            out.extend_from_slice(rest.get(..taken).unwrap_or_default());
+        }
+        Ok(taken)
+    }
+
+    fn begin(&mut self, at: At) {
+        self.held.clear();
+        self.length = 0;
+        self.is_escaped = false;
+        self.at = at;
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        self.length = self.length.saturating_add(bytes.len());
+        // One byte more than the longest that passes, so that a longer one shows.
+        let room = (MAX_MESSAGE + 1).saturating_sub(self.held.len());
+        self.held.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// Inside of a string that is held back.
+    fn string(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
+        for (at, &byte) in rest.iter().enumerate() {
+            if self.is_escaped {
+                self.is_escaped = false;
+            } else if byte == b'\\' {
+                self.is_escaped = true;
+            } else if byte == b'"' {
+                self.hold(rest.get(..at).unwrap_or_default());
+                self.string_ended(out)?;
+                return Ok(at + 1);
+            }
+        }
+        self.hold(rest);
+        Ok(rest.len())
+    }
+
+    fn string_ended(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        match self.at {
+            At::InKey => return self.key_ended(out),
+            At::InWord => {
+                if !messages::is_word(&self.held) {
+                    return Err(Unreadable::Malformed);
+                }
+                quoted(&self.held, out);
+                self.at = At::Next;
+            }
+            At::InMessage => {
+                self.message(out);
+                self.at = At::Next;
+            }
+            At::InListMessage => {
+                self.list_message(out);
+                self.at = At::ListNext;
+            }
+            At::Outside
+            | At::Opened
+            | At::Key
+            | At::Colon
+            | At::Value
+            | At::Skimming
+            | At::InNull
+            | At::Next
+            | At::ListOpened
+            | At::ListMessage
+            | At::ListNext => return Err(Unreadable::Malformed),
+        }
+        Ok(())
+    }
+
+    fn key_ended(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        self.at = At::Colon;
+        self.member = Member::Dropped;
+        let found = MEMBERS.iter().zip(0u32..).find(|((name, _), _)| *name == self.held);
+        let Some(((_, member), index)) = found else {
+            return Ok(());
+        };
+        let bit = 1u16.checked_shl(index).unwrap_or_default();
+        // Of two, some clients take the first and some the last.
+        if self.seen & bit != 0 {
+            return Err(Unreadable::Malformed);
+        }
+        self.seen |= bit;
+        if *member == Member::Passed && self.data == Data::IsDropped {
+            return Ok(());
+        }
+        self.member = *member;
+        self.open(out);
+        if std::mem::replace(&mut self.has_member, true) {
+            out.push(b',');
+        }
+        quoted(&self.held, out);
+        Ok(())
+    }
+
+    /// Writes the opening brace before the first byte that needs it.
+    fn open(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.is_open, true) {
+            out.push(b'{');
+        }
+    }
+
+    fn message(&mut self, out: &mut Vec<u8>) {
+        if messages::is_engine(&self.held) {
+            quoted(&self.held, out);
+        } else {
+            self.withheld = self.withheld.saturating_add(1);
+            quoted(messages::generic(self.length).as_bytes(), out);
+        }
+    }
+
+    /// One line stands for all that are withheld: how many there were is told to nobody.
+    fn list_message(&mut self, out: &mut Vec<u8>) {
+        if !messages::is_engine(&self.held) && std::mem::replace(&mut self.is_generic_said, true) {
+            self.withheld = self.withheld.saturating_add(1);
+            return;
+        }
+        if std::mem::replace(&mut self.has_message, true) {
+            out.push(b',');
+        }
+        self.message(out);
+    }
+
+    fn null(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
+        let length = rest.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+        self.hold(rest.get(..length).unwrap_or_default());
+        if !b"null".starts_with(&self.held) {
+            return Err(Unreadable::Malformed);
+        }
+        if self.held == b"null" {
+            out.extend_from_slice(b"null");
+            self.at = At::Next;
+        } else if length < rest.len() {
+            return Err(Unreadable::Malformed);
+        }
+        Ok(length)
+    }
+}
+
+fn quoted(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(text);
+    out.push(b'"');
+}

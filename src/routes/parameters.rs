@@ -1,0 +1,294 @@
+//! The parameters that endpoints know: name, kind, and whether they can be repeated.
+//!
+//! A kind's check is never narrower than what upstream accepts: it keeps out what no upstream can read as that kind, and
+//! leaves the rest of the judgement, and its words, to the upstream. An empty value always passes: upstreams take it as absent.
+
+/// What a parameter's value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A PromQL expression that is evaluated: rewritten.
+    Query,
+    /// A series selector: rewritten.
+    Selector,
+    /// A PromQL expression that is only formatted or parsed.
+    Expression,
+    /// A Unix time, RFC 3339, or a word such as `now`.
+    Time,
+    /// Seconds, or a Prometheus duration; Thanos also takes `auto`.
+    Duration,
+    /// A decimal integer.
+    Integer,
+    /// As Go's `strconv.ParseBool` reads it.
+    Boolean,
+    /// A word of an enumeration.
+    Word,
+    /// Text of the client's own, such as a search term.
+    Text,
+    /// A label that Thanos takes out of the answer to merge replicas: never the tenant label.
+    ReplicaLabel,
+    /// Thanos's choice of stores, which would tell which stores there are: refused.
+    StoreSelector,
+}
+
+/// Time, duration, number, word: what is longer is none.
+const MAX_SCALAR: usize = 64;
+/// Free text.
+const MAX_TEXT: usize = 4_096;
+
+impl Kind {
+    /// Its name in the printed table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Query => "query, rewritten",
+            Kind::Selector => "selector, rewritten",
+            Kind::Expression => "expression",
+            Kind::Time => "time",
+            Kind::Duration => "duration",
+            Kind::Integer => "integer",
+            Kind::Boolean => "boolean",
+            Kind::Word => "word",
+            Kind::Text => "text",
+            Kind::ReplicaLabel => "label, not the tenant's",
+            Kind::StoreSelector => "refused",
+        }
+    }
+
+    /// Whether an upstream could read the value as this kind. What is rewritten is checked by its parser.
+    pub fn accepts(self, value: &[u8]) -> bool {
+        let is_scalar = |punctuation: &[u8]| {
+            value.len() <= MAX_SCALAR
+                && value.iter().all(|byte| byte.is_ascii_alphanumeric() || punctuation.contains(byte))
+        };
+        match self {
+            Kind::Query | Kind::Selector | Kind::Expression => true,
+            // Numbers as `strconv.ParseFloat` takes them (also hexadecimal, with "_", "Inf"), RFC 3339, and `now-1h`.
+            Kind::Time => is_scalar(b"+-.:_"),
+            Kind::Duration => is_scalar(b"+-._"),
+            Kind::Integer => is_scalar(b"+-") && value.iter().all(|byte| !byte.is_ascii_alphabetic()),
+            Kind::Boolean => is_scalar(b""),
+            Kind::Word => is_scalar(b"-_."),
+            Kind::Text | Kind::ReplicaLabel | Kind::StoreSelector => value.len() <= MAX_TEXT,
+        }
+    }
+}
+
+/// A parameter that an endpoint knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name, decoded.
+    pub name: &'static str,
+    /// What its value is.
+    pub kind: Kind,
+    /// Whether it may be given more than once in the same place.
+    pub repeated: bool,
+}
+
+const fn one(name: &'static str, kind: Kind) -> Parameter {
+    Parameter { name, kind, repeated: false }
+}
+
+const fn many(name: &'static str, kind: Kind) -> Parameter {
+    Parameter { name, kind, repeated: true }
+}
+
+const QUERY: Parameter = one("query", Kind::Query);
+const MATCH: Parameter = many("match[]", Kind::Selector);
+const TIME: Parameter = one("time", Kind::Time);
+const START: Parameter = one("start", Kind::Time);
+const END: Parameter = one("end", Kind::Time);
+const STEP: Parameter = one("step", Kind::Duration);
+const TIMEOUT: Parameter = one("timeout", Kind::Duration);
+const LOOKBACK_DELTA: Parameter = one("lookback_delta", Kind::Duration);
+const LIMIT: Parameter = one("limit", Kind::Integer);
+const STATS: Parameter = one("stats", Kind::Word);
+// Prometheus 3.16, feature `query-cost`: estimates and limits that concern the rewritten query's own selectors only
+// (promql/estimate.go).
+const COST: Parameter = one("cost", Kind::Boolean);
+const MAX_SERIES: Parameter = one("max_series", Kind::Integer);
+const MAX_SAMPLES_READ: Parameter = one("max_samples_read", Kind::Integer);
+const MAX_QUERY_DURATION: Parameter = one("max_query_duration", Kind::Duration);
+// Thanos 0.42.5, pkg/api/query/v1.go. `shard_info` is JSON that Query Frontend sends to Query; it only narrows an answer.
+const DEDUP: Parameter = one("dedup", Kind::Boolean);
+const PARTIAL_RESPONSE: Parameter = one("partial_response", Kind::Boolean);
+const MAX_SOURCE_RESOLUTION: Parameter = one("max_source_resolution", Kind::Duration);
+const REPLICA_LABELS: Parameter = many("replicaLabels[]", Kind::ReplicaLabel);
+const STORE_MATCH: Parameter = many("storeMatch[]", Kind::StoreSelector);
+const SHARD_INFO: Parameter = one("shard_info", Kind::Text);
+const ENGINE: Parameter = one("engine", Kind::Word);
+const ANALYZE: Parameter = one("analyze", Kind::Word);
+// Prometheus 3.16, web/api/v1/search.go.
+const SEARCH: Parameter = many("search[]", Kind::Text);
+const FUZZ_THRESHOLD: Parameter = one("fuzz_threshold", Kind::Integer);
+const FUZZ_ALG: Parameter = one("fuzz_alg", Kind::Word);
+const CASE_SENSITIVE: Parameter = one("case_sensitive", Kind::Boolean);
+const INCLUDE_SCORE: Parameter = one("include_score", Kind::Boolean);
+const SORT_BY: Parameter = one("sort_by", Kind::Word);
+const SORT_DIR: Parameter = one("sort_dir", Kind::Word);
+const BATCH_SIZE: Parameter = one("batch_size", Kind::Integer);
+const LABEL: Parameter = one("label", Kind::Text);
+
+/// No parameter at all.
+pub const NONE: &[Parameter] = &[];
+/// `query` of Prometheus: `query` in web/api/v1/api.go, 3.16.
+pub const PROMETHEUS_QUERY: &[Parameter] =
+    &[QUERY, TIME, TIMEOUT, LOOKBACK_DELTA, LIMIT, STATS, COST, MAX_SERIES, MAX_SAMPLES_READ, MAX_QUERY_DURATION];
+/// `query_range` of Prometheus.
+pub const PROMETHEUS_QUERY_RANGE: &[Parameter] = &[
+    QUERY,
+    START,
+    END,
+    STEP,
+    TIMEOUT,
+    LOOKBACK_DELTA,
+    LIMIT,
+    STATS,
+    COST,
+    MAX_SERIES,
+    MAX_SAMPLES_READ,
+    MAX_QUERY_DURATION,
+];
+/// `query` of Cortex and Mimir, which take Prometheus's.
+pub const CORTEX_QUERY: &[Parameter] = &[QUERY, TIME, TIMEOUT, LOOKBACK_DELTA, LIMIT, STATS];
+/// `query_range` of Cortex and Mimir.
+pub const CORTEX_QUERY_RANGE: &[Parameter] = &[QUERY, START, END, STEP, TIMEOUT, LOOKBACK_DELTA, LIMIT, STATS];
+/// `query` and `query_explain` of Thanos.
+pub const THANOS_QUERY: &[Parameter] = &[
+    QUERY,
+    TIME,
+    TIMEOUT,
+    LOOKBACK_DELTA,
+    STATS,
+    DEDUP,
+    PARTIAL_RESPONSE,
+    MAX_SOURCE_RESOLUTION,
+    REPLICA_LABELS,
+    STORE_MATCH,
+    SHARD_INFO,
+    ENGINE,
+    ANALYZE,
+];
+/// `query_range` and `query_range_explain` of Thanos.
+pub const THANOS_QUERY_RANGE: &[Parameter] = &[
+    QUERY,
+    START,
+    END,
+    STEP,
+    TIMEOUT,
+    LOOKBACK_DELTA,
+    STATS,
+    DEDUP,
+    PARTIAL_RESPONSE,
+    MAX_SOURCE_RESOLUTION,
+    REPLICA_LABELS,
+    STORE_MATCH,
+    SHARD_INFO,
+    ENGINE,
+    ANALYZE,
+];
+/// `query_exemplars`.
+pub const EXEMPLARS: &[Parameter] = &[QUERY, START, END];
+/// `series`, `labels` and label values of Prometheus, Cortex and Mimir.
+pub const METADATA: &[Parameter] = &[MATCH, START, END, LIMIT];
+/// `labels` and label values of Thanos.
+pub const THANOS_LABELS: &[Parameter] = &[MATCH, START, END, LIMIT, PARTIAL_RESPONSE, STORE_MATCH];
+/// `series` of Thanos.
+pub const THANOS_SERIES: &[Parameter] =
+    &[MATCH, START, END, LIMIT, PARTIAL_RESPONSE, STORE_MATCH, DEDUP, REPLICA_LABELS];
+/// `/federate`: web/federate.go.
+pub const FEDERATE: &[Parameter] = &[MATCH];
+/// `search/metric_names` (without `include_metadata`, whose texts are every tenant's) and `search/label_names`.
+pub const SEARCH_NAMES: &[Parameter] = &[
+    MATCH,
+    START,
+    END,
+    SEARCH,
+    FUZZ_THRESHOLD,
+    FUZZ_ALG,
+    CASE_SENSITIVE,
+    INCLUDE_SCORE,
+    SORT_BY,
+    SORT_DIR,
+    LIMIT,
+    BATCH_SIZE,
+];
+/// `search/label_values`.
+pub const SEARCH_VALUES: &[Parameter] = &[
+    MATCH,
+    START,
+    END,
+    LABEL,
+    SEARCH,
+    FUZZ_THRESHOLD,
+    FUZZ_ALG,
+    CASE_SENSITIVE,
+    INCLUDE_SCORE,
+    SORT_BY,
+    SORT_DIR,
+    LIMIT,
+    BATCH_SIZE,
+];
+/// `format_query` and `parse_query`, which read no series.
+pub const EXPRESSION: &[Parameter] = &[one("query", Kind::Expression)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_upstreams_accept_is_accepted() {
+        let accepted: &[(Kind, &[&str])] = &[
+            (
+                Kind::Time,
+                &[
+                    "",
+                    "0",
+                    "1435781430.781",
+                    "-1",
+                    "+1e9",
+                    "0x1p-2",
+                    "0x_1p4",
+                    "Inf",
+                    "-Inf",
+                    "NaN",
+                    "2015-07-01T20:10:30.781Z",
+                    "2015-07-01T20:10:30+02:00",
+                    "-292273086-05-16T16:47:06Z",
+                    "now",
+                    "now-1h",
+                ],
+            ),
+            (Kind::Duration, &["", "15", "0.5", "1e3", "5m", "1h30m", "100ms", "-5m", "auto", "Inf"]),
+            (Kind::Integer, &["", "0", "-1", "+10", "18446744073709551615"]),
+            (Kind::Boolean, &["", "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"]),
+            (Kind::Word, &["", "all", "true", "thanos", "prometheus", "jarowinkler", "1"]),
+            (Kind::Text, &["", "any text; at all\n", "{\"by\":true}"]),
+        ];
+        for (kind, values) in accepted {
+            for value in *values {
+                assert!(kind.accepts(value.as_bytes()), "{kind:?} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_upstream_reads_is_refused() {
+        let refused: &[(Kind, &[&str])] = &[
+            (Kind::Time, &["{}", "1;2", "a b", "é", "1\n", "%31"]),
+            (Kind::Duration, &["5m;", "{a=\"b\"}", "1:2", "5 m"]),
+            (Kind::Integer, &["1.5", "1e3", "0x10", "ten", "1_000"]),
+            (Kind::Boolean, &["tr ue", "\"true\"", "-1"]),
+            (Kind::Word, &["a b", "a{", "a\"", "a/b"]),
+        ];
+        for (kind, values) in refused {
+            for value in *values {
+                assert!(!kind.accepts(value.as_bytes()), "{kind:?} {value}");
+            }
+        }
+        for kind in [Kind::Time, Kind::Duration, Kind::Integer, Kind::Boolean, Kind::Word] {
+            assert!(kind.accepts(&[b'1'; MAX_SCALAR]) && !kind.accepts(&[b'1'; MAX_SCALAR + 1]), "{kind:?}");
+        }
+        for kind in [Kind::Text, Kind::ReplicaLabel] {
+            assert!(kind.accepts(&[b'1'; MAX_TEXT]) && !kind.accepts(&[b'1'; MAX_TEXT + 1]), "{kind:?}");
+        }
+    }
+}

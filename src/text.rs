@@ -1,0 +1,67 @@
+//! Small helpers on bytes that came from outside: quoting them in messages, reading a hexadecimal digit.
+
+/// As much of the input as a message repeats.
+const MAX_QUOTED: usize = 120;
+
+/// Input for a message: bounded, in quotes, control characters escaped, what is not UTF-8 replaced.
+pub fn quote(input: &[u8]) -> String {
+    let (head, cut) = match input.get(..MAX_QUOTED) {
+        Some(head) if input.len() > MAX_QUOTED => (head, true),
+        _ => (input, false),
+    };
+    let text = String::from_utf8_lossy(head);
+    // A character that the cut went through is left out.
+    let text = if cut { text.trim_end_matches(char::REPLACEMENT_CHARACTER) } else { &text };
+    let mut out = String::with_capacity(text.len() + 4);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() || is_invisible(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out.push_str(if cut { "…\"" } else { "\"" });
+    out
+}
+
+/// Characters that reorder or hide text where a message is shown.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// The value of a hexadecimal digit.
+pub fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_input_is_bounded_and_printable() {
+        assert_eq!(quote(b"up"), r#""up""#);
+        assert_eq!(quote(b"a\"b\\c"), r#""a\"b\\c""#);
+        assert_eq!(quote(b"a\n\x00"), r#""a\u{a}\u{0}""#);
+        assert_eq!(quote("\u{202e}x".as_bytes()), r#""\u{202e}x""#);
+        assert_eq!(quote(b"\xff"), "\"\u{fffd}\"");
+        assert_eq!(quote(&[b'a'; 500]), format!("\"{}…\"", "a".repeat(MAX_QUOTED)));
+        let split = format!("{}é", "a".repeat(MAX_QUOTED - 1));
+        assert_eq!(quote(split.as_bytes()), format!("\"{}…\"", "a".repeat(MAX_QUOTED - 1)));
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_read_in_both_cases() {
+        let read: Vec<u8> = (0..=255).filter_map(hex).collect();
+        assert_eq!(read, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 10, 11, 12, 13, 14, 15]);
+    }
+}
