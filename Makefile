@@ -1,0 +1,15 @@
+# All work is done by scripts/*; these are the names to remember.
+#
+#   make run     a real Envoy with the filter before a real Prometheus, two tenants, lines to paste; Ctrl-C ends it
+#                (make run LISTEN_PORT=10000 ADMIN_PORT=9901 PROMETHEUS_PORT=9090)
+#   make test    all tests, after installing into ~/.cache/promql-tenancy-filter what they need
+#   make build   dist/promql_tenancy_filter.wasm
+#   make lint    format, lints, and Envoy's check of every configuration
+
+.PHONY: help run test build lint
+
+help:
+	@sed -n 's/^#  //p' Makefile
+
+run test build lint:
+	@scripts/$@
