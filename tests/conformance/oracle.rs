@@ -1,0 +1,185 @@
+//! The Go programs under `tests/oracle`: built once, then fed JSON lines.
+
+use serde::{Deserialize, Serialize};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+/// A query, what the filter made of it, and how it was told to enforce. Bytes that are no UTF-8 travel in base64.
+#[derive(Serialize)]
+pub struct Case<'c> {
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    query: Option<&'c str>,
+    #[serde(rename = "in64", skip_serializing_if = "Option::is_none")]
+    query_bytes: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<&'c str>,
+    #[serde(rename = "out64", skip_serializing_if = "Option::is_none")]
+    out_bytes: Option<String>,
+    label: &'c str,
+    values: &'c [&'c str],
+    conflict: &'c str,
+    selector: bool,
+}
+
+impl<'c> Case<'c> {
+    pub fn new(
+        query: &'c [u8],
+        out: Option<&'c [u8]>,
+        label: &'c str,
+        values: &'c [&'c str],
+        conflict: &'c str,
+        selector: bool,
+    ) -> Self {
+        let (query, query_bytes) = text_or_base64(Some(query));
+        let (out, out_bytes) = text_or_base64(out);
+        Case { query, query_bytes, out, out_bytes, label, values, conflict, selector }
+    }
+}
+
+/// What Prometheus's parser says with unquoted UTF-8 names, and without.
+#[derive(Deserialize)]
+pub struct Verdict {
+    #[serde(rename = "in")]
+    pub query: [Reading; 2],
+    pub out: [Option<Comparison>; 2],
+}
+
+#[derive(Deserialize)]
+pub struct Reading {
+    pub ok: bool,
+    #[serde(default)]
+    pub error: String,
+    #[serde(default)]
+    pub kinds: Vec<String>,
+    pub selectors: u32,
+    pub conflict: bool,
+}
+
+#[derive(Deserialize)]
+pub struct Comparison {
+    pub ok: bool,
+    #[serde(default)]
+    pub error: String,
+    /// Selectors without the matcher.
+    pub open: u32,
+    /// Whether both trees were whole, and so compared.
+    pub compared: bool,
+    #[serde(default)]
+    pub diff: String,
+}
+
+/// What prom-label-proxy's enforcer makes of a query.
+#[derive(Deserialize)]
+pub struct Precedent {
+    pub ok: bool,
+    #[serde(default)]
+    pub text: String,
+    /// The selectors that it left open.
+    pub open: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+pub struct PrecedentCase<'c> {
+    #[serde(rename = "in")]
+    pub query: &'c str,
+    pub label: &'c str,
+    pub value: &'c str,
+}
+
+pub fn judge(cases: &[Case<'_>]) -> Vec<Verdict> {
+    answers(&ORACLE, &["judge"], cases)
+}
+
+pub fn precedents(cases: &[PrecedentCase<'_>]) -> Vec<Precedent> {
+    answers(&LABEL_PROXY, &[], cases)
+}
+
+/// The queries of a corpus: `prometheus` or `collections`.
+pub fn corpus(name: &str) -> Vec<String> {
+    let output = Command::new(&*ORACLE)
+        .args(["corpus", name])
+        .current_dir(source("tests/oracle"))
+        .output()
+        .expect("the oracle runs");
+    assert!(output.status.success(), "oracle corpus {name}: {}", String::from_utf8_lossy(&output.stderr));
+    print!("{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout)
+        .expect("JSON is UTF-8")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON string"))
+        .collect()
+}
+
+static ORACLE: LazyLock<PathBuf> = LazyLock::new(|| build("tests/oracle", "oracle"));
+static LABEL_PROXY: LazyLock<PathBuf> = LazyLock::new(|| build("tests/oracle/labelproxy", "labelproxy"));
+
+fn source(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
+}
+
+fn build(folder: &str, name: &str) -> PathBuf {
+    let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let output = Command::new("go").arg("build").arg("-o").arg(&binary).arg(".").current_dir(source(folder)).output();
+    match output {
+        Err(error) => panic!("conformance needs Go 1.26 or later on the PATH, to build {folder}: {error}"),
+        Ok(output) if !output.status.success() => {
+            panic!("go build in {folder} failed: {}", String::from_utf8_lossy(&output.stderr))
+        }
+        Ok(_) => binary,
+    }
+}
+
+fn answers<C: Serialize + Sync, A: for<'a> Deserialize<'a>>(program: &Path, arguments: &[&str], cases: &[C]) -> Vec<A> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program was built");
+    let stdin = child.stdin.take().expect("stdin is piped");
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut writer = BufWriter::new(stdin);
+            for case in cases {
+                serde_json::to_writer(&mut writer, case).expect("the program reads");
+                writer.write_all(b"\n").expect("the program reads");
+            }
+        });
+        child.wait_with_output().expect("the program ends")
+    });
+    assert!(output.status.success(), "{} failed: {}", program.display(), output.status);
+    let answers: Vec<A> = output
+        .stdout
+        .split(|&b| b == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).expect("an answer"))
+        .collect();
+    assert_eq!(answers.len(), cases.len(), "{} answers each case", program.display());
+    answers
+}
+
+fn text_or_base64(bytes: Option<&[u8]>) -> (Option<&str>, Option<String>) {
+    match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+        None => (None, None),
+        Some((Ok(text), _)) => (Some(text), None),
+        Some((Err(_), bytes)) => (None, Some(base64(bytes))),
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let word = group.iter().fold(0u32, |word, &b| word << 8 | u32::from(b)) << (8 * (3 - group.len()));
+        for index in 0..4 {
+            text.push(if index <= group.len() {
+                char::from(ALPHABET[(word >> (18 - 6 * index)) as usize & 63])
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}

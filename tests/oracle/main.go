@@ -1,0 +1,33 @@
+// The oracle: what Prometheus's own parser says about a query, and about what the filter made of it.
+//
+//	oracle judge                 JSON lines of cases on stdin, one verdict a line on stdout, in order
+//	oracle corpus prometheus     every expression of Prometheus's own tests, one JSON string a line
+//	oracle corpus collections    the queries of public rule and dashboard collections, likewise
+//
+// `corpus` runs `go list` and `go mod download`, so it works in this folder.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "oracle:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == "judge":
+		return judgeLines(os.Stdin, os.Stdout)
+	case len(args) == 2 && args[0] == "corpus" && args[1] == "prometheus":
+		return printCorpus(os.Stdout, prometheusCorpus)
+	case len(args) == 2 && args[0] == "corpus" && args[1] == "collections":
+		return printCorpus(os.Stdout, collectionsCorpus)
+	default:
+		return fmt.Errorf("usage: oracle judge | oracle corpus prometheus | oracle corpus collections")
+	}
+}

@@ -1,0 +1,230 @@
+//! The properties of the fuzz targets, seeded, in every `cargo test`: over generated and mutated queries, and over arbitrary bytes.
+#![cfg(not(target_family = "wasm"))]
+
+#[path = "properties/checks.rs"]
+mod checks;
+mod generator;
+
+use generator::Rng;
+use promql_tenancy_filter::promql::{Enforcer, MAX_DEPTH, MAX_LENGTH, OnConflict, rewrite};
+use proptest::prelude::*;
+use std::time::{Duration, Instant};
+
+const GENERATED: u64 = 4_000;
+
+#[test]
+fn rewrite_every_selector_enforced() {
+    for seed in 0..GENERATED {
+        checks::rewrite_every_selector_enforced(&generator::query(seed));
+        checks::rewrite_every_selector_enforced(&generator::mutated(seed));
+        checks::rewrite_every_selector_enforced(&generator::selector(seed));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, rng_seed: prop::test_runner::RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+    #[test]
+    fn rewrite_takes_any_bytes(text in prop::collection::vec(any::<u8>(), 0..200)) {
+        checks::rewrite_every_selector_enforced(&text);
+    }
+
+    #[test]
+    fn rewrite_takes_any_text_of_its_alphabet(text in r#"[ a-z0-9_.:(){}\[\]"'`=!~<>/+*%^@,#\\\n-]{0,80}"#) {
+        checks::rewrite_every_selector_enforced(text.as_bytes());
+    }
+
+    #[test]
+    fn form_roundtrip(form in r"[a-z%0-9A-F&=+;\[\]é-]{0,80}") {
+        checks::form_roundtrip(form.as_bytes());
+    }
+
+    #[test]
+    fn form_roundtrip_of_any_bytes(form in prop::collection::vec(any::<u8>(), 0..200)) {
+        checks::form_roundtrip(&form);
+    }
+
+    #[test]
+    fn config_never_panics(json in prop::collection::vec(any::<u8>(), 0..200)) {
+        checks::config_never_panics(&json);
+    }
+
+    #[test]
+    fn config_never_panics_on_json(key in prop::sample::select(CONFIG_KEYS), value in prop::sample::select(CONFIG_VALUES)) {
+        checks::config_never_panics(format!(r#"{{"{key}":{value}}}"#).as_bytes());
+    }
+
+    #[test]
+    fn decide_never_panics(input in prop::collection::vec(any::<u8>(), 0..300)) {
+        checks::decide_never_panics(&input);
+    }
+
+    #[test]
+    fn decide_never_panics_on_requests(
+        method in prop::sample::select(&["GET", "POST", "HEAD", "PUT", ""][..]),
+        target in prop::sample::select(TARGETS),
+        parameters in r"[a-z%0-9A-F&=+;\[\]?/-]{0,40}",
+        tenant in r"[a-z|.]{0,6}",
+        seed in any::<u64>(),
+    ) {
+        let query: String = form_urlencoded::byte_serialize(&generator::mutated(seed)).collect();
+        let form = "content-type: application/x-www-form-urlencoded";
+        let head = format!("{method}\n{target}?{parameters}&query={query}\nthanos-tenant: {tenant}\n{form}");
+        checks::decide_never_panics(format!("{head}\n\nmatch[]={query}&{parameters}").as_bytes());
+    }
+}
+
+const CONFIG_KEYS: &[&str] = &[
+    "tenant_header",
+    "default_tenant_id",
+    "allowed_tenants",
+    "tenant_id_format",
+    "forward_tenant_header",
+    "strip_headers",
+    "enforce_tenancy",
+    "tenant_label_name",
+    "on_conflict",
+    "tenant_federation",
+    "path_prefixes",
+    "passthrough_paths",
+    "upstream",
+    "extra_parameters",
+    "limits",
+    "nonsense",
+];
+
+const CONFIG_VALUES: &[&str] = &[
+    "null",
+    "true",
+    "-1",
+    "1e999",
+    r#""""#,
+    r#""a b""#,
+    r#""THANOS-TENANT""#,
+    r#""..""#,
+    "[]",
+    r#"["/"]"#,
+    r#"["","/a"]"#,
+    r#"[1]"#,
+    "{}",
+    r#"{"enabled":true}"#,
+    r#"{"enabled":true,"max_tenants":-1}"#,
+    r#""\ud800""#,
+    r#""é""#,
+    "[[[[[[[[]]]]]]]]",
+];
+
+const TARGETS: &[&str] = &[
+    "/api/v1/query",
+    "/api/v1/query_range",
+    "/api/v1/series",
+    "/api/v1/labels",
+    "/api/v1/label/a/values",
+    "/federate",
+    "/p/api/v1/query",
+    "/prometheus/api/v1/query",
+    "/",
+    "",
+    "//",
+    "/api/v1/../query",
+    "/%2e",
+    "*",
+    "http://host/api/v1/query",
+];
+
+/// A wasm module gets a stack of 1 MiB by default. Half of that is enough for what is optimised; without optimisation, frames
+/// are about five times as large.
+#[test]
+fn depth_is_bounded_before_the_stack_is() {
+    let size = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
+    let small_stack = std::thread::Builder::new().stack_size(size);
+    let test = || {
+        for unit in [
+            "(",
+            "-",
+            "+ -",
+            "sum(",
+            "a{}+(",
+            "topk(1,",
+            "x[",
+            "x[(",
+            "x[-",
+            "x offset (",
+            "x offset -(",
+            "{",
+            "1^",
+            "-1^-",
+            "a or ",
+            "x[5m:",
+            "((x)[5m:])",
+            "f(a,",
+            "\"",
+            "#\n",
+            "max_of(",
+            "x[max_of(",
+        ] {
+            for count in [1, MAX_DEPTH as usize, 100_000] {
+                let text = unit.repeat(count.min((MAX_LENGTH - 1) / unit.len()));
+                checks_without_panic(text.as_bytes());
+                checks_without_panic(format!("{text}x").as_bytes());
+                let closed = text.replace('(', ")").replace('{', "}");
+                checks_without_panic(format!("{text}x{closed}").as_bytes());
+            }
+        }
+    };
+    small_stack.spawn(test).expect("a thread").join().expect("no input exhausts the stack");
+}
+
+fn checks_without_panic(text: &[u8]) {
+    let enforcer = Enforcer::equal("tenant_id", "team-a", OnConflict::Reject);
+    drop(rewrite(text, &enforcer, &mut Vec::new()));
+}
+
+/// Ten times the input takes about ten times as long, for each of the shapes that could cost more.
+#[test]
+fn time_grows_with_the_length_not_its_square() {
+    type Shape = fn(usize) -> String;
+    let shapes: [(&str, Shape); 9] = [
+        ("terms", |n| vec!["up"; n].join(" + ")),
+        ("powers", |n| vec!["2"; n].join("^")),
+        ("matchers", |n| format!("up{{{}}}", vec![r#"a="b""#; n].join(","))),
+        ("own matchers", |n| format!("up{{{}}}", vec![r#"tenant_id!="b""#; n].join(","))),
+        ("alternatives", |n| format!(r#"up{{a=~"{}"}}"#, vec!["abc"; n].join("|"))),
+        ("labels", |n| format!("a + on ({}) group_left ({}) b", labels("l", n), labels("m", n))),
+        ("arguments", |n| format!("f({})", vec!["a"; n].join(","))),
+        ("dotted names", |n| vec!["offset.5"; n].join(" or ")),
+        ("comments", |n| format!("up{}", "# c\n".repeat(n))),
+    ];
+    let enforcer = Enforcer::equal("tenant_id", "team-a", OnConflict::Replace);
+    let fastest = |text: &str| {
+        let time = |_| {
+            let start = Instant::now();
+            drop(rewrite(text.as_bytes(), &enforcer, &mut Vec::new()));
+            start.elapsed()
+        };
+        (0..5).map(time).min().unwrap_or_default()
+    };
+    for (name, shape) in shapes {
+        let (short, long) = (shape(1_000), shape(16_000));
+        // A square would take 256 times as long; below a millisecond the clock says little.
+        let limit = fastest(&short).max(Duration::from_micros(100)) * 64;
+        let took = fastest(&long);
+        assert!(took < limit, "{name}: {took:?} for 16 times the length, limit {limit:?}");
+    }
+}
+
+fn labels(prefix: &str, count: usize) -> String {
+    (0..count).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>().join(",")
+}
+
+/// Configurations and forms from the generator's stock of odd strings.
+#[test]
+fn form_roundtrip_of_queries() {
+    for seed in 0..GENERATED {
+        let mut form = b"query=".to_vec();
+        form.extend(generator::mutated(seed));
+        checks::form_roundtrip(&form);
+        let encoded: String = form_urlencoded::byte_serialize(&form).collect();
+        checks::form_roundtrip(format!("a={encoded}&{}", Rng::new(seed).next()).as_bytes());
+    }
+}

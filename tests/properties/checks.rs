@@ -1,0 +1,137 @@
+//! What holds for every input. Each function is one property; the fuzz targets of the same names call them, and so do the seeded
+//! tests of `tests/properties.rs`. A property that doesn't hold panics.
+
+use promql_tenancy_filter::config::Config;
+use promql_tenancy_filter::form;
+use promql_tenancy_filter::promql::{Enforcer, Error, MAX_LENGTH, OnConflict, rewrite, rewrite_selector};
+use promql_tenancy_filter::request::{BodyPlan, Head, decide};
+
+const LABEL: &str = "tenant_id";
+
+type Rewriter = fn(&[u8], &Enforcer, &mut Vec<u8>) -> Result<u32, Error>;
+
+/// Whatever the text: no panic; and where it is accepted, the matcher stands on every selector, for this tenant and no other.
+pub fn rewrite_every_selector_enforced(text: &[u8]) {
+    let tenants = ["a", "b.c"];
+    for rewriter in [rewrite as Rewriter, rewrite_selector] {
+        let (a, b) = (replace("team-a"), replace("team-b"));
+        one_matcher_each(rewriter, text, &a, br#"tenant_id="team-a""#);
+        one_matcher_each(
+            rewriter,
+            text,
+            &Enforcer::one_of(LABEL, &tenants, OnConflict::Intersect),
+            br#"tenant_id=~"a|b\\.c""#,
+        );
+        for on_conflict in [OnConflict::Intersect, OnConflict::Reject] {
+            one_matcher_each(rewriter, text, &Enforcer::equal(LABEL, "team-a", on_conflict), br#"tenant_id="team-a""#);
+        }
+        // What one tenant's text was rewritten to holds nothing of that tenant once it is rewritten for another.
+        if let (Some((for_a, _)), Some((for_b, _))) = (run(rewriter, text, &a), run(rewriter, text, &b)) {
+            let (again, _) = run(rewriter, &for_a, &b).expect("a rewritten text is accepted");
+            assert_eq!(text_of(&again), text_of(&for_b), "{}", text_of(text));
+        }
+    }
+}
+
+fn replace(tenant: &str) -> Enforcer {
+    Enforcer::equal(LABEL, tenant, OnConflict::Replace)
+}
+
+fn one_matcher_each(rewriter: Rewriter, text: &[u8], enforcer: &Enforcer, matcher: &[u8]) {
+    let Some((once, count)) = run(rewriter, text, enforcer) else { return };
+    let found = once.windows(matcher.len()).filter(|window| *window == matcher).count();
+    assert!(found >= count as usize, "{count} selectors, {found} matchers: {}", text_of(&once));
+    let (twice, count_again) = run(rewriter, &once, enforcer).expect("a rewritten text is accepted");
+    assert_eq!((text_of(&twice), count_again), (text_of(&once), count), "rewriting twice is rewriting once");
+    // Linear in the text: each selector gains the matcher, braces and a comma; tokens may have to be kept apart.
+    assert!(once.len() <= 2 * text.len() + count as usize * (matcher.len() + 3), "{}", text_of(&once));
+}
+
+fn run(rewriter: Rewriter, text: &[u8], enforcer: &Enforcer) -> Option<(Vec<u8>, u32)> {
+    let before = b"before".to_vec();
+    let mut out = before.clone();
+    match rewriter(text, enforcer, &mut out) {
+        Ok(count) => Some((out.split_off(before.len()), count)),
+        Err(error) => {
+            assert_eq!(out, before, "a refusal leaves no trace");
+            error_points_into(text, &error);
+            None
+        }
+    }
+}
+
+fn error_points_into(text: &[u8], error: &Error) {
+    assert!(error.start <= error.end && error.line >= 1 && error.column >= 1, "{error:?}");
+    assert!(error.end as usize <= text.len() || text.len() > MAX_LENGTH, "{error:?} in {}", text_of(text));
+    assert!(!error.message.is_empty() && error.to_string().contains(&error.message), "{error:?}");
+}
+
+/// What can be read as a form is written again as a form that reads the same, and that no reader splits elsewhere.
+pub fn form_roundtrip(form: &[u8]) {
+    let Ok(pairs) = read_form(form) else { return };
+    let written = write_form(&pairs);
+    assert!(written.is_ascii(), "{written:?}");
+    assert_eq!(read_form(&written).expect("what was written is read"), pairs, "{}", text_of(form));
+    assert_eq!(write_form(&read_form(&written).expect("likewise")), written, "writing is stable");
+    // A second reader, of the URL standard: where Go's rules accept a form, the two agree on it.
+    let standard: Vec<(String, String)> = form_urlencoded::parse(&written).into_owned().collect();
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!(standard, pairs.iter().map(|(key, value)| (lossy(key), lossy(value))).collect::<Vec<_>>());
+}
+
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn read_form(form: &[u8]) -> Result<Pairs, form::Error> {
+    form::pairs(form).map(|pair| pair.map(|pair| (pair.key.into_owned(), pair.value.into_owned()))).collect()
+}
+
+fn write_form(pairs: &Pairs) -> Vec<u8> {
+    let mut written = Vec::new();
+    for (key, value) in pairs {
+        form::append(&mut written, key, value);
+    }
+    written
+}
+
+/// A configuration is valid or refused with the path of the key, whatever the bytes.
+pub fn config_never_panics(json: &[u8]) {
+    match Config::parse(json) {
+        Ok(config) => assert!(!config.tenant_header().is_empty() && !config.label().is_empty()),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// A request is forwarded or refused, whatever its method, target, headers and body. The input is lines: a method, a target, headers
+/// as `name: value`; after an empty line comes the body.
+pub fn decide_never_panics(input: &[u8]) {
+    let (head, body) = match input.windows(2).position(|pair| pair == b"\n\n") {
+        Some(end) => (&input[..end], &input[end + 2..]),
+        None => (input, &b""[..]),
+    };
+    let mut lines = head.split(|&b| b == b'\n');
+    let mut headers: Vec<(&[u8], &[u8])> =
+        vec![(b":method", lines.next().unwrap_or_default()), (b":path", lines.next().unwrap_or_default())];
+    for line in lines {
+        let colon = line.iter().skip(1).position(|&b| b == b':').map_or(line.len(), |at| at + 1);
+        headers.push((&line[..colon], line.get(colon + 1..).unwrap_or_default().trim_ascii()));
+    }
+    for config in CONFIGS {
+        let config = Config::parse(config.as_bytes()).expect("a valid configuration");
+        let request = Head { headers: &headers, end_of_stream: body.is_empty() };
+        let Ok(forward) = decide(&request, &config) else { continue };
+        assert!(!forward.tenant.is_empty(), "never the empty tenant");
+        if let (BodyPlan::Absent | BodyPlan::MustBeEmpty, Ok(_)) = (&forward.body, forward.body.finish(body)) {
+            assert!(body.is_empty(), "a body that was not expected is refused");
+        }
+    }
+}
+
+const CONFIGS: [&str; 3] = [
+    "{}",
+    r#"{"upstream":"thanos","tenant_federation":{"enabled":true,"max_tenants":2},"on_conflict":"reject","path_prefixes":["","/p"]}"#,
+    r#"{"upstream":"cortex","default_tenant_id":"","enforce_tenancy":true,"on_conflict":"intersect"}"#,
+];
+
+fn text_of(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
