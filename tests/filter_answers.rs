@@ -1,0 +1,293 @@
+//! Answers on their way through the filter: read, filtered, and never passed on unread.
+
+mod harness;
+
+use harness::{Harness, Outcome, Request, Response};
+
+const GENERIC: &str = "a message of the upstream is withheld: it may name what is not this tenant's";
+
+fn envoy(configuration: &str) -> Harness {
+    Harness::new(configuration).expect("a valid configuration")
+}
+
+fn ask(envoy: &mut Harness, path: &str, answer: Response) -> Outcome {
+    envoy.upstream_answers(answer);
+    envoy.request(Request::get(path).header("THANOS-TENANT", "team-a"))
+}
+
+fn json(status: u16, body: &str) -> Response {
+    Response::new(status, body)
+        .header("content-type", "application/json")
+        .header("content-length", &body.len().to_string())
+}
+
+fn rules(tenants: &[&str]) -> String {
+    let rules: Vec<String> = tenants
+        .iter()
+        .map(|tenant| format!(r#"{{"name":"job:up:sum","query":"sum(up)","labels":{{"tenant_id":"{tenant}"}},"health":"ok","type":"recording"}}"#))
+        .collect();
+    format!(r#"{{"status":"success","data":{{"groups":[{{"name":"g","file":"f","rules":[{}]}}]}}}}"#, rules.join(","))
+}
+
+#[test]
+fn rules_of_others_are_not_in_the_answer() {
+    for allow in [false, true] {
+        let configuration = format!(r#"{{"allow_on_headers_stop_iteration": {allow}}}"#);
+        let mut envoy = envoy(&configuration).allow_on_headers_stop_iteration(allow);
+        for size in [1, 7, 100_000] {
+            envoy.answer_in_chunks(size, size < 50);
+            let out = ask(&mut envoy, "/api/v1/rules", json(200, &rules(&["team-b", "team-a"])));
+            assert_eq!(out.answer().status, 200);
+            assert_eq!(out.answer().text(), rules(&["team-a"]));
+            assert_eq!(out.answer().headers.get("content-length"), None);
+            assert_eq!(out.answer().headers.get("cache-control").as_deref(), Some("private, no-store"));
+        }
+    }
+}
+
+#[test]
+fn each_kind_has_its_filter() {
+    let alert = |tenant: &str| format!(r#"{{"labels":{{"tenant_id":"{tenant}"}},"state":"firing"}}"#);
+    let exemplar = |tenant: &str| format!(r#"{{"seriesLabels":{{"tenant_id":"{tenant}"}},"exemplars":[]}}"#);
+    let success = |data: &str| format!(r#"{{"status":"success","data":{data}}}"#);
+    let list = |of: &dyn Fn(&str) -> String, tenants: &[&str]| {
+        tenants.iter().map(|tenant| of(tenant)).collect::<Vec<_>>().join(",")
+    };
+    let mut thanos = envoy(r#"{"upstream": "thanos"}"#);
+    let both = ["team-b", "team-a", "team-c"];
+    let out =
+        ask(&mut thanos, "/api/v1/alerts", json(200, &success(&format!(r#"{{"alerts":[{}]}}"#, list(&alert, &both)))));
+    assert_eq!(out.answer().text(), success(&format!(r#"{{"alerts":[{}]}}"#, alert("team-a"))));
+    let path = "/api/v1/query_exemplars?query=up";
+    let out = ask(&mut thanos, path, json(200, &success(&format!("[{}]", list(&exemplar, &both)))));
+    assert_eq!(out.answer().text(), success(&format!("[{}]", exemplar("team-a"))));
+    assert_eq!(out.upstream().query_pairs()[0].1, r#"up{tenant_id="team-a"}"#);
+    // Prometheus takes the matchers: nothing is left to filter.
+    let body = success(&format!("[{}]", exemplar("")));
+    assert_eq!(ask(&mut envoy("{}"), path, json(200, &body)).answer().text(), body);
+}
+
+#[test]
+fn without_enforcement_the_upstream_s_rules_are_the_tenant_s() {
+    let body = rules(&["x"]);
+    let mut cortex = envoy(r#"{"upstream": "cortex"}"#);
+    assert_eq!(ask(&mut cortex, "/prometheus/api/v1/rules", json(200, &body)).answer().text(), body);
+}
+
+#[test]
+fn parameters_that_page_or_hide_do_not_go_upstream() {
+    let path = "/api/v1/rules?type=alert&file[]=f&rule_name[]=a&rule_name[]=b&exclude_alerts=true&group_limit=1&group_next_token=0a";
+    let out = ask(&mut envoy("{}"), path, json(200, &rules(&["team-a"])));
+    let names: Vec<String> = out.upstream().query_pairs().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["type", "file[]", "rule_name[]", "rule_name[]"]);
+}
+
+#[test]
+fn selectors_of_rules_gain_the_matcher_where_that_narrows() {
+    let sent = |configuration: &str, query: &str| {
+        let path = format!("/api/v1/rules{query}");
+        let out = ask(&mut envoy(configuration), &path, json(200, &rules(&["team-a"])));
+        out.upstream().query_pairs().into_iter().map(|(_, value)| value).collect::<Vec<_>>()
+    };
+    let own = r#"{severity="page",tenant_id="team-a"}"#;
+    let asked = "?match[]=%7Bseverity%3D%22page%22%7D";
+    assert_eq!(sent("{}", ""), Vec::<String>::new());
+    assert_eq!(sent("{}", asked), [own]);
+    assert_eq!(sent(r#"{"match_rules": true}"#, ""), [r#"{tenant_id="team-a"}"#]);
+    assert_eq!(sent(r#"{"match_rules": true}"#, asked), [own]);
+    assert_eq!(sent(r#"{"shared_rules": true}"#, ""), Vec::<String>::new());
+    assert_eq!(sent(r#"{"shared_rules": true}"#, asked), [r#"{severity="page"}"#]);
+    let out = ask(&mut envoy(r#"{"match_rules": true}"#), "/api/v1/alerts", json(200, r#"{"status":"success"}"#));
+    assert_eq!(out.path(), "/api/v1/alerts");
+}
+
+#[test]
+fn an_answer_that_will_be_read_is_asked_for_whole_and_uncompressed() {
+    let headers = [
+        "accept-encoding",
+        "range",
+        "if-none-match",
+        "if-modified-since",
+        "if-range",
+        "if-match",
+        "if-unmodified-since",
+    ];
+    for (path, goes) in [("/api/v1/query?query=up", true), ("/api/v1/rules", true), ("/federate", false)] {
+        let mut request = Request::get(path).header("THANOS-TENANT", "team-a").header("accept", "application/json");
+        for name in headers {
+            request = request.header(name, "x");
+        }
+        let mut envoy = envoy("{}");
+        envoy.upstream_answers(json(200, "{}"));
+        let out = envoy.request(request);
+        for name in headers {
+            assert_eq!(out.upstream().headers.get(name).is_none(), goes, "{path} {name}");
+        }
+        assert!(out.upstream().headers.get("accept").is_some());
+    }
+}
+
+#[test]
+fn headers_that_say_what_no_longer_holds_go() {
+    let answer = json(200, r#"{"status":"success"}"#)
+        .header("etag", "\"x\"")
+        .header("accept-ranges", "bytes")
+        .header("x-kind", "y");
+    let out = ask(&mut envoy("{}"), "/api/v1/query?query=up", answer);
+    for name in ["etag", "accept-ranges", "content-length"] {
+        assert_eq!(out.answer().headers.get(name), None, "{name}");
+    }
+    assert_eq!(out.answer().headers.get("x-kind").as_deref(), Some("y"));
+    assert_eq!(out.answer().headers.get("vary").as_deref(), Some("thanos-tenant"));
+}
+
+#[test]
+fn messages_of_others_do_not_stream_by() {
+    let store =
+        r#"receive series from Addr: thanos-b:10901 LabelSets: {tenant_id=\"team-b\"}: rpc error: code = Unavailable"#;
+    let data = r#""status":"success","data":{"result":[]}"#;
+    let body = format!(r#"{{{data},"warnings":["{store}","PromQL warning: x"]}}"#);
+    let mut envoy = envoy("{}");
+    for size in [1, 3, 50, 100_000] {
+        envoy.answer_in_chunks(size, size < 50);
+        let out = ask(&mut envoy, "/api/v1/query?query=up", json(200, &body));
+        assert_eq!(out.answer().text(), format!(r#"{{{data},"warnings":["{GENERIC}","PromQL warning: x"]}}"#));
+        assert!(out.logs.iter().any(|line| line.text == "messages of the upstream withheld: 1"), "{:?}", out.logs);
+    }
+}
+
+#[test]
+fn errors_are_read_whatever_the_path() {
+    let mut thanos = envoy(r#"{"upstream": "thanos"}"#);
+    for path in [
+        "/api/v1/query?query=up",
+        "/api/v1/rules",
+        "/api/v1/query_exemplars?query=up",
+        "/api/v1/status/buildinfo",
+        "/-/ready",
+    ] {
+        let body = r#"{"status":"error","errorType":"internal","error":"error retrieving rules: proxy Rules: fetching rules from rules client thanos-b:10901"}"#;
+        let out = ask(&mut thanos, path, json(500, body));
+        assert_eq!(out.answer().status, 500);
+        assert_eq!(out.answer().json()["error"], GENERIC, "{path}");
+        // An error has no data that would have to be filtered.
+        let out = ask(&mut thanos, path, json(500, &rules(&["team-b"]).replace("success", "error")));
+        assert_eq!(
+            out.answer().text().contains("team-b"),
+            path.contains("query?") || path.contains("build") || path.contains("ready"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn an_error_that_is_no_json_becomes_one() {
+    let mut envoy = envoy("{}");
+    for size in [1, 10, 100_000] {
+        envoy.answer_in_chunks(size, size < 50);
+        for path in ["/api/v1/query?query=up", "/api/v1/rules", "/federate", "/-/healthy"] {
+            let answer = Response::new(404, "no such tenant: team-b\n".repeat(9))
+                .header("content-type", "text/plain; charset=utf-8");
+            let out = ask(&mut envoy, path, answer);
+            assert_eq!(out.answer().status, 404);
+            assert_eq!(out.answer().json()["error"], GENERIC, "{path}");
+            assert_eq!(out.answer().headers.get("content-type").as_deref(), Some("application/json"));
+            let out = ask(&mut envoy, path, Response::new(503, "team-b").header("content-type", "text/plain"));
+            assert_eq!(out.answer().text(), "{}");
+            let out = ask(&mut envoy, path, json(503, "\x1f team-b").header("content-encoding", "gzip"));
+            assert_eq!(out.answer().text(), "{}");
+            assert_eq!(out.answer().headers.get("content-encoding"), None);
+        }
+    }
+}
+
+#[test]
+fn text_and_passthrough_go_as_they_are() {
+    let mut envoy = envoy(r#"{"passthrough_paths": ["/x"]}"#);
+    for path in ["/federate", "/-/healthy", "/x"] {
+        let out = ask(&mut envoy, path, Response::new(200, "up 1\n").header("content-length", "5").header("etag", "x"));
+        assert_eq!(out.answer().text(), "up 1\n");
+        assert_eq!(out.answer().headers.get("content-length").as_deref(), Some("5"));
+    }
+    let out = ask(&mut envoy, "/x", json(500, r#"{"error":"team-b"}"#));
+    assert_eq!(out.answer().text(), r#"{"error":"team-b"}"#);
+}
+
+#[test]
+fn what_has_no_body_has_nothing_to_filter() {
+    for status in [200, 204, 304, 400, 500] {
+        let out = ask(&mut envoy("{}"), "/api/v1/rules", Response::new(status, ""));
+        assert_eq!((out.answer().status, out.answer().text()), (status, String::new()));
+    }
+}
+
+#[test]
+fn what_is_seen_on_the_head_is_refused_there() {
+    let body = rules(&["team-b"]);
+    for path in ["/api/v1/rules", "/api/v1/query?query=up"] {
+        for (answer, why) in [
+            (Response::new(200, &body), "its content type is not JSON"),
+            (Response::new(200, &body).header("content-type", "text/html"), "its content type is not JSON"),
+            (
+                Response::new(200, &body).header("content-type", "application/json, text/html"),
+                "its content type is not JSON",
+            ),
+            (Response::new(200, &body).header("content-type", "application/x-ndjson"), "its content type is not JSON"),
+            (json(200, &body).header("content-encoding", "gzip"), "it is compressed"),
+            (
+                json(200, &body).header("content-encoding", "identity").header("content-encoding", "br"),
+                "it is compressed",
+            ),
+        ] {
+            let out = ask(&mut envoy("{}"), path, answer);
+            assert_eq!(out.answer().status, 502, "{path}");
+            assert_eq!(out.answer().json()["errorType"], "internal");
+            assert_eq!(out.answer().json()["error"], format!("the upstream's answer could not be filtered: {why}"));
+        }
+    }
+    let out = ask(&mut envoy(r#"{"max_response_bytes": 20}"#), "/api/v1/rules", json(200, &body));
+    assert_eq!(out.answer().status, 502);
+    assert!(out.answer().text().contains("larger than max_response_bytes"));
+}
+
+#[test]
+fn what_is_seen_in_the_body_is_refused_with_or_without_a_status() {
+    let whole = rules(&["team-b", "team-a"]);
+    for allow in [false, true] {
+        let configuration = format!(r#"{{"allow_on_headers_stop_iteration": {allow}, "max_response_bytes": 300}}"#);
+        let mut envoy = envoy(&configuration).allow_on_headers_stop_iteration(allow);
+        for size in [1, 50, 100_000] {
+            envoy.answer_in_chunks(size, size < 50);
+            let chunked =
+                |body: &str| Response::new(200, body).header("content-type", "application/json; charset=utf-8");
+            for (answer, why) in [
+                (chunked(&whole[..whole.len() - 1]), "not the JSON"),
+                (chunked(&(whole.clone() + "x")), "not the JSON"),
+                (chunked(&rules(&["team-b"; 9])), "larger than max_response_bytes"),
+                (chunked(&whole).trailer("x-tenant", "team-b"), "it has trailers"),
+            ] {
+                let out = ask(&mut envoy, "/api/v1/rules", answer);
+                assert_eq!(out.answer().status, if allow { 502 } else { 200 }, "{why}");
+                assert!(
+                    out.answer().json()["error"].as_str().expect("an error").contains(why),
+                    "{}",
+                    out.answer().text()
+                );
+                assert!(!format!("{:?}", out.answer()).contains("team-b"));
+            }
+            assert_eq!(ask(&mut envoy, "/api/v1/rules", chunked("team-b")).answer().text(), "{}");
+            assert_eq!(ask(&mut envoy, "/api/v1/rules", chunked("x")).answer().text(), "");
+        }
+    }
+}
+
+#[test]
+fn trailers_do_not_carry_names() {
+    let body = r#"{"status":"success","data":[]}"#;
+    let out = ask(&mut envoy("{}"), "/api/v1/query?query=up", json(200, body).trailer("x-store", "team-b"));
+    assert_eq!(out.answer().text(), body);
+    assert_eq!(out.answer().trailers.len(), 0);
+    let out = ask(&mut envoy("{}"), "/api/v1/query?query=up", json(200, &body[..20]).trailer("x-store", "team-b"));
+    assert_eq!(out.answer().text(), body[..19], "a comma waits for what it parts");
+    assert_eq!(out.answer().trailers.len(), 0);
+}

@@ -1,0 +1,72 @@
+//! What a request costs in host calls, as upper bounds: each is a crossing of the VM's border.
+
+mod harness;
+
+use harness::{Harness, Outcome, Request};
+
+fn send(request: Request) -> Outcome {
+    Harness::new("{}").unwrap().request(request)
+}
+
+fn get() -> Request {
+    Request::get("/api/v1/query?query=up").header("THANOS-TENANT", "team-a")
+}
+
+#[track_caller]
+fn assert_cost(out: &Outcome, most: usize) {
+    assert!(out.cost() <= most, "{} host calls, not {most}: {:?}", out.cost(), out.calls);
+}
+
+/// Pairs, `:path`, tenant; pairs, `cache-control` and `vary` on the answer, and its body read.
+const GET: usize = 7;
+
+#[test]
+fn get_is_cheap() {
+    let out = send(get());
+    assert_cost(&out, GET);
+    assert_eq!(out.answer().status, 200);
+    assert!(out.logs.is_empty(), "a request that passes is not worth a line: {:?}", out.logs);
+}
+
+#[test]
+fn headers_that_are_not_there_cost_nothing_to_remove() {
+    let mut envoy = Harness::new(r#"{"strip_headers": ["x-a", "x-b", "x-c", "x-d"]}"#).unwrap();
+    assert_cost(&envoy.request(get()), GET);
+    let many = (0..60).fold(get(), |request, n| request.header(format!("x-other-{n}"), "1"));
+    assert_cost(&envoy.request(many), GET);
+}
+
+#[test]
+fn each_kind_of_header_to_remove_costs_one_call() {
+    let out = send(get().header("x-scope-orgid", "a").header("x-scope-orgid", "b"));
+    assert_cost(&out, GET + 1);
+}
+
+/// As a GET, less `:path` where the URL has no query, and besides: `content-length`, the body read, the body written.
+const FORM: usize = GET - 1 + 3;
+
+#[test]
+fn form_costs_the_same_in_any_number_of_chunks() {
+    let form = || Request::form("/api/v1/query", "query=up").header("THANOS-TENANT", "team-a");
+    for request in [form(), form().split(&[1; 6]), form().split(&[1; 6]).open()] {
+        let out = send(request);
+        assert_cost(&out, FORM);
+        assert_eq!(out.answer().status, 200);
+    }
+}
+
+#[test]
+fn trailers_cost_one_read_and_one_call_each() {
+    let out = send(get().trailer("x-a", "1").trailer("x-b", "2"));
+    assert_cost(&out, GET + 1 + 2);
+}
+
+#[test]
+fn refusal_costs_one_read_and_one_answer() {
+    for path in ["/nothing", "/api/v1/query?query=up(", "/api/v1/targets"] {
+        let out = send(Request::get(path).header("THANOS-TENANT", "team-a"));
+        assert_cost(&out, 2);
+        assert!(out.local);
+        assert_eq!(out.calls["proxy_log"], 1);
+    }
+}
