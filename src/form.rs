@@ -8,12 +8,14 @@
 //! ```
 //!
 //! Source: `parseQuery` and `unescape` in Go 1.26's `net/url/url.go`. Go drops a pair that it can't read and goes on with
-//! the others; here one such pair refuses the whole form, since what upstream makes of an error differs from handler to handler.
+//! the others; here one such pair refuses the whole form, since what upstream makes of an error differs from handler to
+//! handler: `labels` of Prometheus 3.15.0 ignores it, and with it a `match[]`.
 
 use crate::text;
 use std::borrow::Cow;
 
-/// More pairs than this are refused. Go's own limit is 10,000; each pair can gain a tenant matcher, so this one is tighter.
+/// More pairs than this are refused. Go reads none of them past its own limit, 10,000; each pair can gain a tenant matcher, so
+/// this one is tighter.
 pub const MAX_PAIRS: usize = 1_000;
 
 /// Why a form can't be read.
@@ -104,6 +106,8 @@ fn unescape<'a>(half: &'a [u8], pair: &[u8]) -> Result<Cow<'a, [u8]>, Error> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     type Owned = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -122,7 +126,8 @@ mod tests {
     #[test]
     fn pairs_are_read_as_go_reads_them() {
         // The inputs follow the rules that `TestParseQuery` in Go's net/url/url_test.go checks.
-        let cases: &[(&[u8], &[(&[u8], &[u8])])] = &[
+        type Pairs = [(&'static [u8], &'static [u8])];
+        let cases: &[(&[u8], &Pairs)] = &[
             (b"", &[]),
             (b"&&&", &[]),
             (b"a=1", &[(b"a", b"1")]),

@@ -6,8 +6,7 @@
 //!
 //! ```text
 //! promql  form  path  text  ─┐
-//! tenant  routes  rejection ─┼─> config ─> request ─> host
-//!                            │
+//! tenant  routes  rejection ─┴─> config ─> response ─> request ─> host
 //! ```
 //!
 //! - [`promql`] reads a query, adds a matcher to each selector, writes it again. It knows matchers, not tenants.
@@ -16,6 +15,7 @@
 //! - [`routes`] is the API table: which paths there are, and what is done with each.
 //! - [`rejection`] gives every refusal its status, `errorType`, message and stat name.
 //! - [`config`] makes a valid [`config::Config`] of the plugin's JSON, or says what is wrong with it.
+//! - [`response`] decides on an answer's head, and filters its body.
 //! - [`request`] decides what goes upstream, or why nothing does.
 //! - `host` (feature `filter`) enacts that in Envoy. It alone calls the host.
 //!
@@ -35,6 +35,7 @@ mod path;
 pub mod promql;
 pub mod rejection;
 pub mod request;
+pub mod response;
 pub mod routes;
 pub mod tenant;
 mod text;

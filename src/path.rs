@@ -141,6 +141,8 @@ fn escape(out: &mut Vec<u8>, name: &[u8]) {
 mod tests {
     use super::*;
     use crate::routes::{Upstream, find};
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn normal_paths_pass() {

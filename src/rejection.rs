@@ -67,6 +67,8 @@ pub enum Rejection {
     ContentType,
     /// A compressed body.
     ContentEncoding,
+    /// The upstream's answer had to be read and can't be. Why.
+    Answer(&'static str),
     /// Something in this filter or its host that should not have happened. It refuses.
     Internal(&'static str),
 }
@@ -118,6 +120,7 @@ impl Rejection {
             Rejection::TooLarge(_) => (413, "bad_data", "too_large"),
             Rejection::ContentType => (415, "bad_data", "content_type"),
             Rejection::ContentEncoding => (415, "bad_data", "content_encoding"),
+            Rejection::Answer(_) => (502, "internal", "bad_answer"),
             Rejection::Internal(_) => (500, "internal", "internal"),
         }
     }
@@ -168,6 +171,7 @@ impl Rejection {
                 "unsupported content type: a body has to be one application/x-www-form-urlencoded form".to_owned()
             }
             Rejection::ContentEncoding => "unsupported content encoding: a form has to be sent uncompressed".to_owned(),
+            Rejection::Answer(problem) => format!("the upstream's answer could not be filtered: {problem}"),
             Rejection::Internal(problem) => format!("internal error of the tenancy filter: {problem}"),
         }
     }
@@ -201,6 +205,7 @@ impl Rejection {
             | Rejection::TooLarge(_)
             | Rejection::ContentType
             | Rejection::ContentEncoding
+            | Rejection::Answer(_)
             | Rejection::Internal(_) => Vec::new(),
         }
     }
@@ -213,6 +218,8 @@ fn list(methods: &[Method], separator: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn body(rejection: &Rejection) -> String {
         String::from_utf8(rejection.body()).unwrap()
@@ -262,6 +269,7 @@ mod tests {
             (Rejection::Form(Place::Url, form::Error::TooMany), 413, "bad_data"),
             (Rejection::ContentType, 415, "bad_data"),
             (Rejection::ContentEncoding, 415, "bad_data"),
+            (Rejection::Answer("x"), 502, "internal"),
             (Rejection::Internal("x"), 500, "internal"),
         ];
         for (rejection, status, error_type) in classes {

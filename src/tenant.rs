@@ -210,6 +210,8 @@ fn is_own_base_name(s: &str) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     const MANY: Federation = Federation::On { max_tenants: 0 };
 

@@ -70,6 +70,24 @@ pub fn federation(field: Field) -> Result<Federation, ConfigError> {
     }
 }
 
+pub fn max_response_bytes(field: &Field) -> Result<usize, ConfigError> {
+    match usize::try_from(field.count()?) {
+        Ok(0) => Err(field.error("0 would refuse every answer that has to be filtered")),
+        Ok(bytes) => Ok(bytes),
+        Err(_) => Err(field.error("is too large")),
+    }
+}
+
+pub fn match_rules(field: &Field, shared_rules: bool) -> Result<bool, ConfigError> {
+    match field.boolean()? {
+        true if shared_rules => {
+            Err(field
+                .error("asks the upstream for the tenant's own rules only, so that shared_rules would have no effect"))
+        }
+        asked => Ok(asked),
+    }
+}
+
 fn tenant(field: &Field, text: &str, format: Format) -> Result<Tenants, ConfigError> {
     Tenants::parse(text.as_bytes(), format, Federation::Off).map_err(|error| field.error(error.to_string()))
 }

@@ -111,6 +111,41 @@ impl Config {
                 "forwarded without enforcement, with the tenant's header".to_owned(),
             ),
             setting(
+                "max_response_bytes",
+                self.max_response_bytes.into(),
+                "the largest answer that is held back to be filtered; Envoy has to buffer as much".to_owned(),
+            ),
+            setting(
+                "shared_rules",
+                self.shared_rules.into(),
+                if self.shared_rules {
+                    "rules that are nobody's are shown with the tenant's active alerts in them"
+                } else {
+                    "rules that are nobody's are not shown"
+                }
+                .to_owned(),
+            ),
+            setting(
+                "match_rules",
+                self.match_rules.into(),
+                if self.match_rules {
+                    "rules are asked for by match[], and filtered"
+                } else {
+                    "all rules are asked for, and filtered"
+                }
+                .to_owned(),
+            ),
+            setting(
+                "allow_on_headers_stop_iteration",
+                self.can_hold_heads.into(),
+                if self.can_hold_heads {
+                    "Envoy's option of that name is set: an answer that can't be filtered is a 502"
+                } else {
+                    "an answer that can't be filtered becomes an error object, under the status that has gone out"
+                }
+                .to_owned(),
+            ),
+            setting(
                 "extra_parameters",
                 self.extra_parameters.to_vec().into(),
                 "forwarded besides what an endpoint knows".to_owned(),

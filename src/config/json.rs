@@ -128,7 +128,7 @@ impl Field {
             _ => return Err(self.expected("a whole number")),
         };
         if number.fract() != 0.0 || !(0.0..=f64::from(u32::MAX)).contains(&number) {
-            return Err(self.error(format!("expected a whole number from 0 to {}, found {number}", u32::MAX)));
+            return Err(self.error(format!("expected a whole number from 0 to {}", u32::MAX)));
         }
         Ok(number as u32)
     }

@@ -18,14 +18,18 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 const KNOWN: &[&str] = &[
+    "allow_on_headers_stop_iteration",
     "allowed_tenants",
     "default_tenant_id",
     "enforce_tenancy",
     "extra_parameters",
     "forward_tenant_header",
+    "match_rules",
+    "max_response_bytes",
     "on_conflict",
     "passthrough_paths",
     "path_prefixes",
+    "shared_rules",
     "strip_headers",
     "tenant_federation",
     "tenant_header",
@@ -44,7 +48,6 @@ const PLANNED: &[&str] = &[
     "enable_remote_read",
     "limits",
     "log_queries",
-    "max_response_bytes",
     "overrides",
     "static_tenant_ids",
     "stats",
@@ -60,6 +63,9 @@ const CONFLICTS: &[(&str, OnConflict)] =
 /// Headers that name a tenant to Thanos, Cortex or Mimir, whatever this filter is told to read.
 const TENANT_HEADERS: [&str; 2] = ["thanos-tenant", "x-scope-orgid"];
 
+/// Envoy's own default for what it buffers of a stream.
+const DEFAULT_MAX_RESPONSE: usize = 1 << 20;
+
 /// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -73,6 +79,8 @@ pub struct Config {
     strip_headers: Vec<String>,
     /// All that [`Config::removes`] looks for.
     removed: Vec<String>,
+    /// The lengths of those names, one bit each: most headers are told apart by it alone.
+    removed_lengths: u128,
     enforce: bool,
     label: Rc<str>,
     on_conflict: OnConflict,
@@ -80,6 +88,10 @@ pub struct Config {
     path_prefixes: Vec<String>,
     passthrough_paths: BTreeSet<String>,
     extra_parameters: Rc<[String]>,
+    max_response_bytes: usize,
+    shared_rules: bool,
+    match_rules: bool,
+    can_hold_heads: bool,
     /// The keys that the configuration names, for [`Config::explain`].
     given: BTreeSet<&'static str>,
 }
@@ -135,6 +147,11 @@ impl Config {
         let passthrough_paths = take("passthrough_paths")
             .map_or(Ok(BTreeSet::new()), |field| check::passthrough_paths(field, upstream, &path_prefixes))?;
         let extra_parameters = take("extra_parameters").map_or(Ok(Vec::new()), check::extra_parameters)?;
+        let max_response_bytes =
+            take("max_response_bytes").map_or(Ok(DEFAULT_MAX_RESPONSE), |field| check::max_response_bytes(&field))?;
+        let shared_rules = take("shared_rules").map_or(Ok(false), |field| field.boolean())?;
+        let match_rules = take("match_rules").map_or(Ok(false), |field| check::match_rules(&field, shared_rules))?;
+        let can_hold_heads = take("allow_on_headers_stop_iteration").map_or(Ok(false), |field| field.boolean())?;
         object.finish(KNOWN, PLANNED)?;
 
         let removed: BTreeSet<&str> = TENANT_HEADERS
@@ -144,6 +161,7 @@ impl Config {
             .chain(check::NEVER_FORWARDED.iter().copied())
             .collect();
         Ok(Config {
+            removed_lengths: removed.iter().fold(0, |lengths, name| lengths | length_bit(name.len())),
             removed: removed.into_iter().map(str::to_owned).collect(),
             upstream,
             tenant_header: tenant_header.into(),
@@ -159,6 +177,10 @@ impl Config {
             path_prefixes,
             passthrough_paths,
             extra_parameters: extra_parameters.into(),
+            max_response_bytes,
+            shared_rules,
+            match_rules,
+            can_hold_heads,
             given,
         })
     }
@@ -182,7 +204,8 @@ impl Config {
     ///
     /// `_` counts as `-`: Go keeps them apart, but CGI-like servers on the way to it make one of both.
     pub fn removes(&self, name: &[u8]) -> bool {
-        name != self.forward_tenant_header.as_bytes()
+        self.removed_lengths & length_bit(name.len()) != 0
+            && name != self.forward_tenant_header.as_bytes()
             && self.removed.iter().any(|removed| is_same_header(name, removed))
     }
 
@@ -221,6 +244,26 @@ impl Config {
         &self.extra_parameters
     }
 
+    /// The largest answer that is held back.
+    pub fn max_response_bytes(&self) -> usize {
+        self.max_response_bytes
+    }
+
+    /// Whether rules that are nobody's are shown, with the tenant's alerts in them.
+    pub fn shows_shared_rules(&self) -> bool {
+        self.shared_rules
+    }
+
+    /// Whether the upstream is asked for the tenant's rules by `match[]`.
+    pub fn matches_rules(&self) -> bool {
+        self.match_rules
+    }
+
+    /// Whether the proxy can hold an answer's head back until its body is whole.
+    pub fn can_hold_heads(&self) -> bool {
+        self.can_hold_heads
+    }
+
     /// The row for a path in normal form, and the prefix under which it was found.
     pub fn find<'p>(&self, path: &'p [u8]) -> Option<(Found<'p>, &str)> {
         let is_passthrough = std::str::from_utf8(path).is_ok_and(|path| self.passthrough_paths.contains(path));
@@ -236,6 +279,11 @@ fn find<'p, 'c>(upstream: Upstream, prefixes: &'c [String], path: &'p [u8]) -> O
         let rest = path.strip_prefix(prefix.as_bytes())?;
         routes::find(upstream, rest).map(|found| (found, prefix.as_str()))
     })
+}
+
+/// Names of 127 bytes and more share a bit.
+fn length_bit(length: usize) -> u128 {
+    1 << length.min(127)
 }
 
 fn is_same_header(name: &[u8], other: &str) -> bool {

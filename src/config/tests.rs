@@ -1,5 +1,7 @@
 use super::*;
 use proptest::prelude::*;
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn parse(json: &str) -> Result<Config, String> {
     Config::parse(json.as_bytes()).map_err(|error| error.to_string())
@@ -55,6 +57,10 @@ fn every_key_is_read() {
             "path_prefixes": ["", "/prometheus"],
             "passthrough_paths": ["/graph"],
             "extra_parameters": ["trace"],
+            "max_response_bytes": 65536,
+            "shared_rules": true,
+            "match_rules": false,
+            "allow_on_headers_stop_iteration": true,
             "allowed_tenants": ["a", "b"]
         }"#,
     )
@@ -81,6 +87,8 @@ fn every_key_is_read() {
     for name in ["x-internal-tenant", "accept", "x-tenants", "xtenant", ":path", ""] {
         assert!(!config.removes(name.as_bytes()), "{name}");
     }
+    assert_eq!(config.max_response_bytes(), 65_536);
+    assert!(config.shows_shared_rules() && !config.matches_rules() && config.can_hold_heads());
     assert!(config.allows("a") && config.allows("b") && !config.allows("c"));
     assert_eq!(&**config.tenants(b"b|a").unwrap().joined(), "a|b");
     assert!(config.tenants(b"a|b|c|d").is_err());
@@ -195,6 +203,16 @@ fn header_names_are_tokens_that_do_not_carry_the_message() {
 }
 
 #[test]
+fn headers_of_any_length_are_removed() {
+    for length in [1, 2, 64, 126, 127, 128, 200] {
+        let name = "h".repeat(length);
+        let config = parse(&format!(r#"{{"strip_headers": ["{name}"]}}"#)).unwrap();
+        assert!(config.removes(name.as_bytes()), "{length}");
+        assert!(!config.removes(format!("{name}h").as_bytes()), "{length}");
+    }
+}
+
+#[test]
 fn label_names_are_utf8_but_not_the_metric_s() {
     for label in ["tenant_id", "service.tenant", "mandant é", "_", "1a"] {
         assert_eq!(&**parse(&format!(r#"{{"tenant_label_name": "{label}"}}"#)).unwrap().label(), label);
@@ -241,6 +259,10 @@ fn prefixes_are_in_normal_form() {
     refused(r#"{"path_prefixes": []}"#, "path_prefixes", "would serve nothing");
     let config = parse(r#"{"path_prefixes": ["", "/api/v1/label", "/a/b"]}"#).unwrap();
     assert_eq!(config.find(b"/api/v1/label/api/v1/query").unwrap().1, "/api/v1/label");
+    // Both could take it: the root's table refuses what is below /debug/.
+    let config = parse(r#"{"path_prefixes": ["", "/debug"]}"#).unwrap();
+    let (found, prefix) = config.find(b"/debug/api/v1/query").unwrap();
+    assert_eq!((found.route.handler, prefix), ("query", "/debug"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub enum Map {
     RequestHeaders = 0,
     RequestTrailers = 1,
     ResponseHeaders = 2,
+    ResponseTrailers = 3,
 }
 
 /// A buffer of the host.
@@ -21,6 +22,7 @@ pub enum Map {
 #[repr(u32)]
 pub enum Buffer {
     RequestBody = 0,
+    ResponseBody = 1,
     PluginConfiguration = 7,
 }
 
@@ -180,6 +182,13 @@ pub fn reset_request() {
     const HTTP_REQUEST: u32 = 0;
     // SAFETY: takes a number only.
     let _status = unsafe { proxy_close_stream(HTTP_REQUEST) };
+}
+
+/// Cuts the answer off, where it can't be changed as it has to be.
+pub fn reset_response() {
+    const HTTP_RESPONSE: u32 = 1;
+    // SAFETY: takes a number only.
+    let _status = unsafe { proxy_close_stream(HTTP_RESPONSE) };
 }
 
 fn done(call: &'static str, status: u32) -> Result<(), HostError> {

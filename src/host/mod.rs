@@ -5,13 +5,15 @@
 //! - `pairs`: a header map as the host writes it, read in place and bounds-checked
 //! - `refuse`: a refusal → the local reply, and its line in the log
 //! - `root`: one per worker and configuration: reads the configuration, makes streams
-//! - `stream`: one per request: head → body → trailers → answer's head
+//! - `stream`: one per request: head → body → trailers
+//! - `answer`: its answer: head → body → trailers
 //!
 //! Of the SDK, only the dispatcher and the traits are used. Its host-call wrappers panic on a status that they don't
 //! expect and on text that is not UTF-8 (proxy-wasm 0.2.5, `src/hostcalls.rs`), and a panic takes the worker's VM
 //! down for every tenant. What is left in the SDK that can panic needs a host that breaks the protocol: a callback
 //! for a context that it never created, or a callback from within a host call.
 
+mod answer;
 mod calls;
 mod pairs;
 mod refuse;

@@ -1,4 +1,4 @@
-//! One request's way through the filter:
+//! One request's way through the filter; its answer's is in `answer`.
 //!
 //! ```text
 //!             head                     body                    trailers
@@ -14,11 +14,14 @@
 //! The head is never paused on: without `allow_on_headers_stop_iteration`, the body would never come (observed with
 //! Envoy 1.40.0). For the same reason, whatever concerns the head is settled in its callback.
 
-use super::calls::{self, Buffer, Fault, HostError, Map};
+use super::answer::{Answer, Failure};
+use super::calls::{self, Buffer, Fault, HostError, Level, Map};
 use super::pairs;
-use super::refuse::{self, CACHE_CONTROL, PRIVATE, Refusal, Subject};
+use super::refuse::{self, Refusal, Subject};
 use crate::config::Config;
+use crate::rejection::Rejection;
 use crate::request::{self, BodyPlan, Forward, Head};
+use crate::response::Expected;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::rc::Rc;
@@ -28,6 +31,11 @@ pub struct Stream {
     /// `None` where no configuration was accepted.
     config: Option<Rc<Config>>,
     stage: Stage,
+    /// `None` until the request has been forwarded.
+    expected: Option<Expected>,
+    answer: Answer,
+    /// The bytes of the answer that the host held at its last callback.
+    answer_size: usize,
 }
 
 enum Stage {
@@ -41,6 +49,8 @@ enum Stage {
     Streaming,
     /// Answered by us.
     Refused,
+    /// The answer was cut off while it was on its way.
+    Cut,
 }
 
 struct Reading {
@@ -52,7 +62,7 @@ struct Reading {
 
 impl Stream {
     pub fn new(config: Option<Rc<Config>>) -> Self {
-        Stream { config, stage: Stage::Untouched }
+        Stream { config, stage: Stage::Untouched, expected: None, answer: Answer::Waiting, answer_size: 0 }
     }
 
     /// What answers depend on besides the URL.
@@ -84,6 +94,7 @@ impl Stream {
         let forward = request::decide(&head, config).map_err(|rejection| (rejection.into(), Subject::new("", path)))?;
         let subject = || Subject::new(&forward.tenant, path);
         edit_head(&forward).map_err(|error| (error.into(), subject()))?;
+        self.expected = Some(forward.expected.clone());
         self.stage = match forward.body {
             BodyPlan::Absent => Stage::Settled,
             BodyPlan::Untouched => Stage::Streaming,
@@ -98,7 +109,7 @@ impl Stream {
     /// `size` is all that the host holds: what it held back before, and the bytes that have just come.
     fn body(&mut self, size: usize, end_of_stream: bool) -> Result<Action, (Refusal, Subject)> {
         match &mut self.stage {
-            Stage::Refused => Ok(Action::Pause),
+            Stage::Refused | Stage::Cut => Ok(Action::Pause),
             Stage::Streaming => Ok(Action::Continue),
             Stage::Settled if size == 0 => Ok(Action::Continue),
             Stage::Untouched | Stage::Settled => {
@@ -122,7 +133,7 @@ impl Stream {
     fn trailers(&mut self) -> Result<Action, (Refusal, Subject)> {
         let unknown = |error| (Refusal::Host(error), Subject::default());
         match &self.stage {
-            Stage::Refused => return Ok(Action::Pause),
+            Stage::Refused | Stage::Cut => return Ok(Action::Pause),
             Stage::Untouched => return Err(unknown(out_of_order("proxy_on_request_trailers"))),
             Stage::Reading(_) => self.settle_body()?,
             Stage::Settled | Stage::Streaming => {}
@@ -169,15 +180,64 @@ impl HttpContext for Stream {
         self.continue_or_refuse(outcome)
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+    fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         match self.stage {
             // Local replies pass here too: another filter's is left alone, ours is complete.
             Stage::Untouched | Stage::Refused => Action::Continue,
+            Stage::Cut => Action::Pause,
             Stage::Reading(_) | Stage::Settled | Stage::Streaming => {
-                let outcome = mark_private(self.vary());
+                let outcome = self.answer_head(end_of_stream);
                 self.continue_or_refuse(outcome)
             }
         }
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        match self.stage {
+            Stage::Untouched | Stage::Refused => Action::Continue,
+            Stage::Cut => Action::Pause,
+            Stage::Reading(_) | Stage::Settled | Stage::Streaming => {
+                self.answer_size = size;
+                let outcome = self.answer.body(size, end_of_stream);
+                self.continue_or_cut_off(outcome)
+            }
+        }
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        match self.stage {
+            Stage::Untouched | Stage::Refused => Action::Continue,
+            Stage::Cut => Action::Pause,
+            Stage::Reading(_) | Stage::Settled | Stage::Streaming => {
+                let outcome = self.answer.trailers(self.answer_size);
+                self.continue_or_cut_off(outcome)
+            }
+        }
+    }
+}
+
+impl Stream {
+    fn answer_head(&mut self, end_of_stream: bool) -> Result<Action, (Refusal, Subject)> {
+        let refusal = |refusal: Refusal| (refusal, Subject::default());
+        let expected = self.expected.take().ok_or_else(|| refusal(out_of_order("proxy_on_response_headers").into()))?;
+        let vary = self.config.as_deref().map(|config| config.tenant_header().as_ref());
+        self.answer.head(&expected, vary, end_of_stream).map_err(|failure| match failure {
+            Failure::Unreadable(unreadable) => refusal(Rejection::Answer(unreadable.reason()).into()),
+            Failure::Host(error) => refusal(error.into()),
+        })
+    }
+
+    /// After the head, nothing can be said any more: the answer is cut off.
+    fn continue_or_cut_off(&mut self, outcome: Result<Action, Failure>) -> Action {
+        let reason = match outcome {
+            Ok(action) => return action,
+            Err(Failure::Unreadable(unreadable)) => unreadable.reason().to_owned(),
+            Err(Failure::Host(error)) => error.to_string(),
+        };
+        calls::log(Level::Error, &format!("answer cut off: {reason}"));
+        self.stage = Stage::Cut;
+        calls::reset_response();
+        Action::Pause
     }
 }
 
@@ -212,21 +272,12 @@ fn rewrite_body(plan: &BodyPlan, size: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The answer was made for one tenant: a cache on the way must not give it to another. `vary` is added beside the
-/// upstream's own, which costs one call where merging would cost three.
-fn mark_private(vary: Option<&str>) -> Result<Action, (Refusal, Subject)> {
-    let refusal = |error| (Refusal::Host(error), Subject::default());
-    calls::replace_header(Map::ResponseHeaders, CACHE_CONTROL.as_bytes(), PRIVATE.as_bytes()).map_err(refusal)?;
-    if let Some(name) = vary {
-        calls::add_header(Map::ResponseHeaders, b"vary", name.as_bytes()).map_err(refusal)?;
-    }
-    Ok(Action::Continue)
-}
-
-fn read_pairs(map: &[u8]) -> Result<Vec<pairs::Pair<'_>>, HostError> {
+/// A header map's pairs.
+pub fn read_pairs(map: &[u8]) -> Result<Vec<pairs::Pair<'_>>, HostError> {
     pairs::read(map).ok_or(HostError { call: "proxy_get_header_map_pairs", fault: Fault::Data })
 }
 
-fn out_of_order(callback: &'static str) -> HostError {
+/// A callback that can't come at this time.
+pub fn out_of_order(callback: &'static str) -> HostError {
     HostError { call: callback, fault: Fault::Order }
 }

@@ -140,6 +140,12 @@ impl<'a> Parser<'a> {
 
     fn call(&mut self) -> Result<NodeId, Fault> {
         let name = self.here();
+        // Only a comment before the parenthesis makes these the name of a function, which no upstream has. Written
+        // again without the comment, it would be the modifier.
+        if let Some(Kind::Fill | Kind::FillLeft | Kind::FillRight) = Kind::keyword(self.text_of(name)) {
+            let name = quote::string(self.text_of(name));
+            return Err(self.fault_from(self.here(), format!("unknown function with name {name}")));
+        }
         self.bump();
         let arguments = self.nested(Self::arguments)?;
         let node = Node::Call { name, arguments: arguments.count, second: arguments.second };

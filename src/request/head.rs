@@ -1,15 +1,21 @@
 //! Headers: what is read from them, and which go, stay or are set.
 //!
 //! Read, each at most once: `:method`, `:path`, the tenant's header, `content-type`, `content-length`.
-//! Removed: what names a tenant, whatever else the operator strips, and what could make a later hop see another request.
+//! Removed: what names a tenant, whatever else the operator strips, what could make a later hop see another request, and, where
+//! the answer will be read, what could make it come compressed, in part or not at all.
 //! Set: the tenant's header, once; with a form, `content-type`.
 
 use super::{Rejection, Tenants};
 use crate::config::Config;
+use crate::routes::Answer;
 use std::rc::Rc;
 
 /// The one content type of forms, as it is sent upstream.
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Headers that ask for less than the whole answer, or for a compressed one.
+const NEGOTIATION: [&str; 7] =
+    ["accept-encoding", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"];
 
 /// What was read.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub struct Facts<'a> {
     content_type: Once<'a>,
     encoded: bool,
     remove: Vec<Rc<str>>,
+    /// Those of `NEGOTIATION` that are present.
+    negotiation: Vec<&'static str>,
 }
 
 /// A header of which there may be one.
@@ -67,6 +75,7 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
     let (mut content_type, mut content_length) = (Once::Absent, Once::Absent);
     let mut encoded = false;
     let mut remove: Vec<Rc<str>> = Vec::new();
+    let mut negotiation = Vec::new();
     for &(name, value) in headers {
         match name {
             b":method" => method.add(value),
@@ -79,6 +88,11 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
         }
         if name == config.tenant_header().as_bytes() {
             tenant.add(value);
+        }
+        if let Some(found) = NEGOTIATION.into_iter().find(|negotiates| negotiates.as_bytes() == name)
+            && !negotiation.contains(&found)
+        {
+            negotiation.push(found);
         }
         if config.removes(name) && !remove.iter().any(|seen| seen.as_bytes() == name) {
             // A name that is to be removed is equal to an ASCII one but for case and `_`.
@@ -97,13 +111,24 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
         content_type,
         encoded,
         remove,
+        negotiation,
     })
 }
 
 /// Decides on the changes, and refuses a form that isn't declared as one.
-pub fn edit(facts: &Facts<'_>, config: &Config, tenants: &Tenants, has_form: bool) -> Result<Edits, Rejection> {
+pub fn edit(
+    facts: &Facts<'_>,
+    config: &Config,
+    tenants: &Tenants,
+    answer: Answer,
+    has_form: bool,
+) -> Result<Edits, Rejection> {
     let mut set = vec![(config.forward_tenant_header().clone(), tenants.joined().clone())];
     let mut remove = facts.remove.clone();
+    if answer.is_read() {
+        let asked = facts.negotiation.iter().filter(|name| !remove.iter().any(|seen| &**seen == **name));
+        remove.extend(asked.copied().map(Rc::from).collect::<Vec<_>>());
+    }
     if has_form {
         let content_type = facts.content_type.get(Rejection::ContentType)?;
         let content_type = content_type.ok_or(Rejection::ContentType)?;
@@ -113,7 +138,8 @@ pub fn edit(facts: &Facts<'_>, config: &Config, tenants: &Tenants, has_form: boo
         if facts.encoded {
             return Err(Rejection::ContentEncoding);
         }
-        // Parameters of the type go: Go's `mime.ParseMediaType` fails on some of them, and then no form is read.
+        // Parameters of the type go: Go's `mime.ParseMediaType` fails on some of them, and then no form is read, so that
+        // `labels` answers for every tenant (observed with Prometheus 3.15.0 and `; a=b; a=c`).
         if content_type != FORM.as_bytes() {
             set.push(("content-type".into(), FORM.into()));
         }
@@ -133,6 +159,8 @@ fn is_form(content_type: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_form_is_declared_by_its_media_type() {

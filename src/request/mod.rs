@@ -20,6 +20,7 @@ mod tests;
 use crate::config::Config;
 use crate::path;
 use crate::rejection::{Place, Rejection};
+use crate::response::Expected;
 use crate::routes::{Method, Route, Rule};
 use crate::tenant::Tenants;
 use crate::text;
@@ -50,6 +51,8 @@ pub struct Forward {
     pub remove: Vec<Rc<str>>,
     /// What has to happen to the body.
     pub body: BodyPlan,
+    /// What the answer has to be, and what is done with it.
+    pub expected: Expected,
 }
 
 /// What has to happen to the body.
@@ -93,7 +96,8 @@ pub fn decide(head: &Head<'_>, config: &Config) -> Result<Forward, Rejection> {
     if method == Method::Get && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
         return Err(Rejection::Body);
     }
-    let edits = head::edit(&facts, config, &tenants, has_form)?;
+    let expected = Expected::new(route, config, &tenants);
+    let edits = head::edit(&facts, config, &tenants, route.answer, has_form)?;
     if passthrough {
         let body = if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
         return Ok(Forward {
@@ -103,6 +107,7 @@ pub fn decide(head: &Head<'_>, config: &Config) -> Result<Forward, Rejection> {
             set: edits.set,
             remove: edits.remove,
             body,
+            expected,
         });
     }
 
@@ -127,6 +132,7 @@ pub fn decide(head: &Head<'_>, config: &Config) -> Result<Forward, Rejection> {
         set: edits.set,
         remove: edits.remove,
         body,
+        expected,
     })
 }
 

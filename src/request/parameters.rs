@@ -9,7 +9,7 @@ use crate::text;
 use std::rc::Rc;
 
 /// The longest query string or form that is sent upstream. Go reads 10 MiB of a form and, past that, none of it: `FormValue`
-/// drops the error (net/http/request.go, Go 1.26), and `labels` would then answer for every tenant.
+/// drops the error (net/http/request.go, Go 1.26), and `labels` then answers for every tenant (observed with Prometheus 3.15.0).
 pub const MAX_REWRITTEN: usize = 8 << 20;
 
 /// The parameter to which a matcher is added where there is none.
@@ -23,6 +23,8 @@ pub struct Enforcement {
     extra: Rc<[String]>,
     /// None: nothing is rewritten (`enforce_tenancy: false`), or nothing has to be.
     enforcer: Option<Enforcer>,
+    /// A request without any selector gains one.
+    adds_selector: bool,
 }
 
 impl Enforcement {
@@ -30,10 +32,24 @@ impl Enforcement {
     pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
         let reads_series = match route.rule {
             Rule::Queries | Rule::Selectors => true,
+            // A rule that is shared has no label that the matcher would match.
+            Rule::Filtered => !config.shows_shared_rules(),
             Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => false,
         };
+        let reads_selectors = route.parameters.iter().any(|parameter| parameter.kind == Kind::Selector);
+        let adds_selector = match route.rule {
+            Rule::Selectors => true,
+            Rule::Filtered => reads_selectors && config.matches_rules(),
+            Rule::Queries | Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => false,
+        };
         let enforcer = (reads_series && config.enforces()).then(|| config.enforcer(tenants));
-        Enforcement { route, label: config.label().clone(), extra: config.extra_parameters().clone(), enforcer }
+        Enforcement {
+            route,
+            label: config.label().clone(),
+            extra: config.extra_parameters().clone(),
+            enforcer,
+            adds_selector,
+        }
     }
 
     /// Rewrites a query string or form, and says whether it has a `match[]`.
@@ -68,7 +84,7 @@ impl Enforcement {
 
     /// Adds a selector that is nothing but the matcher, where the row's endpoint reads selectors.
     pub fn add_selector(&self, out: &mut Vec<u8>) {
-        if let (Rule::Selectors, Some(enforcer)) = (self.route.rule, &self.enforcer) {
+        if let (true, Some(enforcer)) = (self.adds_selector, &self.enforcer) {
             form::append(out, SELECTOR, enforcer.selector().as_bytes());
         }
     }

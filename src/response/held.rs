@@ -10,8 +10,10 @@
 //! others'. That includes `groupNextToken`, which is made from the next group's file and name. What is the tenant's own (a rule, an
 //! alert, an exemplar) is carried over with all of its keys.
 
-use super::json::{Cursor, Pieces, Seen, Text};
+use super::json::{Cursor, Seen};
 use super::owner::{Owner, Whose};
+use super::pieces::Pieces;
+use super::text::Text;
 use super::{Unreadable, messages, rules};
 
 /// What is read whole.
@@ -77,7 +79,9 @@ impl Held {
             return Ok(());
         }
         match self {
-            Held::Rules { shared } => member("groups", cursor, out, |cursor, out| rules::groups(cursor, owner, shared, out)),
+            Held::Rules { shared } => {
+                member("groups", cursor, out, |cursor, out| rules::groups(cursor, owner, shared, out))
+            }
             Held::Alerts => member("alerts", cursor, out, |cursor, out| own(cursor, owner, "labels", out)),
             Held::Exemplars => own(cursor, owner, "seriesLabels", out),
         }

@@ -7,11 +7,10 @@
 //! ```
 //!
 //! No document tree, no recursion that input can drive: a value that is carried over is skipped with a stack of bits, at most
-//! [`MAX_DEPTH`] deep. What a client could read otherwise than this reader is an error: a key that is given twice, or one that is
-//! spelled so that only some readers take it for a known one (Go's `encoding/json` ignores case and reads escapes).
+//! [`MAX_DEPTH`] deep. What a client could read otherwise than this reader is an error: here, a known key that is given twice.
 
 use super::Unreadable;
-use std::str::Chars;
+use super::text::Text;
 
 /// The deepest nesting that is read. Rules and exemplars nest nine deep.
 pub const MAX_DEPTH: u32 = 64;
@@ -21,10 +20,6 @@ pub struct Cursor<'a> {
     text: &'a [u8],
     at: usize,
 }
-
-/// A string as it stands in the text, without its quotes. Its escapes are known to be well-formed.
-#[derive(Debug, Clone, Copy)]
-pub struct Text<'a>(&'a str);
 
 impl<'a> Cursor<'a> {
     /// At the beginning. The text has to be UTF-8, as JSON is.
@@ -109,7 +104,7 @@ impl<'a> Cursor<'a> {
             }
         }
         let inner = self.text.get(from..self.at.saturating_sub(1)).unwrap_or_default();
-        std::str::from_utf8(inner).map(Text).map_err(|_| Unreadable::Malformed)
+        Text::checked(inner)
     }
 
     /// Whether the value is `null`, which is then taken.
@@ -245,102 +240,6 @@ impl<'a> Cursor<'a> {
     }
 }
 
-impl<'a> Text<'a> {
-    /// The contents of a string whose bytes were found elsewhere: between its quotes, which are not among them.
-    pub fn read(inner: &'a [u8]) -> Option<Text<'a>> {
-        let inner = std::str::from_utf8(inner).ok()?;
-        let mut bytes = inner.bytes();
-        while let Some(byte) = bytes.next() {
-            match byte {
-                b'"' | 0..=0x1f => return None,
-                b'\\' => match bytes.next()? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                    b'u' => {
-                        for _ in 0..4 {
-                            bytes.next().filter(u8::is_ascii_hexdigit)?;
-                        }
-                    }
-                    _ => return None,
-                },
-                _ => {}
-            }
-        }
-        Some(Text(inner))
-    }
-
-    /// Between the quotes, escapes as they stand.
-    pub fn raw(self) -> &'a str {
-        self.0
-    }
-
-    /// Its characters. Half a surrogate pair reads as U+FFFD, as Go reads it.
-    pub fn chars(self) -> Decoded<'a> {
-        Decoded(self.0.chars())
-    }
-
-    /// Whether it reads as this text.
-    pub fn is(self, text: &str) -> bool {
-        if self.0.contains('\\') { self.chars().eq(text.chars()) } else { self.0 == text }
-    }
-
-    /// Which of the names this key is; none where it is another one. A key that only some readers take for one of the names is
-    /// an error, so that a value can be carried over under a key that was not found among them.
-    pub fn among(self, names: &[&str]) -> Result<Option<usize>, Unreadable> {
-        if let Some(index) = names.iter().position(|name| *name == self.0) {
-            return Ok(Some(index));
-        }
-        let is_plain = self.0.bytes().all(|byte| byte.is_ascii() && byte != b'\\');
-        let is_alike = names.iter().any(|name| name.eq_ignore_ascii_case(self.0));
-        if is_plain && !is_alike { Ok(None) } else { Err(Unreadable::Malformed) }
-    }
-}
-
-/// The characters of a string, escapes read.
-pub struct Decoded<'a>(Chars<'a>);
-
-impl Decoded<'_> {
-    fn unit(&mut self) -> u32 {
-        (0..4).fold(0, |unit, _| unit << 4 | self.0.next().and_then(|digit| digit.to_digit(16)).unwrap_or(0))
-    }
-
-    /// After `\u`.
-    fn escaped(&mut self) -> char {
-        let first = self.unit();
-        if !(0xd800..0xdc00).contains(&first) {
-            return char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER);
-        }
-        let mut ahead = Decoded(self.0.clone());
-        if (ahead.0.next(), ahead.0.next()) != (Some('\\'), Some('u')) {
-            return char::REPLACEMENT_CHARACTER;
-        }
-        let second = ahead.unit();
-        if !(0xdc00..0xe000).contains(&second) {
-            return char::REPLACEMENT_CHARACTER;
-        }
-        self.0 = ahead.0;
-        char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).unwrap_or(char::REPLACEMENT_CHARACTER)
-    }
-}
-
-impl Iterator for Decoded<'_> {
-    type Item = char;
-
-    fn next(&mut self) -> Option<char> {
-        match self.0.next()? {
-            '\\' => Some(match self.0.next()? {
-                'b' => '\u{8}',
-                'f' => '\u{c}',
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                'u' => self.escaped(),
-                other => other,
-            }),
-            other => Some(other),
-        }
-    }
-}
-
 /// The keys of one object that have been seen: known ones may be given once.
 #[derive(Default)]
 pub struct Seen(u64);
@@ -357,55 +256,12 @@ impl Seen {
     }
 }
 
-/// Writes an object or an array from pieces of another: the commas between those that are kept.
-pub struct Pieces<'o> {
-    out: &'o mut Vec<u8>,
-    is_first: bool,
-    close: u8,
-}
-
-impl<'o> Pieces<'o> {
-    /// An object.
-    pub fn object(out: &'o mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Pieces { out, is_first: true, close: b'}' }
-    }
-
-    /// An array.
-    pub fn array(out: &'o mut Vec<u8>) -> Self {
-        out.push(b'[');
-        Pieces { out, is_first: true, close: b']' }
-    }
-
-    /// Where the next key's value has to be written.
-    pub fn key(&mut self, key: Text<'_>) -> &mut Vec<u8> {
-        let out = self.element();
-        out.push(b'"');
-        out.extend_from_slice(key.raw().as_bytes());
-        out.extend_from_slice(b"\":");
-        out
-    }
-
-    /// Where the next element has to be written.
-    pub fn element(&mut self) -> &mut Vec<u8> {
-        if !self.is_first {
-            self.out.push(b',');
-        }
-        self.is_first = false;
-        self.out
-    }
-
-    /// Writes the closing bracket, and says whether nothing stands before it.
-    pub fn close(self) -> bool {
-        self.out.push(self.close);
-        self.is_first
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn is_value(text: &str) -> bool {
         let mut cursor = Cursor::new(text);
@@ -415,15 +271,70 @@ mod tests {
     #[test]
     fn values_are_those_of_the_rfc() {
         for text in [
-            "{}", "[]", "null", "true", "false", "0", "-0", "10", "1.5", "-1.5e+10", "1E5", "\"\"", r#""\"\\\/\b\f\n\r\t\u00e9""#,
-            " { \"a\" : [ 1 , { } , [ [ ] ] ] , \"a\" : null } ", "\"é\u{2028}\"", "[{\"a\":[{\"b\":{}}]},{}]",
+            "{}",
+            "[]",
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "10",
+            "1.5",
+            "-1.5e+10",
+            "1E5",
+            "\"\"",
+            r#""\"\\\/\b\f\n\r\t\u00e9""#,
+            " { \"a\" : [ 1 , { } , [ [ ] ] ] , \"a\" : null } ",
+            "\"é\u{2028}\"",
+            "[{\"a\":[{\"b\":{}}]},{}]",
         ] {
             assert!(is_value(text), "{text}");
         }
         for text in [
-            "", " ", "{", "}", "[", "]", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{1:1}", "{\"a\":1 \"b\":2}",
-            "[1}", "{\"a\":1]", "01", "-", "+1", ".5", "1.", "1e", "1e+", "NaN", "Infinity", "tru", "nul", "True", "'a'", "\"", "\"a", r#""\"#, r#""\x""#,
-            r#""\u12""#, r#""\u12g4""#, "\"\n\"", "\"\u{0}\"", "1 2", "{} {}", "/**/1", "\u{feff}1",
+            "",
+            " ",
+            "{",
+            "}",
+            "[",
+            "]",
+            "[1",
+            "[1,",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{1:1}",
+            "{\"a\":1 \"b\":2}",
+            "[1}",
+            "{\"a\":1]",
+            "01",
+            "-",
+            "+1",
+            ".5",
+            "1.",
+            "1e",
+            "1e+",
+            "NaN",
+            "Infinity",
+            "tru",
+            "nul",
+            "True",
+            "'a'",
+            "\"",
+            "\"a",
+            r#""\"#,
+            r#""\x""#,
+            r#""\u12""#,
+            r#""\u12g4""#,
+            "\"\n\"",
+            "\"\u{0}\"",
+            "1 2",
+            "{} {}",
+            "/**/1",
+            "\u{feff}1",
         ] {
             assert!(!is_value(text), "{text:?}");
         }
@@ -436,29 +347,6 @@ mod tests {
         assert!(!is_value(&nested(65)));
         assert!(!is_value(&"[".repeat(1_000_000)));
         assert!(!is_value(&"{\"a\":".repeat(1_000_000)));
-    }
-
-    #[test]
-    fn strings_read_as_what_they_say() {
-        let is = |text: &str, wanted: &str| Cursor::new(text).string().unwrap().is(wanted);
-        assert!(is(r#""tenant_id""#, "tenant_id"));
-        assert!(is(r#""tenant\u005fid""#, "tenant_id"));
-        assert!(is(r#""\ud83d\ude00""#, "😀"));
-        assert!(is(r#""\u00E9\/\"\\\n""#, "é/\"\\\n"));
-        assert!(is(r#""\ud83dx\ude00""#, "\u{fffd}x\u{fffd}"));
-        assert!(is(r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"));
-        assert!(!is(r#""tenant_id\u0000""#, "tenant_id"));
-        assert!(!is(r#""tenant_idx""#, "tenant_id"));
-    }
-
-    #[test]
-    fn a_key_that_readers_could_disagree_on_is_an_error() {
-        let among = |key: &str| Cursor::new(&format!("\"{key}\"")).string().unwrap().among(&["labels", "keepFiringSince"]).ok();
-        assert_eq!(among("labels"), Some(Some(0)));
-        assert_eq!(among("value"), Some(None));
-        for key in ["Labels", "LABELS", r"l\u0061bels", "label\u{17f}", "\u{212a}eepFiringSince", r"valu\u0065"] {
-            assert_eq!(among(key), None, "{key}");
-        }
     }
 
     proptest! {

@@ -18,7 +18,7 @@
 //! `expanding series: …` and `unexpected error: …` are the engine's, and what they carry is the storage's; likewise Thanos's
 //! `remote query warning (…): …`, `receive series from …` and `remote exec error […]: …`.
 
-use super::json::Text;
+use super::text::Text;
 
 /// The longest message that is held back to be read. A longer one is withheld.
 pub const MAX_MESSAGE: usize = 4_096;
@@ -106,7 +106,8 @@ pub fn is_engine(inner: &[u8]) -> bool {
 
 /// Whether a status or an `errorType` is a word, as all of the upstreams' are: nothing that could name anything.
 pub fn is_word(inner: &[u8]) -> bool {
-    inner.len() <= MAX_WORD && inner.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
+    inner.len() <= MAX_WORD
+        && inner.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
 }
 
 /// The line that replaces a message, with room for so many bytes between the quotes.
@@ -146,7 +147,9 @@ fn is_engine_text(text: &str) -> bool {
 }
 
 fn is_parameter(text: &str) -> bool {
-    let is_name = |name: &str| name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte));
+    let is_name = |name: &str| {
+        name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte))
+    };
     let split = text.strip_prefix("invalid parameter \"").and_then(|rest| rest.split_once("\": "));
     split.is_some_and(|(name, _)| is_name(name))
 }
@@ -163,6 +166,8 @@ fn without_number(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn passes(message: &str) -> bool {
         let quoted = serde_json::to_string(message).unwrap();

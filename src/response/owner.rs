@@ -62,6 +62,8 @@ impl Owner {
 pub mod tests {
     use super::*;
     use crate::tenant::{Federation, Format};
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     /// An owner of these tenants, separated by `|`.
     pub fn owner(tenants: &str) -> Owner {
@@ -78,11 +80,20 @@ pub mod tests {
         assert_eq!(whose("team-a", r#"{"a":"b","tenant_id":"team-a"}"#), Some(Whose::Own));
         assert_eq!(whose("team-a", r#"{"tenant\u005fid":"team\u002da"}"#), Some(Whose::Own));
         assert_eq!(whose("a|b", r#"{"tenant_id":"b"}"#), Some(Whose::Own));
-        for labels in [r#"{"tenant_id":"team-b"}"#, r#"{"tenant_id":""}"#, r#"{"tenant_id":"team-a "}"#, r#"{"tenant_id":"TEAM-A"}"#, r#"{"tenant_id":"team-aa"}"#, r#"{"tenant_id":"team-a|team-b"}"#] {
+        for labels in [
+            r#"{"tenant_id":"team-b"}"#,
+            r#"{"tenant_id":""}"#,
+            r#"{"tenant_id":"team-a "}"#,
+            r#"{"tenant_id":"TEAM-A"}"#,
+            r#"{"tenant_id":"team-aa"}"#,
+            r#"{"tenant_id":"team-a|team-b"}"#,
+        ] {
             assert_eq!(whose("team-a", labels), Some(Whose::Foreign), "{labels}");
         }
         assert_eq!(whose("a|b", r#"{"tenant_id":"a|b"}"#), Some(Whose::Foreign));
-        for labels in ["{}", "null", r#"{"tenant":"team-a"}"#, r#"{"Tenant_ID":"team-a"}"#, r#"{"a":"tenant_id","team-a":"x"}"#] {
+        for labels in
+            ["{}", "null", r#"{"tenant":"team-a"}"#, r#"{"Tenant_ID":"team-a"}"#, r#"{"a":"tenant_id","team-a":"x"}"#]
+        {
             assert_eq!(whose("team-a", labels), Some(Whose::Nobodys), "{labels}");
         }
         assert_eq!(whose("team-a", r#"{"tenant_id":"{{ $labels.team }}"}"#), Some(Whose::Templated));

@@ -20,9 +20,11 @@
 //!   in it that are the tenant's by label, and only if there are any.
 
 use super::Unreadable;
-use super::held::{element, known, null};
-use super::json::{Cursor, Pieces, Seen, Text};
+use super::held::{element, known};
+use super::json::{Cursor, Seen};
 use super::owner::{Owner, Whose};
+use super::pieces::Pieces;
+use super::text::Text;
 
 const NAMES_OF_GROUP: &[&str] =
     &["rules", "evaluationTime", "name", "file", "interval", "limit", "lastEvaluation", "partialResponseStrategy"];
@@ -30,8 +32,19 @@ const RULES: usize = 0;
 const EVALUATION_TIME: usize = 1;
 
 const NAMES_OF_RULE: &[&str] = &[
-    "labels", "alerts", "state", "lastError", "evaluationTime", "name", "query", "duration", "keepFiringFor", "annotations",
-    "health", "lastEvaluation", "type",
+    "labels",
+    "alerts",
+    "state",
+    "lastError",
+    "evaluationTime",
+    "name",
+    "query",
+    "duration",
+    "keepFiringFor",
+    "annotations",
+    "health",
+    "lastEvaluation",
+    "type",
 ];
 const LABELS: usize = 0;
 const ALERTS: usize = 1;
@@ -46,12 +59,7 @@ const STATES: [&str; 4] = ["unknown", "inactive", "pending", "firing"];
 const INACTIVE: usize = 1;
 
 /// Filters an array of groups.
-pub fn groups<'a>(
-    cursor: &mut Cursor<'a>,
-    owner: &Owner,
-    shared: bool,
-    out: &mut Vec<u8>,
-) -> Result<(), Unreadable> {
+pub fn groups<'a>(cursor: &mut Cursor<'a>, owner: &Owner, shared: bool, out: &mut Vec<u8>) -> Result<(), Unreadable> {
     let mut filter =
         Filter { owner, shared, group: Vec::new(), rules: Vec::new(), members: Vec::new(), alerts: Vec::new() };
     let mut list = Pieces::array(out);

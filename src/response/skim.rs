@@ -41,34 +41,57 @@ impl Skim {
             }
             at = 1;
         }
-        while let Some(&byte) = bytes.get(at) {
-            at += 1;
+        let mut rest = bytes.get(at..).unwrap_or_default();
+        loop {
             if self.in_string {
-                if self.is_escaped {
-                    self.is_escaped = false;
-                } else if byte == b'"' {
-                    self.in_string = false;
-                    if self.depth == 0 {
-                        return Step::Done(at);
-                    }
-                } else if byte == b'\\' {
-                    self.is_escaped = true;
+                rest = match self.string(rest) {
+                    Some(after) => after,
+                    None => return Step::Inside,
+                };
+                if self.depth == 0 {
+                    return Step::Done(bytes.len() - rest.len());
                 }
-                continue;
             }
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => self.depth = self.depth.saturating_add(1),
-                b'}' | b']' => {
+            let Some(stop) = rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')) else {
+                return Step::Inside;
+            };
+            let (before, after) = rest.split_at_checked(stop + 1).unwrap_or_default();
+            rest = after;
+            match before.last() {
+                Some(b'"') => self.in_string = true,
+                Some(b'{' | b'[') => self.depth = self.depth.saturating_add(1),
+                Some(_) | None => {
                     self.depth = self.depth.saturating_sub(1);
                     if self.depth == 0 {
-                        return Step::Done(at);
+                        return Step::Done(bytes.len() - rest.len());
                     }
                 }
-                _ => {}
             }
         }
-        Step::Inside
+    }
+
+    /// What follows the string at hand; none where it goes on.
+    fn string<'b>(&mut self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        let mut rest = bytes;
+        if self.is_escaped {
+            rest = rest.get(1..)?;
+            self.is_escaped = false;
+        }
+        loop {
+            let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+            let (before, after) = rest.split_at_checked(stop + 1)?;
+            if before.last() == Some(&b'"') {
+                self.in_string = false;
+                return Some(after);
+            }
+            match after.split_first() {
+                Some((_, after)) => rest = after,
+                None => {
+                    self.is_escaped = true;
+                    return None;
+                }
+            }
+        }
     }
 
     /// A number or a literal ends where another byte stands, which is not taken.

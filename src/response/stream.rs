@@ -69,28 +69,42 @@ pub struct MessageFilter {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
+    Between(Place),
+    /// Inside of a string that is held back.
+    Within(Held),
+    /// In a member's value that isn't held back.
+    Skimming,
+    /// The beginning of `null`.
+    Null,
+}
+
+/// Between two tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
     /// Before a document, or after it.
     Outside,
     /// After `{`.
     Opened,
     /// After a comma between members.
     Key,
-    InKey,
     Colon,
     Value,
-    Skimming,
-    InWord,
-    InMessage,
-    /// The beginning of `null`.
-    InNull,
     /// After a member's value.
     Next,
     /// After `[`.
     ListOpened,
     /// After a comma between messages.
     ListMessage,
-    InListMessage,
     ListNext,
+}
+
+/// What a string that is held back is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Key,
+    Word,
+    Message,
+    ListMessage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +133,7 @@ impl MessageFilter {
         MessageFilter {
             shape,
             data,
-            at: At::Outside,
+            at: At::Between(Place::Outside),
             member: Member::Dropped,
             seen: 0,
             is_open: false,
@@ -169,41 +183,17 @@ impl MessageFilter {
     }
 
     fn finish(&self) -> Result<(), Unreadable> {
-        match self.at {
-            At::Outside => Ok(()),
-            At::Opened
-            | At::Key
-            | At::InKey
-            | At::Colon
-            | At::Value
-            | At::Skimming
-            | At::InWord
-            | At::InMessage
-            | At::InNull
-            | At::Next
-            | At::ListOpened
-            | At::ListMessage
-            | At::InListMessage
-            | At::ListNext => Err(Unreadable::Truncated),
-        }
+        if self.at == At::Between(Place::Outside) { Ok(()) } else { Err(Unreadable::Truncated) }
     }
 
     fn read(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         let mut rest = chunk;
         while !rest.is_empty() {
             let taken = match self.at {
+                At::Between(place) => self.punctuation(place, rest, out)?,
+                At::Within(held) => self.string(held, rest, out)?,
                 At::Skimming => self.skim(rest, out)?,
-                At::InKey | At::InWord | At::InMessage | At::InListMessage => self.string(rest, out)?,
-                At::InNull => self.null(rest, out)?,
-                At::Outside
-                | At::Opened
-                | At::Key
-                | At::Colon
-                | At::Value
-                | At::Next
-                | At::ListOpened
-                | At::ListMessage
-                | At::ListNext => self.punctuation(rest, out)?,
+                At::Null => self.null(rest, out)?,
             };
             rest = rest.get(taken..).unwrap_or_default();
         }
@@ -211,43 +201,43 @@ impl MessageFilter {
     }
 
     /// Between strings and values: one byte, or none where it is the next one's.
-    fn punctuation(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
+    fn punctuation(&mut self, place: Place, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
         let Some(&byte) = rest.first() else {
             return Ok(0);
         };
         if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-            if self.at == At::Outside && self.documents {
+            if place == Place::Outside && self.documents {
                 out.push(byte);
             }
             return Ok(1);
         }
-        match (self.at, byte) {
-            (At::Outside, b'{') if self.shape == Shape::Lines || !self.documents => {
+        match (place, byte) {
+            (Place::Outside, b'{') if self.shape == Shape::Lines || !self.documents => {
                 self.documents = true;
                 self.seen = 0;
                 self.is_open = false;
                 self.has_member = false;
-                self.at = At::Opened;
+                self.at = At::Between(Place::Opened);
             }
-            (At::Opened | At::Key, b'"') => self.begin(At::InKey),
-            (At::Opened | At::Next, b'}') => {
+            (Place::Opened | Place::Key, b'"') => self.begin(At::Within(Held::Key)),
+            (Place::Opened | Place::Next, b'}') => {
                 self.open(out);
                 out.push(b'}');
-                self.at = At::Outside;
+                self.at = At::Between(Place::Outside);
             }
-            (At::Colon, b':') => {
+            (Place::Colon, b':') => {
                 if self.member != Member::Dropped {
                     out.push(b':');
                 }
-                self.at = At::Value;
+                self.at = At::Between(Place::Value);
             }
-            (At::Next, b',') => self.at = At::Key,
-            (At::Value, _) => return self.value(byte, out),
-            (At::ListOpened | At::ListMessage, b'"') => self.begin(At::InListMessage),
-            (At::ListNext, b',') => self.at = At::ListMessage,
-            (At::ListOpened | At::ListNext, b']') => {
+            (Place::Next, b',') => self.at = At::Between(Place::Key),
+            (Place::Value, _) => return self.value(byte, out),
+            (Place::ListOpened | Place::ListMessage, b'"') => self.begin(At::Within(Held::ListMessage)),
+            (Place::ListNext, b',') => self.at = At::Between(Place::ListMessage),
+            (Place::ListOpened | Place::ListNext, b']') => {
                 out.push(b']');
-                self.at = At::Next;
+                self.at = At::Between(Place::Next);
             }
             _ => return Err(Unreadable::Malformed),
         }
@@ -262,16 +252,16 @@ impl MessageFilter {
                 self.at = At::Skimming;
                 return Ok(0);
             }
-            (Member::Word, b'"') => self.begin(At::InWord),
-            (Member::Message, b'"') => self.begin(At::InMessage),
+            (Member::Word, b'"') => self.begin(At::Within(Held::Word)),
+            (Member::Message, b'"') => self.begin(At::Within(Held::Message)),
             (Member::Messages, b'[') => {
                 out.push(b'[');
                 self.has_message = false;
                 self.is_generic_said = false;
-                self.at = At::ListOpened;
+                self.at = At::Between(Place::ListOpened);
             }
             (Member::Message | Member::Messages, b'n') => {
-                self.begin(At::InNull);
+                self.begin(At::Null);
                 return Ok(0);
             }
             _ => return Err(Unreadable::Malformed),
@@ -283,7 +273,7 @@ impl MessageFilter {
         let taken = match self.skim.read(rest) {
             Step::Inside => rest.len(),
             Step::Done(taken) => {
-                self.at = At::Next;
+                self.at = At::Between(Place::Next);
                 taken
             }
             Step::Malformed => return Err(Unreadable::Malformed),
@@ -309,7 +299,7 @@ impl MessageFilter {
     }
 
     /// Inside of a string that is held back.
-    fn string(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
+    fn string(&mut self, held: Held, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
         for (at, &byte) in rest.iter().enumerate() {
             if self.is_escaped {
                 self.is_escaped = false;
@@ -317,7 +307,7 @@ impl MessageFilter {
                 self.is_escaped = true;
             } else if byte == b'"' {
                 self.hold(rest.get(..at).unwrap_or_default());
-                self.string_ended(out)?;
+                self.string_ended(held, out)?;
                 return Ok(at + 1);
             }
         }
@@ -325,41 +315,31 @@ impl MessageFilter {
         Ok(rest.len())
     }
 
-    fn string_ended(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
-        match self.at {
-            At::InKey => return self.key_ended(out),
-            At::InWord => {
-                if !messages::is_word(&self.held) {
-                    return Err(Unreadable::Malformed);
-                }
+    fn string_ended(&mut self, held: Held, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        let next = match held {
+            Held::Key => {
+                self.key(out)?;
+                Place::Colon
+            }
+            Held::Word if messages::is_word(&self.held) => {
                 quoted(&self.held, out);
-                self.at = At::Next;
+                Place::Next
             }
-            At::InMessage => {
+            Held::Word => return Err(Unreadable::Malformed),
+            Held::Message => {
                 self.message(out);
-                self.at = At::Next;
+                Place::Next
             }
-            At::InListMessage => {
+            Held::ListMessage => {
                 self.list_message(out);
-                self.at = At::ListNext;
+                Place::ListNext
             }
-            At::Outside
-            | At::Opened
-            | At::Key
-            | At::Colon
-            | At::Value
-            | At::Skimming
-            | At::InNull
-            | At::Next
-            | At::ListOpened
-            | At::ListMessage
-            | At::ListNext => return Err(Unreadable::Malformed),
-        }
+        };
+        self.at = At::Between(next);
         Ok(())
     }
 
-    fn key_ended(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
-        self.at = At::Colon;
+    fn key(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         self.member = Member::Dropped;
         let found = MEMBERS.iter().zip(0u32..).find(|((name, _), _)| *name == self.held);
         let Some(((_, member), index)) = found else {
@@ -412,18 +392,17 @@ impl MessageFilter {
     }
 
     fn null(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
-        let length = rest.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
-        self.hold(rest.get(..length).unwrap_or_default());
-        if !b"null".starts_with(&self.held) {
+        const NULL: &[u8] = b"null";
+        let taken = rest.get(..NULL.len().saturating_sub(self.held.len())).unwrap_or(rest);
+        self.hold(taken);
+        if !NULL.starts_with(&self.held) {
             return Err(Unreadable::Malformed);
         }
-        if self.held == b"null" {
-            out.extend_from_slice(b"null");
-            self.at = At::Next;
-        } else if length < rest.len() {
-            return Err(Unreadable::Malformed);
+        if self.held == NULL {
+            out.extend_from_slice(NULL);
+            self.at = At::Between(Place::Next);
         }
-        Ok(length)
+        Ok(taken.len())
     }
 }
 

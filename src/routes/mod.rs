@@ -89,6 +89,9 @@ pub enum Rule {
     Selectors,
     /// Forwarded: what it asks for is no tenant's.
     Forward,
+    /// Forwarded, and its answer is filtered. Selectors only narrow it; one is added where the operator says that the
+    /// upstream reads it.
+    Filtered,
     /// Forwarded as it came, but for the tenant header: the operator asked for it in `passthrough_paths`.
     Passthrough,
     /// Refused with 403, for this reason.
@@ -98,12 +101,32 @@ pub enum Rule {
 /// What the answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// The tenant's own data, since the request was scoped to it: passed on, and not to be kept by a cache that others share.
-    Tenant,
-    /// Nothing of any tenant.
-    Shared,
+    /// JSON that the request was scoped to: passed on, but for messages that aren't the PromQL engine's.
+    Messages,
+    /// The same, one JSON object a line.
+    Lines,
+    /// Text that the request was scoped to, or that is about no tenant: passed on.
+    Text,
+    /// Rules of every tenant: filtered by their labels.
+    Rules,
+    /// Alerts of every tenant: filtered by their labels.
+    Alerts,
+    /// Exemplars of every tenant: filtered by their series' labels.
+    Exemplars,
+    /// Whatever it is: the operator asked for it in `passthrough_paths`.
+    Untouched,
     /// None: nothing was asked.
     None,
+}
+
+impl Answer {
+    /// Whether what the upstream answers is read when all went well: then it has to come whole and uncompressed.
+    pub fn is_read(self) -> bool {
+        match self {
+            Answer::Messages | Answer::Lines | Answer::Rules | Answer::Alerts | Answer::Exemplars => true,
+            Answer::Text | Answer::Untouched | Answer::None => false,
+        }
+    }
 }
 
 /// A row.
@@ -149,6 +172,8 @@ pub fn find(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn handler(upstream: Upstream, path: &str) -> Option<&'static str> {
         find(upstream, path.as_bytes()).map(|found| found.route.handler)
@@ -223,13 +248,16 @@ mod tests {
                     "{route:?}"
                 ),
                 Rule::Queries => {
-                    assert!(has(Kind::Query) && !has(Kind::Selector) && route.answer == Answer::Tenant, "{route:?}")
+                    assert!(has(Kind::Query) && !has(Kind::Selector) && matches!(route.answer, Answer::Messages | Answer::Exemplars), "{route:?}")
                 }
                 Rule::Selectors => {
-                    assert!(has(Kind::Selector) && !has(Kind::Query) && route.answer == Answer::Tenant, "{route:?}")
+                    assert!(has(Kind::Selector) && !has(Kind::Query) && matches!(route.answer, Answer::Messages | Answer::Lines | Answer::Text), "{route:?}")
                 }
                 Rule::Forward => {
-                    assert!(!has(Kind::Query) && !has(Kind::Selector) && route.answer == Answer::Shared, "{route:?}")
+                    assert!(!has(Kind::Query) && !has(Kind::Selector) && matches!(route.answer, Answer::Messages | Answer::Text), "{route:?}")
+                }
+                Rule::Filtered => {
+                    assert!(!has(Kind::Query) && matches!(route.answer, Answer::Rules | Answer::Alerts), "{route:?}")
                 }
                 Rule::Passthrough => panic!("not a row: {route:?}"),
             }
@@ -265,8 +293,6 @@ mod tests {
     fn what_is_refused_is_refused_for_every_upstream() {
         for upstream in Upstream::ALL {
             for path in [
-                "rules",
-                "alerts",
                 "metadata",
                 "read",
                 "write",
@@ -291,7 +317,9 @@ mod tests {
                 assert!(matches!(find(upstream, path.as_bytes()).unwrap().route.rule, Rule::Refuse(_)), "{path}");
             }
         }
-        assert!(matches!(find(Upstream::Thanos, b"/api/v1/query_exemplars").unwrap().route.rule, Rule::Refuse(_)));
+        let answer = |upstream, path: &str| find(upstream, path.as_bytes()).unwrap().route.answer;
+        assert_eq!(answer(Upstream::Thanos, "/api/v1/query_exemplars"), Answer::Exemplars);
+        assert_eq!(answer(Upstream::Prometheus, "/api/v1/query_exemplars"), Answer::Messages);
         assert_eq!(handler(Upstream::Thanos, "/federate"), None);
         assert_eq!(handler(Upstream::Cortex, "/federate"), None);
         assert_eq!(handler(Upstream::Prometheus, "/api/v1/query_explain"), None);

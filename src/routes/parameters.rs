@@ -227,12 +227,23 @@ pub const SEARCH_VALUES: &[Parameter] = &[
     LIMIT,
     BATCH_SIZE,
 ];
+/// `rules`. Not among them: `exclude_alerts`, without which a rule's state can't be worked out again; `group_limit` and
+/// `group_next_token`, since the next group may be another tenant's. Without these, the answer is whole.
+pub const RULES: &[Parameter] = &[
+    MATCH,
+    one("type", Kind::Word),
+    many("rule_name[]", Kind::Text),
+    many("rule_group[]", Kind::Text),
+    many("file[]", Kind::Text),
+];
 /// `format_query` and `parse_query`, which read no series.
 pub const EXPRESSION: &[Parameter] = &[one("query", Kind::Expression)];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn what_upstreams_accept_is_accepted() {

@@ -16,9 +16,6 @@ const NOT_CORTEX: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos];
 const GET: &[Method] = &[Method::Get];
 const BOTH: &[Method] = &[Method::Get, Method::Post];
 
-const UNFILTERED: &str = "its answer lists every tenant's, and this version does not filter it yet";
-const EXEMPLARS: &str =
-    "Thanos drops external-label matchers on the way to its stores, and this version does not filter the answer yet";
 const REMOTE_READ: &str = "remote read is not supported by this version";
 const WRITES: &str = "writing is not supported by this version";
 const UNSCOPED: &str = "its answer can't be scoped to a tenant";
@@ -32,7 +29,7 @@ pub static PASSTHROUGH: Route = Route {
     methods: BOTH,
     rule: Rule::Passthrough,
     parameters: with::NONE,
-    answer: Answer::Tenant,
+    answer: Answer::Untouched,
 };
 
 /// The table.
@@ -46,25 +43,25 @@ pub static TABLE: &[Route] = &[
     queries("query_explain", THANOS, "/api/v1/query_explain", with::THANOS_QUERY),
     queries("query_range_explain", THANOS, "/api/v1/query_range_explain", with::THANOS_QUERY_RANGE),
     queries("query_exemplars", NOT_THANOS, "/api/v1/query_exemplars", with::EXEMPLARS),
-    refuse("query_exemplars", THANOS, Path::Exact("/api/v1/query_exemplars"), EXEMPLARS),
+    exemplars("query_exemplars", THANOS, "/api/v1/query_exemplars", with::EXEMPLARS),
     selectors("series", NOT_THANOS, Path::Exact("/api/v1/series"), BOTH, with::METADATA),
     selectors("series", THANOS, Path::Exact("/api/v1/series"), BOTH, with::THANOS_SERIES),
     selectors("labels", NOT_THANOS, Path::Exact("/api/v1/labels"), BOTH, with::METADATA),
     selectors("labels", THANOS, Path::Exact("/api/v1/labels"), BOTH, with::THANOS_LABELS),
     selectors("label_values", NOT_THANOS, Path::Around("/api/v1/label/", "/values"), GET, with::METADATA),
     selectors("label_values", THANOS, Path::Around("/api/v1/label/", "/values"), GET, with::THANOS_LABELS),
-    selectors("search_metric_names", PROMETHEUS, Path::Exact("/api/v1/search/metric_names"), BOTH, with::SEARCH_NAMES),
-    selectors("search_label_names", PROMETHEUS, Path::Exact("/api/v1/search/label_names"), BOTH, with::SEARCH_NAMES),
-    selectors("search_label_values", PROMETHEUS, Path::Exact("/api/v1/search/label_values"), BOTH, with::SEARCH_VALUES),
-    selectors("federate", PROMETHEUS, Path::Exact("/federate"), GET, with::FEDERATE),
+    lines("search_metric_names", PROMETHEUS, "/api/v1/search/metric_names", with::SEARCH_NAMES),
+    lines("search_label_names", PROMETHEUS, "/api/v1/search/label_names", with::SEARCH_NAMES),
+    lines("search_label_values", PROMETHEUS, "/api/v1/search/label_values", with::SEARCH_VALUES),
+    text("federate", PROMETHEUS, "/federate", Rule::Selectors, with::FEDERATE),
     forward("format_query", NOT_THANOS, "/api/v1/format_query", BOTH, with::EXPRESSION),
     forward("parse_query", NOT_THANOS, "/api/v1/parse_query", BOTH, with::EXPRESSION),
     forward("buildinfo", ALL, "/api/v1/status/buildinfo", GET, with::NONE),
     forward("features", ALL, "/api/v1/features", GET, with::NONE),
-    forward("healthy", NOT_CORTEX, "/-/healthy", GET, with::NONE),
-    forward("ready", NOT_CORTEX, "/-/ready", GET, with::NONE),
-    refuse("rules", ALL, Path::Exact("/api/v1/rules"), UNFILTERED),
-    refuse("alerts", ALL, Path::Exact("/api/v1/alerts"), UNFILTERED),
+    text("healthy", NOT_CORTEX, "/-/healthy", Rule::Forward, with::NONE),
+    text("ready", NOT_CORTEX, "/-/ready", Rule::Forward, with::NONE),
+    filtered("rules", ALL, "/api/v1/rules", with::RULES, Answer::Rules),
+    filtered("alerts", ALL, "/api/v1/alerts", with::NONE, Answer::Alerts),
     refuse("read", ALL, Path::Exact("/api/v1/read"), REMOTE_READ),
     refuse("write", ALL, Path::Exact("/api/v1/write"), WRITES),
     refuse("write", ALL, Path::Below("/api/v1/otlp/"), WRITES),
@@ -99,7 +96,7 @@ const fn queries(
         methods: BOTH,
         rule: Rule::Queries,
         parameters,
-        answer: Answer::Tenant,
+        answer: Answer::Messages,
     }
 }
 
@@ -110,7 +107,7 @@ const fn selectors(
     methods: &'static [Method],
     parameters: &'static [Parameter],
 ) -> Route {
-    Route { handler, upstreams, path, methods, rule: Rule::Selectors, parameters, answer: Answer::Tenant }
+    Route { handler, upstreams, path, methods, rule: Rule::Selectors, parameters, answer: Answer::Messages }
 }
 
 const fn forward(
@@ -127,8 +124,48 @@ const fn forward(
         methods,
         rule: Rule::Forward,
         parameters,
-        answer: Answer::Shared,
+        answer: Answer::Messages,
     }
+}
+
+/// Exemplars on Thanos, which drops matchers on external labels on the way to its stores (`matchesExternalLabels` in
+/// pkg/exemplars/proxy.go, 0.42.5).
+const fn exemplars(
+    handler: &'static str,
+    upstreams: &'static [Upstream],
+    path: &'static str,
+    parameters: &'static [Parameter],
+) -> Route {
+    Route { answer: Answer::Exemplars, ..queries(handler, upstreams, path, parameters) }
+}
+
+const fn lines(
+    handler: &'static str,
+    upstreams: &'static [Upstream],
+    path: &'static str,
+    parameters: &'static [Parameter],
+) -> Route {
+    Route { answer: Answer::Lines, ..selectors(handler, upstreams, Path::Exact(path), BOTH, parameters) }
+}
+
+const fn text(
+    handler: &'static str,
+    upstreams: &'static [Upstream],
+    path: &'static str,
+    rule: Rule,
+    parameters: &'static [Parameter],
+) -> Route {
+    Route { handler, upstreams, path: Path::Exact(path), methods: GET, rule, parameters, answer: Answer::Text }
+}
+
+const fn filtered(
+    handler: &'static str,
+    upstreams: &'static [Upstream],
+    path: &'static str,
+    parameters: &'static [Parameter],
+    answer: Answer,
+) -> Route {
+    Route { handler, upstreams, path: Path::Exact(path), methods: GET, rule: Rule::Filtered, parameters, answer }
 }
 
 const fn refuse(handler: &'static str, upstreams: &'static [Upstream], path: Path, reason: &'static str) -> Route {

@@ -49,7 +49,7 @@ pub fn markdown() -> String {
             let (path, upstreams) = (path(route), upstreams(route));
             let _ = match route.rule {
                 Rule::Refuse(reason) => writeln!(out, "| {path} | {upstreams} | {reason} |"),
-                Rule::Queries | Rule::Selectors | Rule::Forward | Rule::Passthrough => writeln!(
+                Rule::Queries | Rule::Selectors | Rule::Filtered | Rule::Forward | Rule::Passthrough => writeln!(
                     out,
                     "| {path} | {upstreams} | {} | {} | {} | {} |",
                     route.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(" "),
@@ -70,7 +70,7 @@ pub fn markdown() -> String {
 
 fn serves(route: &Route) -> bool {
     match route.rule {
-        Rule::Queries | Rule::Selectors | Rule::Forward | Rule::Passthrough => true,
+        Rule::Queries | Rule::Selectors | Rule::Filtered | Rule::Forward | Rule::Passthrough => true,
         Rule::Refuse(_) => false,
     }
 }
@@ -94,6 +94,7 @@ fn request(rule: Rule) -> &'static str {
     match rule {
         Rule::Queries => "each query is rewritten",
         Rule::Selectors => "each selector gains the matcher; one is added where there is none",
+        Rule::Filtered => "forwarded; its selectors gain the matcher",
         Rule::Forward => "forwarded",
         Rule::Passthrough => "forwarded as it came",
         Rule::Refuse(_) => "refused",
@@ -102,8 +103,12 @@ fn request(rule: Rule) -> &'static str {
 
 fn answer(answer: Answer) -> &'static str {
     match answer {
-        Answer::Tenant => "the tenant's own",
-        Answer::Shared => "no tenant's data",
+        Answer::Messages => "its messages filtered",
+        Answer::Lines => "its messages filtered, line by line",
+        Answer::Text => "text",
+        Answer::Rules | Answer::Alerts => "filtered by label",
+        Answer::Exemplars => "filtered by series label",
+        Answer::Untouched => "as it is",
         Answer::None => "none",
     }
 }

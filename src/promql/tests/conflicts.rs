@@ -2,6 +2,8 @@
 
 use super::super::ErrorKind;
 use super::*;
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const SPELLINGS: [&str; 6] =
     ["tenant_id", "\"tenant_id\"", "'tenant_id'", "`tenant_id`", "\"tenant\\x5fid\"", "'\\u0074enant\\137id'"];

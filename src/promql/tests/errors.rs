@@ -1,6 +1,8 @@
 //! What is refused, with Prometheus's words and place where it refuses the same.
 
 use super::*;
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
 fn err_the_message_is_prometheus_s() {
@@ -51,6 +53,13 @@ fn err_a_metric_is_named_once() {
     for query in ["a{__name__=\"b\"}", "a{\"b\"}", "a{\"__name__\"!=\"\"}", "a{'__n\\x61me__'=~\"b\"}"] {
         err(query, "1:1: parse error: metric name must not be set twice");
     }
+}
+
+#[test]
+fn err_a_comment_must_not_make_a_modifier_of_a_call() {
+    // To Prometheus, the comment makes `fill` the name of a function that it doesn't know.
+    err("a + fill # x\n (1) b", "1:5: parse error: unknown function with name \"fill\"");
+    err("FILL_left#\n(1)", "1:1: parse error: unknown function with name \"FILL_left\"");
 }
 
 #[test]

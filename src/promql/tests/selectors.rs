@@ -2,6 +2,8 @@
 
 use super::super::{Ast, MAX_DEPTH, MAX_LENGTH, ast, parse};
 use super::*;
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
 fn ok_every_form_of_a_selector() {

@@ -1,6 +1,8 @@
 //! What reaches the upstream. Cases of prom-label-proxy (0.11.1) and Thanos (0.42.5) are named where they stand.
 
 use super::*;
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const TEAM_A: &str = r#"{tenant_id="team-a"}"#;
 
@@ -289,7 +291,7 @@ fn without_enforcement_queries_pass_and_the_rest_holds() {
     for (target, expected) in [
         ("/api/v1/query?query=1", "unknown_path"),
         ("/api/v1/rules", "unknown_path"),
-        ("/prometheus/api/v1/rules", "forbidden_path"),
+        ("/prometheus/api/v1/metadata", "forbidden_path"),
         ("/api/prom/push", "forbidden_path"),
         ("/prometheus/api/v1/cardinality/label_names", "forbidden_path"),
         ("/prometheus/api/v1/query?query=1&query=2", "repeated_parameter"),

@@ -1,6 +1,8 @@
 //! Requests that try to get past: each is refused, for its own reason, or enforced.
 
 use super::*;
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
 fn forms_that_two_readers_could_read_differently_are_refused() {
@@ -82,8 +84,8 @@ fn paths_that_are_not_literal_are_refused() {
         ("/api/v1/label/job", "unknown_path"),
         ("/api/v1/label/a/b/values", "unknown_path"),
         ("/-/quit", "unknown_path"),
-        ("/api/v1/rules", "forbidden_path"),
-        ("/api/v1/alerts", "forbidden_path"),
+        ("/api/v1/rules/", "unknown_path"),
+        ("/api/v1/alerts/x", "unknown_path"),
         ("/api/v1/metadata?metric=up", "forbidden_path"),
         ("/api/v1/targets/metadata", "forbidden_path"),
         ("/api/v1/status/tsdb", "forbidden_path"),
@@ -153,6 +155,8 @@ fn heads_that_are_ambiguous_are_refused() {
     ] {
         assert_eq!(reason(&request, &config("{}")), expected, "{:?}", request.headers);
     }
+    let announced = query().header("content-length", "8").body("query=up").decide(&config("{}"));
+    assert_eq!(announced.unwrap_err().reason(), "unexpected_body", "before the body is read");
     let nothing = Head { headers: &[], end_of_stream: true };
     assert_eq!(decide(&nothing, &config("{}")).unwrap_err().reason(), "bad_head");
 }

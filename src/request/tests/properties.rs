@@ -3,6 +3,8 @@
 use super::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const CONFIGS: [&str; 4] = [
     "{}",

@@ -1,0 +1,212 @@
+//! One answer's way through the filter:
+//!
+//! ```text
+//!            head                      body                    trailers
+//! Waiting ────┬───> Streaming(filter) ───────────────> Passing <──── Streaming(filter)
+//!             ├───> Holding(body)     at its end                     the body's end was not seen
+//!             ├───> Passing     └───> Discarding     refused before its end
+//!             └───> refused: a local reply
+//! ```
+//!
+//! Invariants: no byte of a body goes on before it was read; of all bytes that came, never more go on; a host call that fails cuts
+//! the answer off.
+//!
+//! The head is held back only where the operator says that Envoy lets it be (`allow_on_headers_stop_iteration`): without that
+//! option the body would never come (observed with Envoy 1.40.0).
+
+use super::calls::{self, Buffer, Fault, HostError, Level, Map};
+use super::refuse::{CACHE_CONTROL, PRIVATE};
+use super::stream::{out_of_order, read_pairs};
+use crate::response::{Body, Expected, Head, HeldBody, MessageFilter, Substitute, Unreadable};
+use proxy_wasm::types::Action;
+
+/// How far an answer has come.
+pub enum Answer {
+    /// Its head has not.
+    Waiting,
+    /// It goes on as it comes.
+    Passing,
+    /// Its messages are filtered as it comes.
+    Streaming(Box<MessageFilter>),
+    /// Something stands for it.
+    Replacing(Substitute),
+    /// It is held back.
+    Holding(HeldBody),
+    /// Something has been said in its place; the rest of it is dropped.
+    Discarding,
+}
+
+/// Why an answer does not go on as it should.
+pub enum Failure {
+    /// It can't be read; the client may be told.
+    Unreadable(Unreadable),
+    /// The host failed us.
+    Host(HostError),
+}
+
+impl From<Unreadable> for Failure {
+    fn from(unreadable: Unreadable) -> Self {
+        Failure::Unreadable(unreadable)
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        Failure::Host(error)
+    }
+}
+
+impl Answer {
+    /// The head: nothing of the answer has gone on yet, so that a failure can be a local reply.
+    pub fn head(&mut self, expected: &Expected, vary: Option<&str>, end_of_stream: bool) -> Result<Action, Failure> {
+        let map = calls::header_map(Map::ResponseHeaders)?;
+        let plan = expected.decide(&Head { headers: &read_pairs(&map)?, end_of_stream })?;
+        for name in plan.remove {
+            calls::remove_header(Map::ResponseHeaders, name.as_bytes())?;
+        }
+        if plan.is_json {
+            calls::replace_header(Map::ResponseHeaders, b"content-type", b"application/json")?;
+        }
+        mark_private(vary)?;
+        let mut action = Action::Continue;
+        *self = match plan.body {
+            Body::Untouched => Answer::Passing,
+            Body::Messages(filter) => Answer::Streaming(filter),
+            Body::Substitute(substitute) => Answer::Replacing(substitute),
+            Body::Held(held) => {
+                if held.holds_head {
+                    action = Action::Pause;
+                }
+                Answer::Holding(held)
+            }
+        };
+        Ok(action)
+    }
+
+    /// The body: `size` is what the host holds, which is the chunk alone unless it was held back.
+    pub fn body(&mut self, size: usize, end: bool) -> Result<Action, Failure> {
+        match self {
+            Answer::Passing => Ok(Action::Continue),
+            Answer::Waiting => Err(out_of_order("proxy_on_response_body").into()),
+            Answer::Discarding => replace(size, b"").map(|()| Action::Continue),
+            Answer::Streaming(filter) => {
+                let chunk = read(size)?;
+                let mut out = Vec::with_capacity(chunk.len());
+                filter.push(&chunk, end, &mut out);
+                if end {
+                    report(filter);
+                }
+                if out != chunk {
+                    replace(size, &out)?;
+                }
+                Ok(Action::Continue)
+            }
+            Answer::Replacing(substitute) => {
+                let mut out = Vec::new();
+                substitute.push(size, end, &mut out);
+                replace(size, &out).map(|()| Action::Continue)
+            }
+            Answer::Holding(held) => match held.admits(size) {
+                Ok(()) if !end => Ok(Action::Pause),
+                Ok(()) => self.settle(size).map(|()| Action::Continue),
+                Err(unreadable) => self.give_up(unreadable, size).map(|()| Action::Continue),
+            },
+        }
+    }
+
+    /// Trailers: the body callback never saw its end (observed with Envoy 1.40.0). `size` is what the host holds back.
+    pub fn trailers(&mut self, size: usize) -> Result<Action, Failure> {
+        match self {
+            // The operator's path, or text that is passed on: its trailers with it.
+            Answer::Passing => return Ok(Action::Continue),
+            Answer::Waiting => return Err(out_of_order("proxy_on_response_trailers").into()),
+            Answer::Streaming(filter) => {
+                // There is no chunk left to write to.
+                filter.push(b"", true, &mut Vec::new());
+                report(filter);
+            }
+            Answer::Holding(_) => self.give_up(Unreadable::Trailers, size)?,
+            Answer::Replacing(_) | Answer::Discarding => {}
+        }
+        *self = Answer::Passing;
+        let map = calls::header_map(Map::ResponseTrailers)?;
+        for (name, _) in read_pairs(&map)? {
+            calls::remove_header(Map::ResponseTrailers, name)?;
+        }
+        Ok(Action::Continue)
+    }
+
+    /// Filters the whole body.
+    fn settle(&mut self, size: usize) -> Result<(), Failure> {
+        let Answer::Holding(held) = self else {
+            return Ok(());
+        };
+        let body = read(size)?;
+        match held.filter(&body) {
+            Ok(filtered) => {
+                if filtered.withheld > 0 {
+                    withheld(filtered.withheld);
+                }
+                if filtered.body != body {
+                    replace(size, &filtered.body)?;
+                }
+                *self = Answer::Passing;
+                Ok(())
+            }
+            Err(unreadable) => self.give_up(unreadable, size),
+        }
+    }
+
+    /// Says in the body's place that it can't be had, with a status of its own where the head has not gone on.
+    fn give_up(&mut self, unreadable: Unreadable, size: usize) -> Result<(), Failure> {
+        calls::log(Level::Error, &format!("answer withheld: {}", unreadable.reason()));
+        if let Answer::Holding(HeldBody { holds_head: true, .. }) = self {
+            calls::replace_header(Map::ResponseHeaders, b":status", b"502")?;
+        }
+        *self = Answer::Discarding;
+        replace(size, &unreadable.body(size))
+    }
+}
+
+/// What the host holds, all of it.
+fn read(size: usize) -> Result<Vec<u8>, Failure> {
+    let body = match size {
+        0 => Vec::new(),
+        _ => calls::buffer(Buffer::ResponseBody)?,
+    };
+    if body.len() != size {
+        return Err(HostError { call: "proxy_get_buffer_bytes", fault: Fault::Data }.into());
+    }
+    Ok(body)
+}
+
+/// Where nothing has come there may be no buffer, and what can't be written then is a rest that nobody waits for.
+fn replace(size: usize, body: &[u8]) -> Result<(), Failure> {
+    match calls::replace_buffer(Buffer::ResponseBody, size, body) {
+        Err(_) if size == 0 => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+fn report(filter: &MessageFilter) {
+    if filter.withheld() > 0 {
+        withheld(filter.withheld());
+    }
+    if let Some(fault) = filter.fault() {
+        calls::log(Level::Error, &format!("answer cut short: {}", fault.reason()));
+    }
+}
+
+fn withheld(count: u32) {
+    calls::log(Level::Info, &format!("messages of the upstream withheld: {count}"));
+}
+
+/// The answer was made for one tenant: a cache on the way must not give it to another. `vary` is added beside the
+/// upstream's own, which costs one call where merging would cost three.
+fn mark_private(vary: Option<&str>) -> Result<(), HostError> {
+    calls::replace_header(Map::ResponseHeaders, CACHE_CONTROL.as_bytes(), PRIVATE.as_bytes())?;
+    match vary {
+        Some(name) => calls::add_header(Map::ResponseHeaders, b"vary", name.as_bytes()),
+        None => Ok(()),
+    }
+}

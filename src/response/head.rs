@@ -1,0 +1,182 @@
+//! The decision on an answer's head.
+//!
+//! ```text
+//!                    2xx, JSON        2xx, another type    not 2xx, JSON             not 2xx, another type
+//! messages           messages read    refused              messages read             error object instead
+//! lines (ndjson)     messages read    refused              messages read             error object instead
+//! held               held, filtered   refused              messages read, no data    error object instead
+//! text               as it is         as it is             messages read             error object instead
+//! untouched          as it is, whatever it is
+//! ```
+//!
+//! Compressed counts as another type: `accept-encoding` did not go upstream. What has no body has nothing to filter.
+
+use super::Unreadable;
+use super::held::{Filtered, Held};
+use super::owner::Owner;
+use super::stream::{Data, MessageFilter, Shape};
+use super::substitute::Substitute;
+use crate::config::Config;
+use crate::routes::{Answer, Route};
+use crate::tenant::Tenants;
+
+/// What an answer is expected to be. Made with the decision on the request, and kept until the answer comes.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    answer: Answer,
+    owner: Owner,
+    max: usize,
+    shared: bool,
+    can_hold_head: bool,
+}
+
+/// The answer's head as the proxy hands it over: every pair, names in lower case, `:status` among them.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// All header pairs.
+    pub headers: &'a [(&'a [u8], &'a [u8])],
+    /// Neither body nor trailers follow.
+    pub end_of_stream: bool,
+}
+
+/// What is done with an answer.
+#[derive(Debug)]
+pub struct Plan {
+    /// Headers that must go. Only names that are present, so that no host call is wasted.
+    pub remove: Vec<&'static str>,
+    /// The body becomes Prometheus's error object: its content type has to say so.
+    pub is_json: bool,
+    /// What is done with the body.
+    pub body: Body,
+}
+
+/// What is done with a body.
+#[derive(Debug)]
+pub enum Body {
+    /// Passed on as it comes.
+    Untouched,
+    /// Passed on as it comes, but for its messages.
+    Messages(Box<MessageFilter>),
+    /// Not passed on: something shorter stands for it.
+    Substitute(Substitute),
+    /// Held back until it is whole.
+    Held(HeldBody),
+}
+
+/// A body that is held back.
+#[derive(Debug, Clone)]
+pub struct HeldBody {
+    held: Held,
+    owner: Owner,
+    max: usize,
+    /// The head can be held back as well, so that a refusal still has a status.
+    pub holds_head: bool,
+}
+
+/// Said of the body as it came, or of how it may be kept.
+const REMOVED: [&str; 11] = [
+    "content-length",
+    "etag",
+    "last-modified",
+    "accept-ranges",
+    "content-range",
+    "content-md5",
+    "digest",
+    "content-digest",
+    "repr-digest",
+    "content-encoding",
+    "trailer",
+];
+
+impl Expected {
+    /// For the answer to a request of these tenants that matched this row.
+    pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
+        // An upstream that isolates tenants itself answers with what is the tenant's, without the label.
+        let answer = match route.answer {
+            Answer::Rules | Answer::Alerts | Answer::Exemplars if !config.enforces() => Answer::Messages,
+            other => other,
+        };
+        Expected {
+            answer,
+            owner: Owner::new(config.label().clone(), tenants.clone()),
+            max: config.max_response_bytes(),
+            shared: config.shows_shared_rules(),
+            can_hold_head: config.can_hold_heads(),
+        }
+    }
+
+    /// Decides on the head; an error has to be answered instead of it.
+    pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
+        let untouched = Ok(Plan { remove: Vec::new(), is_json: false, body: Body::Untouched });
+        if self.answer == Answer::Untouched || head.end_of_stream {
+            return untouched;
+        }
+        let find =
+            |name: &str| head.headers.iter().find(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value);
+        let is_success = find(":status").is_some_and(|status| status.len() == 3 && status.starts_with(b"2"));
+        if is_success && self.answer == Answer::Text {
+            return untouched;
+        }
+        let encodings = head.headers.iter().filter(|(name, _)| *name == b"content-encoding");
+        let is_plain = encodings.copied().all(|(_, value)| value.eq_ignore_ascii_case(b"identity"));
+        let shape = match head.headers.iter().filter(|(name, _)| *name == b"content-type").count() {
+            1 => find("content-type").and_then(|value| self.shape(value)),
+            _ => None,
+        };
+        let body = match (is_success, shape.filter(|_| is_plain)) {
+            (true, None) if !is_plain => return Err(Unreadable::ContentEncoding),
+            (true, None) => return Err(Unreadable::ContentType),
+            (true, Some(shape)) => match self.held() {
+                Some(held) => self.hold(held, find("content-length"))?,
+                None => Body::Messages(Box::new(MessageFilter::new(shape, Data::Passes))),
+            },
+            (false, Some(shape)) => {
+                let data = if self.held().is_some() { Data::IsDropped } else { Data::Passes };
+                Body::Messages(Box::new(MessageFilter::new(shape, data)))
+            }
+            (false, None) => Body::Substitute(Substitute::new(0)),
+        };
+        let remove = REMOVED.into_iter().filter(|name| find(name).is_some()).collect();
+        Ok(Plan { remove, is_json: matches!(body, Body::Substitute(_)), body })
+    }
+
+    fn held(&self) -> Option<Held> {
+        match self.answer {
+            Answer::Rules => Some(Held::Rules { shared: self.shared }),
+            Answer::Alerts => Some(Held::Alerts),
+            Answer::Exemplars => Some(Held::Exemplars),
+            Answer::Messages | Answer::Lines | Answer::Text | Answer::Untouched | Answer::None => None,
+        }
+    }
+
+    fn hold(&self, held: Held, length: Option<&[u8]>) -> Result<Body, Unreadable> {
+        let length = length.and_then(|length| std::str::from_utf8(length).ok()).and_then(|length| length.parse().ok());
+        if length.is_some_and(|length: u64| usize::try_from(length).map_or(true, |length| length > self.max)) {
+            return Err(Unreadable::TooLarge);
+        }
+        Ok(Body::Held(HeldBody { held, owner: self.owner.clone(), max: self.max, holds_head: self.can_hold_head }))
+    }
+
+    /// How many documents the body holds; none where it is not JSON.
+    fn shape(&self, content_type: &[u8]) -> Option<Shape> {
+        let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        if media_type.eq_ignore_ascii_case(b"application/json") {
+            return Some(Shape::One);
+        }
+        let is_lines = self.answer == Answer::Lines && media_type.eq_ignore_ascii_case(b"application/x-ndjson");
+        is_lines.then_some(Shape::Lines)
+    }
+}
+
+impl HeldBody {
+    /// Whether so many bytes are more than may be held back.
+    pub fn admits(&self, size: usize) -> Result<(), Unreadable> {
+        if size > self.max { Err(Unreadable::TooLarge) } else { Ok(()) }
+    }
+
+    /// Filters the whole body.
+    pub fn filter(&self, body: &[u8]) -> Result<Filtered, Unreadable> {
+        self.admits(body.len())?;
+        self.held.filter(body, &self.owner)
+    }
+}
