@@ -52,8 +52,9 @@ impl Subject {
     }
 }
 
-/// Answers the request. Whether or not that works, the caller must pause and let nothing pass afterwards.
-pub fn refuse(refusal: &Refusal, subject: &Subject, vary: Option<&str>) {
+/// Answers the request, and says whether that worked; if not, the stream is cut off. Either way, the caller must pause and let
+/// nothing pass afterwards but that answer.
+pub fn refuse(refusal: &Refusal, subject: &Subject, vary: Option<&str>) -> bool {
     let (rejection, level, detail) = match refusal {
         Refusal::Rejected(rejection) => (rejection, Level::Info, String::new()),
         Refusal::Host(error) => (&HOST_FAILURE, Level::Error, format!(": {error}")),
@@ -69,9 +70,13 @@ pub fn refuse(refusal: &Refusal, subject: &Subject, vary: Option<&str>) {
             rejection.reason(),
         ),
     );
-    if let Err(error) = send(rejection, vary) {
-        calls::log(Level::Error, &format!("request cut off: {error}"));
-        calls::reset_request();
+    match send(rejection, vary) {
+        Ok(()) => true,
+        Err(error) => {
+            calls::log(Level::Error, &format!("request cut off: {error}"));
+            calls::reset_request();
+            false
+        }
     }
 }
 

@@ -49,7 +49,7 @@ enum Stage {
     Streaming,
     /// Answered by us.
     Refused,
-    /// The answer was cut off while it was on its way.
+    /// Cut off: there was no way to answer any more. Whether or not the host did so, nothing goes on.
     Cut,
 }
 
@@ -74,8 +74,8 @@ impl Stream {
         match outcome {
             Ok(action) => action,
             Err((refusal, subject)) => {
-                self.stage = Stage::Refused;
-                refuse::refuse(&refusal, &subject, self.vary());
+                let is_answered = refuse::refuse(&refusal, &subject, self.vary());
+                self.stage = if is_answered { Stage::Refused } else { Stage::Cut };
                 Action::Pause
             }
         }

@@ -7,9 +7,13 @@
 
 mod literals;
 
-use super::error::Fault;
+use super::error::{ErrorKind, Fault};
 use super::quote;
 use super::token::{Kind, Token};
+
+/// The most tokens that are read. A query has one for every four to ten bytes, so that this is far beyond what people and
+/// dashboards write; a hostile text of single characters would otherwise take 100 MB, which a wasm VM never gives back.
+pub const MAX_TOKENS: usize = 1 << 17;
 
 /// Is a `.` inside a name part of it? Prometheus has an option for that (`EnableUnquotedUTF8Names`), which allows
 /// letters beyond ASCII as well.
@@ -39,7 +43,7 @@ pub fn tokenize(text: &[u8], names: Names) -> Tokens {
         at: 0,
         start: 0,
         spaced: false,
-        list: Vec::with_capacity(text.len() / 3 + 8),
+        list: Vec::with_capacity((text.len() / 3 + 8).min(MAX_TOKENS)),
         ambiguous: false,
         open_parens: 0,
         bracket: None,
@@ -87,6 +91,10 @@ impl<'a> Lexer<'a> {
     fn run(&mut self) -> Result<(), Fault> {
         let mut state = State::Statement;
         loop {
+            if self.list.len() >= MAX_TOKENS {
+                let fault = self.fault(format!("more than {MAX_TOKENS} tokens"));
+                return Err(Fault { kind: ErrorKind::TooLarge, ..fault });
+            }
             state = match state {
                 State::Statement => self.statement()?,
                 State::Braces => self.braces()?,

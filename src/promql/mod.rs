@@ -27,7 +27,9 @@ mod token;
 
 pub use enforce::{Enforcer, OnConflict};
 pub use error::{Error, ErrorKind};
+pub use lexer::MAX_TOKENS;
 pub use parser::MAX_DEPTH;
+pub use rewrite::MAX_WRITTEN;
 pub use token::Kind;
 
 use ast::Ast;

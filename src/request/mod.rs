@@ -117,6 +117,7 @@ pub fn decide(head: &Head<'_>, config: &Config) -> Result<Forward, Rejection> {
     if !has_form && !url_has_selector {
         enforcement.add_selector(&mut query);
     }
+    let expected = expected.narrowed(!query.is_empty());
     let path = path::write(prefix, &found, &query).map_err(Rejection::Path)?;
     let body = if has_form {
         BodyPlan::Form(FormPlan { enforcement, url_has_selector })

@@ -27,6 +27,7 @@ pub struct Expected {
     owner: Owner,
     max: usize,
     shared: bool,
+    narrowed: bool,
     can_hold_head: bool,
 }
 
@@ -101,8 +102,14 @@ impl Expected {
             owner: Owner::new(config.label().clone(), tenants.clone()),
             max: config.max_response_bytes(),
             shared: config.shows_shared_rules(),
+            narrowed: false,
             can_hold_head: config.can_hold_heads(),
         }
+    }
+
+    /// Notes that the request asks for a part only.
+    pub fn narrowed(self, narrowed: bool) -> Self {
+        Expected { narrowed, ..self }
     }
 
     /// Decides on the head; an error has to be answered instead of it.
@@ -142,7 +149,7 @@ impl Expected {
 
     fn held(&self) -> Option<Held> {
         match self.answer {
-            Answer::Rules => Some(Held::Rules { shared: self.shared }),
+            Answer::Rules => Some(Held::Rules { shared: self.shared, narrowed: self.narrowed }),
             Answer::Alerts => Some(Held::Alerts),
             Answer::Exemplars => Some(Held::Exemplars),
             Answer::Messages | Answer::Lines | Answer::Text | Answer::Untouched | Answer::None => None,

@@ -23,6 +23,8 @@ pub enum Held {
     Rules {
         /// Rules that are nobody's are kept with the alerts in them that are the tenant's.
         shared: bool,
+        /// The request asked for some of them only, so that groups may have lost rules on the way here.
+        narrowed: bool,
     },
     /// Alerts.
     Alerts,
@@ -79,8 +81,8 @@ impl Held {
             return Ok(());
         }
         match self {
-            Held::Rules { shared } => {
-                member("groups", cursor, out, |cursor, out| rules::groups(cursor, owner, shared, out))
+            Held::Rules { shared, narrowed } => {
+                member("groups", cursor, out, |cursor, out| rules::groups(cursor, owner, shared, narrowed, out))
             }
             Held::Alerts => member("alerts", cursor, out, |cursor, out| own(cursor, owner, "labels", out)),
             Held::Exemplars => own(cursor, owner, "seriesLabels", out),

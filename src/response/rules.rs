@@ -14,7 +14,8 @@
 //! - Within it, alerts of other tenants go. One that has no label of the kind stays: Thanos puts the external labels on rules, and not
 //!   on the alerts in them (`enrichRulesWithExtLabels` in pkg/rules/prometheus.go).
 //! - Where alerts went, `state` is worked out again from the rest.
-//! - A group without rules goes. Where a group lost anything, its `evaluationTime`, which others' rules took, reads 0. `name` and `file`
+//! - A group without rules goes. Where a group lost anything, or may have lost it at the upstream already, its `evaluationTime`,
+//!   which others' rules took, reads 0. `name` and `file`
 //!   of a group that holds a rule of the tenant stay.
 //! - A rule that is nobody's, or whose label is a template, is shown where the operator asks for it: with its known keys, the alerts
 //!   in it that are the tenant's by label, and only if there are any.
@@ -59,9 +60,22 @@ const STATES: [&str; 4] = ["unknown", "inactive", "pending", "firing"];
 const INACTIVE: usize = 1;
 
 /// Filters an array of groups.
-pub fn groups<'a>(cursor: &mut Cursor<'a>, owner: &Owner, shared: bool, out: &mut Vec<u8>) -> Result<(), Unreadable> {
-    let mut filter =
-        Filter { owner, shared, group: Vec::new(), rules: Vec::new(), members: Vec::new(), alerts: Vec::new() };
+pub fn groups<'a>(
+    cursor: &mut Cursor<'a>,
+    owner: &Owner,
+    shared: bool,
+    narrowed: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), Unreadable> {
+    let mut filter = Filter {
+        owner,
+        shared,
+        narrowed,
+        group: Vec::new(),
+        rules: Vec::new(),
+        members: Vec::new(),
+        alerts: Vec::new(),
+    };
     let mut list = Pieces::array(out);
     cursor.array(|cursor| filter.group(cursor, &mut list))?;
     list.close();
@@ -72,6 +86,7 @@ pub fn groups<'a>(cursor: &mut Cursor<'a>, owner: &Owner, shared: bool, out: &mu
 struct Filter<'a, 'o> {
     owner: &'o Owner,
     shared: bool,
+    narrowed: bool,
     group: Vec<(Text<'a>, GroupMember<'a>)>,
     /// The group's rules, as they go on.
     rules: Vec<u8>,
@@ -119,12 +134,12 @@ impl<'a> Filter<'a, '_> {
         self.group.clear();
         self.rules.clear();
         let mut seen = Seen::default();
-        let mut is_whole = true;
+        let mut is_whole = !self.narrowed;
         cursor.object(|key, cursor| {
             let member = match known(key, NAMES_OF_GROUP, &mut seen)? {
                 None => return cursor.value().map(drop),
                 Some(RULES) => self.rules(cursor).map(|whole| {
-                    is_whole = whole;
+                    is_whole &= whole;
                     GroupMember::Rules
                 })?,
                 Some(EVALUATION_TIME) => GroupMember::EvaluationTime(cursor.value()?),

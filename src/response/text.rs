@@ -110,7 +110,6 @@ impl Iterator for Decoded<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::response::json::Cursor;
 
     #[test]

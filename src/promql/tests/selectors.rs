@@ -1,6 +1,6 @@
 //! Where the matcher goes.
 
-use super::super::{Ast, MAX_DEPTH, MAX_LENGTH, ast, parse};
+use super::super::{Ast, ErrorKind, MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, MAX_WRITTEN, ast, parse};
 use super::*;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -101,18 +101,37 @@ fn depth_and_length_are_bounded() {
         let levels = if open == "-1^" || open == "x or -(" { most / 2 } else { most };
         assert!(enforce_with(&team_a(), &nested(open, close, levels)).is_ok(), "{open} {levels}");
         let error = enforce_with(&team_a(), &nested(open, close, most * 40)).expect_err(open);
-        assert_eq!(error.kind, super::super::ErrorKind::TooLarge, "{open}");
+        assert_eq!(error.kind, ErrorKind::TooLarge, "{open}");
     }
     let duration = format!("a[{}5m{}]", "(".repeat(most), ")".repeat(most));
     assert!(enforce_with(&team_a(), &duration).is_ok());
     assert!(enforce_with(&team_a(), &duration.replace("((", "((((")).is_err());
-    // A sum is as long as it likes, and so is a row of signs.
-    assert!(enforce_with(&team_a(), &vec!["a"; 20_000].join("+")).is_ok());
+    // A long sum is not deep, nor is a row of signs.
+    assert!(enforce_with(&team_a(), &vec!["a"; 15_000].join("+")).is_ok());
     assert!(enforce_with(&team_a(), &("-".repeat(100_000) + "a")).is_ok());
     let long = "a".repeat(MAX_LENGTH);
     assert!(enforce_with(&team_a(), &long[1..]).is_err(), "the second time it is too long");
     assert!(rewrite(long.as_bytes(), &team_a(), &mut Vec::new()).is_ok());
     assert!(rewrite((long + "a").as_bytes(), &team_a(), &mut Vec::new()).is_err());
+}
+
+#[test]
+fn what_a_text_costs_is_bounded() {
+    let error = |query: &str, enforcer: &Enforcer| {
+        let mut out = Vec::new();
+        let error = rewrite(query.as_bytes(), enforcer, &mut out).expect_err("it is too large");
+        assert_eq!((error.kind, out.len()), (ErrorKind::TooLarge, 0));
+        error.message
+    };
+    let most = "-".repeat(MAX_TOKENS - 2) + "a";
+    assert!(rewrite(most.as_bytes(), &team_a(), &mut Vec::new()).is_ok());
+    assert_eq!(error(&("-".to_owned() + &most), &team_a()), format!("more than {MAX_TOKENS} tokens"));
+    // Many tenants, many selectors: what is written is their product.
+    let ids: Vec<String> = (0..200).map(|n| format!("tenant-{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let many = Enforcer::one_of("tenant_id", &ids, OnConflict::Replace);
+    let message = error(&vec!["a"; 20_000].join("+"), &many);
+    assert!(message.starts_with(&format!("longer than {MAX_WRITTEN} bytes")), "{message}");
 }
 
 #[test]
