@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::{Harness, Outcome, Request, Response};
+use harness::{Fault, Harness, Outcome, Request, Response, Upon};
 
 const GENERIC: &str = "a message of the upstream is withheld: it may name what is not this tenant's";
 
@@ -290,4 +290,47 @@ fn trailers_do_not_carry_names() {
     let out = ask(&mut envoy("{}"), "/api/v1/query?query=up", json(200, &body[..20]).trailer("x-store", "team-b"));
     assert_eq!(out.answer().text(), body[..19], "a comma waits for what it parts");
     assert_eq!(out.answer().trailers.len(), 0);
+}
+
+#[test]
+fn a_group_of_which_a_part_was_asked_for_does_not_say_how_long_all_of_it_took() {
+    let body = |time: &str| rules(&["team-a"]).replace(r#""file""#, &format!(r#""evaluationTime":{time},"file""#));
+    for (query, time) in [("", "0.25"), ("?unknown=1", "0.25"), ("?type=alert", "0"), ("?rule_name[]=x", "0")] {
+        let out = ask(&mut envoy("{}"), &format!("/api/v1/rules{query}"), json(200, &body("0.25")));
+        assert_eq!(out.answer().text(), body(time), "{query}");
+    }
+    let out = ask(&mut envoy(r#"{"match_rules": true}"#), "/api/v1/rules", json(200, &body("0.25")));
+    assert_eq!(out.answer().text(), body("0"));
+}
+
+#[test]
+fn whatever_host_call_fails_nothing_unread_goes_on() {
+    let store = r#"receive series from Addr: thanos-b:10901 LabelSets: {tenant_id=\"team-b\"}"#;
+    let warned = format!(r#"{{"status":"success","data":[],"warnings":["{store}"]}}"#);
+    let text = Response::new(500, "no such tenant: team-b").header("content-type", "text/plain");
+    for allow in [false, true] {
+        let configuration = format!(r#"{{"allow_on_headers_stop_iteration": {allow}}}"#);
+        for (path, answer) in [
+            ("/api/v1/rules", json(200, &rules(&["team-b", "team-a"]))),
+            ("/api/v1/rules", json(200, &rules(&["team-b"])[..70]).trailer("x", "team-b")),
+            ("/api/v1/query?query=up", json(200, &warned).trailer("x", "team-b")),
+            ("/api/v1/query?query=up", text.clone()),
+        ] {
+            let mut envoy = envoy(&configuration).allow_on_headers_stop_iteration(allow);
+            envoy.answer_in_chunks(40, true);
+            let calls = ask(&mut envoy, path, answer.clone()).cost();
+            for nth in 0..calls {
+                for status in [1, 2, 10, 999] {
+                    for upon in [Upon::Nth(nth), Upon::From(nth)] {
+                        envoy.fail(&[Fault { upon, status }]);
+                        let out = ask(&mut envoy, path, answer.clone());
+                        let seen = format!("{:?}", out.response.as_ref().map(Response::text));
+                        assert!(!seen.contains("team-b"), "call {nth}: {out:#?}");
+                    }
+                }
+            }
+            envoy.heal();
+            assert_eq!(ask(&mut envoy, path, answer).cost(), calls, "a fault leaves nothing behind");
+        }
+    }
 }

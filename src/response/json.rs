@@ -259,11 +259,11 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn is_value(text: &str) -> bool {
+    /// Whether it is one value and nothing else.
+    pub fn is_value(text: &str) -> bool {
         let mut cursor = Cursor::new(text);
         cursor.value().and_then(|_| cursor.finish()).is_ok()
     }
@@ -348,6 +348,12 @@ mod tests {
         assert!(!is_value(&"[".repeat(1_000_000)));
         assert!(!is_value(&"{\"a\":".repeat(1_000_000)));
     }
+}
+
+#[cfg(all(test, not(target_family = "wasm")))]
+mod properties {
+    use super::tests::is_value;
+    use proptest::prelude::*;
 
     proptest! {
         #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(5), ..ProptestConfig::default() })]

@@ -111,6 +111,8 @@ impl Iterator for Decoded<'_> {
 #[cfg(test)]
 mod tests {
     use crate::response::json::Cursor;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn strings_read_as_what_they_say() {

@@ -248,13 +248,28 @@ mod tests {
                     "{route:?}"
                 ),
                 Rule::Queries => {
-                    assert!(has(Kind::Query) && !has(Kind::Selector) && matches!(route.answer, Answer::Messages | Answer::Exemplars), "{route:?}")
+                    assert!(
+                        has(Kind::Query)
+                            && !has(Kind::Selector)
+                            && matches!(route.answer, Answer::Messages | Answer::Exemplars),
+                        "{route:?}"
+                    )
                 }
                 Rule::Selectors => {
-                    assert!(has(Kind::Selector) && !has(Kind::Query) && matches!(route.answer, Answer::Messages | Answer::Lines | Answer::Text), "{route:?}")
+                    assert!(
+                        has(Kind::Selector)
+                            && !has(Kind::Query)
+                            && matches!(route.answer, Answer::Messages | Answer::Lines | Answer::Text),
+                        "{route:?}"
+                    )
                 }
                 Rule::Forward => {
-                    assert!(!has(Kind::Query) && !has(Kind::Selector) && matches!(route.answer, Answer::Messages | Answer::Text), "{route:?}")
+                    assert!(
+                        !has(Kind::Query)
+                            && !has(Kind::Selector)
+                            && matches!(route.answer, Answer::Messages | Answer::Text),
+                        "{route:?}"
+                    )
                 }
                 Rule::Filtered => {
                     assert!(!has(Kind::Query) && matches!(route.answer, Answer::Rules | Answer::Alerts), "{route:?}")

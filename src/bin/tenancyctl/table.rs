@@ -26,6 +26,8 @@ absent one. A parameter that is not marked as repeated may be given once in the 
 - `query`: every one is rewritten, in the URL and in the form. An absent or empty one selects nothing; the upstream refuses it.
 - `match[]`: every one is rewritten, and an empty one is refused, as upstream does. A request without any gains one, in the URL
   or, where a form follows, in the form.
+  On `rules`, one is added only with `match_rules`; with `shared_rules` they are passed on without being rewritten. The answer is
+  filtered either way: see [answers](answers.md).
 - `storeMatch[]`: refused, since the answer, and its warnings, would tell which stores there are. Dropping it instead would
   answer from more stores than were asked for.
 - `replicaLabels[]`: refused where it names the tenant label.

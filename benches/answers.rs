@@ -1,0 +1,115 @@
+//! What an answer costs: a megabyte of rules that is filtered whole, ten megabytes of samples that stream by.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use promql_tenancy_filter::response::{Data, Held, MessageFilter, Owner, Shape};
+use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+use std::fmt::Write;
+use std::hint::black_box;
+
+/// As Envoy reads from the upstream's connection, more or less.
+const CHUNK: usize = 16 << 10;
+
+fn owner() -> Owner {
+    let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).expect("a tenant");
+    Owner::new("tenant_id".into(), tenants)
+}
+
+/// Groups of twenty rules of two tenants, each with two alerts, in so many bytes.
+fn rules(size: usize) -> String {
+    let mut body = r#"{"status":"success","data":{"groups":["#.to_owned();
+    for group in 0.. {
+        if body.len() > size {
+            break;
+        }
+        let comma = if group == 0 { "" } else { "," };
+        let _ = write!(body, r#"{comma}{{"name":"group-{group}","file":"/etc/prometheus/rules/{group}.yml","rules":["#);
+        for rule in 0..20 {
+            let tenant = if rule % 2 == 0 { "team-a" } else { "team-b" };
+            let comma = if rule == 0 { "" } else { "," };
+            let alert = format!(
+                r#"{{"labels":{{"alertname":"HighErrorRate","instance":"10.0.{group}.{rule}:9090","job":"api","severity":"page","tenant_id":"{tenant}"}},"annotations":{{"summary":"More than 5\u0025 of the requests fail on 10.0.{group}.{rule}"}},"state":"firing","activeAt":"2026-01-02T03:04:05.678901234Z","value":"5.123456789e-02"}}"#
+            );
+            let _ = write!(
+                body,
+                r#"{comma}{{"state":"firing","name":"HighErrorRate","query":"sum by (instance, job) (rate(http_requests_total{{code=~\"5..\",tenant_id=\"{tenant}\"}}[5m])) / sum by (instance, job) (rate(http_requests_total{{tenant_id=\"{tenant}\"}}[5m])) \u003e 0.05","duration":300,"keepFiringFor":0,"labels":{{"severity":"page","tenant_id":"{tenant}"}},"annotations":{{"summary":"More than 5% of the requests fail on {{{{ $labels.instance }}}}"}},"alerts":[{alert},{alert}],"health":"ok","evaluationTime":0.000512345,"lastEvaluation":"2026-01-02T03:04:05.678901234Z","type":"alerting"}}"#
+            );
+        }
+        body.push_str(r#"],"interval":30,"limit":0,"evaluationTime":0.012345678,"lastEvaluation":"2026-01-02T03:04:05.678901234Z"}"#);
+    }
+    body.push_str("]}}");
+    body
+}
+
+/// A range query's answer: series of 240 samples each, in so many bytes.
+fn matrix(size: usize) -> String {
+    let mut body = r#"{"status":"success","data":{"resultType":"matrix","result":["#.to_owned();
+    for series in 0.. {
+        if body.len() > size {
+            break;
+        }
+        let comma = if series == 0 { "" } else { "," };
+        let _ = write!(
+            body,
+            r#"{comma}{{"metric":{{"__name__":"http_requests_total","instance":"10.0.0.{series}:9090","job":"api","tenant_id":"team-a"}},"values":["#
+        );
+        for sample in 0..240 {
+            let comma = if sample == 0 { "" } else { "," };
+            let _ = write!(body, r#"{comma}[{}.781,"{}.{series}"]"#, 1_435_781_430 + sample * 15, sample * 17);
+        }
+        body.push_str("]}");
+    }
+    body.push_str(r#"]},"warnings":["PromQL warning: x","receive series from team-b"]}"#);
+    body
+}
+
+/// Label values: long strings without structure.
+fn values(size: usize) -> String {
+    let mut body = r#"{"status":"success","data":["#.to_owned();
+    while body.len() < size {
+        body.push_str(r#""/srv/kubernetes/pods/kube-apiserver-controlplane-0/containers/kube-apiserver/log","#);
+    }
+    body.push_str(r#""z"]}"#);
+    body
+}
+
+fn held(c: &mut Criterion) {
+    let mut group = c.benchmark_group("held");
+    for size in [10 << 10, 1 << 20] {
+        let body = rules(size);
+        let owner = owner();
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        for (name, held) in [
+            ("rules", Held::Rules { shared: false, narrowed: false }),
+            ("rules, shared too", Held::Rules { shared: true, narrowed: false }),
+        ] {
+            group.bench_with_input(BenchmarkId::new(name, body.len()), &body, |b, body| {
+                b.iter(|| held.filter(black_box(body.as_bytes()), &owner).expect("rules").body.len());
+            });
+        }
+    }
+    group.finish();
+}
+
+fn streamed(c: &mut Criterion) {
+    let mut group = c.benchmark_group("streamed");
+    for (name, body) in [("matrix", matrix(10 << 20)), ("values", values(10 << 20))] {
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        group.bench_with_input(BenchmarkId::new(name, body.len()), &body, |b, body| {
+            let mut out = Vec::with_capacity(CHUNK * 2);
+            b.iter(|| {
+                let mut filter = MessageFilter::new(Shape::One, Data::Passes);
+                for chunk in body.as_bytes().chunks(CHUNK) {
+                    out.clear();
+                    filter.push(black_box(chunk), false, &mut out);
+                    black_box(&out);
+                }
+                filter.push(b"", true, &mut out);
+                assert!(filter.fault().is_none());
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, held, streamed);
+criterion_main!(benches);

@@ -1,0 +1,28 @@
+//! End to end: clients, a real Envoy with the shipped configuration and the real module, real upstreams.
+//!
+//! - `support`: processes, clients, upstreams and their data
+//! - `queries`, `selectors`: the answer is the one that the upstream gives to a question written by hand
+//! - `answers`: what is filtered in the answer, since the upstream can't be asked for less
+//! - `foreign`: queries that try to reach another tenant
+//! - `grafana`: the requests of Grafana's Prometheus data source
+//! - `bodies`, `headers`, `paths`, `smuggling`: what reaches the upstream on HTTP's edges
+//! - `hostile`: queries made to exhaust the filter
+//! - `trap`, `configuration`, `startup`: the filter as a part of Envoy
+//!
+//! The programs are found by environment variables that `make test` sets; without them a test fails, and says so.
+#![cfg(not(target_family = "wasm"))]
+
+mod answers;
+mod bodies;
+mod configuration;
+mod foreign;
+mod grafana;
+mod headers;
+mod hostile;
+mod paths;
+mod queries;
+mod selectors;
+mod smuggling;
+mod startup;
+mod support;
+mod trap;

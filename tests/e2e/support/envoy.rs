@@ -1,0 +1,155 @@
+//! Envoy with the shipped configuration: `envoy/envoy.yaml`, in which only the marked lines and what a test is about
+//! are changed.
+
+use super::http::Request;
+use super::process::{self, Process};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What is changed in the shipped configuration.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    yaml: String,
+}
+
+/// A running Envoy.
+pub struct Envoy {
+    process: Process,
+    /// Where clients connect.
+    pub port: u16,
+    admin: u16,
+}
+
+impl Setup {
+    /// As shipped, in front of an upstream on this port.
+    pub fn shipped(upstream: u16) -> Setup {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy/envoy.yaml");
+        let yaml = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Setup { yaml }.port("PROMETHEUS_PORT", upstream)
+    }
+
+    /// Sets keys of the plugin's configuration, beside those that are shipped.
+    pub fn plugin(self, keys: serde_json::Value) -> Setup {
+        let mut plugin: serde_json::Value = serde_json::from_str(&self.block().1).unwrap();
+        plugin.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        self.plugin_text(&plugin.to_string())
+    }
+
+    /// Replaces the whole text of the plugin's configuration by one line.
+    pub fn plugin_text(mut self, text: &str) -> Setup {
+        let (range, _) = self.block();
+        self.yaml.replace_range(range, &format!("                    {text}\n"));
+        self
+    }
+
+    /// Switches the filter's `allow_on_headers_stop_iteration`.
+    pub fn stop_iteration(self, allowed: bool) -> Setup {
+        self.replace("allow_on_headers_stop_iteration: true", &format!("allow_on_headers_stop_iteration: {allowed}"))
+    }
+
+    /// Lets HTTP/1 trailers through, which Envoy drops unless told otherwise.
+    pub fn http1_trailers(self) -> Setup {
+        let anchor = "http2_protocol_options:\n";
+        self.replace(anchor, &format!("http_protocol_options: {{ enable_trailers: true }}\n          {anchor}"))
+            .replace("http_protocol_options: {} }", "http_protocol_options: { enable_trailers: true } }")
+    }
+
+    /// Changes a text that stands exactly once in the file.
+    pub fn replace(mut self, old: &str, new: &str) -> Setup {
+        assert_eq!(self.yaml.matches(old).count(), 1, "envoy/envoy.yaml: {old:?} has to stand there once");
+        self.yaml = self.yaml.replace(old, new);
+        self
+    }
+
+    /// Takes the filter out.
+    pub fn without_filter(mut self) -> Setup {
+        let start = self.yaml.find("          - name: promql_tenancy\n").expect("the filter");
+        let end = self.yaml.find("          - name: envoy.filters.http.router\n").expect("the router");
+        self.yaml.replace_range(start..end, "");
+        self
+    }
+
+    /// Starts it with the shipped module, and waits until it serves.
+    pub fn start(self, name: &str) -> Envoy {
+        self.start_with(name, &process::program("TENANCY_WASM"))
+    }
+
+    /// Starts it with another module.
+    pub fn start_with(self, name: &str, wasm: &Path) -> Envoy {
+        let envoy = self.launch(name, wasm);
+        envoy
+            .process
+            .wait_until(|| Request::get("/ready").try_send(envoy.admin).is_some_and(|answer| answer.status == 200));
+        envoy
+    }
+
+    /// Starts it, and waits for nothing.
+    pub fn launch(self, name: &str, wasm: &Path) -> Envoy {
+        let (port, admin) = (process::free_port(), process::free_port());
+        let setup = self.port("LISTEN_PORT", port).port("ADMIN_PORT", admin);
+        let yaml = setup.yaml.replace("dist/promql_tenancy_filter.wasm", wasm.to_str().unwrap());
+        let path = process::folder().join(format!("{name}.yaml"));
+        std::fs::write(&path, yaml).unwrap();
+        let process = Process::start(name, command(&path));
+        Envoy { process, port, admin }
+    }
+
+    /// A line's port, by the mark at its end.
+    fn port(mut self, mark: &str, port: u16) -> Setup {
+        let mark = format!(" }} # {mark}\n");
+        assert_eq!(self.yaml.matches(&mark).count(), 1, "envoy/envoy.yaml: one line has to end with {mark:?}");
+        let end = self.yaml.find(&mark).unwrap();
+        let start = self.yaml[..end].rfind(' ').unwrap() + 1;
+        self.yaml.replace_range(start..end, &port.to_string());
+        self
+    }
+
+    /// Where the plugin's configuration stands, and its text.
+    fn block(&self) -> (std::ops::Range<usize>, String) {
+        const OPENING: &str = "\n                  value: |\n";
+        assert_eq!(self.yaml.matches(OPENING).count(), 1);
+        let start = self.yaml.find(OPENING).unwrap() + OPENING.len();
+        let lines =
+            self.yaml[start..].split_inclusive('\n').take_while(|line| line.starts_with("                    "));
+        let text: String = lines.collect();
+        (start..start + text.len(), text)
+    }
+}
+
+impl Envoy {
+    /// The port, noted as used by the current test.
+    pub fn port(&self) -> u16 {
+        self.process.used();
+        self.port
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Whether it answers at all, once.
+    pub fn is_listening(&self) -> bool {
+        std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, self.port)).is_ok()
+    }
+
+    /// Asserts that no VM has trapped and that Envoy still runs.
+    pub fn assert_healthy(&self) {
+        assert!(self.process.ended().is_none(), "Envoy ended: {:?}", self.process.ended());
+        let log = self.process.log();
+        let trouble = ["RuntimeError", "Proxy-Wasm plugin in-VM", "VM failure", "panicked", "Function: ", "Caught "];
+        let lines: Vec<&str> = log.lines().filter(|line| trouble.iter().any(|sign| line.contains(sign))).collect();
+        assert!(lines.is_empty(), "{lines:#?}");
+    }
+}
+
+/// Envoy with one worker, so that a request meets the VM that an earlier one was served by; with the log lines of the filter.
+fn command(config: &Path) -> Command {
+    let mut command = Command::new(process::program("TENANCY_ENVOY"));
+    command
+        .arg("--config-path")
+        .arg(config)
+        .args(["--disable-hot-restart", "--concurrency", "1"])
+        .args(["--log-level", "warning", "--component-log-level", "wasm:info"])
+        .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    command
+}

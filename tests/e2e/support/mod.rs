@@ -1,0 +1,85 @@
+//! What the tests stand on. What many of them share is started once, by the first that asks for it.
+
+pub mod compare;
+pub mod data;
+pub mod edges;
+pub mod envoy;
+mod h2;
+pub mod http;
+pub mod process;
+mod remote_write;
+pub mod stub;
+mod upstreams;
+
+use envoy::{Envoy, Setup};
+use serde_json::json;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use stub::Stub;
+use upstreams::Upstream;
+
+/// An Envoy and what is behind it.
+pub struct Pair {
+    pub envoy: Envoy,
+    pub upstream: Upstream,
+}
+
+/// Prometheus behind the shipped configuration.
+pub fn prometheus() -> &'static Pair {
+    static PAIR: LazyLock<Pair> = LazyLock::new(|| {
+        let upstream = upstreams::prometheus();
+        Pair { envoy: Setup::shipped(upstream.port()).start("envoy-prometheus"), upstream }
+    });
+    &PAIR
+}
+
+/// A Prometheus with rules behind it.
+pub fn prometheus_with_rules() -> &'static Pair {
+    static PAIR: LazyLock<Pair> = LazyLock::new(|| {
+        let upstream = upstreams::prometheus_with_rules();
+        Pair { envoy: Setup::shipped(upstream.port()).start("envoy-rules"), upstream }
+    });
+    &PAIR
+}
+
+/// Thanos Query behind it.
+pub fn thanos() -> &'static Pair {
+    static PAIR: LazyLock<Pair> = LazyLock::new(|| {
+        let upstream = upstreams::thanos();
+        let setup = Setup::shipped(upstream.port()).plugin(json!({"upstream": "thanos"}));
+        Pair { envoy: setup.start("envoy-thanos"), upstream }
+    });
+    &PAIR
+}
+
+/// The recording upstream.
+pub fn stub() -> &'static Stub {
+    static STUB: LazyLock<Stub> = LazyLock::new(Stub::start);
+    &STUB
+}
+
+/// In front of the recording upstream, the shipped configuration.
+pub fn recorded() -> &'static Envoy {
+    &envoys()[0]
+}
+
+/// In front of the recording upstream: as shipped, without `allow_on_headers_stop_iteration` (as Istio's proxies are),
+/// and each with HTTP/1 trailers let through.
+pub fn envoys() -> &'static [Envoy; 4] {
+    static ENVOYS: LazyLock<[Envoy; 4]> = LazyLock::new(|| {
+        let setup = || Setup::shipped(stub().port);
+        [
+            setup().start("envoy-stub"),
+            setup().stop_iteration(false).start("envoy-stub-continue"),
+            setup().http1_trailers().start("envoy-stub-trailers"),
+            setup().stop_iteration(false).http1_trailers().start("envoy-stub-continue-trailers"),
+        ]
+    });
+    &ENVOYS
+}
+
+/// A text that no other request has.
+pub fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("unique{}end", NEXT.fetch_add(1, Ordering::Relaxed))
+}

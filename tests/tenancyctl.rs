@@ -1,0 +1,179 @@
+//! The native tool, as its users call it.
+#![cfg(feature = "cli")]
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn tenancyctl(arguments: &[&str], input: &str) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tenancyctl"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the tool starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_owned();
+    // From a thread of its own: both pipes may be full at once. A tool that reads no input closes the pipe.
+    let writer = std::thread::spawn(move || {
+        let _ = stdin.write_all(input.as_bytes());
+    });
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("the tool ends");
+    writer.join().expect("the writer ends");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (status.code().expect("an exit status"), text(stdout), text(stderr))
+}
+
+#[test]
+fn check_makes_every_default_explicit() {
+    let (status, out, err) = tenancyctl(&["check", "-"], r#"{"upstream": "cortex", "strip_headers": ["X-Debug"]}"#);
+    assert_eq!((status, err.as_str()), (0, ""));
+    for line in [
+        r#"upstream               "cortex""#,
+        r#"tenant_header          "thanos-tenant" (default)"#,
+        r#"default_tenant_id      "default-tenant" (default)"#,
+        r#"forward_tenant_header  "x-scope-orgid" (default)"#,
+        r#"strip_headers          ["x-debug"]"#,
+        r#"enforce_tenancy        false (default)"#,
+        r#"allowed_tenants        not set (default)"#,
+        r#"path_prefixes          ["/prometheus","/api/prom"] (default)"#,
+    ] {
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(out.lines().any(|other| words(other) == words(line)), "{line}\n{out}");
+    }
+}
+
+#[test]
+fn check_names_the_key_and_the_file() {
+    let (status, out, err) = tenancyctl(&["check", "-"], r#"{"tenant_federation": {"enabled": 1}}"#);
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert_eq!(err, "-: tenant_federation.enabled: expected true or false, found a number\n");
+    let (status, _, err) = tenancyctl(&["check", "no-such-file.json"], "");
+    assert_eq!(status, 2);
+    assert!(err.starts_with("tenancyctl: no-such-file.json: "), "{err}");
+    assert_eq!(tenancyctl(&["check"], "").0, 2, "usage");
+}
+
+#[test]
+fn rewrite_prints_the_enforced_query() {
+    let (status, out, err) = tenancyctl(&["rewrite", "--tenant", "team-a", "up"], "");
+    assert_eq!((status, out.as_str(), err.as_str()), (0, "up{tenant_id=\"team-a\"}\n", ""));
+    let from_stdin = tenancyctl(&["rewrite", "--tenant", "team-a"], "up\n");
+    assert_eq!((from_stdin.0, from_stdin.1), (status, out));
+    let (status, out, err) = tenancyctl(&["rewrite", "--tenant", "team-a", "up{"], "");
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.starts_with("1:") && err.contains("parse error: "), "{err}");
+}
+
+#[test]
+fn rewrite_follows_the_configuration() {
+    let federated = r#"{"tenant_federation": {"enabled": true}, "tenant_label_name": "team"}"#;
+    let (status, out, _) = tenancyctl(&["rewrite", "--tenant", "b|a", "--config", "-", "up"], federated);
+    assert_eq!((status, out.as_str()), (0, "up{team=~\"a|b\"}\n"));
+    for (tenant, message) in [("a|b", "several tenants"), ("", "empty"), ("a b", "not allowed")] {
+        let (status, _, err) = tenancyctl(&["rewrite", "--tenant", tenant, "up"], "");
+        assert!(status == 1 && err.contains(message), "{tenant}: {err}");
+    }
+    let (status, _, err) =
+        tenancyctl(&["rewrite", "--tenant", "c", "--config", "-", "up"], r#"{"allowed_tenants": ["a"]}"#);
+    assert!(status == 1 && err.contains("not in allowed_tenants"), "{err}");
+}
+
+#[test]
+fn rewrite_reads_a_selector_as_one() {
+    let (status, out, _) = tenancyctl(&["rewrite", "--tenant", "a", "--selector", "{job=\"x\"}"], "");
+    assert_eq!((status, out.as_str()), (0, "{job=\"x\",tenant_id=\"a\"}\n"));
+    assert_eq!(tenancyctl(&["rewrite", "--tenant", "a", "--selector", "sum(up)"], "").0, 1);
+    assert_eq!(tenancyctl(&["rewrite", "--tenant", "a", "--selector", ""], "").0, 1);
+}
+
+#[test]
+fn jsonl_answers_each_line_with_one() {
+    let input = "\"up\"\n\"up{\"\n\"a\\u0022\"\nnot JSON\n{\"a\":1}\n\"1 + \\\"é\\\"\"";
+    let (status, out, err) = tenancyctl(&["rewrite", "--tenant", "team-a", "--jsonl"], input);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let answers: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(answers.len(), 6, "{out}");
+    assert_eq!(answers[0], serde_json::json!({"ok": "up{tenant_id=\"team-a\"}"}));
+    let error = &answers[1]["error"];
+    assert_eq!(error["kind"], "syntax");
+    assert!(error["message"].as_str().expect("text").starts_with("1:"), "{error}");
+    assert!(error["start"].is_u64() && error["end"].is_u64());
+    assert_eq!(answers[2]["error"]["kind"], "syntax");
+    assert_eq!(answers[3]["error"]["kind"], "input");
+    assert_eq!(answers[4]["error"]["kind"], "input");
+    assert_eq!(answers[5], serde_json::json!({"ok": "1 + \"é\""}));
+}
+
+#[test]
+fn jsonl_is_answered_line_by_line_where_a_program_waits() {
+    use std::io::{BufRead, BufReader};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tenancyctl"))
+        .args(["rewrite", "--tenant", "a", "--jsonl"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the tool starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    for _ in 0..3 {
+        stdin.write_all(b"\"up\"\n").expect("it reads");
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("it answers");
+        assert_eq!(line, "{\"ok\":\"up{tenant_id=\\\"a\\\"}\"}\n");
+    }
+    drop(stdin);
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_second_opinion_is_asked_for() {
+    let (status, out, err) = tenancyctl(&["rewrite", "--tenant", "a", "--verify", "topk(scalar(x), y)"], "");
+    assert_eq!((status, out.as_str()), (0, "topk(scalar(x{tenant_id=\"a\"}), y{tenant_id=\"a\"})\n"));
+    assert_eq!(err, "verify: promql-parser agrees: the matcher is on all of 2 selectors\n");
+    let (status, out, _) = tenancyctl(&["rewrite", "--tenant", "a", "--verify", "--jsonl"], "\"up\"\n");
+    assert_eq!(status, 0);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&out).expect("JSON"),
+        serde_json::json!({"ok": "up{tenant_id=\"a\"}", "verify": {"opinion": "agrees", "selectors": 1}})
+    );
+}
+
+#[test]
+fn route_says_what_becomes_of_a_request() {
+    let (status, out, err) = tenancyctl(
+        &["route", "POST", "/api/v1/labels", "--tenant", "a", "--data", "start=1", "-H", "X-Scope-OrgID: b"],
+        "",
+    );
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "forwarded labels\ntenant    a\npath      /api/v1/labels\nremove    x-scope-orgid\nset       thanos-tenant: a\n\
+         body      start=1&match%5B%5D=%7Btenant_id%3D%22a%22%7D\n"
+    );
+    let (status, out, err) = tenancyctl(&["route", "--config", "-", "GET", "/api/v1/metadata"], "{}");
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.starts_with("refused: 403 forbidden_path: "), "{err}");
+    assert_eq!(tenancyctl(&["route", "GET"], "").0, 2, "usage");
+}
+
+#[test]
+fn the_table_in_the_docs_is_the_one_that_decides() {
+    let (status, out, _) = tenancyctl(&["route"], "");
+    assert_eq!(status, 0);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api-table.md");
+    let docs = std::fs::read_to_string(path).expect("docs/api-table.md");
+    assert!(
+        docs == out,
+        "docs/api-table.md is not what the filter does: write it anew with `tenancyctl route > docs/api-table.md`"
+    );
+}
+
+#[test]
+fn help_teaches_by_example() {
+    for arguments in [&["--help"][..], &["check", "--help"], &["rewrite", "--help"], &["route", "--help"]] {
+        let (status, out, _) = tenancyctl(arguments, "");
+        assert_eq!(status, 0);
+        assert!(out.contains("Examples:\n  ") || arguments == ["--help"] && out.contains("Examples:"), "{out}");
+    }
+}
