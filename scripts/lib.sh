@@ -120,12 +120,12 @@ use_go() {
 go_manifests() { find "$root/tests" -name go.mod; }
 go_of_tests() { go_manifests | xargs --no-run-if-empty sed -n 's/^go //p' | sort -V | tail -n 1; }
 
-# go_program NAME MODULE VERSION PACKAGE OLDEST_GO: prints the path of a program built from its Go module, with the
-# checksums that Go's own database has for it.
-go_program() { install_once "$1-$3" "$1" go_build "$@"; }
+# go_program NAME MODULE VERSION PACKAGE OLDEST_GO TAGS: prints the path of a program built from its Go module, with
+# the checksums that Go's own database has for it.
+go_program() { install_once "$1-$3${6:+-${6//,/-}}" "$1" go_build "$@"; }
 
 go_build() {
-    local name=$1 module=$2 version=$3 package=$4 folder=$6 manifest
+    local name=$1 module=$2 version=$3 package=$4 tags=$6 folder=$7 manifest
     use_go "$5"
     unset GOFLAGS
     export CGO_ENABLED=0
@@ -141,7 +141,7 @@ go_build() {
         sed -n '/^go /p' "$manifest"
         replacements "$manifest"
     } >go.mod
-    quietly "go build $package" go build -mod=mod -trimpath -tags remove_all_sd -ldflags '-s -w' \
+    quietly "go build $package" go build -mod=mod -trimpath -tags "$tags" -ldflags '-s -w' \
         -o "$folder/$name" "$package"
     cd "$root" || die "can't enter $root"
     rm -rf "$folder/src"

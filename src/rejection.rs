@@ -97,6 +97,7 @@ impl Rejection {
                 ErrorKind::Syntax => (400, "bad_data", "query_syntax"),
                 ErrorKind::TooLarge => (413, "bad_data", "query_too_large"),
                 ErrorKind::Info => (400, "bad_data", "query_info"),
+                ErrorKind::Reserved => (400, "bad_data", "query_reserved"),
                 ErrorKind::Conflict => (400, "bad_data", "query_conflict"),
             },
             Rejection::Body => (400, "bad_data", "unexpected_body"),

@@ -135,7 +135,8 @@ fn answer_is_private_to_the_tenant() {
     let mut envoy = envoy();
     let answer = Response::new(200, "{}")
         .header("content-type", "application/json")
-        .header("cache-control", "public, max-age=60").header("vary", "origin");
+        .header("cache-control", "public, max-age=60")
+        .header("vary", "origin");
     envoy.upstream_answers(answer);
     let out = envoy.request(from_team_a(Request::get(GET_UP)));
     assert_eq!(out.answer().headers.get("cache-control").as_deref(), Some("private, no-store"));

@@ -58,9 +58,15 @@ impl From<HostError> for Failure {
 
 impl Answer {
     /// The head: nothing of the answer has gone on yet, so that a failure can be a local reply.
-    pub fn head(&mut self, expected: &Expected, vary: Option<&str>, end_of_stream: bool) -> Result<Action, Failure> {
+    pub fn head(
+        &mut self,
+        expected: &Expected,
+        vary: Option<&str>,
+        end_of_stream: bool,
+        is_early: bool,
+    ) -> Result<Action, Failure> {
         let map = calls::header_map(Map::ResponseHeaders)?;
-        let plan = expected.decide(&Head { headers: &read_pairs(&map)?, end_of_stream })?;
+        let plan = expected.decide(&Head { headers: &read_pairs(&map)?, end_of_stream, is_early })?;
         for name in plan.remove {
             calls::remove_header(Map::ResponseHeaders, name.as_bytes())?;
         }

@@ -221,7 +221,9 @@ impl Stream {
         let refusal = |refusal: Refusal| (refusal, Subject::default());
         let expected = self.expected.take().ok_or_else(|| refusal(out_of_order("proxy_on_response_headers").into()))?;
         let vary = self.config.as_deref().map(|config| config.tenant_header().as_ref());
-        self.answer.head(&expected, vary, end_of_stream).map_err(|failure| match failure {
+        // A body that must be empty decides on nothing: the answer to a GET may come before its end.
+        let is_early = matches!(&self.stage, Stage::Reading(Reading { plan: BodyPlan::Form(_), .. }));
+        self.answer.head(&expected, vary, end_of_stream, is_early).map_err(|failure| match failure {
             Failure::Unreadable(unreadable) => refusal(Rejection::Answer(unreadable.reason()).into()),
             Failure::Host(error) => refusal(error.into()),
         })

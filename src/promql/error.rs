@@ -11,6 +11,8 @@ pub enum ErrorKind {
     TooLarge,
     /// `info()` in a form that can't be enforced.
     Info,
+    /// A label by which an upstream is told to run other text as a query.
+    Reserved,
     /// `on_conflict: reject`, and the query's own matchers on the tenant label can't match the tenant.
     Conflict,
 }
@@ -22,6 +24,7 @@ impl ErrorKind {
             ErrorKind::Syntax => "syntax",
             ErrorKind::TooLarge => "too_large",
             ErrorKind::Info => "info",
+            ErrorKind::Reserved => "reserved",
             ErrorKind::Conflict => "conflict",
         }
     }
@@ -50,7 +53,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             ErrorKind::Syntax | ErrorKind::TooLarge => "parse error: ",
-            ErrorKind::Info | ErrorKind::Conflict => "",
+            ErrorKind::Info | ErrorKind::Reserved | ErrorKind::Conflict => "",
         };
         write!(f, "{}:{}: {what}{}", self.line, self.column, self.message)
     }

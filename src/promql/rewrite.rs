@@ -47,6 +47,11 @@ pub(super) fn enforce(
     Ok(selectors)
 }
 
+/// Labels whose value Mimir's and Cortex's query-frontends run as a query, if a selector carries them: they write such
+/// selectors themselves, for the shards of a query (Mimir's pkg/frontend/querymiddleware/astmapper, Cortex's
+/// pkg/querier/astmapper). From a client, the text in the value would be run without the tenant's matcher.
+const RUN_AS_QUERY: [&[u8]; 3] = [b"__queries__", b"__query__", b"__cortex_queries__"];
+
 struct Writer<'a> {
     text: &'a [u8],
     tokens: &'a [Token],
@@ -92,7 +97,12 @@ impl<'a> Writer<'a> {
             match *matcher {
                 LabelMatcher::Metric { name } => self.out.extend_from_slice(self.text_of(name)),
                 LabelMatcher::Label { name, operator, value } => {
-                    if self.name(name).as_ref() == self.enforcer.label() {
+                    let label = self.name(name);
+                    if RUN_AS_QUERY.contains(&label.as_ref()) {
+                        let message = "this label is reserved: Mimir and Cortex would run its value as a query";
+                        return Err(self.refuse(ErrorKind::Reserved, name, value, message.into()));
+                    }
+                    if label.as_ref() == self.enforcer.label() {
                         let kind = self.tokens.get(operator as usize).map_or(Kind::Error, |t| t.kind);
                         let kept = own.take(kind, &literal::string(self.text_of(value)));
                         if kept.map_err(|()| self.conflict(braces))? == Own::Drop {

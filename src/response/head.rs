@@ -9,6 +9,10 @@
 //! untouched          as it is, whatever it is
 //! ```
 //!
+//! What comes before the request's form is whole was made without the form, and with it without the tenant's matcher:
+//! a 4xx or 5xx keeps its status and nothing else, all other answers are refused. (Observed with Prometheus 3.15: when its
+//! `--web.read-timeout` ends a slow form, `labels` answers 200, for every tenant.)
+//!
 //! Compressed counts as another type: `accept-encoding` did not go upstream. What has no body has nothing to filter.
 
 use super::Unreadable;
@@ -38,6 +42,8 @@ pub struct Head<'a> {
     pub headers: &'a [(&'a [u8], &'a [u8])],
     /// Neither body nor trailers follow.
     pub end_of_stream: bool,
+    /// The request's form has not gone upstream yet.
+    pub is_early: bool,
 }
 
 /// What is done with an answer.
@@ -114,12 +120,16 @@ impl Expected {
 
     /// Decides on the head; an error has to be answered instead of it.
     pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
+        let find =
+            |name: &str| head.headers.iter().find(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value);
+        let is_error = find(":status").is_some_and(|status| matches!(status, [b'4' | b'5', _, _]));
+        if head.is_early && !is_error {
+            return Err(Unreadable::Early);
+        }
         let untouched = Ok(Plan { remove: Vec::new(), is_json: false, body: Body::Untouched });
         if self.answer == Answer::Untouched || head.end_of_stream {
             return untouched;
         }
-        let find =
-            |name: &str| head.headers.iter().find(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value);
         let is_success = find(":status").is_some_and(|status| status.len() == 3 && status.starts_with(b"2"));
         if is_success && self.answer == Answer::Text {
             return untouched;
@@ -127,7 +137,7 @@ impl Expected {
         let encodings = head.headers.iter().filter(|(name, _)| *name == b"content-encoding");
         let is_plain = encodings.copied().all(|(_, value)| value.eq_ignore_ascii_case(b"identity"));
         let shape = match head.headers.iter().filter(|(name, _)| *name == b"content-type").count() {
-            1 => find("content-type").and_then(|value| self.shape(value)),
+            1 if !head.is_early => find("content-type").and_then(|value| self.shape(value)),
             _ => None,
         };
         let body = match (is_success, shape.filter(|_| is_plain)) {

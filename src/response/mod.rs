@@ -46,6 +46,8 @@ pub enum Unreadable {
     ContentEncoding,
     /// Trailers follow: its end was not seen in time.
     Trailers,
+    /// It came before the upstream had the whole request, so that it may not be scoped to the tenant.
+    Early,
 }
 
 impl Unreadable {
@@ -59,6 +61,7 @@ impl Unreadable {
             Unreadable::ContentType => "its content type is not JSON",
             Unreadable::ContentEncoding => "it is compressed",
             Unreadable::Trailers => "it has trailers",
+            Unreadable::Early => "it came before the request's body was whole",
         }
     }
 

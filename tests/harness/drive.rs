@@ -169,8 +169,11 @@ impl Harness {
     /// Sends a request and goes as far as the filter lets it.
     pub fn open(&mut self, request: Request) -> StreamId {
         let context = next_context();
-        let Request { headers, chunks, trailers, open, after_end } = request;
+        let Request { headers, chunks, trailers, open, after_end, never_ends } = request;
         let mut events = events(chunks, open, trailers.len() > 0);
+        if never_ends {
+            events.pop_back();
+        }
         events.extend(after_end.map(|bytes| Event::Data { bytes, end: true }));
         host::with(|host| {
             host.counts.clear();
@@ -188,6 +191,11 @@ impl Harness {
         let root = self.root;
         filter(context, || proxy_on_context_create(context, root));
         self.run(context);
+        if never_ends && !self.ended_by_filter(context) {
+            let answer = self.upstream_answer.clone();
+            self.respond(context, answer);
+            self.respond_locally(context);
+        }
         StreamId(context)
     }
 
@@ -311,7 +319,11 @@ impl Harness {
             let answer = self.upstream_answer.clone();
             self.respond(context, answer);
         }
-        // A local reply passes the response callbacks too (observed with Envoy 1.40.0).
+        self.respond_locally(context);
+    }
+
+    /// A local reply passes the response callbacks too (observed with Envoy 1.40.0).
+    fn respond_locally(&mut self, context: u32) {
         let local = host::with(|host| {
             let stream = host.streams.get_mut(&context).expect("the stream is open");
             stream.local_reply.clone().filter(|_| !stream.reset)

@@ -82,6 +82,8 @@ pub struct Request {
     pub open: bool,
     /// What a broken host shows after the end.
     pub after_end: Option<Vec<u8>>,
+    /// The end never comes, and the upstream does not wait for it.
+    pub never_ends: bool,
 }
 
 impl Request {
@@ -91,7 +93,14 @@ impl Request {
         headers.add(b":path", path.as_ref());
         headers.add(b":method", method.as_ref());
         headers.add(b":scheme", b"http");
-        Request { headers, chunks: Vec::new(), trailers: Headers::default(), open: false, after_end: None }
+        Request {
+            headers,
+            chunks: Vec::new(),
+            trailers: Headers::default(),
+            open: false,
+            after_end: None,
+            never_ends: false,
+        }
     }
 
     pub fn get(path: impl AsRef<[u8]>) -> Self {
@@ -153,6 +162,12 @@ impl Request {
     /// The stream stays open after the head: an empty data frame ends it where nothing else does.
     pub fn open(mut self) -> Self {
         self.open = true;
+        self
+    }
+
+    /// The last chunk never comes, nor what follows it: the upstream answers before.
+    pub fn never_ends(mut self) -> Self {
+        self.never_ends = true;
         self
     }
 

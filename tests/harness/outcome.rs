@@ -30,7 +30,14 @@ impl Outcome {
         assert!(self.sent.complete, "not forwarded whole: {self:#?}");
         let headers = self.sent.headers.clone().expect("a complete request has a head");
         let chunks = if self.sent.body.is_empty() { Vec::new() } else { vec![self.sent.body.clone()] };
-        Request { headers, chunks, trailers: self.sent.trailers.clone(), open: false, after_end: None }
+        Request {
+            headers,
+            chunks,
+            trailers: self.sent.trailers.clone(),
+            open: false,
+            after_end: None,
+            never_ends: false,
+        }
     }
 
     /// The upstream's `:path`.

@@ -81,6 +81,17 @@ fn err_info_reads_target_info_of_every_tenant() {
 }
 
 #[test]
+fn err_labels_whose_value_is_run_as_a_query() {
+    // Mimir's and Cortex's frontends write such selectors for the shards of a query.
+    for label in ["__queries__", "__query__", "\"__query__\"", "'__cortex_queries\\x5f_'"] {
+        let query = format!("sum(up) or __embedded_queries__{{{label}=\"up\"}}");
+        let error = enforce_with(&team_a(), &query).expect_err(label);
+        assert_eq!((error.kind, error.column), (super::super::ErrorKind::Reserved, 33), "{error}");
+        assert!(selector(&format!("{{{label}=~\"up\"}}")).is_err(), "{label}");
+    }
+}
+
+#[test]
 fn err_what_is_no_text() {
     for (query, at) in [(&b"a{b=\"\xff\"}"[..], 5), (b"\xff", 1), (b"a\x00", 2), ("\"\u{fffd}\"".as_bytes(), 1)] {
         let error = rewrite(query, &team_a(), &mut Vec::new()).expect_err("it is no UTF-8 text");
