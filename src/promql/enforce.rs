@@ -135,45 +135,54 @@ impl OwnMatchers<'_> {
 }
 
 /// Whether a matcher may match a tenant's ID.
-enum Test<'v> {
-    Equal(&'v [u8]),
-    NotEqual(&'v [u8]),
-    Pattern {
-        pattern: regex_lite::Regex,
+enum Test {
+    Equal(Vec<u8>),
+    NotEqual(Vec<u8>),
+    /// A pattern that is a list of texts: `a|b`.
+    OneOf {
+        texts: Vec<Vec<u8>>,
         negated: bool,
     },
-    /// A pattern that we can't read: left to the upstream, which has our own matcher as well.
+    /// Any other pattern. To run it here would cost what the client likes (and an engine in the module): it is left to
+    /// the upstream, where our own matcher stands beside it.
     Unknown,
 }
 
-impl<'v> Test<'v> {
-    fn new(operator: Kind, value: &'v [u8]) -> Self {
-        /// Longer patterns are not worth compiling here.
-        const LONGEST_PATTERN: usize = 4096;
-        /// Bytes that a compiled pattern may take.
-        const LARGEST_PROGRAM: usize = 1 << 18;
-        match operator {
-            Kind::Equal => return Test::Equal(value),
-            Kind::NotEqual => return Test::NotEqual(value),
-            _ => {}
-        }
-        let pattern = std::str::from_utf8(value).ok().filter(|p| p.len() <= LONGEST_PATTERN);
-        // Anchored as `NewFastRegexMatcher` does it (model/labels/regexp.go, 3.16).
-        let pattern = pattern.and_then(|p| {
-            regex_lite::RegexBuilder::new(&format!("^(?s:{p})$")).size_limit(LARGEST_PROGRAM).build().ok()
-        });
-        match pattern {
-            Some(pattern) => Test::Pattern { pattern, negated: operator == Kind::NotEqualRegex },
-            None => Test::Unknown,
+impl Test {
+    fn new(operator: Kind, value: &[u8]) -> Self {
+        match (operator, texts(value)) {
+            (Kind::Equal, _) => Test::Equal(value.to_vec()),
+            (Kind::NotEqual, _) => Test::NotEqual(value.to_vec()),
+            (operator, Some(texts)) => Test::OneOf { texts, negated: operator == Kind::NotEqualRegex },
+            (_, None) => Test::Unknown,
         }
     }
 
     fn may_match(&self, tenant: &str) -> bool {
+        let tenant = tenant.as_bytes();
         match self {
-            Test::Equal(value) => *value == tenant.as_bytes(),
-            Test::NotEqual(value) => *value != tenant.as_bytes(),
-            Test::Pattern { pattern, negated } => pattern.is_match(tenant) != *negated,
+            Test::Equal(value) => value == tenant,
+            Test::NotEqual(value) => value != tenant,
+            Test::OneOf { texts, negated } => texts.iter().any(|text| text == tenant) != *negated,
             Test::Unknown => true,
         }
     }
+}
+
+/// The texts that a pattern lists, if that is all it does. Patterns are anchored (`NewFastRegexMatcher` in
+/// model/labels/regexp.go, 3.16), so that `a|b` matches `a` and `b` and nothing else.
+fn texts(pattern: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut texts = vec![];
+    let mut text = vec![];
+    let mut bytes = pattern.iter();
+    while let Some(&b) = bytes.next() {
+        match b {
+            b'|' => texts.push(std::mem::take(&mut text)),
+            b'\\' => text.push(*bytes.next().filter(|b| b.is_ascii_punctuation())?),
+            b'.' | b'+' | b'*' | b'?' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'^' | b'$' => return None,
+            b => text.push(b),
+        }
+    }
+    texts.push(text);
+    Some(texts)
 }

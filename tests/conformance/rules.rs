@@ -2,7 +2,7 @@
 
 use super::oracle::{Case, Comparison, Reading, Verdict, judge};
 use promql_tenancy_filter::promql::{
-    Enforcer, Error, ErrorKind, MAX_DEPTH, MAX_LENGTH, OnConflict, rewrite, rewrite_selector,
+    Enforcer, Error, ErrorKind, MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, OnConflict, rewrite, rewrite_selector,
 };
 use std::collections::BTreeMap;
 
@@ -194,6 +194,11 @@ impl Report {
             ErrorKind::Syntax => None,
             ErrorKind::Info => has_info_call(&question.text).then_some("refused: a form of info()"),
             ErrorKind::TooLarge => is_too_large(&question.text).then_some("refused: too long or too deep"),
+            ErrorKind::Reserved => question
+                .text
+                .windows(7)
+                .any(|part| part == b"__query" || part == b"__queri" || part == b"__corte")
+                .then_some("refused: a label whose value is run as a query"),
             ErrorKind::Conflict => (conflict && question.mode.on_conflict == OnConflict::Reject)
                 .then_some("refused: a conflict, under reject"),
         };
@@ -295,5 +300,5 @@ fn has_info_call(query: &[u8]) -> bool {
 /// Counts what opens: no query that has fewer of them than the limit is too deep.
 fn is_too_large(query: &[u8]) -> bool {
     let openings = query.iter().filter(|b| matches!(b, b'(' | b'-' | b'+' | b'[' | b'^')).count();
-    query.len() > MAX_LENGTH || openings > MAX_DEPTH as usize / 2
+    query.len() > MAX_LENGTH.min(MAX_TOKENS) || openings > MAX_DEPTH as usize / 2
 }

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -172,14 +171,16 @@ func (e *enforcement) ours(m *labels.Matcher) bool {
 	return m.Type == e.matcher.Type && m.Name == e.matcher.Name && m.Value == e.matcher.Value
 }
 
-// conflict says whether some selector can match none of the tenants. A pattern that is no UTF-8 is left to the upstream: the
-// filter doesn't read it.
+// listsTexts matches the patterns that list texts, like `a|b`. All others are left to the upstream: the filter doesn't run them.
+var listsTexts = regexp.MustCompile(`^([^.+*?()\[\]{}^$\\]|\\[[:punct:]])*$`)
+
+// conflict says whether some selector can match none of the tenants, as far as the filter judges that.
 func (e *enforcement) conflict(tree parser.Expr) bool {
 	return slices.ContainsFunc(selectors(tree), func(vs *parser.VectorSelector) bool {
 		return !slices.ContainsFunc(e.values, func(value string) bool {
 			return !slices.ContainsFunc(vs.LabelMatchers, func(m *labels.Matcher) bool {
 				pattern := m.Type == labels.MatchRegexp || m.Type == labels.MatchNotRegexp
-				return m.Name == e.matcher.Name && !m.Matches(value) && (!pattern || utf8.ValidString(m.Value))
+				return m.Name == e.matcher.Name && !m.Matches(value) && (!pattern || listsTexts.MatchString(m.Value))
 			})
 		})
 	})
