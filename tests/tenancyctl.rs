@@ -148,7 +148,7 @@ fn route_says_what_becomes_of_a_request() {
     assert_eq!((status, err.as_str()), (0, ""));
     assert_eq!(
         out,
-        "forwarded labels\ntenant    a\npath      /api/v1/labels\nremove    x-scope-orgid\nset       thanos-tenant: a\n\
+        "forwarded labels\ntenant    a\npath      /api/v1/labels?match%5B%5D=%7B__name__%3D%22promql_tenancy_filter%3Anothing%22%2Ctenant_id%3D%22a%22%7D\nremove    x-scope-orgid\nset       thanos-tenant: a\n\
          body      start=1&match%5B%5D=%7Btenant_id%3D%22a%22%7D\n"
     );
     let (status, out, err) = tenancyctl(&["route", "--config", "-", "GET", "/api/v1/metadata"], "{}");

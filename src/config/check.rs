@@ -3,7 +3,7 @@
 use super::json::Field;
 use super::{ConfigError, find};
 use crate::path as normal;
-use crate::routes::{self, Kind, Upstream};
+use crate::routes::{self, Kind, Rule, Upstream};
 use crate::tenant::{Federation, Format, Tenants};
 use std::collections::BTreeSet;
 
@@ -41,10 +41,23 @@ pub const NEVER_FORWARDED: &[&str] = &[
     "x-method-override",
     "x-original-url",
     "x-rewrite-url",
+    // Tracing of a request is the operator's decision (Thanos's pkg/tracing).
+    "x-thanos-force-tracing",
 ];
 
 /// Parameters that change whose data is read, at Prometheus, Thanos or a relative of theirs.
-const SCOPING_PARAMETERS: &[&str] = &["match", "extra_filters", "extra_filters[]", "extra_label", "include_metadata"];
+const SCOPING_PARAMETERS: &[&str] = &[
+    "match",
+    "extra_filters",
+    "extra_filters[]",
+    "extra_label",
+    "extra_label[]",
+    "include_metadata",
+    // A part of the rules: what is worked out of their alerts would be worked out of others' as well.
+    "exclude_alerts",
+    "group_limit",
+    "group_next_token",
+];
 
 pub fn upstream(field: &Field) -> Result<Upstream, ConfigError> {
     if field.text()? == "alertmanager" {
@@ -167,7 +180,8 @@ pub fn label(field: &Field) -> Result<String, ConfigError> {
     if name == "__name__" {
         return Err(field.error("\"__name__\" is the metric's name, and can't tell tenants apart"));
     }
-    if name.chars().any(char::is_control) || name.trim() != name {
+    // No upstream reads U+FFFD in a string.
+    if name.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER) || name.trim() != name {
         return Err(field.error(format!("{name:?} is not a label name: no control characters, no space at either end")));
     }
     Ok(name.to_owned())
@@ -199,7 +213,9 @@ pub fn path_prefixes(field: Option<Field>, upstream: Upstream) -> Result<Vec<Str
                 field.error(format!("{prefix:?} is not a path prefix: it is matched literally, without ? and %"))
             );
         }
-        prefixes.push(prefix);
+        // The longest first, so that it is the one that a path is taken to stand below.
+        let place = prefixes.iter().position(|other: &String| other.len() < prefix.len());
+        prefixes.insert(place.unwrap_or(prefixes.len()), prefix);
     }
     if prefixes.is_empty() {
         return Err(ConfigError {
@@ -207,7 +223,6 @@ pub fn path_prefixes(field: Option<Field>, upstream: Upstream) -> Result<Vec<Str
             message: "an empty list would serve nothing: use [\"\"] for an API at the root".to_owned(),
         });
     }
-    prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
     Ok(prefixes)
 }
 
@@ -227,6 +242,12 @@ pub fn passthrough_paths(
         if path.contains('?') {
             return Err(field.error(format!("{path:?} is not a path: leave the query string out")));
         }
+        if path.contains('%') {
+            return Err(field.error(format!("{path:?} holds an escape, which the upstream may read as another path")));
+        }
+        if reads_series(&path) {
+            return Err(field.error(format!("{path:?} ends like a path of the query API and can't be passed through")));
+        }
         if let Some((found, _)) = find(upstream, prefixes, path.as_bytes()) {
             return Err(field.error(format!(
                 "{path:?} is in the API table (as {}) and can't be passed through",
@@ -236,6 +257,18 @@ pub fn passthrough_paths(
         paths.insert(path);
     }
     Ok(paths)
+}
+
+/// Whether the path would read a tenant's data under some prefix, at some upstream: prefixes and upstream may be wrong.
+fn reads_series(path: &str) -> bool {
+    let suffixes = path.match_indices('/').filter_map(|(at, _)| path.get(at..));
+    let mut found = suffixes.flat_map(|suffix| Upstream::ALL.map(|upstream| routes::find(upstream, suffix.as_bytes())));
+    found.any(|found| {
+        found.is_some_and(|found| match found.route.rule {
+            Rule::Queries | Rule::Selectors | Rule::Filtered => true,
+            Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => false,
+        })
+    })
 }
 
 pub fn extra_parameters(field: Field) -> Result<Vec<String>, ConfigError> {

@@ -154,12 +154,15 @@ impl Config {
         let can_hold_heads = take("allow_on_headers_stop_iteration").map_or(Ok(false), |field| field.boolean())?;
         object.finish(KNOWN, PLANNED)?;
 
-        let removed: BTreeSet<&str> = TENANT_HEADERS
+        let mut removed: BTreeSet<&str> = BTreeSet::new();
+        for name in TENANT_HEADERS
             .into_iter()
             .chain([&*tenant_header, &*forward_tenant_header])
             .chain(strip_headers.iter().map(String::as_str))
             .chain(check::NEVER_FORWARDED.iter().copied())
-            .collect();
+        {
+            removed.insert(name);
+        }
         Ok(Config {
             removed_lengths: removed.iter().fold(0, |lengths, name| lengths | length_bit(name.len())),
             removed: removed.into_iter().map(str::to_owned).collect(),

@@ -267,26 +267,29 @@ fn prefixes_are_in_normal_form() {
 
 #[test]
 fn what_the_table_decides_is_not_passed_through() {
-    for path in [
-        "/api/v1/query",
-        "/api/v1/label/job/values",
-        "/api/v1/rules",
-        "/metrics",
-        "/debug/pprof",
-        "/federate",
-        "/-/healthy",
-    ] {
+    for path in ["/metrics", "/debug/pprof", "/-/healthy"] {
         refused(
             &format!(r#"{{"passthrough_paths": ["/graph", "{path}"]}}"#),
             "passthrough_paths[1]",
             "is in the API table",
         );
     }
-    refused(
-        r#"{"path_prefixes": ["/p"], "passthrough_paths": ["/p/api/v1/query"]}"#,
-        "passthrough_paths[0]",
-        "is in the API table",
-    );
+    // Whatever the prefix and the upstream: they may be the mistake.
+    for path in [
+        "/api/v1/query",
+        "/api/v1/label/job/values",
+        "/api/v1/rules",
+        "/federate",
+        "/prometheus/api/v1/query",
+        "/a/b/api/v1/query_explain",
+        "/x/federate",
+    ] {
+        for keys in ["", r#""path_prefixes": ["/p"],"#, r#""upstream": "cortex","#, r#""upstream": "thanos","#] {
+            let json = format!(r#"{{{keys} "passthrough_paths": ["{path}"]}}"#);
+            refused(&json, "passthrough_paths[0]", "ends like a path of the query API");
+        }
+    }
+    refused(r#"{"passthrough_paths": ["/api/v1/%71uery"]}"#, "passthrough_paths[0]", "holds an escape");
     for path in ["", "/"] {
         refused(&format!(r#"{{"passthrough_paths": ["{path}"]}}"#), "passthrough_paths[0]", "never passed through");
     }
@@ -305,6 +308,8 @@ fn parameters_that_choose_the_data_are_never_extra() {
         "extra_filters[]",
         "extra_label",
         "include_metadata",
+        "exclude_alerts",
+        "group_limit",
         "replicaLabels[]",
         "storeMatch[]",
     ] {

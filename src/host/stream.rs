@@ -138,11 +138,10 @@ impl Stream {
             Stage::Reading(_) => self.settle_body()?,
             Stage::Settled | Stage::Streaming => {}
         }
-        let config = self.config.as_deref().ok_or_else(|| unknown(out_of_order("proxy_on_request_trailers")))?;
         let map = calls::header_map(Map::RequestTrailers).map_err(unknown)?;
         let trailers = read_pairs(&map).map_err(unknown)?;
-        for name in request::trailers_to_remove(trailers.iter().map(|(name, _)| *name), config) {
-            calls::remove_header(Map::RequestTrailers, &name).map_err(unknown)?;
+        for name in request::trailers_to_remove(trailers.iter().map(|(name, _)| *name)) {
+            calls::remove_header(Map::RequestTrailers, name).map_err(unknown)?;
         }
         Ok(Action::Continue)
     }

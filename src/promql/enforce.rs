@@ -75,6 +75,17 @@ impl Enforcer {
         format!("{{{}}}", self.written)
     }
 
+    /// The same, for an upstream that refuses to look for nothing but the label.
+    pub fn named_selector(&self) -> String {
+        format!("{{__name__!=\"\",{}}}", self.written)
+    }
+
+    /// A selector that every upstream reads, that costs it one look-up, and that matches nothing: no metric has this
+    /// name, and if one had, it would be the tenant's own.
+    pub fn nothing(&self) -> String {
+        format!("{{__name__=\"promql_tenancy_filter:nothing\",{}}}", self.written)
+    }
+
     pub(super) fn label(&self) -> &[u8] {
         self.label.as_bytes()
     }

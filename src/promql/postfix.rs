@@ -89,8 +89,7 @@ impl Parser<'_> {
             }
             let seconds = self.number()?;
             if seconds.is_nan() || seconds.abs() >= i64::MAX as f64 {
-                let message = format!("timestamp out of bounds for @ modifier: {seconds}");
-                return Err(self.fault_from(begin, message));
+                return Err(self.fault_from(begin, "timestamp out of bounds for @ modifier"));
             }
         }
         self.context = outer;

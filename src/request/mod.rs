@@ -10,7 +10,9 @@
 //! 5. `parameters`: the query string, and later the form, are decoded, checked, enforced and encoded again.
 //!
 //! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
-//! union of all `match[]`, so adding one beside another would widen the answer.
+//! union of all `match[]`, so adding one beside another would widen the answer. One that matches nothing widens nothing:
+//! it stands in the URL where the form decides, since an upstream that loses the form may answer without it, and then for
+//! everybody (`labels` of Prometheus 3.15, when its `--web.read-timeout` strikes; observed).
 
 mod head;
 mod parameters;
@@ -114,8 +116,10 @@ pub fn decide(head: &Head<'_>, config: &Config) -> Result<Forward, Rejection> {
     let enforcement = Enforcement::new(route, config, &tenants);
     let mut query = Vec::with_capacity(target.query.len().saturating_mul(2).min(1 << 16));
     let url_has_selector = enforcement.rewrite(target.query, Place::Url, &mut query)?;
-    if !has_form && !url_has_selector {
-        enforcement.add_selector(&mut query);
+    match (url_has_selector, has_form) {
+        (true, _) => {}
+        (false, false) => enforcement.add_selector(&mut query),
+        (false, true) => enforcement.add_nothing(&mut query),
     }
     let expected = expected.narrowed(!query.is_empty());
     let path = path::write(prefix, &found, &query).map_err(Rejection::Path)?;
@@ -168,11 +172,14 @@ impl FormPlan {
 /// The names that must go from the request's trailers, among those that are present.
 ///
 /// All of them: a trailer is a header that arrives after every decision was made, and no endpoint reads any.
-pub fn trailers_to_remove<'t>(names: impl Iterator<Item = &'t [u8]>, _config: &Config) -> Vec<Vec<u8>> {
-    let mut names: Vec<Vec<u8>> = names.map(<[u8]>::to_vec).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+pub fn trailers_to_remove<'t>(names: impl Iterator<Item = &'t [u8]>) -> Vec<&'t [u8]> {
+    let mut each_once: Vec<&[u8]> = Vec::new();
+    for name in names {
+        if !each_once.contains(&name) {
+            each_once.push(name);
+        }
+    }
+    each_once
 }
 
 fn identify(header: Option<&[u8]>, config: &Config) -> Result<Tenants, Rejection> {

@@ -4,7 +4,7 @@ use super::{Place, Rejection, Tenants};
 use crate::config::Config;
 use crate::form;
 use crate::promql::{self, Enforcer};
-use crate::routes::{Kind, Parameter, Route, Rule};
+use crate::routes::{Kind, Parameter, Route, Rule, Upstream};
 use crate::text;
 use std::rc::Rc;
 
@@ -82,10 +82,23 @@ impl Enforcement {
         Ok(has_selector)
     }
 
+    /// Adds a selector that matches nothing, where the row's endpoint reads selectors.
+    pub fn add_nothing(&self, out: &mut Vec<u8>) {
+        if let (true, Some(enforcer)) = (self.adds_selector, &self.enforcer) {
+            form::append(out, SELECTOR, enforcer.nothing().as_bytes());
+        }
+    }
+
     /// Adds a selector that is nothing but the matcher, where the row's endpoint reads selectors.
     pub fn add_selector(&self, out: &mut Vec<u8>) {
         if let (true, Some(enforcer)) = (self.adds_selector, &self.enforcer) {
-            form::append(out, SELECTOR, enforcer.selector().as_bytes());
+            // Where the tenant label is an external label, Thanos's stores answer nothing to a selector with nothing
+            // besides ("no matchers specified (excluding external labels)", pkg/store/tsdb.go, 0.42.5).
+            let selector = match self.route.upstreams {
+                [Upstream::Thanos] => enforcer.named_selector(),
+                _ => enforcer.selector(),
+            };
+            form::append(out, SELECTOR, selector.as_bytes());
         }
     }
 

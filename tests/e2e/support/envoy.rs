@@ -42,9 +42,10 @@ impl Setup {
         self
     }
 
-    /// Switches the filter's `allow_on_headers_stop_iteration`.
+    /// Switches `allow_on_headers_stop_iteration`, Envoy's and the filter's.
     pub fn stop_iteration(self, allowed: bool) -> Setup {
         self.replace("allow_on_headers_stop_iteration: true", &format!("allow_on_headers_stop_iteration: {allowed}"))
+            .plugin(serde_json::json!({ "allow_on_headers_stop_iteration": allowed }))
     }
 
     /// Lets HTTP/1 trailers through, which Envoy drops unless told otherwise.
