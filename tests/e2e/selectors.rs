@@ -7,7 +7,8 @@ use crate::support::{Pair, data, prometheus, thanos};
 /// What is asked, and the same by hand.
 type Case = (Parameters<'static>, Parameters<'static>);
 
-const OWN: &str = r#"{tenant_id="$T"}"#;
+/// Thanos's stores answer nothing where only the external label is asked for, hence the name.
+const OWN: &str = r#"{__name__!="",tenant_id="$T"}"#;
 
 /// For every endpoint of the kind.
 const CASES: &[Case] = &[
@@ -15,7 +16,7 @@ const CASES: &[Case] = &[
     (&[], &[("match[]", OWN)]),
     (&[("match[]", "up")], &[("match[]", r#"up{tenant_id="$T"}"#)]),
     (&[("match[]", r#"up{tenant_id="$O"}"#)], &[("match[]", r#"up{tenant_id="$T"}"#)]),
-    (&[("match[]", r#"{tenant_id=~".*"}"#)], &[("match[]", OWN)]),
+    (&[("match[]", r#"{tenant_id=~".*"}"#)], &[("match[]", r#"{tenant_id="$T"}"#)]),
     (&[("match[]", r#"{tenant_id!="$T"}"#)], &[("match[]", OWN)]),
     (&[("match[]", r#"{__name__=~".+"}"#)], &[("match[]", r#"{__name__=~".+",tenant_id="$T"}"#)]),
     (
