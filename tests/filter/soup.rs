@@ -1,8 +1,6 @@
 //! Clients that send anything: it is enforced or refused, and nothing traps (a trap aborts the test's process).
 
-mod harness;
-
-use harness::{Harness, Outcome, Request};
+use crate::harness::{Harness, Outcome, Request};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -1,8 +1,6 @@
 //! The configuration as the proxy hands it over: taken, or refused with key and reason in the log.
 
-mod harness;
-
-use harness::{Fault, Harness, Request, Upon};
+use crate::harness::{Fault, Harness, Request, Upon};
 
 /// The level of the log's errors.
 const ERROR: u32 = 4;
@@ -73,7 +71,7 @@ fn reload_changes_new_streams_only() {
     let mut envoy = Harness::new(r#"{"default_tenant_id": "one"}"#).unwrap();
     let before = envoy.open(Request::get("/api/v1/query?query=up"));
     envoy.reload(r#"{"default_tenant_id": "two"}"#).unwrap();
-    let tenant = |out: harness::Outcome| out.upstream().headers.get("thanos-tenant");
+    let tenant = |out: crate::harness::Outcome| out.upstream().headers.get("thanos-tenant");
     assert_eq!(tenant(envoy.close(before)).as_deref(), Some("one"));
     assert_eq!(tenant(envoy.request(Request::get("/api/v1/query?query=up"))).as_deref(), Some("two"));
     assert!(envoy.reload(r#"{"default_tenant_id": 3}"#).is_err());

@@ -1,8 +1,6 @@
 //! The harness holds what a host holds. What the filter does not use yet is shown by the SDK's own wrappers.
 
-mod harness;
-
-use harness::{Fault, Harness, MetricKind, Request, Response, Upon};
+use crate::harness::{Fault, Harness, MetricKind, Request, Response, Upon};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{MetricType, Status};
 use std::time::Duration;

@@ -1,9 +1,7 @@
 //! A host that fails at any point: nothing unenforced goes upstream, and nothing traps (a trap aborts the test's
 //! process).
 
-mod harness;
-
-use harness::{Fault, Harness, Outcome, Request, Upon};
+use crate::harness::{Fault, Harness, Outcome, Request, Upon};
 
 /// Stands wherever a client can put another tenant's name. Must never reach the upstream.
 const FOREIGN: &str = "team-b";

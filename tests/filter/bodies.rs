@@ -1,9 +1,7 @@
 //! Bodies, whole or in pieces, with and without an end of their own: what the upstream reads is the same, under both
 //! settings of `allow_on_headers_stop_iteration`.
 
-mod harness;
-
-use harness::{Harness, Outcome, Request};
+use crate::harness::{Harness, Outcome, Request};
 
 const FORM: &str = "query=sum(rate(up%5B5m%5D))&time=1.5";
 

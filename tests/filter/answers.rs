@@ -1,8 +1,6 @@
 //! Answers on their way through the filter: read, filtered, and never passed on unread.
 
-mod harness;
-
-use harness::{Fault, Harness, Outcome, Request, Response, Upon};
+use crate::harness::{Fault, Harness, Outcome, Request, Response, Upon};
 
 const GENERIC: &str = "a message of the upstream is withheld: it may name what is not this tenant's";
 

@@ -1,8 +1,6 @@
 //! What a request costs in host calls, as upper bounds: each is a crossing of the VM's border.
 
-mod harness;
-
-use harness::{Harness, Outcome, Request};
+use crate::harness::{Harness, Outcome, Request};
 
 fn send(request: Request) -> Outcome {
     Harness::new("{}").unwrap().request(request)

@@ -1,9 +1,7 @@
 //! What the upstream gets: every query with the tenant's matcher, and exactly one tenant header, whatever the client
 //! sent.
 
-mod harness;
-
-use harness::{Harness, Outcome, Request, Response};
+use crate::harness::{Harness, Outcome, Request, Response};
 
 const GET_UP: &str = "/api/v1/query?query=up";
 

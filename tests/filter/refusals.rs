@@ -1,8 +1,6 @@
 //! What the client gets where nothing goes upstream, and what the operator reads in the log.
 
-mod harness;
-
-use harness::{Harness, Outcome, Request};
+use crate::harness::{Harness, Outcome, Request};
 
 fn envoy() -> Harness {
     Harness::new("{}").unwrap()

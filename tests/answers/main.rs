@@ -1,0 +1,5 @@
+//! The filters for answers, without a host: documents of real shapes, messages, and properties that hold for any bytes.
+
+mod messages;
+mod properties;
+mod rules;

@@ -1,0 +1,95 @@
+//! What the documentation says, compared with the code.
+#![cfg(not(target_family = "wasm"))]
+
+use promql_tenancy_filter::config::Config;
+use promql_tenancy_filter::{form, promql, tenant};
+use std::path::Path;
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The cells of the rows whose first cell is code.
+fn rows(markdown: &str) -> Vec<Vec<&str>> {
+    let rows = markdown.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
+}
+
+#[test]
+fn the_configuration_table_has_every_key_with_its_default() {
+    let text = read("docs/configuration.md");
+    let documented: Vec<(String, String)> = rows(&text)
+        .iter()
+        .map(|row| (row[0].trim_matches('`').to_owned(), row[1].trim_matches('`').to_owned()))
+        .collect();
+    let config = Config::parse(b"{}").unwrap();
+    let mut settings: Vec<(String, String)> = config
+        .explain()
+        .into_iter()
+        .map(|setting| {
+            let default = if setting.value.is_empty() { "none: all".to_owned() } else { setting.value };
+            (setting.key.to_owned(), default)
+        })
+        .collect();
+    let mut sorted = documented.clone();
+    sorted.sort();
+    settings.sort();
+    assert_eq!(sorted, settings);
+}
+
+#[test]
+fn keys_in_the_readme_are_keys() {
+    let text = read("README.md");
+    let (_, table) = text.split_once("## Configuration").expect("the section");
+    let (table, _) = table.split_once("\n## ").expect("another section");
+    let known: Vec<&str> = Config::parse(b"{}").unwrap().explain().iter().map(|setting| setting.key).collect();
+    let keys: Vec<String> = rows(table).iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    assert!(keys.len() > 4 && keys.iter().all(|key| known.contains(&key.as_str())), "{keys:?}");
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    for document in docs.chain([root.join("README.md")]) {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let file = link.split('#').next().unwrap();
+            let exists = link.starts_with("http") || document.parent().unwrap().join(file).exists();
+            assert!(exists, "{}: {link}", document.display());
+        }
+    }
+}
+
+#[test]
+fn limits_are_those_of_the_code() {
+    let text = read("docs/limits.md");
+    let row = |name: &str| {
+        let row = text.lines().find(|line| line.contains(&format!("`{name}`"))).unwrap_or_else(|| panic!("{name}"));
+        row.split(" | ").nth(1).expect("a limit").replace(',', "")
+    };
+    for (name, limit) in [
+        ("MAX_LENGTH", format!("{} MiB", promql::MAX_LENGTH >> 20)),
+        ("MAX_TOKENS", promql::MAX_TOKENS.to_string()),
+        ("MAX_DEPTH", format!("{} levels", promql::MAX_DEPTH)),
+        ("MAX_WRITTEN", format!("{} MiB", promql::MAX_WRITTEN >> 20)),
+        ("MAX_PAIRS", form::MAX_PAIRS.to_string()),
+        ("MAX_CORTEX_ID", format!("{} bytes", tenant::MAX_CORTEX_ID)),
+        ("MAX_THANOS_ID", format!("{} bytes", tenant::MAX_THANOS_ID)),
+        ("MAX_HEADER", format!("{} bytes", tenant::MAX_HEADER)),
+    ] {
+        assert_eq!(row(name), limit, "{name}");
+    }
+}
+
+#[test]
+fn the_filter_in_the_readme_is_a_valid_configuration() {
+    let text = read("README.md");
+    let value = text.lines().find_map(|line| line.trim().strip_prefix("value: '")).expect("a configuration");
+    Config::parse(value.trim_end_matches('\'').as_bytes()).unwrap();
+    let shipped = read("envoy/envoy.yaml");
+    let (_, block) = shipped.split_once("value: |\n").expect("a configuration");
+    let (block, _) = block.split_once("- name:").expect("the router");
+    Config::parse(block.trim().as_bytes()).unwrap();
+}

@@ -1,0 +1,17 @@
+//! The real filter, in a proxy that is simulated: what goes upstream, what comes back, whatever client, upstream and host do.
+//!
+//! - `harness`: the simulation; `simulation`: that it behaves as Envoy does
+//! - `enforcement`, `refusals`, `bodies`, `answers`: what the filter is for
+//! - `hostile`, `soup`: hosts and clients that break every rule
+//! - `config`: configurations; `cost`: host calls
+
+mod answers;
+mod bodies;
+mod config;
+mod cost;
+mod enforcement;
+mod harness;
+mod hostile;
+mod refusals;
+mod simulation;
+mod soup;
