@@ -16,7 +16,7 @@ const CASES: &[Case] = &[
     (&[], &[("match[]", OWN)]),
     (&[("match[]", "up")], &[("match[]", r#"up{tenant_id="$T"}"#)]),
     (&[("match[]", r#"up{tenant_id="$O"}"#)], &[("match[]", r#"up{tenant_id="$T"}"#)]),
-    (&[("match[]", r#"{tenant_id=~".*"}"#)], &[("match[]", r#"{tenant_id="$T"}"#)]),
+    (&[("match[]", r#"{tenant_id=~".*"}"#)], &[("match[]", OWN)]),
     (&[("match[]", r#"{tenant_id!="$T"}"#)], &[("match[]", OWN)]),
     (&[("match[]", r#"{__name__=~".+"}"#)], &[("match[]", r#"{__name__=~".+",tenant_id="$T"}"#)]),
     (
@@ -41,9 +41,20 @@ fn assert_answered(pair: &Pair, path: &str, cases: &[Case]) {
 
 #[test]
 fn series_are_the_tenant_s() {
+    assert_answered(prometheus(), "/api/v1/series", CASES);
+    // Thanos's stores give no series for the external label alone (pkg/store/tsdb.go, 0.42.5). Beside a second selector,
+    // which the filter adds to the URL of a form, they say so in a warning.
+    let is_bare = |(asked, _): &&Case| asked.iter().any(|(_, selector)| selector.starts_with("{tenant_id"));
+    let (bare, others): (Vec<&Case>, Vec<&Case>) = CASES.iter().partition(is_bare);
+    assert_answered(thanos(), "/api/v1/series", &others.into_iter().copied().collect::<Vec<_>>());
+    for (asked, _) in bare {
+        let asked = filled(asked, "team-a", "team-b");
+        for request in [Request::get(&format!("/api/v1/series?{asked}")), Request::post("/api/v1/series", &asked)] {
+            let answer = request.tenant("team-a").send(thanos().envoy.port());
+            assert_eq!(answer.json()["data"], serde_json::json!([]), "{}", answer.text());
+        }
+    }
     for pair in [prometheus(), thanos()] {
-        assert_answered(pair, "/api/v1/series", CASES);
-        // Thanos's stores give no series for the external label alone (pkg/store/tsdb.go, 0.42.5), so a name is asked for.
         let by_hand = [("match[]", r#"{__name__!="",tenant_id="$T"}"#)];
         for answer in pair.assert_both("/api/v1/series", &[("match[]", r#"{__name__!=""}"#)], &by_hand) {
             assert!(answer.json()["data"].as_array().unwrap().len() > 15, "{}", answer.text());
