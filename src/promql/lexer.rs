@@ -5,11 +5,13 @@
 //! stand, after the first duration a comment may; and so on. The first fault ends the token list with
 //! `Kind::Error`: the parser reports it when it gets there, as an earlier mistake in the grammar comes first.
 
+mod bytes;
 mod literals;
 
 use super::error::{ErrorKind, Fault};
 use super::quote;
 use super::token::{Kind, Token};
+use bytes::{ALPHA, COLON, DIGIT, DOT, char_at, is, is_alpha, is_space};
 
 /// The most tokens that are read. A query has one for every four to ten bytes, so that this is far beyond what people and
 /// dashboards write; a hostile text of single characters would otherwise take 100 MB, which a wasm VM never gives back.
@@ -426,51 +428,4 @@ impl<'a> Lexer<'a> {
         let c = char_at(self.text, self.at + 1).unwrap_or(char::REPLACEMENT_CHARACTER);
         self.fault(format!("{what}: {}", quote::rune(c)))
     }
-}
-
-fn char_at(text: &[u8], at: usize) -> Option<char> {
-    let window = text.get(at..(at + 4).min(text.len()))?;
-    let readable = match std::str::from_utf8(window) {
-        Ok(readable) => readable,
-        Err(e) => std::str::from_utf8(window.get(..e.valid_up_to())?).ok()?,
-    };
-    readable.chars().next()
-}
-
-/// Classes of bytes, as bits.
-const ALPHA: u8 = 1;
-const DIGIT: u8 = 2;
-const SPACE: u8 = 4;
-const COLON: u8 = 8;
-const DOT: u8 = 16;
-
-/// The class of each byte: one look-up instead of a row of comparisons, since most bytes of a query belong to names.
-#[allow(clippy::indexing_slicing)] // at compile time
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut b = 0;
-    while b < 256 {
-        classes[b] = match b as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' => ALPHA,
-            b'0'..=b'9' => DIGIT,
-            b' ' | b'\t' | b'\n' | b'\r' => SPACE,
-            b':' => COLON,
-            b'.' => DOT,
-            _ => 0,
-        };
-        b += 1;
-    }
-    classes
-};
-
-fn is(b: u8, classes: u8) -> bool {
-    CLASSES.get(usize::from(b)).is_some_and(|class| class & classes != 0)
-}
-
-fn is_alpha(b: u8) -> bool {
-    is(b, ALPHA)
-}
-
-fn is_space(b: u8) -> bool {
-    is(b, SPACE)
 }

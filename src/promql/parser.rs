@@ -251,14 +251,12 @@ impl<'a> Parser<'a> {
 
     /// What may be modified of a node: a selector's own modifiers, also through its range, or a subquery's.
     pub fn modifiers(&mut self, id: NodeId) -> Option<&mut Modifiers> {
-        let id = match self.node(id)? {
-            Node::Matrix { selector } => *selector,
-            _ => id,
-        };
+        let id = if let Node::Matrix { selector } = self.node(id)? { *selector } else { id };
         match self.ast.nodes.get_mut(id as usize)? {
             Node::Selector(selector) => Some(&mut selector.modifiers),
             Node::Subquery { modifiers, .. } => Some(modifiers),
-            _ => None,
+            Node::Number | Node::String | Node::Matrix { .. } | Node::Aggregate { .. } => None,
+            Node::Call { .. } | Node::Binary { .. } | Node::Unary { .. } | Node::Paren { .. } => None,
         }
     }
 

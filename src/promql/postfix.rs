@@ -47,7 +47,11 @@ impl Parser<'_> {
                 Modifiers { at: true, .. } => Some("no @ modifiers allowed before range"),
                 _ => None,
             },
-            _ => Some("ranges only allowed for vector selectors"),
+            Some(
+                Node::Number | Node::String | Node::Matrix { .. } | Node::Subquery { .. } | Node::Aggregate { .. },
+            )
+            | Some(Node::Call { .. } | Node::Binary { .. } | Node::Unary { .. } | Node::Paren { .. })
+            | None => Some("ranges only allowed for vector selectors"),
         };
         match refused {
             Some(message) => Err(self.fault_from(bracket, message)),
@@ -110,7 +114,9 @@ impl Parser<'_> {
         let refused = match self.node(node) {
             Some(Node::Selector(_) | Node::Matrix { .. }) => None,
             Some(Node::Subquery { .. }) => Some(format!("{name} modifier is not supported for subqueries")),
-            _ => Some(format!("{name} modifier not implemented")),
+            Some(Node::Number | Node::String | Node::Aggregate { .. } | Node::Call { .. })
+            | Some(Node::Binary { .. } | Node::Unary { .. } | Node::Paren { .. })
+            | None => Some(format!("{name} modifier not implemented")),
         };
         if let Some(message) = refused {
             return Err(self.fault_from(begin, message));

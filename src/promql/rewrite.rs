@@ -147,10 +147,8 @@ impl<'a> Writer<'a> {
         if !self.text_of(name).eq_ignore_ascii_case(b"info") || arguments == 0 {
             return Ok(());
         }
-        let selector = second.and_then(|id| match self.ast.nodes.get(id as usize) {
-            Some(Node::Selector(selector)) => Some(selector),
-            _ => None,
-        });
+        let second = second.and_then(|id| self.ast.nodes.get(id as usize));
+        let selector = if let Some(Node::Selector(selector)) = second { Some(selector) } else { None };
         let names_data_label = |matcher: &LabelMatcher| match *matcher {
             LabelMatcher::Metric { .. } => false,
             LabelMatcher::Label { name, .. } => self.name(name).as_ref() != b"__name__",

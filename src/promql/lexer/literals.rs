@@ -3,7 +3,8 @@
 use super::super::error::Fault;
 use super::super::quote;
 use super::super::token::Kind;
-use super::{Lexer, is_alpha};
+use super::Lexer;
+use super::bytes::is_alpha;
 
 impl Lexer<'_> {
     /// A number that ends where no letter or digit follows, or a duration: digits and units.
