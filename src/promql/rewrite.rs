@@ -44,6 +44,11 @@ pub(super) fn enforce(
         }
     }
     writer.tokens_up_to(tokens.len() as TokenId);
+    // `0x1e` at the very end of a text is no number to Prometheus, with anything behind it, it is.
+    let last = tokens.iter().rev().find(|token| token.start < token.end);
+    if last.is_some_and(|token| token.kind == Kind::Number) && matches!(out.last(), Some(b'e' | b'E')) {
+        out.push(b' ');
+    }
     Ok(selectors)
 }
 

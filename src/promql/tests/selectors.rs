@@ -83,6 +83,14 @@ fn ok_literals_keep_their_spelling() {
 }
 
 #[test]
+fn ok_a_number_at_the_end_stays_one() {
+    // Prometheus reads `0x1e` as a number where anything follows, and refuses it at the very end.
+    ok("a > 0x1e ", "a{§} > 0x1e ");
+    ok("0x0E# comment", "0x0E ");
+    ok("a > 1e5 ", "a{§} > 1e5");
+}
+
+#[test]
 fn ok_match_values_are_selectors() {
     assert_eq!(selector("up").as_deref(), Ok("up{tenant_id=\"team-a\"}"));
     assert_eq!(selector("{__name__=~\".+\"}").as_deref(), Ok("{__name__=~\".+\",tenant_id=\"team-a\"}"));
