@@ -6,12 +6,14 @@
 //!
 //! ```text
 //! promql  form  path  text  ─┐
-//! tenant  routes  rejection ─┴─> config ─> response ─> request ─> host
+//! tenant  routes  rejection ─┼─> config ─> response ─> request ─> host
+//! promql ─> time ────────────┘
 //! ```
 //!
 //! - [`promql`] reads a query, adds a matcher to each selector, writes it again. It knows matchers, not tenants.
 //! - [`form`] reads and writes query strings and form bodies as Go's `net/url` does; `path` judges request paths.
 //! - [`tenant`] makes validated tenants of a header's bytes.
+//! - [`time`] reads and writes the times and durations of requests.
 //! - [`routes`] is the API table: which paths there are, and what is done with each.
 //! - [`rejection`] gives every refusal its status, `errorType`, message and stat name.
 //! - [`config`] makes a valid [`config::Config`] of the plugin's JSON, or says what is wrong with it.
@@ -39,3 +41,4 @@ pub mod response;
 pub mod routes;
 pub mod tenant;
 mod text;
+pub mod time;

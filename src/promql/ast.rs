@@ -4,6 +4,7 @@
 //! that none can be missed and no recursion can run out of stack.
 
 use super::token::Kind;
+use std::num::NonZeroU32;
 
 /// A node's place in `Ast::nodes`.
 pub type NodeId = u32;
@@ -18,6 +19,8 @@ pub struct Ast {
     pub nodes: Vec<Node>,
     /// The matchers of all selectors, in the order of the text.
     pub matchers: Vec<LabelMatcher>,
+    /// The token with which each node begins. What a node holds stands right before it in `nodes`, and begins no earlier.
+    pub begins: Vec<TokenId>,
 }
 
 /// A node. What the text says of it is in the tokens.
@@ -33,11 +36,17 @@ pub enum Node {
     Matrix {
         /// The `Node::Selector`.
         selector: NodeId,
+        /// Where the range begins, behind `[`.
+        range: TokenId,
     },
     /// `expression[1h:5m]`.
     Subquery {
         /// What is evaluated at each step.
         expression: NodeId,
+        /// Where the range begins, behind `[`.
+        range: TokenId,
+        /// Where the step begins, behind `:`.
+        step: Option<NonZeroU32>,
         /// `offset` and `@` behind it.
         modifiers: Modifiers,
     },
@@ -105,10 +114,10 @@ pub struct Braces {
 /// What stands behind a selector or subquery. Prometheus takes each of them once.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Modifiers {
-    /// An `offset` other than 0.
-    pub offset: bool,
-    /// An `@`.
-    pub at: bool,
+    /// The token behind `offset`, where that is other than 0.
+    pub offset: Option<NonZeroU32>,
+    /// The token behind `@`.
+    pub at: Option<NonZeroU32>,
     /// `anchored`.
     pub anchored: bool,
     /// `smoothed`.

@@ -10,6 +10,7 @@
 //! begins with parentheses, though, operators belong to the duration, and `x offset (5m) + y` is refused. That is
 //! how Prometheus's grammar resolves its own ambiguities (`offset_duration_expr` in generated_parser.y, 3.16).
 
+use super::arithmetic;
 use super::error::Fault;
 use super::literal;
 use super::parser::Parser;
@@ -20,8 +21,17 @@ use super::token::{Kind, POW_PRECEDENCE};
 pub(super) enum Duration {
     /// A literal with its signs, in seconds.
     Literal(f64),
-    /// To be computed by the upstream.
-    Computed,
+    /// What was computed, in seconds. It means something only where `step()` and `range()` are known.
+    Computed(f64),
+}
+
+impl Duration {
+    /// Its value in seconds.
+    pub fn seconds(self) -> f64 {
+        match self {
+            Duration::Literal(seconds) | Duration::Computed(seconds) => seconds,
+        }
+    }
 }
 
 impl Parser<'_> {
@@ -32,7 +42,7 @@ impl Parser<'_> {
             Duration::Literal(seconds) if seconds <= 0.0 => {
                 Err(self.fault_from(begin, "duration must be greater than 0"))
             }
-            Duration::Literal(_) | Duration::Computed => Ok(()),
+            Duration::Literal(_) | Duration::Computed(_) => Ok(()),
         }
     }
 
@@ -45,11 +55,18 @@ impl Parser<'_> {
                 self.duration_operand()
             }
             Kind::LeftParen if signed => {
+                let negative = self.peek() == Kind::Sub;
                 self.bump();
-                self.duration_primary()
+                let duration = self.duration_primary()?;
+                Ok(if negative { Duration::Computed(-duration.seconds()) } else { duration })
             }
             _ => self.duration(1),
         }
+    }
+
+    /// The duration of a range, a subquery or a step, looked at again.
+    pub fn duration_again(&mut self) -> Result<Duration, Fault> {
+        self.duration(1)
     }
 
     fn duration(&mut self, least: u8) -> Result<Duration, Fault> {
@@ -74,7 +91,7 @@ impl Parser<'_> {
                     _ => {}
                 }
             }
-            left = Duration::Computed;
+            left = Duration::Computed(arithmetic::apply(operator, left.seconds(), right.seconds()));
         }
     }
 
@@ -93,7 +110,7 @@ impl Parser<'_> {
         }
         Ok(match self.nested(|p| p.duration(POW_PRECEDENCE))? {
             Duration::Literal(seconds) => Duration::Literal(sign * seconds),
-            Duration::Computed => Duration::Computed,
+            Duration::Computed(seconds) => Duration::Computed(sign * seconds),
         })
     }
 
@@ -105,32 +122,33 @@ impl Parser<'_> {
         }
         Ok(match self.duration_primary()? {
             Duration::Literal(seconds) if negative => Duration::Literal(-seconds),
-            other => other,
+            Duration::Computed(seconds) if negative => Duration::Computed(-seconds),
+            unchanged => unchanged,
         })
     }
 
     fn duration_primary(&mut self) -> Result<Duration, Fault> {
         match self.peek() {
-            Kind::Step | Kind::Range => {
+            word @ (Kind::Step | Kind::Range) => {
                 self.bump();
                 self.expect(Kind::LeftParen)?;
                 self.expect(Kind::RightParen)?;
-                Ok(Duration::Computed)
+                Ok(Duration::Computed(if word == Kind::Step { self.step } else { self.range }))
             }
-            Kind::MaxOf | Kind::MinOf => {
+            word @ (Kind::MaxOf | Kind::MinOf) => {
                 self.bump();
                 self.expect(Kind::LeftParen)?;
-                self.nested(|p| p.duration(1))?;
+                let left = self.nested(|p| p.duration(1))?;
                 self.expect(Kind::Comma)?;
-                self.nested(|p| p.duration(1))?;
+                let right = self.nested(|p| p.duration(1))?;
                 self.expect(Kind::RightParen)?;
-                Ok(Duration::Computed)
+                Ok(Duration::Computed(arithmetic::apply(word, left.seconds(), right.seconds())))
             }
             Kind::LeftParen => {
                 self.bump();
-                self.nested(|p| p.duration(1))?;
+                let inner = self.nested(|p| p.duration(1))?;
                 self.expect(Kind::RightParen)?;
-                Ok(Duration::Computed)
+                Ok(Duration::Computed(inner.seconds()))
             }
             _ => {
                 let place = self.here();

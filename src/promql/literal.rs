@@ -15,14 +15,8 @@ pub fn number(text: &[u8]) -> Option<f64> {
     if text.eq_ignore_ascii_case("nan") {
         return Some(f64::NAN);
     }
-    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-    if !underscores_separate_digits(hex.unwrap_or(text), hex.is_some()) {
-        return None;
-    }
-    let plain: Cow<'_, str> = match text.contains('_') {
-        true => text.replace('_', "").into(),
-        false => text.into(),
-    };
+    let hex = hexadecimal_digits(text);
+    let plain = without_underscores(text, hex)?;
     if hex.is_some() {
         let digits = plain.get(2..)?;
         return i64::from_str_radix(digits, 16).ok().map(|n| n as f64);
@@ -32,7 +26,72 @@ pub fn number(text: &[u8]) -> Option<f64> {
     if octal && let Ok(n) = i64::from_str_radix(&plain, 8) {
         return Some(n as f64);
     }
-    plain.parse::<f64>().ok().filter(|n| n.is_finite())
+    decimal(&plain)
+}
+
+/// A finite number as Go's `strconv.ParseFloat` reads it: with or without a sign, decimal or hexadecimal.
+pub fn float(text: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let hex = hexadecimal_digits(unsigned);
+    let plain = without_underscores(unsigned, hex)?;
+    let value = if hex.is_some() { hexadecimal(plain.get(2..)?)? } else { decimal(&plain)? };
+    Some(if text.starts_with('-') { -value } else { value })
+}
+
+/// Rust reads decimals as Go does, and rounds to the nearest too. What is too large is infinite here, and an error there.
+fn decimal(plain: &str) -> Option<f64> {
+    // A sign would be the second one.
+    plain.parse::<f64>().ok().filter(|n| n.is_finite() && !plain.starts_with(['+', '-']))
+}
+
+fn hexadecimal_digits(text: &str) -> Option<&str> {
+    text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))
+}
+
+/// `1.8p-3` behind `0x`: Go wants the exponent, of 2, in decimal.
+fn hexadecimal(plain: &str) -> Option<f64> {
+    let (digits, exponent) = plain.split_once(['p', 'P'])?;
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() || !exponent.ends_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let mut mantissa: u64 = 0;
+    // Far beyond what an `f64` holds, so that sums of it don't overflow.
+    let mut exponent = exponent.parse::<i32>().map_or(1 << 24, |n| n.clamp(-(1 << 24), 1 << 24));
+    for (part, shift) in [(whole, 0), (fraction, -4)] {
+        for digit in part.chars() {
+            let digit = u64::from(digit.to_digit(16)?);
+            if mantissa >> 58 == 0 {
+                mantissa = mantissa << 4 | digit;
+                exponent = exponent.saturating_add(shift);
+            } else {
+                // Of what fits no longer, it counts only whether it is nothing.
+                mantissa |= u64::from(digit != 0);
+                exponent = exponent.saturating_add(4 + shift);
+            }
+        }
+    }
+    // The nearest `f64`, and then the exponent, bit by bit of it. A result too small to be a normal number may be rounded
+    // twice: nobody can tell it from 0.
+    let mut value = mantissa as f64;
+    let mut factor = if exponent < 0 { 0.5 } else { 2.0 };
+    let mut left = if mantissa == 0 { 0 } else { exponent.unsigned_abs() };
+    while left != 0 {
+        if left & 1 == 1 {
+            value *= factor;
+        }
+        factor *= factor;
+        left >>= 1;
+    }
+    value.is_finite().then_some(value)
+}
+
+fn without_underscores<'t>(text: &'t str, hex: Option<&str>) -> Option<Cow<'t, str>> {
+    if !underscores_separate_digits(hex.unwrap_or(text), hex.is_some()) {
+        return None;
+    }
+    Some(if text.contains('_') { text.replace('_', "").into() } else { text.into() })
 }
 
 /// Go's rule: an underscore stands between digits, or between a base prefix and a digit.
@@ -49,9 +108,9 @@ fn underscores_separate_digits(digits: &str, hex: bool) -> bool {
     previous != b'_'
 }
 
-/// A duration in seconds: `1y2w3d4h5m6s7ms`, each unit at most once and in this order
-/// (`ParseDuration` in prometheus/common/model/time.go, 0.72).
-pub fn duration(text: &[u8]) -> Result<f64, DurationFault> {
+/// A duration in milliseconds: `1y2w3d4h5m6s7ms`, each unit at most once and in this order, none longer than Go's
+/// `time.Duration` holds (`ParseDuration` in prometheus/common/model/time.go, 0.72).
+pub fn duration(text: &[u8]) -> Result<i64, DurationFault> {
     const UNITS: [(&[u8], u64); 7] = [
         (b"y", 365 * 24 * 3_600_000),
         (b"w", 7 * 24 * 3_600_000),
@@ -66,6 +125,9 @@ pub fn duration(text: &[u8]) -> Result<f64, DurationFault> {
     let mut units = UNITS.iter();
     let mut rest = text;
     let mut total: u64 = 0;
+    if text.is_empty() {
+        return Err(DurationFault::Malformed);
+    }
     while !rest.is_empty() {
         let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
         let (count, tail) = rest.split_at_checked(digits).ok_or(DurationFault::Malformed)?;
@@ -83,7 +145,7 @@ pub fn duration(text: &[u8]) -> Result<f64, DurationFault> {
             .ok_or(DurationFault::OutOfRange)?;
         rest = tail;
     }
-    Ok(total as f64 / 1000.0)
+    Ok(total as i64)
 }
 
 /// Why a duration literal is none.
@@ -191,10 +253,12 @@ mod tests {
 
     #[test]
     fn duration_units_come_once_and_in_order() {
-        for (text, seconds) in [("5m", 300.0), ("1h30m", 5400.0), ("1y", 31536000.0), ("1s5ms", 1.005), ("0s", 0.0)] {
-            assert_eq!(duration(text.as_bytes()), Ok(seconds), "{text}");
+        for (text, milliseconds) in
+            [("5m", 300_000), ("1h30m", 5_400_000), ("1y", 31_536_000_000), ("1s5ms", 1005), ("0s", 0)]
+        {
+            assert_eq!(duration(text.as_bytes()), Ok(milliseconds), "{text}");
         }
-        for text in ["30m1h", "5m5m", "5hs", "1.5h", "m", "5", "0x5m", "1_0m"] {
+        for text in ["", "30m1h", "5m5m", "5hs", "1.5h", "m", "5", "0x5m", "1_0m"] {
             assert_eq!(duration(text.as_bytes()), Err(DurationFault::Malformed), "{text}");
         }
         assert_eq!(duration(b"293y"), Err(DurationFault::OutOfRange));

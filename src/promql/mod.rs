@@ -9,16 +9,18 @@
 //! - rewriting what was rewritten changes nothing;
 //! - what Prometheus 3.16 accepts is accepted, with the differences that docs/promql.md lists.
 
+mod arithmetic;
 pub mod ast;
 mod duration;
 mod enforce;
 mod error;
 mod lexer;
-mod literal;
+pub(crate) mod literal;
 mod matching;
 mod parser;
 mod postfix;
 mod quote;
+mod reach;
 mod rewrite;
 mod selector;
 #[cfg(test)]
@@ -31,6 +33,8 @@ pub use lexer::MAX_TOKENS;
 pub use parser::MAX_DEPTH;
 pub use rewrite::MAX_WRITTEN;
 pub use token::Kind;
+
+pub use reach::{Demand, Evaluation, Unknown};
 
 use ast::Ast;
 use error::Fault;
@@ -45,7 +49,7 @@ pub const MAX_LENGTH: usize = 1 << 20;
 /// # Errors
 /// [`Error`] where the text can't be read or enforced. `out` is as before then.
 pub fn rewrite(query: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
-    run(query, enforcer, out, parser::expression)
+    Query::parse(query)?.rewrite(enforcer, out)
 }
 
 /// Rewrites a `match[]` value, which is one selector without modifiers.
@@ -53,7 +57,7 @@ pub fn rewrite(query: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u
 /// # Errors
 /// As [`rewrite`].
 pub fn rewrite_selector(selector: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
-    run(selector, enforcer, out, parser::metric_selector)
+    Query::read(selector, parser::metric_selector)?.rewrite(enforcer, out)
 }
 
 /// Parses an expression, for those who look at the tree.
@@ -61,23 +65,55 @@ pub fn rewrite_selector(selector: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>)
 /// # Errors
 /// [`Error`] where the text can't be read.
 pub fn parse(query: &[u8]) -> Result<Ast, Error> {
-    check_length(query)?;
-    let (_, ast) = read(query, parser::expression).map_err(|fault| fault.locate(query))?;
-    Ok(ast)
+    Query::parse(query).map(|query| query.ast)
+}
+
+/// A query that was read: to be rewritten, and to be asked what it demands of the storage.
+#[derive(Debug)]
+pub struct Query<'t> {
+    text: &'t [u8],
+    tokens: Tokens,
+    ast: Ast,
+}
+
+impl<'t> Query<'t> {
+    /// Reads an expression.
+    ///
+    /// # Errors
+    /// [`Error`] where the text can't be read.
+    pub fn parse(text: &'t [u8]) -> Result<Self, Error> {
+        Query::read(text, parser::expression)
+    }
+
+    /// As [`rewrite()`].
+    ///
+    /// # Errors
+    /// [`Error`] where it can't be enforced. `out` is as before then.
+    pub fn rewrite(&self, enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
+        let before = out.len();
+        out.reserve(self.text.len() + self.text.len() / 2 + 64);
+        rewrite::enforce(self.text, &self.tokens.list, &self.ast, enforcer, out).map_err(|fault| {
+            out.truncate(before);
+            fault.locate(self.text)
+        })
+    }
+
+    /// What it demands of the storage when it is evaluated so; see `reach.rs`.
+    ///
+    /// # Errors
+    /// [`Unknown`] where that can't be computed: the query must be refused where it matters.
+    pub fn demand(&self, evaluation: &Evaluation) -> Result<Demand, Unknown> {
+        reach::demand(self.text, &self.tokens.list, &self.ast, evaluation)
+    }
+
+    fn read(text: &'t [u8], parse: Parse) -> Result<Self, Error> {
+        check_length(text)?;
+        let (tokens, ast) = read(text, parse).map_err(|fault| fault.locate(text))?;
+        Ok(Query { text, tokens, ast })
+    }
 }
 
 type Parse = fn(&[u8], &Tokens) -> Result<Ast, Fault>;
-
-fn run(text: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>, parse: Parse) -> Result<u32, Error> {
-    check_length(text)?;
-    let (tokens, ast) = read(text, parse).map_err(|fault| fault.locate(text))?;
-    let before = out.len();
-    out.reserve(text.len() + text.len() / 2 + 64);
-    rewrite::enforce(text, &tokens.list, &ast, enforcer, out).map_err(|fault| {
-        out.truncate(before);
-        fault.locate(text)
-    })
-}
 
 fn check_length(text: &[u8]) -> Result<(), Error> {
     if text.len() <= MAX_LENGTH {

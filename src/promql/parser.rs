@@ -18,6 +18,7 @@
 //! functions are for the upstream to judge. Selectors are in `selector.rs`, what stands behind an operand in
 //! `postfix.rs`, durations in `duration.rs`, groupings and matching in `matching.rs`.
 
+use super::arithmetic;
 use super::ast::{Ast, Modifiers, Node, NodeId, TokenId};
 use super::error::{ErrorKind, Fault};
 use super::lexer::Tokens;
@@ -58,8 +59,10 @@ pub(super) struct Parser<'a> {
     /// What is being read, for messages.
     pub context: Context,
     pub ast: Ast,
-    /// The token with which each node begins.
-    begins: Vec<TokenId>,
+    /// What `step()` in a duration stands for, in seconds. Of no matter where only syntax counts.
+    pub step: f64,
+    /// What `range()` in a duration stands for, likewise.
+    pub range: f64,
 }
 
 impl<'a> Parser<'a> {
@@ -72,9 +75,20 @@ impl<'a> Parser<'a> {
             at: 0,
             depth: 0,
             context: Context::default(),
-            ast: Ast { nodes: Vec::with_capacity(capacity), matchers: Vec::with_capacity(capacity) },
-            begins: Vec::with_capacity(capacity),
+            ast: Ast {
+                nodes: Vec::with_capacity(capacity),
+                matchers: Vec::with_capacity(capacity),
+                begins: Vec::with_capacity(capacity),
+            },
+            step: 0.0,
+            range: 0.0,
         }
+    }
+
+    /// Looks again at a token of a text that was parsed before, now knowing `step()` and `range()`, in seconds.
+    pub fn again(text: &'a [u8], tokens: &'a [Token], at: TokenId, step: f64, range: f64) -> Self {
+        let context = Context::default();
+        Parser { text, tokens, fault: None, at: at as usize, depth: 0, context, ast: Ast::default(), step, range }
     }
 
     /// Operators of at least this precedence, and their operands.
@@ -216,10 +230,11 @@ impl<'a> Parser<'a> {
         let text = self.text_of(self.here());
         let value = match self.peek() {
             Kind::Number => literal::number(text).ok_or("error parsing number:"),
-            Kind::Duration => literal::duration(text).map_err(|fault| match fault {
-                literal::DurationFault::Malformed => "not a valid duration string:",
-                literal::DurationFault::OutOfRange => "duration out of range:",
-            }),
+            Kind::Duration => match literal::duration(text) {
+                Ok(milliseconds) => Ok(arithmetic::seconds(milliseconds.saturating_mul(1_000_000))),
+                Err(literal::DurationFault::Malformed) => Err("not a valid duration string:"),
+                Err(literal::DurationFault::OutOfRange) => Err("duration out of range:"),
+            },
             _ => return Err(self.unexpected()),
         };
         let value = value.map_err(|what| self.fault_from(self.here(), format!("{what} {}", quote::string(text))))?;
@@ -242,7 +257,7 @@ impl<'a> Parser<'a> {
     pub fn push(&mut self, node: Node, begin: TokenId) -> NodeId {
         let id = self.ast.nodes.len() as NodeId;
         self.ast.nodes.push(node);
-        self.begins.push(begin);
+        self.ast.begins.push(begin);
         id
     }
 
@@ -252,7 +267,7 @@ impl<'a> Parser<'a> {
 
     /// What may be modified of a node: a selector's own modifiers, also through its range, or a subquery's.
     pub fn modifiers(&mut self, id: NodeId) -> Option<&mut Modifiers> {
-        let id = if let Node::Matrix { selector } = self.node(id)? { *selector } else { id };
+        let id = if let Node::Matrix { selector, .. } = self.node(id)? { *selector } else { id };
         match self.ast.nodes.get_mut(id as usize)? {
             Node::Selector(selector) => Some(&mut selector.modifiers),
             Node::Subquery { modifiers, .. } => Some(modifiers),
@@ -262,7 +277,7 @@ impl<'a> Parser<'a> {
     }
 
     pub fn begin(&self, id: NodeId) -> TokenId {
-        self.begins.get(id as usize).copied().unwrap_or_default()
+        self.ast.begins.get(id as usize).copied().unwrap_or_default()
     }
 
     /// The token at hand.

@@ -7,6 +7,18 @@ use super::duration::Duration;
 use super::error::Fault;
 use super::parser::Parser;
 use super::token::Kind;
+use std::num::NonZeroU32;
+
+/// What stands behind `@`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Instant {
+    /// Seconds since 1970.
+    Seconds(f64),
+    /// `start()`
+    Start,
+    /// `end()`
+    End,
+}
 
 const AFTER_SELECTOR: &str = "must be preceded by an instant vector selector or range vector selector or a subquery";
 
@@ -28,10 +40,13 @@ impl Parser<'_> {
         let bracket = self.here();
         self.bump();
         let outer = self.enter("subquery or range selector", "number, duration, step(), or range()");
+        let range = self.here();
         self.positive_duration()?;
         self.enter("subquery or range", "\":\" or \"]\"");
         let subquery = self.take(Kind::Colon);
+        let mut step = None;
         if subquery && self.peek() != Kind::RightBracket {
+            step = NonZeroU32::new(self.here());
             self.enter("subquery selector", "number, duration, step(), range(), or \"]\"");
             self.positive_duration()?;
             self.enter("subquery selector", "\"]\"");
@@ -39,12 +54,13 @@ impl Parser<'_> {
         self.expect(Kind::RightBracket)?;
         self.context = outer;
         if subquery {
-            return Ok(self.push(Node::Subquery { expression: node, modifiers: Modifiers::default() }, begin));
+            let node = Node::Subquery { expression: node, range, step, modifiers: Modifiers::default() };
+            return Ok(self.push(node, begin));
         }
         let refused = match self.node(node) {
             Some(Node::Selector(selector)) => match selector.modifiers {
-                Modifiers { offset: true, .. } => Some("no offset modifiers allowed before range"),
-                Modifiers { at: true, .. } => Some("no @ modifiers allowed before range"),
+                Modifiers { offset: Some(_), .. } => Some("no offset modifiers allowed before range"),
+                Modifiers { at: Some(_), .. } => Some("no @ modifiers allowed before range"),
                 _ => None,
             },
             Some(
@@ -55,26 +71,27 @@ impl Parser<'_> {
         };
         match refused {
             Some(message) => Err(self.fault_from(bracket, message)),
-            None => Ok(self.push(Node::Matrix { selector: node }, begin)),
+            None => Ok(self.push(Node::Matrix { selector: node, range }, begin)),
         }
     }
 
     fn offset(&mut self, node: NodeId) -> Result<(), Fault> {
         self.bump();
         let outer = self.enter("offset", "number, duration, step(), or range()");
+        let place = NonZeroU32::new(self.here());
         let offset = self.offset_duration()?;
         self.context = outer;
         let begin = self.begin(node);
         let Some(modifiers) = self.modifiers(node) else {
             return Err(self.fault_from(begin, format!("offset modifier {AFTER_SELECTOR}")));
         };
-        if modifiers.offset {
+        if modifiers.offset.is_some() {
             return Err(self.fault_from(begin, "offset may not be set multiple times"));
         }
         // An offset that rounds to no nanosecond is none, so that another may follow.
         modifiers.offset = match offset {
-            Duration::Literal(seconds) => (seconds * 1e9).round() != 0.0,
-            Duration::Computed => true,
+            Duration::Literal(seconds) if (seconds * 1e9).round() == 0.0 => None,
+            Duration::Literal(_) | Duration::Computed(_) => place,
         };
         Ok(())
     }
@@ -83,27 +100,41 @@ impl Parser<'_> {
         let begin = self.begin(node);
         self.bump();
         let outer = self.enter("@", "timestamp");
-        if matches!(self.peek(), Kind::Start | Kind::End) {
-            self.bump();
-            self.expect(Kind::LeftParen)?;
-            self.expect(Kind::RightParen)?;
-        } else {
-            if !self.take(Kind::Add) {
-                self.take(Kind::Sub);
-            }
-            let seconds = self.number()?;
-            if seconds.is_nan() || seconds.abs() >= i64::MAX as f64 {
+        let place = NonZeroU32::new(self.here());
+        match self.instant()? {
+            Instant::Seconds(seconds) if seconds.is_nan() || seconds.abs() >= i64::MAX as f64 => {
                 return Err(self.fault_from(begin, "timestamp out of bounds for @ modifier"));
             }
+            Instant::Seconds(_) | Instant::Start | Instant::End => {}
         }
         self.context = outer;
         let Some(modifiers) = self.modifiers(node) else {
             return Err(self.fault_from(begin, format!("@ modifier {AFTER_SELECTOR}")));
         };
-        if std::mem::replace(&mut modifiers.at, true) {
+        if std::mem::replace(&mut modifiers.at, place).is_some() {
             return Err(self.fault_from(begin, "@ <timestamp> may not be set multiple times"));
         }
         Ok(())
+    }
+
+    /// What stands behind `@`.
+    pub fn instant(&mut self) -> Result<Instant, Fault> {
+        let instant = match self.peek() {
+            Kind::Start => Instant::Start,
+            Kind::End => Instant::End,
+            _ => {
+                let negative = self.take(Kind::Sub);
+                if !negative {
+                    self.take(Kind::Add);
+                }
+                let seconds = self.number()?;
+                return Ok(Instant::Seconds(if negative { -seconds } else { seconds }));
+            }
+        };
+        self.bump();
+        self.expect(Kind::LeftParen)?;
+        self.expect(Kind::RightParen)?;
+        Ok(instant)
     }
 
     fn extension(&mut self, node: NodeId) -> Result<(), Fault> {

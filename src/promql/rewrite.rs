@@ -36,8 +36,8 @@ pub(super) fn enforce(
             }
             Node::Call { name, arguments, second } => writer.check_call(*name, *arguments, *second)?,
             Node::Number | Node::String => {}
-            Node::Matrix { selector: _ } => {}
-            Node::Subquery { expression: _, modifiers: _ } => {}
+            Node::Matrix { selector: _, range: _ } => {}
+            Node::Subquery { expression: _, range: _, step: _, modifiers: _ } => {}
             Node::Aggregate { parameter: _, expression: _ } => {}
             Node::Binary { operator: _, left: _, right: _ } => {}
             Node::Unary { operand: _ } | Node::Paren { inner: _ } => {}

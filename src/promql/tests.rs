@@ -3,6 +3,7 @@
 
 mod conflicts;
 mod errors;
+mod reach;
 mod selectors;
 
 use super::{Enforcer, Error, OnConflict, rewrite, rewrite_selector};

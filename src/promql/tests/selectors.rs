@@ -145,12 +145,13 @@ fn what_a_text_costs_is_bounded() {
 #[test]
 fn children_stand_before_their_parents() {
     let text = "topk(scalar(a), -sum by (x) (rate(b{c='d'}[5m])[1h:] offset 5m)) ^ (f(1, \"x\", info(u, {v=~'.+'})))";
-    let Ast { nodes, matchers } = parse(text.as_bytes()).expect("it is PromQL");
+    let Ast { nodes, matchers, begins } = parse(text.as_bytes()).expect("it is PromQL");
     assert_eq!(matchers.len(), 2);
+    assert_eq!(begins.len(), nodes.len());
     for (id, node) in nodes.iter().enumerate() {
         let children: Vec<ast::NodeId> = match node {
             ast::Node::Number | ast::Node::String | ast::Node::Selector(_) => vec![],
-            ast::Node::Matrix { selector } => vec![*selector],
+            ast::Node::Matrix { selector, .. } => vec![*selector],
             ast::Node::Subquery { expression, .. } => vec![*expression],
             ast::Node::Aggregate { parameter, expression } => parameter.iter().copied().chain([*expression]).collect(),
             ast::Node::Call { second, .. } => second.iter().copied().collect(),
@@ -159,5 +160,12 @@ fn children_stand_before_their_parents() {
             ast::Node::Paren { inner } => vec![*inner],
         };
         assert!(children.iter().all(|&child| (child as usize) < id), "{id}: {node:?}");
+        let begin = |id: ast::NodeId| begins[id as usize];
+        // What a node holds is the run of nodes before it that begin no earlier: reach.rs relies on it.
+        let held = begins[..id].iter().rev().take_while(|&&begin| begin >= begins[id]).count();
+        assert!(children.iter().all(|&child| begin(child) >= begins[id] && id - child as usize <= held), "{id}");
+        if let ast::Node::Matrix { selector, .. } = node {
+            assert_eq!(*selector as usize + 1, id);
+        }
     }
 }

@@ -1,0 +1,156 @@
+//! How far queries reach. Against Prometheus's engine this is tested in tests/conformance.rs; here stand the rules.
+
+use super::super::{Demand, Evaluation, Query, Unknown};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+const MINUTE: i64 = 60_000;
+const START: i64 = 1_000 * MINUTE;
+const END: i64 = 1_100 * MINUTE;
+
+const EVALUATION: Evaluation = Evaluation {
+    start_ms: START,
+    end_ms: END,
+    step_ns: 2 * MINUTE * 1_000_000,
+    lookback_ms: 5 * MINUTE,
+    subquery_step_ms: MINUTE,
+};
+
+fn demand(query: &str) -> Result<Demand, Unknown> {
+    Query::parse(query.as_bytes()).expect("it is PromQL").demand(&EVALUATION)
+}
+
+/// Asserts the reach, in minutes before the start and after the end; a range is open at its left end.
+#[track_caller]
+fn reaches(query: &str, before: f64, after: f64) {
+    let milliseconds = |minutes: f64| (minutes * MINUTE as f64) as i64;
+    let samples = demand(query).expect("it can be computed").samples;
+    assert_eq!(samples, Some((START - milliseconds(before) + 1, END + milliseconds(after))), "{query}");
+}
+
+#[test]
+fn a_query_without_a_selector_reaches_nowhere() {
+    for query in ["1", "vector(time())", "\"text\"", "start() + range()"] {
+        assert_eq!(demand(query).expect("nothing to compute").samples, None, "{query}");
+    }
+}
+
+#[test]
+fn ranges_offsets_and_lookback_count() {
+    reaches("x", 5.0, 0.0);
+    reaches("x[1m]", 1.0, 0.0);
+    reaches("rate(x[10m] offset 1m)", 11.0, -1.0);
+    reaches("x offset -1m", 4.0, 1.0);
+    reaches("x offset 0s offset 7m", 12.0, -7.0);
+    reaches("x smoothed", 5.0, 5.0);
+    reaches("rate(x[10m] anchored)", 15.0, 0.0);
+    reaches("rate(x[10m] smoothed)", 15.0, 5.0);
+    reaches("x offset 1m + y offset -2m", 6.0, 2.0);
+    reaches("x[0.0001]", 0.0, 0.0);
+    reaches("x[(0.0001)]", 5.0, 0.0);
+}
+
+#[test]
+fn subqueries_add_up() {
+    reaches("x[10m:]", 15.0, 0.0);
+    reaches("x[10m:3m] offset 1m", 16.0, -1.0);
+    reaches("max_over_time(rate(x[2m] offset 4m)[10m:] offset 1m)[20m:1m] offset 3m", 40.0, -8.0);
+    // What stands beside a subquery isn't in it.
+    reaches("a[50m] + (sum(b[1h:]) + -c) - d[7m:]", 65.0, 0.0);
+    reaches("(a[1h:]) + b offset -1m", 65.0, 1.0);
+    // Sums are cut to milliseconds, not their parts.
+    reaches("(x[0.0006:])[0.0006:1]", 5.0 + 1.0 / 60_000.0, 0.0);
+}
+
+#[test]
+fn at_names_the_time() {
+    let at = |minutes: i64| (minutes * MINUTE + 1, minutes * MINUTE + 5 * MINUTE);
+    for (query, samples) in [
+        ("x @ 600", at(5)),
+        ("x @ 600 offset 1m", at(4)),
+        ("x @ -600", at(-15)),
+        ("x @ 0x258", at(5)),
+        ("x @ 10m", at(5)),
+        ("x @ start()", (START - 5 * MINUTE + 1, START)),
+        ("x @ end()", (END - 5 * MINUTE + 1, END)),
+        ("(x @ 600)[1h:] offset 1d", at(5)),
+        ("x[3m:] @ 600", (2 * MINUTE + 1, 10 * MINUTE)),
+        // The innermost `@` counts, with what is inside it.
+        ("x[3m:] @ 600 [1h:] @ 6000 offset 7m", (2 * MINUTE + 1, 10 * MINUTE)),
+        ("x[3m:][1h:] @ 6000 offset 7m", ((100 - 7 - 63 - 5) * MINUTE + 1, 93 * MINUTE)),
+    ] {
+        assert_eq!(demand(query).map(|d| d.samples), Ok(Some(samples)), "{query}");
+    }
+}
+
+#[test]
+fn durations_are_computed() {
+    reaches("x[step()]", 2.0, 0.0);
+    reaches("x[range() + 1m]", 101.0, 0.0);
+    reaches("x[max_of(step(), 1m)] offset min_of(step(), 1m)", 3.0, -1.0);
+    reaches("x[10m - 2 * 3m]", 4.0, 0.0);
+    reaches("x[7m % 4m]", 3.0, 0.0);
+    reaches("x[(60) / 4 ^ 0.5]", 0.5, 0.0);
+    reaches("x[2 ^ -1 * 4m]", 2.0, 0.0);
+    reaches("x offset -(3m)", 2.0, 3.0);
+    reaches("x offset -step()", 3.0, 2.0);
+    reaches("x[-(-3m)]", 3.0, 0.0);
+    reaches("x[1m:(step())] offset (1m + 1m)", 8.0, -2.0);
+}
+
+#[test]
+fn what_is_beyond_computing_is_an_error() {
+    for query in [
+        "x[1m / (1 - 1)]",
+        "x[step() - 1h]",
+        "x[2 ^ 0.3]",
+        "x offset (1m ^ 1.5)",
+        "x[max_of(2 ^ 0.3, 1m)]",
+        "x[100y * 3]",
+        "x offset (0 / step() / 0s - 1 / (0 * step()))",
+        "(x[200y:])[200y:]",
+        "(x[1m:] offset 200y)[1m:] offset 200y",
+        "x @ 1e18",
+        "x[1m:(-step())]",
+    ] {
+        match Query::parse(query.as_bytes()) {
+            Ok(query) => assert!(query.demand(&EVALUATION).is_err()),
+            Err(error) => assert_eq!(error.message, "division by zero", "{query}"),
+        }
+    }
+    let query = Query::parse(b"x").expect("it is PromQL");
+    for time in [i64::MIN, i64::MAX] {
+        assert!(query.demand(&Evaluation { start_ms: time, ..EVALUATION }).is_err());
+        assert!(query.demand(&Evaluation { end_ms: time, ..EVALUATION }).is_err());
+        // Nothing of this overflows.
+        let far = Evaluation { lookback_ms: time, subquery_step_ms: time, step_ns: time, ..EVALUATION };
+        assert!(query.demand(&far).is_ok());
+    }
+}
+
+#[test]
+fn both_readings_of_an_aggregation_parameter_count() {
+    // Prometheus's engine doesn't resolve it there: it reads the whole range, and what subqueries add.
+    reaches("topk(scalar(x @ end()), y @ start())", 5.0, 0.0);
+    reaches("topk(scalar(x @ start() offset -10m), y)", 5.0, 10.0);
+    let samples = demand("topk(scalar(x @ end()), vector(1))[1m:] @ 0").expect("it can be computed").samples;
+    assert_eq!(samples, Some((-6 * MINUTE + 1, END)));
+}
+
+#[test]
+fn info_reads_as_its_argument_does() {
+    reaches("info(rate(x[1m]), {l=~'.+'})", 5.0, 0.0);
+    reaches("info(x offset 10m, {l=~'.+'})", 15.0, 0.0);
+    reaches("info(rate(x[1m] offset -10m), {l=~'.+'})", 5.0, 10.0);
+}
+
+#[test]
+fn what_limits_are_about_is_counted() {
+    let query = "sum by (a) (x{a=~\"a.\\x62\", b!~'', c='long enough'} @ 5) + y[1h:] + z[1h:7m] + w[10m:(0.0001)]";
+    let demand = demand(query).expect("it can be computed");
+    assert_eq!((demand.selectors, demand.longest_pattern, demand.subquery_steps), (4, 3, 60));
+    assert!(demand.fixed_time);
+    let demand = super::reach::demand("topk(scalar(x @ end()), y)").expect("it can be computed");
+    assert_eq!((demand.selectors, demand.longest_pattern, demand.subquery_steps), (2, 0, 0));
+    assert!(!demand.fixed_time, "it is walked twice, but counted once");
+}

@@ -1,0 +1,389 @@
+//! Times and durations in request parameters, as Prometheus and Thanos read them (`parseTime` and `parseDuration` in
+//! web/api/v1/api.go, 3.16, and in pkg/api/query/v1.go, 0.42.5).
+//!
+//! ```text
+//! time     = float | date "T" clock ( "Z" | ( "+" | "-" ) hour ":" minute )     seconds since 1970, or RFC 3339
+//!          | the earliest and the latest time of Prometheus                     as its own tools write them
+//! duration = float | { number unit }                                            seconds, or 1h30m
+//! float    = what Go's strconv.ParseFloat takes
+//! ```
+//!
+//! Both read alike, but for the two extreme times, which Thanos refuses. Differences by intention, all of them for values
+//! that no client means: infinities and NaN, and seconds whose milliseconds don't fit into 64 bits, are refused. Go
+//! converts them to integers that depend on the processor.
+//!
+//! A time is a whole number of milliseconds from here on, since that is what the engine computes with: of floats the
+//! nearest is taken, of RFC 3339 what is finer is dropped, both as upstream.
+
+use crate::promql::literal;
+
+/// A time in milliseconds since 1970; `None` where it can't be read.
+pub fn instant(text: &[u8]) -> Option<i64> {
+    match literal::float(text) {
+        Some(seconds) => float_instant(seconds),
+        None => rfc3339(text).or_else(|| extreme(text)),
+    }
+}
+
+/// A duration in nanoseconds, negative ones included; `None` where it can't be read.
+pub fn duration(text: &[u8]) -> Option<i64> {
+    match literal::float(text) {
+        Some(seconds) => {
+            let nanoseconds = seconds * 1e9;
+            // 2^63 is the first that doesn't fit.
+            (nanoseconds.abs() < i64::MAX as f64).then_some(nanoseconds as i64)
+        }
+        None => literal::duration(text).ok().and_then(|milliseconds| milliseconds.checked_mul(1_000_000)),
+    }
+}
+
+/// Appends a time as seconds with three decimals, the form that every version reads. [`instant`] and Go read the very
+/// same milliseconds from it for the years 0 to 9999.
+pub fn write(milliseconds: i64, out: &mut Vec<u8>) {
+    if milliseconds < 0 {
+        out.push(b'-');
+    }
+    let mut digits = [b'0'; 24];
+    let mut left = milliseconds.unsigned_abs();
+    let mut length = 0;
+    for (place, digit) in digits.iter_mut().rev().enumerate() {
+        if place == 3 {
+            *digit = b'.';
+        } else {
+            *digit = b'0' + (left % 10) as u8;
+            left /= 10;
+        }
+        length = place + 1;
+        if left == 0 && place > 3 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - length..).unwrap_or_default());
+}
+
+/// The first of the times `start`, `start + step`, … up to `end` that isn't before `earliest`: where a range query starts
+/// when it may look no further back. `None` where there is none. The others stay on the grid that the client asked for.
+pub fn first_step(start_ms: i64, end_ms: i64, step_ms: i64, earliest_ms: i64) -> Option<i64> {
+    let first = if start_ms >= earliest_ms {
+        start_ms
+    } else {
+        let step = u64::try_from(step_ms).ok().filter(|&step| step > 0)?;
+        let moved = earliest_ms.abs_diff(start_ms).div_ceil(step).checked_mul(step)?;
+        start_ms.checked_add_unsigned(moved)?
+    };
+    (first <= end_ms).then_some(first)
+}
+
+/// Thanos's `max_source_resolution`: how coarse the downsampled data may be that it reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceResolution {
+    /// `auto`: a fifth of a range query's step; for an instant query, what a flag of Thanos's says.
+    Auto,
+    /// In milliseconds; 0 is raw data.
+    Most(i64),
+}
+
+/// Reads a `max_source_resolution`; `None` where it can't be read, or is negative.
+pub fn source_resolution(text: &[u8]) -> Option<SourceResolution> {
+    if text == b"auto" {
+        return Some(SourceResolution::Auto);
+    }
+    let nanoseconds = duration(text).filter(|&nanoseconds| nanoseconds >= 0)?;
+    Some(SourceResolution::Most(nanoseconds / 1_000_000))
+}
+
+/// How far back Thanos looks where data of this resolution may be read, in milliseconds: the lookback that its engine
+/// takes instead of the configured one (`LookbackDeltaFactory` in cmd/thanos/query.go, 0.42.5; a request's own
+/// `lookback_delta` goes before it), and how much further back than its own time a downsampled sample tells of
+/// (`currentWindow` in pkg/compact/downsample/downsample.go).
+pub fn downsampled(lookback_ms: i64, most_ms: i64) -> (i64, i64) {
+    const LEVELS: [i64; 2] = [5 * 60_000, 60 * 60_000];
+    let [five_minutes, hour] = LEVELS;
+    let lookback = if most_ms > lookback_ms.max(five_minutes) {
+        lookback_ms.max(hour)
+    } else if most_ms > lookback_ms {
+        lookback_ms.max(five_minutes)
+    } else {
+        lookback_ms
+    };
+    let window = LEVELS.iter().rev().find(|&&level| level <= most_ms).map_or(0, |level| level - 1);
+    (lookback, window)
+}
+
+/// Whole seconds, and the nearest millisecond of the rest, half away from zero.
+fn float_instant(seconds: f64) -> Option<i64> {
+    let whole = seconds.trunc();
+    if whole.abs() >= i64::MAX as f64 / 1000.0 {
+        return None;
+    }
+    let milliseconds = ((seconds - whole) * 1000.0).round() as i64;
+    (whole as i64).checked_mul(1000)?.checked_add(milliseconds)
+}
+
+/// What `model.Time`'s ends look like: Go's own reader knows years of four digits only.
+fn extreme(text: &[u8]) -> Option<i64> {
+    const BEYOND: i64 = 62_135_596_801;
+    match text {
+        b"-292273086-05-16T16:47:06Z" => Some((i64::MIN / 1000 + BEYOND) * 1000),
+        b"292277025-08-18T07:12:54.999999999Z" => Some((i64::MAX / 1000 - BEYOND) * 1000 + 999),
+        _ => None,
+    }
+}
+
+/// RFC 3339 as Go's `time.Parse` reads it: an hour may be one digit, the fraction may follow a comma, an offset may be of
+/// 24 hours or 60 minutes (time/format.go, Go 1.26).
+fn rfc3339(text: &[u8]) -> Option<i64> {
+    let mut rest = text;
+    let year = number(&mut rest, 4, 4)?;
+    literally(&mut rest, b'-')?;
+    let month = number(&mut rest, 2, 2).filter(|month| (1..=12).contains(month))?;
+    literally(&mut rest, b'-')?;
+    let day = number(&mut rest, 2, 2)?;
+    literally(&mut rest, b'T')?;
+    let hour = number(&mut rest, 1, 2).filter(|&hour| hour < 24)?;
+    literally(&mut rest, b':')?;
+    let minute = number(&mut rest, 2, 2).filter(|&minute| minute < 60)?;
+    literally(&mut rest, b':')?;
+    let second = number(&mut rest, 2, 2).filter(|&second| second < 60)?;
+    let mut milliseconds = 0;
+    if let [b'.' | b',', b'0'..=b'9', ..] = rest {
+        rest = rest.get(1..)?;
+        for weight in [100, 10, 1] {
+            if let [digit @ b'0'..=b'9', tail @ ..] = rest {
+                milliseconds += i64::from(digit - b'0') * weight;
+                rest = tail;
+            }
+        }
+        let finer = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        rest = rest.get(finer..)?;
+    }
+    let offset = match rest {
+        b"Z" => 0,
+        [sign @ (b'+' | b'-'), tail @ ..] => {
+            rest = tail;
+            let hours = number(&mut rest, 2, 2).filter(|&hours| hours <= 24)?;
+            literally(&mut rest, b':')?;
+            let minutes = number(&mut rest, 2, 2).filter(|&minutes| minutes <= 60 && rest.is_empty())?;
+            let offset = hours * 60 + minutes;
+            if *sign == b'-' { -offset } else { offset }
+        }
+        _ => return None,
+    };
+    let minutes = (days(year, month, day)? * 24 + hour) * 60 + minute - offset;
+    Some((minutes * 60 + second) * 1000 + milliseconds)
+}
+
+/// Days from 1970-01-01 to a date; `None` where the month has no such day.
+fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if !(1..=length).contains(&day) {
+        return None;
+    }
+    // Years that begin in March, so that a leap day is the last of its year. The year 0 begins with a January.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    Some(year * 365 + leap_days + (month * 153 + 2) / 5 + day - 719_469)
+}
+
+/// Takes a number of so many digits.
+fn number(rest: &mut &[u8], least: usize, most: usize) -> Option<i64> {
+    let digits = rest.iter().take(most).take_while(|b| b.is_ascii_digit()).count();
+    if digits < least {
+        return None;
+    }
+    let (digits, tail) = rest.split_at_checked(digits)?;
+    *rest = tail;
+    Some(digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
+}
+
+fn literally(rest: &mut &[u8], wanted: u8) -> Option<()> {
+    let (&first, tail) = rest.split_first()?;
+    *rest = tail;
+    (first == wanted).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn times_are_read_as_go_reads_them() {
+        // Each was printed by Go 1.26: `parseTime(s)`, then `UnixMilli`.
+        for (text, milliseconds) in [
+            ("0", 0),
+            ("1700000000", 1_700_000_000_000),
+            ("1700000000.5", 1_700_000_000_500),
+            ("1.7e9", 1_700_000_000_000),
+            ("+1_700_000_000", 1_700_000_000_000),
+            ("0x1p4", 16_000),
+            ("0x.8P1", 1_000),
+            ("-1.2346", -1_235),
+            ("1.9996", 2_000),
+            ("0.067", 67),
+            (".5", 500),
+            ("5.", 5_000),
+            ("9999999999999", 9_999_999_999_999_000),
+            ("1970-01-01T00:00:00Z", 0),
+            ("2024-02-29T12:34:56.789999Z", 1_709_210_096_789),
+            ("2024-02-29T12:34:56,7+01:30", 1_709_204_696_700),
+            ("2024-02-29T2:34:56-24:60", 1_709_264_096_000),
+            ("1969-12-31T23:59:59.999Z", -1),
+            ("0000-01-01T00:00:00Z", -62_167_219_200_000),
+            ("9999-12-31T23:59:59.999Z", 253_402_300_799_999),
+            ("-292273086-05-16T16:47:06Z", -9_223_309_901_257_974_000),
+            ("292277025-08-18T07:12:54.999999999Z", 9_223_309_901_257_974_999),
+        ] {
+            assert_eq!(instant(text.as_bytes()), Some(milliseconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "now",
+            "5m",
+            "NaN",
+            "inf",
+            "-Inf",
+            "+infinity",
+            "1e400",
+            "1e300",
+            "9.3e15",
+            "0x10",
+            "--1",
+            "+-1",
+            "1__0",
+            "2024-02-30T00:00:00Z",
+            "2023-02-29T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "2024-13-01T00:00:00Z",
+            "2024-1-01T00:00:00Z",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T00:60:00Z",
+            "2024-01-01T00:00:60Z",
+            "2024-01-01T00:00:00",
+            "2024-01-01t00:00:00Z",
+            "2024-01-01T00:00:00z",
+            "2024-01-01 00:00:00Z",
+            "2024-01-01T00:00:00.Z",
+            "2024-01-01T00:00:00Z ",
+            "2024-01-01T00:00:00+25:00",
+            "2024-01-01T00:00:00+00:61",
+            "2024-01-01T00:00:00+0100",
+            "10000-01-01T00:00:00Z",
+            "2024-01-01T00:00Z",
+            " 1",
+            "1 ",
+            "\u{663}",
+        ] {
+            assert_eq!(instant(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(instant(b"\xff"), None);
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        // Each was printed by Go 1.26: `parseDuration(s)`.
+        for (text, nanoseconds) in [
+            ("15", 15_000_000_000),
+            ("0.1", 100_000_000),
+            ("1e-9", 1),
+            ("1e-10", 0),
+            ("-3", -3_000_000_000),
+            ("5m", 300_000_000_000),
+            ("1h30m", 5_400_000_000_000),
+            ("1s5ms", 1_005_000_000),
+            ("0", 0),
+            ("0s", 0),
+            ("0x1p-1", 500_000_000),
+        ] {
+            assert_eq!(duration(text.as_bytes()), Some(nanoseconds), "{text}");
+        }
+        for text in ["", "m", "5m1h", "-5m", "1.5h", "NaN", "Inf", "1e10", "293y", "9223372036.9", "5 m"] {
+            assert_eq!(duration(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_coarse_source_resolution_looks_further_back() {
+        assert_eq!(source_resolution(b"auto"), Some(SourceResolution::Auto));
+        for (text, milliseconds) in [("0s", 0), ("5m", 300_000), ("3600", 3_600_000), ("0.0001", 0), ("1h", 3_600_000)]
+        {
+            assert_eq!(source_resolution(text.as_bytes()), Some(SourceResolution::Most(milliseconds)), "{text}");
+        }
+        for text in ["", "raw", "-5", "Auto", "NaN"] {
+            assert_eq!(source_resolution(text.as_bytes()), None, "{text}");
+        }
+        // Minutes. The lookbacks agree with `TestLookbackDeltaFactory` in cmd/thanos/query_test.go, 0.42.5.
+        const MINUTE: i64 = 60_000;
+        for (lookback, most, expected) in [
+            (3, 0, (3, 0)),
+            (3, 3, (3, 0)),
+            (3, 5, (5, 5)),
+            (3, 6, (60, 5)),
+            (3, 60, (60, 60)),
+            (5, 5, (5, 5)),
+            (5, 6, (60, 5)),
+            (30, 5, (30, 5)),
+            (30, 30, (30, 5)),
+            (30, 31, (60, 5)),
+            (60, 60, (60, 60)),
+            (61, 1440, (61, 60)),
+        ] {
+            let (lookback_ms, window) = downsampled(lookback * MINUTE, most * MINUTE);
+            assert_eq!((lookback_ms / MINUTE, (window + 1) / MINUTE), expected, "{lookback} min, {most} min");
+        }
+    }
+
+    #[test]
+    fn a_written_time_is_read_again() {
+        let write = |milliseconds| {
+            let mut out = b"t=".to_vec();
+            write(milliseconds, &mut out);
+            String::from_utf8(out.split_off(2)).expect("digits")
+        };
+        for (milliseconds, text) in [
+            (0, "0.000"),
+            (1, "0.001"),
+            (-1, "-0.001"),
+            (1_700_000_000_123, "1700000000.123"),
+            (-62_167_219_200_000, "-62167219200.000"),
+            (i64::MAX, "9223372036854775.807"),
+            (i64::MIN, "-9223372036854775.808"),
+        ] {
+            assert_eq!(write(milliseconds), text);
+        }
+        // Every fraction of a second, over the years that people write.
+        for second in [0, 1, 59, 1_700_000_000, 1_999_999_999, 253_402_300_799, -1, -62_167_219_200i64] {
+            for fraction in 0..1000 {
+                let milliseconds = second * 1000 + fraction;
+                assert_eq!(instant(write(milliseconds).as_bytes()), Some(milliseconds));
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_start_stays_on_the_grid() {
+        assert_eq!(first_step(100, 200, 30, 50), Some(100), "early enough");
+        assert_eq!(first_step(100, 200, 30, 100), Some(100));
+        assert_eq!(first_step(100, 200, 30, 101), Some(130));
+        assert_eq!(first_step(100, 200, 30, 130), Some(130));
+        assert_eq!(first_step(100, 200, 30, 190), Some(190));
+        assert_eq!(first_step(100, 200, 30, 191), None, "the next would be 220");
+        assert_eq!(first_step(100, 90, 30, 0), None, "no step at all");
+        assert_eq!(first_step(100, 100, 0, 50), Some(100), "an instant query");
+        assert_eq!(first_step(100, 100, 0, 150), None);
+        assert_eq!(first_step(100, 200, -5, 150), None);
+        assert_eq!(first_step(i64::MIN, i64::MAX, 7, i64::MAX), None, "the last step would be past the end of time");
+        assert_eq!(first_step(i64::MIN, i64::MAX, 1, i64::MAX), Some(i64::MAX));
+        assert_eq!(first_step(-100, 100, i64::MAX, 0), None);
+    }
+}
