@@ -145,10 +145,10 @@ impl Expected {
             (true, None) => return Err(Unreadable::ContentType),
             (true, Some(shape)) => match self.held() {
                 Some(held) => self.hold(held, find("content-length"))?,
-                None => Body::Messages(Box::new(MessageFilter::new(shape, Data::Passes))),
+                None => Body::Messages(Box::new(MessageFilter::new(shape, self.data()))),
             },
             (false, Some(shape)) => {
-                let data = if self.held().is_some() { Data::IsDropped } else { Data::Passes };
+                let data = if self.held().is_some() { Data::IsDropped } else { self.data() };
                 Body::Messages(Box::new(MessageFilter::new(shape, data)))
             }
             (false, None) => Body::Substitute(Substitute::new(0)),
@@ -162,7 +162,28 @@ impl Expected {
             Answer::Rules => Some(Held::Rules { shared: self.shared, narrowed: self.narrowed }),
             Answer::Alerts => Some(Held::Alerts),
             Answer::Exemplars => Some(Held::Exemplars),
-            Answer::Messages | Answer::Lines | Answer::Text | Answer::Untouched | Answer::None => None,
+            Answer::Messages
+            | Answer::Analyzed
+            | Answer::Explained
+            | Answer::Lines
+            | Answer::Text
+            | Answer::Untouched
+            | Answer::None => None,
+        }
+    }
+
+    fn data(&self) -> Data {
+        match self.answer {
+            Answer::Analyzed => Data::Analyzed,
+            Answer::Explained => Data::Explained,
+            Answer::Messages
+            | Answer::Lines
+            | Answer::Text
+            | Answer::Rules
+            | Answer::Alerts
+            | Answer::Exemplars
+            | Answer::Untouched
+            | Answer::None => Data::Passes,
         }
     }
 

@@ -3,9 +3,10 @@
 //! - `head`: status and content type → which filter, which headers go
 //! - `held`, `rules`, `owner`: rules, alerts and exemplars, read whole: what isn't the tenant's goes
 //! - `stream`, `skim`: every other JSON answer, as it streams by: messages that aren't the engine's go
+//! - `operators`: what Thanos tells of how a query is run: without what names stores
 //! - `messages`: which messages those are
 //! - `substitute`: what stands for a body that is not passed on
-//! - `json`, `text`: the reader in place, and its strings; `pieces`: the writer
+//! - `json`, `text`: the reader in place, and its strings; `pieces`: the writer; `quoted`: a string that streams by
 //!
 //! Invariants: of all the bytes that came, never more go on, since Envoy ends with a segmentation fault when a buffered
 //! answer grows beyond its buffer (observed with Envoy 1.40.0); what goes on is made of slices of what came, in their
@@ -15,8 +16,10 @@ mod head;
 mod held;
 mod json;
 mod messages;
+mod operators;
 mod owner;
 mod pieces;
+mod quoted;
 mod rules;
 mod skim;
 mod stream;

@@ -6,7 +6,8 @@
 //! member   = ( "status" / "errorType" ) ":" word
 //!          / "error" ":" ( message / "null" )
 //!          / ( "warnings" / "infos" ) ":" ( "[" [ message *( "," message ) ] "]" / "null" )
-//!          / ( "data" / "results" / "has_more" ) ":" value     passed on as it comes, or dropped
+//!          / "data" ":" value                                  passed on as it comes, or read by `operators`, or dropped
+//!          / ( "results" / "has_more" ) ":" value              passed on as it comes, or dropped
 //!          / string ":" value                                   not known: dropped
 //! ```
 //!
@@ -18,7 +19,9 @@
 //! bytes; else the document ends where it stands, and no client can take it for a whole one.
 
 use super::Unreadable;
-use super::messages::{self, MAX_MESSAGE};
+use super::messages;
+use super::operators::Operators;
+use super::quoted::{Quoted, quoted};
 use super::skim::{Skim, Step};
 use super::substitute::Substitute;
 
@@ -36,6 +39,10 @@ pub enum Shape {
 pub enum Data {
     /// The request was scoped to the tenant: it is the tenant's.
     Passes,
+    /// Likewise, and Thanos says how the query was run.
+    Analyzed,
+    /// It is how Thanos would run the query.
+    Explained,
     /// It would have had to be filtered, and an error has none.
     IsDropped,
 }
@@ -45,6 +52,7 @@ pub enum Data {
 pub struct MessageFilter {
     shape: Shape,
     data: Data,
+    operators: Option<Operators>,
     at: At,
     member: Member,
     /// The known members that this document has had.
@@ -54,10 +62,7 @@ pub struct MessageFilter {
     has_member: bool,
     has_message: bool,
     is_generic_said: bool,
-    /// The string at hand, as much of it as matters; and all of its length.
-    held: Vec<u8>,
-    length: usize,
-    is_escaped: bool,
+    text: Quoted,
     skim: Skim,
     documents: bool,
     came: usize,
@@ -112,13 +117,14 @@ enum Member {
     Word,
     Message,
     Messages,
+    Data,
     Passed,
     Dropped,
 }
 
 const MEMBERS: [(&[u8], Member); 8] = [
     (b"status", Member::Word),
-    (b"data", Member::Passed),
+    (b"data", Member::Data),
     (b"errorType", Member::Word),
     (b"error", Member::Message),
     (b"warnings", Member::Messages),
@@ -133,6 +139,11 @@ impl MessageFilter {
         MessageFilter {
             shape,
             data,
+            operators: match data {
+                Data::Passes | Data::IsDropped => None,
+                Data::Analyzed => Some(Operators::analyzed()),
+                Data::Explained => Some(Operators::explained()),
+            },
             at: At::Between(Place::Outside),
             member: Member::Dropped,
             seen: 0,
@@ -140,9 +151,7 @@ impl MessageFilter {
             has_member: false,
             has_message: false,
             is_generic_said: false,
-            held: Vec::new(),
-            length: 0,
-            is_escaped: false,
+            text: Quoted::default(),
             skim: Skim::default(),
             documents: false,
             came: 0,
@@ -247,7 +256,7 @@ impl MessageFilter {
     /// The first byte of a member's value.
     fn value(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<usize, Unreadable> {
         match (self.member, byte) {
-            (Member::Passed | Member::Dropped, _) => {
+            (Member::Data | Member::Passed | Member::Dropped, _) => {
                 self.skim = Skim::default();
                 self.at = At::Skimming;
                 return Ok(0);
@@ -270,7 +279,13 @@ impl MessageFilter {
     }
 
     fn skim(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
-        let taken = match self.skim.read(rest) {
+        let read_by = self.operators.as_mut().filter(|_| self.member == Member::Data);
+        let passes = read_by.is_none() && self.member != Member::Dropped;
+        let step = match read_by {
+            Some(operators) => operators.read(rest, out),
+            None => self.skim.read(rest),
+        };
+        let taken = match step {
             Step::Inside => rest.len(),
             Step::Done(taken) => {
                 self.at = At::Between(Place::Next);
@@ -278,41 +293,23 @@ impl MessageFilter {
             }
             Step::Malformed => return Err(Unreadable::Malformed),
         };
-        if self.member == Member::Passed {
+        if passes {
             out.extend_from_slice(rest.get(..taken).unwrap_or_default());
         }
         Ok(taken)
     }
 
     fn begin(&mut self, at: At) {
-        self.held.clear();
-        self.length = 0;
-        self.is_escaped = false;
+        self.text.begin();
         self.at = at;
-    }
-
-    fn hold(&mut self, bytes: &[u8]) {
-        self.length = self.length.saturating_add(bytes.len());
-        // One byte more than the longest that passes, so that a longer one shows.
-        let room = (MAX_MESSAGE + 1).saturating_sub(self.held.len());
-        self.held.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
     /// Inside of a string that is held back.
     fn string(&mut self, held: Held, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
-        for (at, &byte) in rest.iter().enumerate() {
-            if self.is_escaped {
-                self.is_escaped = false;
-            } else if byte == b'\\' {
-                self.is_escaped = true;
-            } else if byte == b'"' {
-                self.hold(rest.get(..at).unwrap_or_default());
-                self.string_ended(held, out)?;
-                return Ok(at + 1);
-            }
+        match self.text.read(rest) {
+            Some(taken) => self.string_ended(held, out).map(|()| taken),
+            None => Ok(rest.len()),
         }
-        self.hold(rest);
-        Ok(rest.len())
     }
 
     fn string_ended(&mut self, held: Held, out: &mut Vec<u8>) -> Result<(), Unreadable> {
@@ -321,8 +318,8 @@ impl MessageFilter {
                 self.key(out)?;
                 Place::Colon
             }
-            Held::Word if messages::is_word(&self.held) => {
-                quoted(&self.held, out);
+            Held::Word if messages::is_word(self.text.text()) => {
+                quoted(self.text.text(), out);
                 Place::Next
             }
             Held::Word => return Err(Unreadable::Malformed),
@@ -341,7 +338,7 @@ impl MessageFilter {
 
     fn key(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         self.member = Member::Dropped;
-        let found = MEMBERS.iter().zip(0u32..).find(|((name, _), _)| *name == self.held);
+        let found = MEMBERS.iter().zip(0u32..).find(|((name, _), _)| *name == self.text.text());
         let Some(((_, member), index)) = found else {
             return Ok(());
         };
@@ -351,7 +348,7 @@ impl MessageFilter {
             return Err(Unreadable::Malformed);
         }
         self.seen |= bit;
-        if *member == Member::Passed && self.data == Data::IsDropped {
+        if matches!(member, Member::Data | Member::Passed) && self.data == Data::IsDropped {
             return Ok(());
         }
         self.member = *member;
@@ -359,7 +356,7 @@ impl MessageFilter {
         if std::mem::replace(&mut self.has_member, true) {
             out.push(b',');
         }
-        quoted(&self.held, out);
+        quoted(self.text.text(), out);
         Ok(())
     }
 
@@ -371,17 +368,17 @@ impl MessageFilter {
     }
 
     fn message(&mut self, out: &mut Vec<u8>) {
-        if messages::is_engine(&self.held) {
-            quoted(&self.held, out);
+        if messages::is_engine(self.text.text()) {
+            quoted(self.text.text(), out);
         } else {
             self.withheld = self.withheld.saturating_add(1);
-            quoted(messages::generic(self.length).as_bytes(), out);
+            quoted(messages::generic(self.text.length()).as_bytes(), out);
         }
     }
 
     /// One line stands for all that are withheld: how many there were is told to nobody.
     fn list_message(&mut self, out: &mut Vec<u8>) {
-        if !messages::is_engine(&self.held) && std::mem::replace(&mut self.is_generic_said, true) {
+        if !messages::is_engine(self.text.text()) && std::mem::replace(&mut self.is_generic_said, true) {
             self.withheld = self.withheld.saturating_add(1);
             return;
         }
@@ -393,21 +390,15 @@ impl MessageFilter {
 
     fn null(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
         const NULL: &[u8] = b"null";
-        let taken = rest.get(..NULL.len().saturating_sub(self.held.len())).unwrap_or(rest);
-        self.hold(taken);
-        if !NULL.starts_with(&self.held) {
+        let taken = rest.get(..NULL.len().saturating_sub(self.text.length())).unwrap_or(rest);
+        self.text.hold(taken);
+        if !NULL.starts_with(self.text.text()) {
             return Err(Unreadable::Malformed);
         }
-        if self.held == NULL {
+        if self.text.text() == NULL {
             out.extend_from_slice(NULL);
             self.at = At::Between(Place::Next);
         }
         Ok(taken.len())
     }
-}
-
-fn quoted(text: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    out.extend_from_slice(text);
-    out.push(b'"');
 }

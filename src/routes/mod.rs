@@ -103,7 +103,11 @@ pub enum Rule {
 pub enum Answer {
     /// JSON that the request was scoped to: passed on, but for messages that aren't the PromQL engine's.
     Messages,
-    /// The same, one JSON object a line.
+    /// The same, with Thanos's `analysis` of how the query was run, which names stores.
+    Analyzed,
+    /// How Thanos would run the query, which tells what stores are labelled with.
+    Explained,
+    /// As `Messages`, one JSON object a line.
     Lines,
     /// Text that the request was scoped to, or that is about no tenant: passed on.
     Text,
@@ -123,7 +127,13 @@ impl Answer {
     /// Whether what the upstream answers is read when all went well: then it has to come whole and uncompressed.
     pub fn is_read(self) -> bool {
         match self {
-            Answer::Messages | Answer::Lines | Answer::Rules | Answer::Alerts | Answer::Exemplars => true,
+            Answer::Messages
+            | Answer::Analyzed
+            | Answer::Explained
+            | Answer::Lines
+            | Answer::Rules
+            | Answer::Alerts
+            | Answer::Exemplars => true,
             Answer::Text | Answer::Untouched | Answer::None => false,
         }
     }
@@ -251,7 +261,10 @@ mod tests {
                     assert!(
                         has(Kind::Query)
                             && !has(Kind::Selector)
-                            && matches!(route.answer, Answer::Messages | Answer::Exemplars),
+                            && matches!(
+                                route.answer,
+                                Answer::Messages | Answer::Analyzed | Answer::Explained | Answer::Exemplars
+                            ),
                         "{route:?}"
                     )
                 }

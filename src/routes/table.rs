@@ -35,13 +35,13 @@ pub static PASSTHROUGH: Route = Route {
 /// The table.
 pub static TABLE: &[Route] = &[
     queries("query", PROMETHEUS, "/api/v1/query", with::PROMETHEUS_QUERY),
-    queries("query", THANOS, "/api/v1/query", with::THANOS_QUERY),
+    analyzed("query", "/api/v1/query", with::THANOS_QUERY),
     queries("query", CORTEX, "/api/v1/query", with::CORTEX_QUERY),
     queries("query_range", PROMETHEUS, "/api/v1/query_range", with::PROMETHEUS_QUERY_RANGE),
-    queries("query_range", THANOS, "/api/v1/query_range", with::THANOS_QUERY_RANGE),
+    analyzed("query_range", "/api/v1/query_range", with::THANOS_QUERY_RANGE),
     queries("query_range", CORTEX, "/api/v1/query_range", with::CORTEX_QUERY_RANGE),
-    queries("query_explain", THANOS, "/api/v1/query_explain", with::THANOS_QUERY),
-    queries("query_range_explain", THANOS, "/api/v1/query_range_explain", with::THANOS_QUERY_RANGE),
+    explained("query_explain", "/api/v1/query_explain", with::THANOS_QUERY),
+    explained("query_range_explain", "/api/v1/query_range_explain", with::THANOS_QUERY_RANGE),
     queries("query_exemplars", NOT_THANOS, "/api/v1/query_exemplars", with::EXEMPLARS),
     exemplars("query_exemplars", THANOS, "/api/v1/query_exemplars", with::EXEMPLARS),
     selectors("series", NOT_THANOS, Path::Exact("/api/v1/series"), BOTH, with::METADATA),
@@ -98,6 +98,14 @@ const fn queries(
         parameters,
         answer: Answer::Messages,
     }
+}
+
+const fn analyzed(handler: &'static str, path: &'static str, parameters: &'static [Parameter]) -> Route {
+    Route { answer: Answer::Analyzed, ..queries(handler, THANOS, path, parameters) }
+}
+
+const fn explained(handler: &'static str, path: &'static str, parameters: &'static [Parameter]) -> Route {
+    Route { answer: Answer::Explained, ..queries(handler, THANOS, path, parameters) }
 }
 
 const fn selectors(

@@ -1,5 +1,6 @@
 //! The filters for answers, without a host: documents of real shapes, messages, and properties that hold for any bytes.
 
 mod messages;
+mod operators;
 mod properties;
 mod rules;

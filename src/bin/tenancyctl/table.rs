@@ -106,6 +106,8 @@ fn request(rule: Rule) -> &'static str {
 fn answer(answer: Answer) -> &'static str {
     match answer {
         Answer::Messages => "its messages filtered",
+        Answer::Analyzed => "its messages filtered, and `analysis`",
+        Answer::Explained => "its messages filtered, and its plan",
         Answer::Lines => "its messages filtered, line by line",
         Answer::Text => "text",
         Answer::Rules | Answer::Alerts => "filtered by label",
