@@ -55,6 +55,19 @@ fn check_names_the_key_and_the_file() {
 }
 
 #[test]
+fn check_reads_the_file_that_envoy_discovers() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/envoy/promql_tenancy.yaml");
+    let (status, out, err) = tenancyctl(&["check", shipped], "");
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.contains("allow_on_headers_stop_iteration  true\n"), "{out}");
+    let yaml = "configuration:\n  value: |\n    {\n      \"tenant_heder\": \"X\"\n\n    }\nother: 1\n";
+    let (status, _, err) = tenancyctl(&["check", "-"], yaml);
+    assert_eq!(status, 1);
+    assert!(err.starts_with("-: tenant_heder: unknown key"), "{err}");
+    assert_eq!(tenancyctl(&["check", "-"], &yaml.repeat(2)).0, 2, "which block?");
+}
+
+#[test]
 fn rewrite_prints_the_enforced_query() {
     let (status, out, err) = tenancyctl(&["rewrite", "--tenant", "team-a", "up"], "");
     assert_eq!((status, out.as_str(), err.as_str()), (0, "up{tenant_id=\"team-a\"}\n", ""));

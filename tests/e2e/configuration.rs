@@ -60,7 +60,8 @@ fn bad_configuration_serves_nobody_and_the_log_says_why() {
 #[test]
 fn shipped_configuration_names_every_port_and_file_that_tests_replace() {
     // The marks are looked for when a test starts an Envoy; here for those who change the file.
-    let yaml = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/envoy/envoy.yaml")).unwrap();
+    let read = |name: &str| std::fs::read_to_string(format!("{}/envoy/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let yaml = read("envoy.yaml") + &read("promql_tenancy.yaml");
     for mark in ["LISTEN_PORT", "ADMIN_PORT", "PROMETHEUS_PORT", "WASM"] {
         assert_eq!(yaml.lines().filter(|line| line.ends_with(&format!("# {mark}"))).count(), 1, "{mark}");
     }

@@ -7,7 +7,7 @@
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: what reaches the upstream on HTTP's edges
 //! - `hostile`: queries made to exhaust the filter
-//! - `trap`, `configuration`, `startup`: the filter as a part of Envoy
+//! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
 //!
 //! The programs are found by environment variables that `make test` sets; without them a test fails, and says so.
 #![cfg(not(target_family = "wasm"))]
@@ -21,6 +21,7 @@ mod headers;
 mod hostile;
 mod paths;
 mod queries;
+mod reload;
 mod selectors;
 mod smuggling;
 mod startup;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Validate a plugin configuration and print what is in force, every default made explicit
 ///
 /// CONFIG is the JSON object that Envoy hands to the plugin: what stands in `configuration` of the wasm filter, or in
-/// Istio's `pluginConfig`, as JSON.
+/// Istio's `pluginConfig`, as JSON. A YAML file of Envoy's is taken as well, where the JSON stands below one `value: |`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Check {
@@ -20,6 +20,7 @@ pub struct Check {
 const EXAMPLES: &str = "\
 Examples:
   tenancyctl check plugin.json
+  tenancyctl check envoy/promql_tenancy.yaml
   echo '{\"upstream\": \"cortex\"}' | tenancyctl check -
   echo '{\"tenant_heder\": \"X-Tenant\"}' | tenancyctl check -    # tenant_heder: unknown key; known are …";
 

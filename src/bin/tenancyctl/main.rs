@@ -29,6 +29,7 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   tenancyctl check plugin.json
+  tenancyctl check envoy/promql_tenancy.yaml
   tenancyctl rewrite --tenant team-a 'sum(rate(http_requests_total[5m]))'
   tenancyctl route --config plugin.json GET '/api/v1/labels?match[]=up'
 
@@ -96,5 +97,20 @@ fn configuration(path: Option<&PathBuf>) -> Result<Config, Failure> {
         Some(path) => std::fs::read(path).map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))?,
     };
     let name = path.map_or_else(String::new, |path| format!("{}: ", path.display()));
-    Config::parse(&json).map_err(|error| Failure::No(Some(format!("{name}{error}"))))
+    Config::parse(block(&json)?.as_deref().unwrap_or(&json)).map_err(|error| Failure::No(Some(format!("{name}{error}"))))
+}
+
+/// The JSON in a file of Envoy's, which is the one block below `value: |`. Without such a line, the file is JSON itself.
+fn block(file: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+    let indentation = |line: &[u8]| line.len() - line.trim_ascii_start().len();
+    let lines: Vec<&[u8]> = file.split_inclusive(|&byte| byte == b'\n').collect();
+    let mut openings = lines.iter().enumerate().filter(|(_, line)| line.trim_ascii() == b"value: |");
+    match (openings.next(), openings.next()) {
+        (None, _) => Ok(None),
+        (Some((at, opening)), None) => {
+            let deeper = |line: &&&[u8]| line.trim_ascii().is_empty() || indentation(line) > indentation(opening);
+            Ok(Some(lines.iter().skip(at + 1).take_while(deeper).flat_map(|line| line.iter().copied()).collect()))
+        }
+        (Some(_), Some(_)) => Err(Failure::Broken("several blocks \"value: |\": which one is meant?".to_owned())),
+    }
 }

@@ -1,5 +1,5 @@
-//! Envoy with the shipped configuration: `envoy/envoy.yaml`, in which only the marked lines and what a test is about
-//! are changed.
+//! Envoy with the shipped configuration: `envoy/envoy.yaml` and the `envoy/promql_tenancy.yaml` that it discovers, in which
+//! only the marked lines, the paths of module and second file, and what a test is about are changed.
 
 use super::http::Request;
 use super::process::{self, Process};
@@ -9,7 +9,10 @@ use std::process::Command;
 /// What is changed in the shipped configuration.
 #[derive(Debug, Clone)]
 pub struct Setup {
+    /// The bootstrap.
     yaml: String,
+    /// The file that holds the filter.
+    filter: String,
 }
 
 /// A running Envoy.
@@ -18,14 +21,23 @@ pub struct Envoy {
     /// Where clients connect.
     pub port: u16,
     admin: u16,
+    wasm: PathBuf,
+    /// The file that holds the filter.
+    filter: PathBuf,
 }
+
+/// Where `envoy/envoy.yaml` finds the filter.
+const FILTER: &str = "path: envoy/promql_tenancy.yaml\n";
+const FILTER_FOLDER: &str = "{ path: envoy }";
 
 impl Setup {
     /// As shipped, in front of an upstream on this port.
     pub fn shipped(upstream: u16) -> Setup {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy/envoy.yaml");
-        let yaml = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Setup { yaml }.port("PROMETHEUS_PORT", upstream)
+        let read = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy").join(name);
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        Setup { yaml: read("envoy.yaml"), filter: read("promql_tenancy.yaml") }.port("PROMETHEUS_PORT", upstream)
     }
 
     /// Sets keys of the plugin's configuration, beside those that are shipped.
@@ -38,7 +50,7 @@ impl Setup {
     /// Replaces the whole text of the plugin's configuration by one line.
     pub fn plugin_text(mut self, text: &str) -> Setup {
         let (range, _) = self.block();
-        self.yaml.replace_range(range, &format!("                    {text}\n"));
+        self.filter.replace_range(range, &format!("          {text}\n"));
         self
     }
 
@@ -55,11 +67,18 @@ impl Setup {
             .replace("http_protocol_options: {} }", "http_protocol_options: { enable_trailers: true } }")
     }
 
-    /// Changes a text that stands exactly once in the file.
+    /// Changes a text that stands exactly once in the two files.
     pub fn replace(mut self, old: &str, new: &str) -> Setup {
-        assert_eq!(self.yaml.matches(old).count(), 1, "envoy/envoy.yaml: {old:?} has to stand there once");
+        let count = self.yaml.matches(old).count() + self.filter.matches(old).count();
+        assert_eq!(count, 1, "envoy/*.yaml: {old:?} has to stand there once");
         self.yaml = self.yaml.replace(old, new);
+        self.filter = self.filter.replace(old, new);
         self
+    }
+
+    /// Replaces the whole file that holds the filter.
+    pub fn filter(self, text: &str) -> Setup {
+        Setup { filter: text.to_owned(), ..self }
     }
 
     /// Takes the filter out.
@@ -88,11 +107,20 @@ impl Setup {
     pub fn launch(self, name: &str, wasm: &Path) -> Envoy {
         let (port, admin) = (process::free_port(), process::free_port());
         let setup = self.port("LISTEN_PORT", port).port("ADMIN_PORT", admin);
-        let yaml = setup.yaml.replace("dist/promql_tenancy_filter.wasm", wasm.to_str().unwrap());
+        let folder = process::folder().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let filter = folder.join("promql_tenancy.yaml");
+        std::fs::write(&filter, setup.filter_with(wasm)).unwrap();
+        let yaml = setup.yaml.replace(FILTER, &format!("path: {}\n", filter.display()));
+        let yaml = yaml.replace(FILTER_FOLDER, &format!("{{ path: {} }}", folder.display()));
         let path = process::folder().join(format!("{name}.yaml"));
         std::fs::write(&path, yaml).unwrap();
         let process = Process::start(name, command(&path));
-        Envoy { process, port, admin }
+        Envoy { process, port, admin, wasm: wasm.to_owned(), filter }
+    }
+
+    fn filter_with(&self, wasm: &Path) -> String {
+        self.filter.replace("dist/promql_tenancy_filter.wasm", wasm.to_str().unwrap())
     }
 
     /// A line's port, by the mark at its end.
@@ -107,11 +135,10 @@ impl Setup {
 
     /// Where the plugin's configuration stands, and its text.
     fn block(&self) -> (std::ops::Range<usize>, String) {
-        const OPENING: &str = "\n                  value: |\n";
-        assert_eq!(self.yaml.matches(OPENING).count(), 1);
-        let start = self.yaml.find(OPENING).unwrap() + OPENING.len();
-        let lines =
-            self.yaml[start..].split_inclusive('\n').take_while(|line| line.starts_with("                    "));
+        const OPENING: &str = "\n        value: |\n";
+        assert_eq!(self.filter.matches(OPENING).count(), 1);
+        let start = self.filter.find(OPENING).unwrap() + OPENING.len();
+        let lines = self.filter[start..].split_inclusive('\n').take_while(|line| line.starts_with("          "));
         let text: String = lines.collect();
         (start..start + text.len(), text)
     }
@@ -126,6 +153,31 @@ impl Envoy {
 
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Replaces the file that holds the filter, as an operator would: by a rename.
+    pub fn reload(&self, setup: &Setup) {
+        let new = self.filter.with_extension("new");
+        std::fs::write(&new, setup.filter_with(&self.wasm)).unwrap();
+        std::fs::rename(new, &self.filter).unwrap();
+    }
+
+    /// The file that holds the filter.
+    pub fn filter_file(&self) -> &Path {
+        &self.filter
+    }
+
+    /// What `reload` would write.
+    pub fn filter_text(&self, setup: &Setup) -> String {
+        setup.filter_with(&self.wasm)
+    }
+
+    /// A counter or gauge of Envoy's own.
+    pub fn stat(&self, name: &str) -> u64 {
+        let answer = Request::get(&format!("/stats?filter=^{name}$")).send(self.admin);
+        let text = answer.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no stat {name}: {text}"))
     }
 
     /// Whether it answers at all, once.
@@ -149,7 +201,7 @@ fn command(config: &Path) -> Command {
     command
         .arg("--config-path")
         .arg(config)
-        .args(["--disable-hot-restart", "--concurrency", "1"])
+        .args(["--disable-hot-restart", "--concurrency", "1", "--reject-unknown-dynamic-fields"])
         .args(["--log-level", "warning", "--component-log-level", "wasm:info"])
         .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     command

@@ -200,14 +200,14 @@ fn converse(port: u16, bytes: &[u8], quiet: Duration, most: usize) -> Vec<Respon
     }
 }
 
-fn connect(port: u16) -> std::io::Result<TcpStream> {
+pub fn connect(port: u16) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)
 }
 
-fn read_answer(stream: &mut TcpStream) -> Result<Response, String> {
+pub fn read_answer(stream: &mut TcpStream) -> Result<Response, String> {
     let (mut received, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
     loop {
         let problem = match stream.read(&mut buffer) {
