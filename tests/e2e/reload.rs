@@ -69,7 +69,11 @@ fn hundred_reloads_under_load_fail_no_request() {
     });
     times.sort();
     let served = served.into_inner();
-    println!("{served} requests beside {SWAPS} reloads; in force after {:?}, at most {:?}", times[50], times[SWAPS - 1]);
+    println!(
+        "{served} requests beside {SWAPS} reloads; in force after {:?}, at most {:?}",
+        times[50],
+        times[SWAPS - 1]
+    );
     let seen = stub.seen("load");
     assert!(seen.len() >= served as usize && served > 100, "{} of {served}", seen.len());
     for request in seen {
@@ -137,9 +141,9 @@ fn bad_file_changes_nothing_and_the_log_says_why() {
         let before = envoy.process().log().len();
         let fails = envoy.stat("extension_config_discovery.http_filter.promql_tenancy.config_fail");
         envoy.reload(&setup);
-        envoy.process().wait_until(|| {
-            envoy.stat("extension_config_discovery.http_filter.promql_tenancy.config_fail") > fails
-        });
+        envoy
+            .process()
+            .wait_until(|| envoy.stat("extension_config_discovery.http_filter.promql_tenancy.config_fail") > fails);
         let log = envoy.process().log();
         assert!(log[before..].contains(reason), "{reason}: {}", &log[before..]);
         assert_eq!(rewritten(&envoy, &stub), "up{good=\"team-a\"}", "{reason}");

@@ -97,7 +97,8 @@ fn configuration(path: Option<&PathBuf>) -> Result<Config, Failure> {
         Some(path) => std::fs::read(path).map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))?,
     };
     let name = path.map_or_else(String::new, |path| format!("{}: ", path.display()));
-    Config::parse(block(&json)?.as_deref().unwrap_or(&json)).map_err(|error| Failure::No(Some(format!("{name}{error}"))))
+    Config::parse(block(&json)?.as_deref().unwrap_or(&json))
+        .map_err(|error| Failure::No(Some(format!("{name}{error}"))))
 }
 
 /// The JSON in a file of Envoy's, which is the one block below `value: |`. Without such a line, the file is JSON itself.

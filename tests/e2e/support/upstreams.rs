@@ -68,7 +68,7 @@ pub fn thanos() -> Upstream {
     let program = process::program("TENANCY_THANOS");
     let folder = process::folder();
     let port = process::free_port;
-    let (receive_http, receive_grpc, write) = (port(), port(), port());
+    let (receive_http, receive_grpc, write, capnproto) = (port(), port(), port(), port());
     let mut command = Command::new(&program);
     command
         .args(["receive", "--log.level=warn", "--label=receive=\"one\""])
@@ -76,7 +76,9 @@ pub fn thanos() -> Upstream {
         .arg("--tsdb.max-exemplars=1000")
         .arg(format!("--http-address=127.0.0.1:{receive_http}"))
         .arg(format!("--grpc-address=127.0.0.1:{receive_grpc}"))
-        .arg(format!("--remote-write.address=127.0.0.1:{write}"));
+        .arg(format!("--remote-write.address=127.0.0.1:{write}"))
+        // Not used here, but its default is a port that two runs of these tests at the same time would share.
+        .arg(format!("--receive.capnproto-address=127.0.0.1:{capnproto}"));
     let receive = Process::start("thanos-receive", command);
 
     let (query_http, query_grpc) = (port(), port());
