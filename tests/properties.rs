@@ -208,8 +208,9 @@ fn time_grows_with_the_length_not_its_square() {
         let (short, long) = (shape(1_000), shape(16_000));
         // A square would take 256 times as long; below a millisecond the clock says little.
         let limit = fastest(&short).max(Duration::from_micros(100)) * 64;
-        let took = fastest(&long);
-        assert!(took < limit, "{name}: {took:?} for 16 times the length, limit {limit:?}");
+        // Other processes may take the processor away: what takes too long every time does so by itself.
+        let mut tries = (0..20).map(|_| fastest(&long));
+        assert!(tries.any(|took| took < limit), "{name}: more than {limit:?} for 16 times the length, every time");
     }
 }
 
