@@ -77,9 +77,51 @@ pub fn append(form: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     escape(form, value);
 }
 
+/// What each byte is written as: itself, `+` for a space, and 0 where it takes an escape (the form encoding of the URL standard,
+/// https://url.spec.whatwg.org/#concept-urlencoded-serializer).
+#[allow(clippy::indexing_slicing)] // at compile time
+const WRITTEN: [u8; 256] = {
+    let mut written = [0; 256];
+    let mut b = 0;
+    while b < 256 {
+        written[b] = match b as u8 {
+            b' ' => b'+',
+            plain @ (b'*' | b'-' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z') => plain,
+            _ => 0,
+        };
+        b += 1;
+    }
+    written
+};
+
+/// Bytes that are escaped in one go, and the room that they take at most.
+const CHUNK: usize = 64;
+
+/// One look-up and one store for most bytes: a query is escaped whole, twice where it is a form, so that this is the busiest loop
+/// of the filter. Iterators of `form_urlencoded` took a third of a request's time in the module.
 fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
-    for piece in form_urlencoded::byte_serialize(bytes) {
-        out.extend_from_slice(piece.as_bytes());
+    const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
+    let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or_default();
+    let mut room = [0; 3 * CHUNK];
+    for chunk in bytes.chunks(CHUNK) {
+        let mut slots = room.iter_mut();
+        let mut put = |byte| {
+            if let Some(slot) = slots.next() {
+                *slot = byte;
+            }
+        };
+        for &byte in chunk {
+            match WRITTEN.get(usize::from(byte)).copied().unwrap_or_default() {
+                0 => {
+                    put(b'%');
+                    put(digit(byte >> 4));
+                    put(digit(byte));
+                }
+                plain => put(plain),
+            }
+        }
+        let written = 3 * CHUNK - slots.len();
+        out.extend_from_slice(room.get(..written).unwrap_or_default());
     }
 }
 
@@ -88,16 +130,23 @@ fn unescape<'a>(half: &'a [u8], pair: &[u8]) -> Result<Cow<'a, [u8]>, Error> {
         return Ok(Cow::Borrowed(half));
     }
     let mut out = Vec::with_capacity(half.len());
-    let mut bytes = half.iter();
-    while let Some(&byte) = bytes.next() {
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => match (bytes.next().copied().and_then(text::hex), bytes.next().copied().and_then(text::hex)) {
-                (Some(high), Some(low)) => out.push(high << 4 | low),
+    let mut rest = half;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        out.push(match byte {
+            b'+' => b' ',
+            b'%' => match *rest {
+                [high, low, ref after @ ..] => {
+                    let (Some(high), Some(low)) = (text::hex(high), text::hex(low)) else {
+                        return Err(Error::Escape(text::quote(pair)));
+                    };
+                    rest = after;
+                    high << 4 | low
+                }
                 _ => return Err(Error::Escape(text::quote(pair))),
             },
-            _ => out.push(byte),
-        }
+            _ => byte,
+        });
     }
     Ok(Cow::Owned(out))
 }
@@ -195,6 +244,14 @@ mod tests {
                 prop_assert_eq!(read(&written), Ok(once));
                 prop_assert_eq!(write(&read(&written).unwrap_or_default()), written);
             }
+        }
+
+        #[test]
+        fn what_is_written_is_what_the_url_standard_s_own_crate_writes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut out = b"a=".to_vec();
+            escape(&mut out, &bytes);
+            let expected: String = form_urlencoded::byte_serialize(&bytes).collect();
+            prop_assert_eq!(out, [b"a=", expected.as_bytes()].concat());
         }
 
         #[test]
