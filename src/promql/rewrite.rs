@@ -10,6 +10,7 @@ use super::literal;
 use super::parser::text_of;
 use super::token::{Kind, Token};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// The longest text that is written, in bytes. Each selector grows by the matcher, which is long where there are many
 /// tenants: without a bound, 400 KB of `a+a+…` become 800 MB.
@@ -25,7 +26,7 @@ pub(super) fn enforce(
     out: &mut Vec<u8>,
 ) -> Result<u32, Fault> {
     let begin = out.len();
-    let mut writer = Writer { text, tokens, ast, enforcer, out, begin, next: 0, bare_end: false };
+    let mut writer = Writer { text, tokens, ast, enforcer, out, begin, next: 0 };
     let mut selectors = 0;
     for node in &ast.nodes {
         // Each kind of node is decided on: one that is new must not compile until somebody has.
@@ -67,8 +68,6 @@ struct Writer<'a> {
     begin: usize,
     /// The first token that is not written yet.
     next: TokenId,
-    /// What was written last ends like a word.
-    bare_end: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -86,7 +85,6 @@ impl<'a> Writer<'a> {
         }
         self.out.extend_from_slice(self.enforcer.written());
         self.out.push(b'}');
-        self.bare_end = false;
         if self.out.len() - self.begin > MAX_WRITTEN {
             let message = format!("longer than {MAX_WRITTEN} bytes with the tenant's matcher in each selector");
             let place = self.next.saturating_sub(1);
@@ -114,9 +112,7 @@ impl<'a> Writer<'a> {
                             continue;
                         }
                     }
-                    for token in [name, operator, value] {
-                        self.out.extend_from_slice(self.text_of(token));
-                    }
+                    self.label_matcher(name, operator, value);
                 }
             }
             self.out.push(b',');
@@ -124,24 +120,55 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Writes the tokens before `end` that are not written yet.
+    fn label_matcher(&mut self, name: TokenId, operator: TokenId, value: TokenId) {
+        let place = |id: TokenId| self.tokens.get(id as usize).map_or(0..0, |t| t.start as usize..t.end as usize);
+        let [name, operator, value] = [name, operator, value].map(place);
+        if name.end == operator.start && operator.end == value.start {
+            self.copy(name.start..value.end);
+        } else {
+            [name, operator, value].into_iter().for_each(|place| self.copy(place));
+        }
+    }
+
+    /// Writes the tokens before `end` that are not written yet. Those that stand in the text just as they are to be written, one
+    /// behind the other, are copied in one go: a copy for each took as long as reading them.
     fn tokens_up_to(&mut self, end: TokenId) {
         let tokens = self.tokens.get(self.next as usize..end as usize).unwrap_or_default();
+        let mut run = 0..0;
         for token in tokens {
-            let text = self.text.get(token.start as usize..token.end as usize).unwrap_or_default();
-            if text.is_empty() {
+            let (start, end) = (token.start as usize, token.end as usize);
+            if start >= end {
                 continue;
             }
-            // `offset.5` is a keyword and a number to a Prometheus without dotted names, but one name to another:
-            // with a space between them, all read the same.
-            let glued = self.bare_end && token.kind == Kind::Number && text.first() == Some(&b'.');
-            if (token.spaced || glued) && self.out.len() > self.begin {
+            let is_next = match token.spaced {
+                true => start == run.end + 1 && self.text.get(run.end) == Some(&b' '),
+                false => start == run.end && !self.is_glued(token, self.text.get(run.clone())),
+            };
+            if is_next && !run.is_empty() {
+                run.end = end;
+                continue;
+            }
+            self.copy(run);
+            let is_apart = token.spaced || self.is_glued(token, self.out.get(self.begin..));
+            if is_apart && self.out.len() > self.begin {
                 self.out.push(b' ');
             }
-            self.out.extend_from_slice(text);
-            self.bare_end = text.last().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii());
+            run = start..end;
         }
+        self.copy(run);
         self.next = self.next.max(end);
+    }
+
+    /// `offset.5` is a keyword and a number to a Prometheus without dotted names, but one name to another: with a space between
+    /// them, all read the same.
+    fn is_glued(&self, token: &Token, before: Option<&[u8]>) -> bool {
+        let is_fraction = token.kind == Kind::Number && self.text.get(token.start as usize) == Some(&b'.');
+        let ends_a_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii();
+        is_fraction && before.and_then(<[u8]>::last).is_some_and(ends_a_word)
+    }
+
+    fn copy(&mut self, run: Range<usize>) {
+        self.out.extend_from_slice(self.text.get(run).unwrap_or_default());
     }
 
     /// `info()` reads series by a rule of its own, which only a data-label selector bounds
