@@ -7,12 +7,12 @@
 //! ```text
 //! promql  form  path  text  ─┐
 //! tenant  routes  rejection ─┼─> config ─> response ─> request ─> host
-//! promql ─> time ────────────┘
+//! promql ─> time  protobuf ──┘
 //! ```
 //!
 //! - [`promql`] reads a query, adds a matcher to each selector, writes it again. It knows matchers, not tenants.
 //! - [`form`] reads and writes query strings and form bodies as Go's `net/url` does; `path` judges request paths.
-//! - [`tenant`] makes validated tenants of a header's bytes.
+//! - [`tenant`] makes validated tenants of the bytes of a header, a certificate or metadata; `protobuf` reads the latter.
 //! - [`time`] reads and writes the times and durations of requests.
 //! - [`routes`] is the API table: which paths there are, and what is done with each.
 //! - [`rejection`] gives every refusal its status, `errorType`, message and stat name.
@@ -35,6 +35,7 @@ pub mod form;
 mod host;
 mod path;
 pub mod promql;
+mod protobuf;
 pub mod rejection;
 pub mod request;
 pub mod response;

@@ -47,11 +47,7 @@ pub enum Rejection {
     Query(&'static str, promql::Error),
     /// A body where none is read.
     Body,
-    /// The header that names the tenant is absent, and there is no default.
-    NoTenant,
-    /// The header that names the tenant appears twice.
-    TwoTenants,
-    /// What the header holds names no tenant.
+    /// Nothing names a tenant, or what should names none.
     Tenant(tenant::Error),
     /// A valid tenant that is not served. As quoted for a message.
     NotAllowed(String),
@@ -101,12 +97,13 @@ impl Rejection {
                 ErrorKind::Conflict => (400, "bad_data", "query_conflict"),
             },
             Rejection::Body => (400, "bad_data", "unexpected_body"),
-            Rejection::NoTenant => (401, "unauthorized", "no_tenant"),
-            Rejection::TwoTenants => (400, "bad_data", "bad_tenant"),
             Rejection::Tenant(error) => match error {
-                tenant::Error::Empty => (401, "unauthorized", "no_tenant"),
-                tenant::Error::EmptyMember
+                tenant::Error::Absent(_) | tenant::Error::Empty => (401, "unauthorized", "no_tenant"),
+                tenant::Error::Unreadable(_) => (500, "internal", "internal"),
+                tenant::Error::Unclear(_)
+                | tenant::Error::EmptyMember
                 | tenant::Error::FederationOff
+                | tenant::Error::Several
                 | tenant::Error::TooMany { .. }
                 | tenant::Error::TooLong { .. }
                 | tenant::Error::Character(_)
@@ -158,8 +155,6 @@ impl Rejection {
             Rejection::Body => {
                 "this request can't have a body: send parameters in the URL, or a form with POST".to_owned()
             }
-            Rejection::NoTenant => "no tenant: the header that names it is absent".to_owned(),
-            Rejection::TwoTenants => "the header that names the tenant appears more than once".to_owned(),
             Rejection::Tenant(error) => error.to_string(),
             Rejection::NotAllowed(tenant) => format!("tenant {tenant} is not allowed here"),
             Rejection::Forbidden(reason) => format!("this path is not served to tenants: {reason}"),
@@ -197,8 +192,6 @@ impl Rejection {
             | Rejection::Parameter(..)
             | Rejection::Query(..)
             | Rejection::Body
-            | Rejection::NoTenant
-            | Rejection::TwoTenants
             | Rejection::Tenant(_)
             | Rejection::NotAllowed(_)
             | Rejection::Forbidden(_)
@@ -260,7 +253,9 @@ mod tests {
     fn statuses_are_those_of_the_contract() {
         let classes = [
             (Rejection::Head("x"), 400, "bad_data"),
-            (Rejection::NoTenant, 401, "unauthorized"),
+            (Rejection::Tenant(tenant::Error::Absent("x")), 401, "unauthorized"),
+            (Rejection::Tenant(tenant::Error::Unclear("x")), 400, "bad_data"),
+            (Rejection::Tenant(tenant::Error::Unreadable("x")), 500, "internal"),
             (Rejection::Tenant(tenant::Error::Empty), 401, "unauthorized"),
             (Rejection::Tenant(tenant::Error::EmptyMember), 400, "bad_data"),
             (Rejection::NotAllowed(String::new()), 403, "forbidden"),

@@ -32,18 +32,25 @@ pub struct Wanted {
     label: String,
     value: String,
     regex: bool,
+    /// `label!=""` beside it.
+    not_empty: bool,
 }
 
 impl Wanted {
     /// One tenant: `label="value"`. Several: `label=~"a|b"`, each value quoted.
     pub fn new(label: &str, values: &[&str]) -> Self {
         match values {
-            [value] => Wanted { label: label.into(), value: (*value).into(), regex: false },
+            [value] => Wanted { label: label.into(), value: (*value).into(), regex: false, not_empty: false },
             values => {
                 let quoted: Vec<String> = values.iter().map(|value| quote_regex(value)).collect();
-                Wanted { label: label.into(), value: quoted.join("|"), regex: true }
+                Wanted { label: label.into(), value: quoted.join("|"), regex: true, not_empty: false }
             }
         }
+    }
+
+    /// All that a pattern matches, but not the empty value: `label=~"pattern",label!=""`.
+    pub fn pattern(label: &str, pattern: &str) -> Self {
+        Wanted { label: label.into(), value: pattern.into(), regex: true, not_empty: true }
     }
 
     fn is(&self, matcher: &Matcher) -> bool {
@@ -57,7 +64,12 @@ impl Wanted {
 
     fn is_carried(&self, matchers: &Matchers) -> bool {
         // `{a="b" or c="d"}` is VictoriaMetrics's: each alternative would need the matcher. The filter never writes it.
-        matchers.or_matchers.is_empty() && matchers.matchers.iter().any(|matcher| self.is(matcher))
+        let is_set = |matcher: &Matcher| {
+            matches!(matcher.op, MatchOp::NotEqual) && matcher.name == self.label && matcher.value.is_empty()
+        };
+        matchers.or_matchers.is_empty()
+            && matchers.matchers.iter().any(|matcher| self.is(matcher))
+            && (!self.not_empty || matchers.matchers.iter().any(is_set))
     }
 }
 

@@ -28,7 +28,7 @@ fn the_configuration_table_has_every_key_with_its_default() {
         .explain()
         .into_iter()
         .map(|setting| {
-            let default = if setting.value.is_empty() { "none: all".to_owned() } else { setting.value };
+            let default = if setting.value.is_empty() { "none".to_owned() } else { setting.value };
             (setting.key.to_owned(), default)
         })
         .collect();

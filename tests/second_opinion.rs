@@ -50,7 +50,7 @@ fn what_both_read_both_see_enforced() {
     for seed in 0..GENERATED {
         let text = if seed % 4 == 0 { generator::mutated(seed) } else { generator::query(seed) };
         let Ok(text) = String::from_utf8(text) else { continue };
-        let (wanted, enforcer) = &matchers[(seed % 3) as usize];
+        let (wanted, enforcer) = &matchers[(seed % 4) as usize];
         match opinion(&text, wanted, enforcer) {
             None => {}
             Some(Opinion::Agrees { .. }) => agree += 1,
@@ -81,6 +81,10 @@ fn an_open_selector_is_seen_wherever_it_hides() {
         assert_eq!(second_opinion(text, &wanted), Opinion::Open { selectors }, "{text}");
     }
     assert!(matches!(second_opinion(r#"{tenant_id="a",b="c" or d="e"}"#, &wanted), Opinion::Open { .. }));
+    let view = Wanted::pattern(LABEL, "a.*");
+    for text in [r#"x{tenant_id=~"a.*"}"#, r#"x{tenant_id!=""}"#, r#"x{tenant_id=~"a.*",tenant_id=""}"#] {
+        assert!(matches!(second_opinion(text, &view), Opinion::Open { .. }), "{text}");
+    }
 }
 
 #[test]
@@ -94,12 +98,13 @@ fn a_text_that_could_exhaust_it_does_no_harm() {
     assert!(matches!(second_opinion(&"-".repeat(1 << 20), &wanted), Opinion::Unread { .. }));
 }
 
-fn matchers() -> [(Wanted, Enforcer); 3] {
+fn matchers() -> [(Wanted, Enforcer); 4] {
     let federated = ["team-a", "team.b", "ten|ant"];
     [
         (Wanted::new(LABEL, &["team-a"]), Enforcer::equal(LABEL, "team-a", OnConflict::Replace)),
         (Wanted::new(LABEL, &["te\"am\\a"]), Enforcer::equal(LABEL, "te\"am\\a", OnConflict::Intersect)),
         (Wanted::new(LABEL, &federated), Enforcer::one_of(LABEL, &federated, OnConflict::Intersect)),
+        (Wanted::pattern(LABEL, r#"team-.*|"\d"#), Enforcer::matching(LABEL, r#"team-.*|"\d"#)),
     ]
 }
 

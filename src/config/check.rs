@@ -4,7 +4,7 @@ use super::json::Field;
 use super::{ConfigError, find};
 use crate::path as normal;
 use crate::routes::{self, Kind, Rule, Upstream};
-use crate::tenant::{Federation, Format, Tenants};
+use crate::tenant::Federation;
 use std::collections::BTreeSet;
 
 /// Headers that carry the message itself: another hop, or Envoy, would not see the request that was decided on.
@@ -99,46 +99,6 @@ pub fn match_rules(field: &Field, shared_rules: bool) -> Result<bool, ConfigErro
         }
         asked => Ok(asked),
     }
-}
-
-fn tenant(field: &Field, text: &str, format: Format) -> Result<Tenants, ConfigError> {
-    Tenants::parse(text.as_bytes(), format, Federation::Off).map_err(|error| field.error(error.to_string()))
-}
-
-pub fn allowed_tenants(field: Field, format: Format) -> Result<BTreeSet<String>, ConfigError> {
-    let path = field.path.clone();
-    let mut allowed = BTreeSet::new();
-    for (field, text) in field.texts()? {
-        tenant(&field, &text, format)?;
-        allowed.insert(text);
-    }
-    if allowed.is_empty() {
-        return Err(ConfigError {
-            path,
-            message: "an empty list would serve nobody: leave the key out to serve every tenant".to_owned(),
-        });
-    }
-    Ok(allowed)
-}
-
-pub fn default_tenant(
-    field: Option<Field>,
-    format: Format,
-    allowed: Option<&BTreeSet<String>>,
-) -> Result<Option<Tenants>, ConfigError> {
-    const DEFAULT: &str = "default-tenant";
-    let Some(field) = field else {
-        // Where it is not allowed, a request without the header is refused like one that names a tenant that isn't.
-        return Ok(Tenants::parse(DEFAULT.as_bytes(), format, Federation::Off).ok());
-    };
-    let text = field.text()?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    if allowed.is_some_and(|allowed| !allowed.contains(text)) {
-        return Err(field.error(format!("{text:?} is not in allowed_tenants")));
-    }
-    tenant(&field, text, format).map(Some)
 }
 
 /// A header's name, in lower case.

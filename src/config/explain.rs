@@ -1,7 +1,9 @@
 //! The configuration in force, every default made explicit: what `tenancyctl check` prints.
 
-use super::{CONFLICTS, Config, FORMATS};
-use crate::tenant::Federation;
+use super::source::CERTIFICATE_FIELDS;
+use super::{Allowed, CONFLICTS, Config, FORMATS};
+use crate::tenant::{Federation, Source};
+use serde_json::Value;
 
 /// One key, with the value in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,35 +21,75 @@ pub struct Setting {
 impl Config {
     /// Every key that this version knows, in the order in which it is easiest to read.
     pub fn explain(&self) -> Vec<Setting> {
-        let setting = |key: &'static str, value: serde_json::Value, meaning: String| Setting {
+        let setting = |key: &'static str, value: Value, meaning: String| Setting {
             key,
             value: if value.is_null() { String::new() } else { value.to_string() },
             given: self.given.contains(key),
             meaning,
         };
-        let name = |words: &[(&'static str, _)], value| {
-            words.iter().find(|(_, other)| *other == value).map_or("", |(word, _)| *word)
-        };
         let (federated, max_tenants) = match self.federation {
             Federation::Off => (false, 0),
             Federation::On { max_tenants } => (true, max_tenants),
         };
-        let default_tenant = self.default_tenant.as_ref().map_or("", |tenants| tenants.joined());
-        let conflict = CONFLICTS.iter().find(|(_, other)| *other == self.on_conflict).map_or("", |(word, _)| *word);
+        let (mut header, mut default, mut certificate) = (Value::Null, Value::Null, "");
+        let (mut metadata, mut fixed) = (Value::Null, Value::Null);
+        match &self.source {
+            Source::Header { name, default: tenant } => {
+                header = (**name).into();
+                default = tenant.as_ref().map_or("", |tenants| tenants.joined()).into();
+            }
+            Source::Certificate(field) => certificate = name(CERTIFICATE_FIELDS, Some(*field)),
+            Source::Metadata(path) => metadata = path.to_vec().into(),
+            Source::Static(tenants) => fixed = tenants.ids().collect(),
+        }
+        let or_unused =
+            |value: &Value, meaning: &str, unused: &str| if value.is_null() { unused } else { meaning }.to_owned();
         vec![
             setting("upstream", self.upstream.name().into(), "whose API table applies".to_owned()),
             setting(
                 "tenant_header",
-                (*self.tenant_header).into(),
-                "the client's header that names the tenant".to_owned(),
+                header.clone(),
+                or_unused(&header, "the client's header that names the tenant", "no header names the tenant"),
             ),
             setting(
                 "default_tenant_id",
-                default_tenant.into(),
-                if default_tenant.is_empty() {
-                    "a request without the header is refused with 401"
-                } else {
-                    "the tenant of a request without the header"
+                default.clone(),
+                match default.as_str() {
+                    None => "a request that names no tenant is refused with 401",
+                    Some("") => "a request without the header is refused with 401",
+                    Some(_) => "the tenant of a request without the header",
+                }
+                .to_owned(),
+            ),
+            setting(
+                "tenant_certificate_field",
+                certificate.into(),
+                match certificate {
+                    "" => "the client certificate does not name the tenant",
+                    _ => "the field of the client certificate's subject that names the tenant; the header is ignored",
+                }
+                .to_owned(),
+            ),
+            setting(
+                "tenant_metadata",
+                metadata.clone(),
+                or_unused(
+                    &metadata,
+                    "where Envoy's dynamic metadata names the tenant; the header is ignored",
+                    "no metadata names the tenant",
+                ),
+            ),
+            setting(
+                "static_tenant_ids",
+                fixed.clone(),
+                or_unused(&fixed, "the tenants of every request; the header is ignored", "requests name the tenant"),
+            ),
+            setting(
+                "tenant_regex",
+                self.view.as_deref().map_or(Value::Null, Value::from),
+                match self.view {
+                    Some(_) => "every request sees all tenants that this pattern matches",
+                    None => "every request sees the tenants that are named",
                 }
                 .to_owned(),
             ),
@@ -63,7 +105,7 @@ impl Config {
             ),
             setting(
                 "allowed_tenants",
-                self.allowed.as_ref().map_or(serde_json::Value::Null, |allowed| allowed.iter().cloned().collect()),
+                self.allowed.as_ref().map_or(Value::Null, Allowed::to_json),
                 if self.allowed.is_some() { "only these are served" } else { "every valid tenant is served" }
                     .to_owned(),
             ),
@@ -90,7 +132,7 @@ impl Config {
             setting("tenant_label_name", (*self.label).into(), "the label that is enforced".to_owned()),
             setting(
                 "on_conflict",
-                conflict.into(),
+                name(CONFLICTS, self.on_conflict).into(),
                 match self.on_conflict {
                     crate::promql::OnConflict::Replace => "a query's own matcher on the label is replaced",
                     crate::promql::OnConflict::Intersect => "a query's own matcher on the label is kept beside ours",
@@ -162,4 +204,8 @@ impl Config {
             })
             .collect()
     }
+}
+
+fn name<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, other)| *other == value).map_or("", |(word, _)| *word)
 }

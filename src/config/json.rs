@@ -133,14 +133,23 @@ impl Field {
         Ok(number as u32)
     }
 
+    /// The members of a list, each with its own path.
+    pub fn items(self, expected: &str) -> Result<Vec<Field>, ConfigError> {
+        let Json::List(items) = self.value else {
+            return Err(self.expected(expected));
+        };
+        let field = |(index, value)| Field { path: format!("{}[{index}]", self.path), value };
+        Ok(items.into_iter().enumerate().map(field).collect())
+    }
+
+    pub fn is_object(&self) -> bool {
+        matches!(self.value, Json::Object(_))
+    }
+
     /// Strings, each once, each with its own path.
     pub fn texts(self) -> Result<Vec<(Field, String)>, ConfigError> {
-        let Json::List(items) = self.value else {
-            return Err(self.expected("a list of strings"));
-        };
         let mut texts: Vec<(Field, String)> = Vec::new();
-        for (index, value) in items.into_iter().enumerate() {
-            let field = Field { path: format!("{}[{index}]", self.path), value };
+        for field in self.items("a list of strings")? {
             let text = field.text()?.to_owned();
             if texts.iter().any(|(_, seen)| *seen == text) {
                 return Err(field.error(format!("{text:?} is in the list twice")));

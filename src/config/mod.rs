@@ -1,19 +1,24 @@
 //! The plugin's configuration: JSON → a value that is valid by construction.
 //!
 //! One JSON object. A key that is unknown, not supported yet, given twice or of another type is refused, with its path, so that
-//! nothing an operator wrote is silently without effect. `check` holds the rules for each value; `explain` prints what is in force.
+//! nothing an operator wrote is silently without effect. `check` holds the rules for each value, `source` and `allowed` those for
+//! tenants; `explain` prints what is in force.
 
+mod allowed;
 mod check;
 mod explain;
 mod json;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub use explain::Setting;
+pub use source::MAX_PATTERN;
 
 use crate::promql::{Enforcer, OnConflict};
 use crate::routes::{self, Found, Upstream};
-use crate::tenant::{self, Federation, Format, Tenants};
+use crate::tenant::{self, Federation, Format, Source, Tenants};
+use allowed::Allowed;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -30,11 +35,15 @@ const KNOWN: &[&str] = &[
     "passthrough_paths",
     "path_prefixes",
     "shared_rules",
+    "static_tenant_ids",
     "strip_headers",
+    "tenant_certificate_field",
     "tenant_federation",
     "tenant_header",
     "tenant_id_format",
     "tenant_label_name",
+    "tenant_metadata",
+    "tenant_regex",
     "upstream",
 ];
 
@@ -49,11 +58,7 @@ const PLANNED: &[&str] = &[
     "limits",
     "log_queries",
     "overrides",
-    "static_tenant_ids",
     "stats",
-    "tenant_certificate_field",
-    "tenant_metadata",
-    "tenant_regex",
 ];
 
 const FORMATS: &[(&str, Format)] = &[("cortex", Format::Cortex), ("thanos", Format::Thanos)];
@@ -70,11 +75,12 @@ const DEFAULT_MAX_RESPONSE: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct Config {
     upstream: Upstream,
-    tenant_header: Rc<str>,
-    default_tenant: Option<Tenants>,
+    source: Source,
+    /// The pattern that stands for the tenants, where an operator looks at many.
+    view: Option<Rc<str>>,
     format: Format,
     federation: Federation,
-    allowed: Option<BTreeSet<String>>,
+    allowed: Option<Allowed>,
     forward_tenant_header: Rc<str>,
     strip_headers: Vec<String>,
     /// All that [`Config::removes`] looks for.
@@ -129,9 +135,7 @@ impl Config {
         let upstream = take("upstream").map_or(Ok(Upstream::Prometheus), |field| check::upstream(&field))?;
         let format = take("tenant_id_format").map_or(Ok(Format::Cortex), |field| field.word(FORMATS))?;
         let federation = take("tenant_federation").map_or(Ok(Federation::Off), check::federation)?;
-        let allowed = take("allowed_tenants").map(|field| check::allowed_tenants(field, format)).transpose()?;
-        let default_tenant = check::default_tenant(take("default_tenant_id"), format, allowed.as_ref())?;
-        let tenant_header = check::header(take("tenant_header"), "THANOS-TENANT")?;
+        let allowed = take("allowed_tenants").map(|field| Allowed::read(field, format)).transpose()?;
         let forward_tenant_header = check::header(
             take("forward_tenant_header"),
             match upstream {
@@ -143,6 +147,8 @@ impl Config {
         let enforce = take("enforce_tenancy").map_or(Ok(upstream != Upstream::Cortex), |field| field.boolean())?;
         let label = take("tenant_label_name").map_or(Ok("tenant_id".to_owned()), |field| check::label(&field))?;
         let on_conflict = take("on_conflict").map_or(Ok(OnConflict::Replace), |field| field.word(CONFLICTS))?;
+        let context = source::Context { format, federation, allowed: allowed.as_ref(), enforce, on_conflict };
+        let (source, view) = source::source(&mut take, &context)?;
         let path_prefixes = check::path_prefixes(take("path_prefixes"), upstream)?;
         let passthrough_paths = take("passthrough_paths")
             .map_or(Ok(BTreeSet::new()), |field| check::passthrough_paths(field, upstream, &path_prefixes))?;
@@ -157,7 +163,8 @@ impl Config {
         let mut removed: BTreeSet<&str> = BTreeSet::new();
         for name in TENANT_HEADERS
             .into_iter()
-            .chain([&*tenant_header, &*forward_tenant_header])
+            .chain(source.header().map(|name| &**name))
+            .chain([&*forward_tenant_header])
             .chain(strip_headers.iter().map(String::as_str))
             .chain(check::NEVER_FORWARDED.iter().copied())
         {
@@ -167,8 +174,8 @@ impl Config {
             removed_lengths: removed.iter().fold(0, |lengths, name| lengths | length_bit(name.len())),
             removed: removed.into_iter().map(str::to_owned).collect(),
             upstream,
-            tenant_header: tenant_header.into(),
-            default_tenant,
+            source,
+            view,
             format,
             federation,
             allowed,
@@ -193,9 +200,19 @@ impl Config {
         self.upstream
     }
 
-    /// The header that names the tenant, in lower case.
-    pub fn tenant_header(&self) -> &Rc<str> {
-        &self.tenant_header
+    /// What names the tenant.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Who is asking: what the source makes of its header's value and of the proxy's answer. Absent is not empty.
+    pub fn identify(&self, header: Option<&[u8]>, evidence: Option<&[u8]>) -> Result<Tenants, tenant::Error> {
+        self.source.identify(header, evidence, self.format, self.federation)
+    }
+
+    /// The pattern that stands for the tenants, where an operator looks at many.
+    pub fn view(&self) -> Option<&Rc<str>> {
+        self.view.as_ref()
     }
 
     /// The header that is set upstream, in lower case.
@@ -212,14 +229,9 @@ impl Config {
             && self.removed.iter().any(|removed| is_same_header(name, removed))
     }
 
-    /// The tenants that a header's value names.
+    /// The tenants that a header's value names, or would name.
     pub fn tenants(&self, value: &[u8]) -> Result<Tenants, tenant::Error> {
         Tenants::parse(value, self.format, self.federation)
-    }
-
-    /// The tenant of a request that names none.
-    pub fn default_tenant(&self) -> Option<&Tenants> {
-        self.default_tenant.as_ref()
     }
 
     /// Whether a valid tenant is served.
@@ -239,7 +251,10 @@ impl Config {
 
     /// The matcher for these tenants.
     pub fn enforcer(&self, tenants: &Tenants) -> Enforcer {
-        tenants.enforcer(&self.label, self.on_conflict, self.federation)
+        match &self.view {
+            Some(pattern) => Enforcer::matching(&self.label, pattern),
+            None => tenants.enforcer(&self.label, self.on_conflict, self.federation),
+        }
     }
 
     /// Parameters that are forwarded besides those that an endpoint knows.

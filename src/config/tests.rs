@@ -19,9 +19,9 @@ fn no_bytes_are_the_defaults() {
     for json in ["", " \n", "{}"] {
         let config = parse(json).unwrap();
         assert_eq!(config.upstream(), Upstream::Prometheus);
-        assert_eq!(&**config.tenant_header(), "thanos-tenant");
+        assert_eq!(&**config.source().header().unwrap(), "thanos-tenant");
         assert_eq!(&**config.forward_tenant_header(), "thanos-tenant");
-        assert_eq!(&**config.default_tenant().unwrap().joined(), "default-tenant");
+        assert_eq!(&**config.identify(None, None).unwrap().joined(), "default-tenant");
         assert_eq!(&**config.label(), "tenant_id");
         assert!(config.enforces() && config.allows("anyone"));
         assert!(config.explain().iter().all(|setting| !setting.given));
@@ -66,9 +66,9 @@ fn every_key_is_read() {
     )
     .unwrap();
     assert_eq!(config.upstream(), Upstream::Thanos);
-    assert_eq!(&**config.tenant_header(), "x-tenant");
+    assert_eq!(&**config.source().header().unwrap(), "x-tenant");
     assert_eq!(&**config.forward_tenant_header(), "x-internal-tenant");
-    assert_eq!(&**config.default_tenant().unwrap().joined(), "a");
+    assert_eq!(&**config.identify(None, None).unwrap().joined(), "a");
     for name in [
         "x-tenant",
         "X-TENANT",
@@ -96,7 +96,10 @@ fn every_key_is_read() {
     assert_eq!(config.find(b"/prometheus/api/v1/query").unwrap().1, "/prometheus");
     assert_eq!(config.find(b"/api/v1/query").unwrap().1, "");
     assert_eq!(config.extra_parameters()[..], ["trace".to_owned()]);
-    assert!(config.explain().iter().all(|setting| setting.given), "a key is missing here");
+    let sources = ["static_tenant_ids", "tenant_certificate_field", "tenant_metadata", "tenant_regex"];
+    for setting in config.explain() {
+        assert!(setting.given || sources.contains(&setting.key), "{} is missing here", setting.key);
+    }
 }
 
 #[test]
@@ -114,7 +117,11 @@ fn what_is_explained_is_a_configuration_again() {
     for json in [
         "{}",
         r#"{"upstream": "cortex"}"#,
-        r#"{"default_tenant_id": "", "tenant_federation": {"enabled": true}, "allowed_tenants": ["b", "a"]}"#,
+        r#"{"default_tenant_id": "", "tenant_federation": {"enabled": true}, "allowed_tenants": ["b", "a", {"prefix": "c-"}]}"#,
+        r#"{"tenant_certificate_field": "organizationalUnit"}"#,
+        r#"{"tenant_metadata": ["a.b", "c"]}"#,
+        r#"{"static_tenant_ids": ["b", "a"]}"#,
+        r#"{"static_tenant_ids": ["ops"], "tenant_regex": "team-.*"}"#,
     ] {
         let config = parse(json).unwrap();
         let entries: Vec<String> = config
@@ -224,7 +231,7 @@ fn label_names_are_utf8_but_not_the_metric_s() {
 
 #[test]
 fn tenants_in_the_configuration_are_valid() {
-    refused(r#"{"default_tenant_id": "a|b"}"#, "default_tenant_id", "several tenants");
+    refused(r#"{"default_tenant_id": "a|b"}"#, "default_tenant_id", "can't hold a |");
     refused(r#"{"default_tenant_id": "a/b"}"#, "default_tenant_id", "not allowed");
     refused(r#"{"default_tenant_id": "__other__"}"#, "default_tenant_id", "reserved");
     refused(r#"{"default_tenant_id": "c", "allowed_tenants": ["a"]}"#, "default_tenant_id", "not in allowed_tenants");
@@ -233,7 +240,7 @@ fn tenants_in_the_configuration_are_valid() {
     refused(r#"{"allowed_tenants": ["a", ""]}"#, "allowed_tenants[1]", "empty");
     refused(r#"{"allowed_tenants": ["a b"]}"#, "allowed_tenants[0]", "not allowed");
     refused(r#"{"tenant_federation": {"max_tenants": 3}}"#, "tenant_federation.max_tenants", "no effect");
-    assert!(parse(r#"{"default_tenant_id": ""}"#).unwrap().default_tenant().is_none());
+    assert!(parse(r#"{"default_tenant_id": ""}"#).unwrap().identify(None, None).is_err());
     assert!(!parse(r#"{"allowed_tenants": ["a"]}"#).unwrap().allows("default-tenant"));
 }
 

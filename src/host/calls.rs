@@ -102,6 +102,8 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, return_data: *mut *mut u8, return_size: *mut usize)
+    -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
 }
 
@@ -155,6 +157,20 @@ pub fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
     // SAFETY: the host reads the live slice before it returns.
     let status = unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) };
     done("proxy_remove_header_map_value", status)
+}
+
+/// A property of the stream or its connection; `None` where the host has none of that name. The parts of a path are separated
+/// by NUL.
+pub fn property(path: &str) -> Result<Option<Vec<u8>>, HostError> {
+    /// `WasmResult::NotFound`.
+    const NOT_FOUND: u32 = 1;
+    let (mut data, mut size) = (null_mut(), 0);
+    // SAFETY: the host reads the live slice before it returns, and both out-pointers live across the call.
+    let status = unsafe { proxy_get_property(path.as_ptr(), path.len(), &mut data, &mut size) };
+    match status {
+        NOT_FOUND => Ok(None),
+        status => handed_over("proxy_get_property", status, data, size).map(Some),
+    }
 }
 
 /// Answers the request in the upstream's place. `headers` is a map as `pairs` writes it.

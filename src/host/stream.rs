@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::rejection::Rejection;
 use crate::request::{self, BodyPlan, Forward, Head};
 use crate::response::Expected;
+use crate::tenant::Evidence;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use std::rc::Rc;
@@ -67,7 +68,7 @@ impl Stream {
 
     /// What answers depend on besides the URL.
     fn vary(&self) -> Option<&str> {
-        self.config.as_deref().map(|config| config.tenant_header().as_ref())
+        self.config.as_deref()?.source().header().map(AsRef::as_ref)
     }
 
     fn continue_or_refuse(&mut self, outcome: Result<Action, (Refusal, Subject)>) -> Action {
@@ -90,8 +91,14 @@ impl Stream {
         let path = headers.iter().find(|(name, _)| *name == b":path").map_or(b"".as_slice(), |(_, path)| path);
 
         let config = self.config.as_deref().ok_or_else(|| unknown(out_of_order("proxy_on_request_headers")))?;
-        let head = Head { headers: &headers, end_of_stream };
-        let forward = request::decide(&head, config).map_err(|rejection| (rejection.into(), Subject::new("", path)))?;
+        let evidence = match config.source().evidence() {
+            Some(evidence) => calls::property(property(evidence)).map_err(unknown)?,
+            None => None,
+        };
+        let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream };
+        let forward = request::decide(&head, config).map_err(|refused| {
+            (refused.rejection.into(), Subject::new(refused.tenant.as_deref().unwrap_or_default(), path))
+        })?;
         let subject = || Subject::new(&forward.tenant, path);
         edit_head(&forward).map_err(|error| (error.into(), subject()))?;
         self.expected = Some(forward.expected.clone());
@@ -219,7 +226,7 @@ impl Stream {
     fn answer_head(&mut self, end_of_stream: bool) -> Result<Action, (Refusal, Subject)> {
         let refusal = |refusal: Refusal| (refusal, Subject::default());
         let expected = self.expected.take().ok_or_else(|| refusal(out_of_order("proxy_on_response_headers").into()))?;
-        let vary = self.config.as_deref().map(|config| config.tenant_header().as_ref());
+        let vary = self.config.as_deref().and_then(|config| config.source().header().map(AsRef::as_ref));
         // A body that must be empty decides on nothing: the answer to a GET may come before its end.
         let is_early = matches!(&self.stage, Stage::Reading(Reading { plan: BodyPlan::Form(_), .. }));
         self.answer.head(&expected, vary, end_of_stream, is_early).map_err(|failure| match failure {
@@ -239,6 +246,14 @@ impl Stream {
         self.stage = Stage::Cut;
         calls::reset_response();
         Action::Pause
+    }
+}
+
+/// Where Envoy has what the source of the tenant needs.
+fn property(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Subject => "connection\0subject_peer_certificate",
+        Evidence::Metadata => "metadata",
     }
 }
 

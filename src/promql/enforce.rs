@@ -20,6 +20,7 @@ pub enum OnConflict {
 #[derive(Debug, Clone)]
 pub struct Enforcer {
     label: Box<str>,
+    /// The tenants; none where a pattern stands for those that it matches.
     values: Vec<Box<str>>,
     /// The value of the matcher as the upstream reads it: one value, or a pattern.
     compared: Box<str>,
@@ -37,7 +38,7 @@ pub(super) enum Own {
 
 impl Enforcer {
     /// `label="value"`. An empty value would match all series without the label: it never reaches this point, since a
-    /// tenant ID is never empty (`tenant.rs`).
+    /// tenant ID is never empty (`tenant/mod.rs`).
     pub fn equal(label: &str, value: &str, on_conflict: OnConflict) -> Self {
         let written = format!("{}={}", label_name(label), quote::literal(value));
         Enforcer {
@@ -67,6 +68,19 @@ impl Enforcer {
             written: format!("{}=~{}", label_name(label), quote::literal(&pattern)).into(),
             compared: pattern.into(),
             on_conflict,
+        }
+    }
+
+    /// `label=~"pattern",label!=""`: whatever the pattern is, it does not match the series without the label. Whom it matches
+    /// is the upstream's to say, and so is what the query's own matchers select among them.
+    pub fn matching(label: &str, pattern: &str) -> Self {
+        let name = label_name(label);
+        Enforcer {
+            label: label.into(),
+            values: Vec::new(),
+            compared: pattern.into(),
+            written: format!("{name}=~{},{name}!=\"\"", quote::literal(pattern)).into(),
+            on_conflict: OnConflict::Intersect,
         }
     }
 
@@ -104,8 +118,9 @@ impl Enforcer {
     }
 
     fn is_ours(&self, operator: Kind, value: &[u8]) -> bool {
-        let ours = if self.values.len() > 1 { Kind::EqualRegex } else { Kind::Equal };
+        let ours = if self.values.len() == 1 { Kind::Equal } else { Kind::EqualRegex };
         operator == ours && value == self.compared.as_bytes()
+            || self.values.is_empty() && operator == Kind::NotEqual && value.is_empty()
     }
 }
 

@@ -8,10 +8,13 @@
 use super::{Rejection, Tenants};
 use crate::config::Config;
 use crate::routes::Answer;
+use crate::tenant;
 use std::rc::Rc;
 
 /// The one content type of forms, as it is sent upstream.
 const FORM: &str = "application/x-www-form-urlencoded";
+
+const TWICE: &str = "the header that names the tenant appears more than once";
 
 /// Headers that ask for less than the whole answer, or for a compressed one.
 const NEGOTIATION: [&str; 7] =
@@ -24,7 +27,7 @@ pub struct Facts<'a> {
     pub method: &'a [u8],
     /// `:path`.
     pub target: &'a [u8],
-    /// The tenant's header; empty is not absent.
+    /// The header that names the tenant, where one does; empty is not absent.
     pub tenant: Option<&'a [u8]>,
     /// `content-length`.
     pub content_length: Option<&'a [u8]>,
@@ -73,6 +76,7 @@ pub struct Edits {
 pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<Facts<'a>, Rejection> {
     let (mut method, mut target, mut tenant) = (Once::Absent, Once::Absent, Once::Absent);
     let (mut content_type, mut content_length) = (Once::Absent, Once::Absent);
+    let tenant_header = config.source().header();
     let mut encoded = false;
     let mut remove: Vec<Rc<str>> = Vec::new();
     let mut negotiation = Vec::new();
@@ -86,7 +90,7 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
             b"content-encoding" => encoded = true,
             _ => {}
         }
-        if name == config.tenant_header().as_bytes() {
+        if tenant_header.is_some_and(|header| name == header.as_bytes()) {
             tenant.add(value);
         }
         if let Some(found) = NEGOTIATION.into_iter().find(|negotiates| negotiates.as_bytes() == name)
@@ -106,7 +110,7 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
     Ok(Facts {
         method: required(method, "it has no single method")?,
         target: required(target, "it has no single path")?,
-        tenant: tenant.get(Rejection::TwoTenants)?,
+        tenant: tenant.get(Rejection::Tenant(tenant::Error::Unclear(TWICE)))?,
         content_length: content_length.get(Rejection::Head("content-length appears more than once"))?,
         content_type,
         encoded,

@@ -5,7 +5,7 @@
 //!
 //! 1. `head`: each header is read once; what is ambiguous is refused.
 //! 2. `path`: the path is in normal form, or refused.
-//! 3. The tenant: from its header, or the default.
+//! 3. The tenant: from the one source that the configuration names.
 //! 4. The row of the API table, and the method.
 //! 5. `parameters`: the query string, and later the form, are decoded, checked, enforced and encoded again.
 //!
@@ -34,6 +34,10 @@ use std::rc::Rc;
 pub struct Head<'a> {
     /// All header pairs.
     pub headers: &'a [(&'a [u8], &'a [u8])],
+    /// What the proxy answers where the source of the tenant asks it ([`Source::evidence`]); `None` where it has nothing.
+    ///
+    /// [`Source::evidence`]: crate::tenant::Source::evidence
+    pub evidence: Option<&'a [u8]>,
     /// Neither body nor trailers follow.
     pub end_of_stream: bool,
 }
@@ -78,15 +82,47 @@ pub struct FormPlan {
     url_has_selector: bool,
 }
 
+/// A request that is not forwarded, with what was known of it by then.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Why.
+    pub rejection: Rejection,
+    /// The tenant, where one was identified, whether or not it is served; several are joined by `|`.
+    pub tenant: Option<Rc<str>>,
+    /// The row of the API table, where one was found.
+    pub route: Option<&'static Route>,
+}
+
 /// Decides on the request's head. Everything that concerns headers happens here, since later they have gone on.
-pub fn decide(head: &Head<'_>, config: &Config) -> Result<Forward, Rejection> {
+pub fn decide(head: &Head<'_>, config: &Config) -> Result<Forward, Refused> {
+    let (mut tenant, mut route) = (None, None);
+    judge(head, config, &mut tenant, &mut route).map_err(|rejection| Refused { rejection, tenant, route })
+}
+
+/// `tenant` and `route` are noted as soon as they are known.
+fn judge(
+    head: &Head<'_>,
+    config: &Config,
+    tenant: &mut Option<Rc<str>>,
+    row: &mut Option<&'static Route>,
+) -> Result<Forward, Rejection> {
     let facts = head::read(head.headers, config)?;
     let target = path::split(facts.target).map_err(Rejection::Path)?;
-    let tenants = identify(facts.tenant, config)?;
+    let tenants = config.identify(facts.tenant, head.evidence).map_err(Rejection::Tenant)?;
+    *tenant = Some(tenants.joined().clone());
+    if let Some(id) = tenants.ids().find(|id| !config.allows(id)) {
+        return Err(Rejection::NotAllowed(text::quote(id.as_bytes())));
+    }
     let (found, prefix) = config.find(target.path).ok_or(Rejection::UnknownPath)?;
     let route = found.route;
+    *row = Some(route);
     if let Rule::Refuse(reason) = route.rule {
         return Err(Rejection::Forbidden(reason));
+    }
+    if config.view().is_some() && route.answer.is_filtered_by_owner() {
+        return Err(Rejection::Forbidden(
+            "with tenant_regex it can't be told whose rules, alerts and exemplars are: static_tenant_ids can name the tenants",
+        ));
     }
     let method = Method::read(facts.method)
         .filter(|method| route.methods.contains(method))
@@ -180,16 +216,4 @@ pub fn trailers_to_remove<'t>(names: impl Iterator<Item = &'t [u8]>) -> Vec<&'t 
         }
     }
     each_once
-}
-
-fn identify(header: Option<&[u8]>, config: &Config) -> Result<Tenants, Rejection> {
-    let tenants = match header {
-        Some(value) => config.tenants(value).map_err(Rejection::Tenant)?,
-        None => config.default_tenant().cloned().ok_or(Rejection::NoTenant)?,
-    };
-    let refused = tenants.ids().find(|id| !config.allows(id));
-    match refused.map(|id| Rejection::NotAllowed(text::quote(id.as_bytes()))) {
-        Some(rejection) => Err(rejection),
-        None => Ok(tenants),
-    }
 }

@@ -137,6 +137,20 @@ impl Answer {
             Answer::Text | Answer::Untouched | Answer::None => false,
         }
     }
+
+    /// Whether it holds what is every tenant's, so that the exact tenants have to be known to filter it.
+    pub fn is_filtered_by_owner(self) -> bool {
+        match self {
+            Answer::Rules | Answer::Alerts | Answer::Exemplars => true,
+            Answer::Messages
+            | Answer::Lines
+            | Answer::Analyzed
+            | Answer::Explained
+            | Answer::Text
+            | Answer::Untouched
+            | Answer::None => false,
+        }
+    }
 }
 
 /// A row.

@@ -2,6 +2,7 @@
 //!
 //! - `harness`: the simulation; `simulation`: that it behaves as Envoy does
 //! - `enforcement`, `refusals`, `bodies`, `answers`: what the filter is for
+//! - `tenants`: who is asking, by what the proxy says of the client
 //! - `hostile`, `soup`: hosts and clients that break every rule
 //! - `config`: configurations; `cost`: host calls
 
@@ -15,3 +16,4 @@ mod hostile;
 mod refusals;
 mod simulation;
 mod soup;
+mod tenants;

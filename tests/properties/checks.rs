@@ -96,7 +96,9 @@ fn write_form(pairs: &Pairs) -> Vec<u8> {
 /// A configuration is valid or refused with the path of the key, whatever the bytes.
 pub fn config_never_panics(json: &[u8]) {
     match Config::parse(json) {
-        Ok(config) => assert!(!config.tenant_header().is_empty() && !config.label().is_empty()),
+        Ok(config) => {
+            assert!(config.source().header().is_none_or(|name| !name.is_empty()) && !config.label().is_empty())
+        }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
@@ -117,7 +119,7 @@ pub fn decide_never_panics(input: &[u8]) {
     }
     for config in CONFIGS {
         let config = Config::parse(config.as_bytes()).expect("a valid configuration");
-        let request = Head { headers: &headers, end_of_stream: body.is_empty() };
+        let request = Head { headers: &headers, evidence: None, end_of_stream: body.is_empty() };
         let Ok(forward) = decide(&request, &config) else { continue };
         assert!(!forward.tenant.is_empty(), "never the empty tenant");
         if let (BodyPlan::Absent | BodyPlan::MustBeEmpty, Ok(_)) = (&forward.body, forward.body.finish(body)) {

@@ -6,8 +6,9 @@
 use super::verify::{Opinion, Wanted, second_opinion};
 use super::{Failure, configuration};
 use clap::Args;
+use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::promql::{self, Enforcer};
-use promql_tenancy_filter::tenant::Tenants;
+use promql_tenancy_filter::tenant::{Source, Tenants};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -17,9 +18,10 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Rewrite {
-    /// The tenant; several are separated by |, where the configuration enables tenant_federation
+    /// The tenant; several are separated by |, where the configuration enables tenant_federation. Needed unless static_tenant_ids
+    /// names it
     #[arg(long)]
-    tenant: String,
+    tenant: Option<String>,
     /// The plugin's configuration as JSON (label, on_conflict, tenant_federation, …); the defaults without it
     #[arg(long)]
     config: Option<PathBuf>,
@@ -110,13 +112,24 @@ impl Rewrite {
     pub fn run(&self) -> Result<(), Failure> {
         let config = configuration(self.config.as_ref())?;
         let no = |reason: String| Failure::No(Some(reason));
-        let tenants = config.tenants(self.tenant.as_bytes()).map_err(|error| no(error.to_string()))?;
+        let tenants = match (config.source(), &self.tenant) {
+            (Source::Static(tenants), None) => tenants.clone(),
+            (Source::Static(_), Some(_)) => {
+                return Err(Failure::Broken("static_tenant_ids names the tenant: leave --tenant out".to_owned()));
+            }
+            (Source::Header { .. } | Source::Certificate(_) | Source::Metadata(_), None) => {
+                return Err(Failure::Broken("--tenant is needed".to_owned()));
+            }
+            (Source::Header { .. } | Source::Certificate(_) | Source::Metadata(_), Some(tenant)) => {
+                config.tenants(tenant.as_bytes()).map_err(|error| no(error.to_string()))?
+            }
+        };
         if let Some(id) = tenants.ids().find(|id| !config.allows(id)) {
             return Err(no(format!("tenant {id:?} is not in allowed_tenants")));
         }
         let rewriter = Rewriter {
             enforcer: config.enforcer(&tenants),
-            wanted: self.verify.then(|| wanted(config.label(), &tenants)),
+            wanted: self.verify.then(|| wanted(&config, &tenants)),
             selector: self.selector,
         };
         if self.jsonl { lines(&rewriter) } else { self.single(&rewriter) }
@@ -153,8 +166,11 @@ impl Rewrite {
     }
 }
 
-fn wanted(label: &str, tenants: &Tenants) -> Wanted {
-    Wanted::new(label, &tenants.ids().collect::<Vec<_>>())
+fn wanted(config: &Config, tenants: &Tenants) -> Wanted {
+    match config.view() {
+        Some(pattern) => Wanted::pattern(config.label(), pattern),
+        None => Wanted::new(config.label(), &tenants.ids().collect::<Vec<_>>()),
+    }
 }
 
 fn lines(rewriter: &Rewriter) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use super::{Failure, configuration, table};
 use clap::Args;
 use promql_tenancy_filter::request::{BodyPlan, Forward, Head, decide};
+use promql_tenancy_filter::tenant::{Source, certificate, metadata};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -14,7 +15,8 @@ pub struct Route {
     /// The plugin's configuration as JSON; the defaults without it
     #[arg(long, requires = "method")]
     config: Option<PathBuf>,
-    /// The tenant that the request names; without it, the request names none
+    /// The tenant that the request names, in whatever the configuration reads: its header, a client certificate, metadata.
+    /// Without it, the request names none
     #[arg(long, requires = "method")]
     tenant: Option<String>,
     /// A header, as "name: value"; may be repeated
@@ -45,8 +47,16 @@ impl Route {
         };
         let config = configuration(self.config.as_ref())?;
         let mut headers: Vec<(&[u8], &[u8])> = vec![(b":method", method.as_bytes()), (b":path", path.as_bytes())];
+        let mut evidence = None;
         if let Some(tenant) = &self.tenant {
-            headers.push((config.tenant_header().as_bytes(), tenant.as_bytes()));
+            match config.source() {
+                Source::Header { name, .. } => headers.push((name.as_bytes(), tenant.as_bytes())),
+                Source::Certificate(field) => evidence = Some(certificate::written(*field, tenant)),
+                Source::Metadata(path) => evidence = Some(metadata::written(path, tenant)),
+                Source::Static(_) => {
+                    return Err(Failure::Broken("static_tenant_ids names the tenant: leave --tenant out".to_owned()));
+                }
+            }
         }
         for (name, value) in &self.headers {
             headers.push((name.as_bytes(), value.as_bytes()));
@@ -54,8 +64,8 @@ impl Route {
         if self.data.is_some() && !self.headers.iter().any(|(name, _)| name == "content-type") {
             headers.push((b"content-type", b"application/x-www-form-urlencoded"));
         }
-        let head = Head { headers: &headers, end_of_stream: self.data.is_none() };
-        let decided = decide(&head, &config).and_then(|forward| {
+        let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream: self.data.is_none() };
+        let decided = decide(&head, &config).map_err(|refused| refused.rejection).and_then(|forward| {
             let body = match &self.data {
                 Some(data) => forward.body.finish(data.as_bytes())?,
                 None => None,

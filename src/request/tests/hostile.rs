@@ -156,9 +156,9 @@ fn heads_that_are_ambiguous_are_refused() {
         assert_eq!(reason(&request, &config("{}")), expected, "{:?}", request.headers);
     }
     let announced = query().header("content-length", "8").body("query=up").decide(&config("{}"));
-    assert_eq!(announced.unwrap_err().reason(), "unexpected_body", "before the body is read");
-    let nothing = Head { headers: &[], end_of_stream: true };
-    assert_eq!(decide(&nothing, &config("{}")).unwrap_err().reason(), "bad_head");
+    assert_eq!(announced.unwrap_err().rejection.reason(), "unexpected_body", "before the body is read");
+    let nothing = Head { headers: &[], evidence: None, end_of_stream: true };
+    assert_eq!(decide(&nothing, &config("{}")).unwrap_err().rejection.reason(), "bad_head");
 }
 
 #[test]

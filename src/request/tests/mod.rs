@@ -3,6 +3,7 @@
 mod enforcement;
 mod hostile;
 mod properties;
+mod sources;
 
 use super::*;
 
@@ -10,6 +11,7 @@ use super::*;
 #[derive(Debug)]
 pub struct Request {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
+    evidence: Option<Vec<u8>>,
     body: Option<Vec<u8>>,
 }
 
@@ -33,6 +35,7 @@ impl Request {
                 pair(":scheme", b"http"),
                 pair(":authority", b"localhost"),
             ],
+            evidence: None,
             body: None,
         }
     }
@@ -58,19 +61,26 @@ impl Request {
         self
     }
 
+    /// What the proxy says of the client.
+    pub fn evidence(mut self, evidence: impl AsRef<[u8]>) -> Request {
+        self.evidence = Some(evidence.as_ref().to_vec());
+        self
+    }
+
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Request {
         self.body = Some(body.as_ref().to_vec());
         self
     }
 
-    pub fn decide(&self, config: &Config) -> Result<Forward, Rejection> {
+    pub fn decide(&self, config: &Config) -> Result<Forward, Refused> {
         let headers: Vec<(&[u8], &[u8])> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        decide(&Head { headers: &headers, end_of_stream: self.body.is_none() }, config)
+        let evidence = self.evidence.as_deref();
+        decide(&Head { headers: &headers, evidence, end_of_stream: self.body.is_none() }, config)
     }
 
     /// Enacts the decision, as the host does.
     pub fn send(&self, config: &Config) -> Result<Sent, Rejection> {
-        let forward = self.decide(config)?;
+        let forward = self.decide(config).map_err(|refused| refused.rejection)?;
         let mut headers = self.headers.clone();
         headers.retain(|(name, _)| !forward.remove.iter().any(|removed| removed.as_bytes() == &**name));
         for (name, value) in &forward.set {

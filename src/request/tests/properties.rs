@@ -1,15 +1,18 @@
 //! What holds for every request, however it is made.
 
 use super::*;
+use crate::tenant::Source;
 use proptest::collection::vec;
 use proptest::prelude::*;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-const CONFIGS: [&str; 4] = [
+const CONFIGS: [&str; 6] = [
     "{}",
     r#"{"upstream": "thanos", "tenant_header": "X-Tenant", "passthrough_paths": ["/graph"]}"#,
     r#"{"upstream": "cortex", "tenant_federation": {"enabled": true}}"#,
+    r#"{"static_tenant_ids": ["a", "b"]}"#,
+    r#"{"static_tenant_ids": ["a"], "tenant_regex": "team-.*"}"#,
     r#"{"on_conflict": "reject", "path_prefixes": ["", "/p"], "strip_headers": ["accept"], "extra_parameters": ["x"]}"#,
 ];
 
@@ -123,9 +126,9 @@ proptest! {
         for json in CONFIGS {
             let config = config(json);
             for end_of_stream in [true, false] {
-                match decide(&Head { headers: &pairs, end_of_stream }, &config) {
+                match decide(&Head { headers: &pairs, evidence: None, end_of_stream }, &config) {
                     Ok(forward) => { let _ = forward.body.finish(&body).map_err(|rejection| rejection.body()); }
-                    Err(rejection) => prop_assert!(serde_json::from_slice::<serde_json::Value>(&rejection.body()).is_ok()),
+                    Err(refused) => prop_assert!(serde_json::from_slice::<serde_json::Value>(&refused.rejection.body()).is_ok()),
                 }
             }
         }
@@ -152,7 +155,11 @@ proptest! {
             if !config.enforces() || sent.handler == "passthrough" {
                 continue;
             }
-            let matcher = config.enforcer(&config.tenants(sent.tenant.as_bytes()).unwrap()).selector();
+            let tenants = match config.source() {
+                Source::Static(tenants) => tenants.clone(),
+                _ => config.tenants(sent.tenant.as_bytes()).unwrap(),
+            };
+            let matcher = config.enforcer(&tenants).selector();
             let matcher = matcher.trim_start_matches('{').trim_end_matches('}');
             let selectors = values(&sent, "match[]");
             for selector in &selectors {

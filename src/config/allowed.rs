@@ -1,0 +1,140 @@
+//! Which tenants are served: exact IDs, and prefixes. A prefix is an object, `{"prefix": "team-"}`, since every character that
+//! could mark one in a text may stand in an ID (`*` may in Cortex's).
+
+use super::ConfigError;
+use super::json::Field;
+use crate::tenant::{self, Format, Tenants};
+use std::collections::BTreeSet;
+
+/// The tenants that are served. Looking one up takes two searches in sorted sets, however many there are.
+#[derive(Debug, Clone)]
+pub struct Allowed {
+    ids: BTreeSet<String>,
+    /// Sorted. None of them begins with another, so that of those before an ID only the last can be its beginning.
+    prefixes: Vec<String>,
+}
+
+impl Allowed {
+    /// Reads the list.
+    pub fn read(field: Field, format: Format) -> Result<Allowed, ConfigError> {
+        let path = field.path.clone();
+        let mut allowed = Allowed { ids: BTreeSet::new(), prefixes: Vec::new() };
+        for field in field.items("a list of tenant IDs")? {
+            if field.is_object() {
+                let field = prefix(field)?;
+                let text = field.text()?;
+                if text.is_empty() {
+                    return Err(field.error("would serve every tenant: leave allowed_tenants out for that"));
+                }
+                // As the beginning of an ID: a longer one may end otherwise.
+                tenant::check_characters(text, format).map_err(|error| field.error(error.to_string()))?;
+                // The neighbours alone can begin with it, or it with them.
+                let place = allowed.before(text);
+                let neighbours = allowed.prefixes.get(place.saturating_sub(1)..).unwrap_or_default().iter().take(2);
+                if neighbours.into_iter().any(|other| text.starts_with(other.as_str()) || other.starts_with(text)) {
+                    return Err(field.error("begins with another prefix, or is the beginning of one: keep the shorter"));
+                }
+                allowed.prefixes.insert(place, text.to_owned());
+            } else {
+                let text = field.text()?;
+                Tenants::one(text.as_bytes(), format).map_err(|error| field.error(error.to_string()))?;
+                if !allowed.ids.insert(text.to_owned()) {
+                    return Err(field.error(format!("{text:?} is in the list twice")));
+                }
+            }
+        }
+        if allowed.ids.is_empty() && allowed.prefixes.is_empty() {
+            return Err(ConfigError {
+                path,
+                message: "an empty list would serve nobody: leave the key out to serve every tenant".to_owned(),
+            });
+        }
+        Ok(allowed)
+    }
+
+    /// Whether this tenant is served.
+    pub fn contains(&self, id: &str) -> bool {
+        let last = || self.before(id).checked_sub(1).and_then(|last| self.prefixes.get(last));
+        self.ids.contains(id) || last().is_some_and(|prefix| id.starts_with(prefix.as_str()))
+    }
+
+    /// How many prefixes come before this text, or are it.
+    fn before(&self, text: &str) -> usize {
+        self.prefixes.partition_point(|prefix| prefix.as_str() <= text)
+    }
+
+    /// The list as it is written in the configuration.
+    pub fn to_json(&self) -> serde_json::Value {
+        let prefixes = self.prefixes.iter().map(|prefix| serde_json::json!({ "prefix": prefix }));
+        self.ids.iter().cloned().map(serde_json::Value::from).chain(prefixes).collect()
+    }
+}
+
+/// The prefix in an entry that is an object.
+fn prefix(field: Field) -> Result<Field, ConfigError> {
+    let path = field.path.clone();
+    let mut object = field.object()?;
+    let prefix = object.take("prefix");
+    object.finish(&["prefix"], &[])?;
+    prefix.ok_or_else(|| ConfigError { path, message: "an object has to be {\"prefix\": \"…\"}".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use serde_json::json;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn allowed(list: serde_json::Value) -> Config {
+        Config::parse(json!({ "allowed_tenants": list }).to_string().as_bytes()).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(list: serde_json::Value, path: &str, message: &str) {
+        let error = Config::parse(json!({ "allowed_tenants": list }).to_string().as_bytes()).unwrap_err();
+        assert!(error.path == path && error.message.contains(message), "{error}");
+    }
+
+    #[test]
+    fn ids_are_exact_and_prefixes_begin_them() {
+        let config = allowed(json!(["a", "star*", {"prefix": "team-"}, {"prefix": "x"}, {"prefix": "."}]));
+        for id in ["a", "star*", "team-", "team-a", "team-a*", "x", "xyz", ".a"] {
+            assert!(config.allows(id), "{id}");
+        }
+        for id in ["b", "aa", "A", "star", "starling", "team", "teams", "Team-a", "w", "y", "steam-a", "-"] {
+            assert!(!config.allows(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn of_many_prefixes_the_right_one_is_found() {
+        let prefixes: Vec<_> = (100..1_000).map(|n| json!({ "prefix": format!("p{n}-") })).collect();
+        let ids = (0..10_000).map(|n| json!(format!("t{n}")));
+        let config = allowed(ids.chain(prefixes).collect());
+        for n in 100..1_000 {
+            assert!(
+                config.allows(&format!("p{n}-a"))
+                    && config.allows(&format!("p{n}-~"))
+                    && !config.allows(&format!("p{n}"))
+            );
+        }
+        assert!(config.allows("t9999") && !config.allows("t10000"));
+    }
+
+    #[test]
+    fn entries_are_ids_or_prefixes() {
+        refused(json!([{"prefix": ""}]), "allowed_tenants[0].prefix", "every tenant");
+        refused(json!([{"prefix": "a b"}]), "allowed_tenants[0].prefix", "not allowed");
+        refused(json!([{"prefix": "a|b"}]), "allowed_tenants[0].prefix", "not allowed");
+        refused(json!([{"prefix": 1}]), "allowed_tenants[0].prefix", "a string");
+        refused(json!(["a", {}]), "allowed_tenants[1]", "prefix");
+        refused(json!([{"prefix": "a", "suffix": "b"}]), "allowed_tenants[0].suffix", "unknown key");
+        refused(json!([{"prefix": "a"}, {"prefix": "a"}]), "allowed_tenants[1].prefix", "shorter");
+        refused(json!([{"prefix": "team-"}, {"prefix": "team-a"}]), "allowed_tenants[1].prefix", "shorter");
+        refused(json!([{"prefix": "team-a"}, {"prefix": "team-"}]), "allowed_tenants[1].prefix", "shorter");
+        refused(json!(["a", 1]), "allowed_tenants[1]", "a string");
+        refused(json!(["a*|b"]), "allowed_tenants[0]", "can't hold a |");
+        refused(json!({"prefix": "a"}), "allowed_tenants", "a list of tenant IDs");
+    }
+}

@@ -1,0 +1,361 @@
+//! Which keys name the tenant. One source is in force, so that no request can choose between two: whatever would be without
+//! effect beside it is refused.
+
+use super::ConfigError;
+use super::allowed::Allowed;
+use super::json::Field;
+use crate::promql::OnConflict;
+use crate::tenant::{Federation, Format, Source, Tenants, certificate};
+use std::rc::Rc;
+
+/// The values of `tenant_certificate_field`. Empty: the certificate names nobody.
+pub const CERTIFICATE_FIELDS: &[(&str, Option<certificate::Field>)] = &[
+    ("", None),
+    ("organization", Some(certificate::Field::Organization)),
+    ("organizationalUnit", Some(certificate::Field::OrganizationalUnit)),
+    ("commonName", Some(certificate::Field::CommonName)),
+];
+
+/// The longest pattern of `tenant_regex`, in bytes: each selector of a query grows by it.
+pub const MAX_PATTERN: usize = 4_096;
+
+/// What the other keys say.
+pub struct Context<'a> {
+    pub format: Format,
+    pub federation: Federation,
+    pub allowed: Option<&'a Allowed>,
+    pub enforce: bool,
+    pub on_conflict: OnConflict,
+}
+
+const OTHER_SOURCES: [&str; 3] = ["tenant_certificate_field", "tenant_metadata", "static_tenant_ids"];
+const REGEX: &str = "tenant_regex";
+
+/// The source in force, and the pattern of a view. `take` takes a key of the configuration, where it is given.
+pub fn source(
+    take: &mut dyn FnMut(&'static str) -> Option<Field>,
+    context: &Context<'_>,
+) -> Result<(Source, Option<Rc<str>>), ConfigError> {
+    let mut found = None;
+    for (key, read) in OTHER_SOURCES.into_iter().zip([certificate_field, metadata_path, static_tenants]) {
+        let Some(source) = take(key).map_or(Ok(None), |field| read(field, context))? else {
+            continue;
+        };
+        if let Some((other, _)) = found.replace((key, source)) {
+            return Err(error(key, &["names the tenant, and so does ", other, ": one source only can be in force"]));
+        }
+    }
+    let (header, default, regex) = (take("tenant_header"), take("default_tenant_id"), take(REGEX));
+    let Some((key, source)) = found else {
+        if regex.is_some() {
+            return Err(error(REGEX, &[NEEDS_A_NAME]));
+        }
+        let default = default_tenant(default, context)?;
+        return Ok((Source::Header { name: super::check::header(header, "THANOS-TENANT")?.into(), default }, None));
+    };
+    let without_effect = match (&header, &default, &source, context.federation) {
+        (Some(_), ..) => Some("tenant_header"),
+        (None, Some(_), ..) => Some("default_tenant_id"),
+        // No request can name several.
+        (None, None, Source::Certificate(_) | Source::Static(_), Federation::On { .. }) => {
+            Some("tenant_federation.enabled")
+        }
+        (None, None, ..) => None,
+    };
+    if let Some(path) = without_effect {
+        return Err(error(path, &["has no effect, since ", key, " names the tenant: leave it out"]));
+    }
+    let view = regex.map(|field| view(&field, &source, context)).transpose()?;
+    Ok((source, view))
+}
+
+const NEEDS_A_NAME: &str = "needs static_tenant_ids with one ID, which stands for the view in the header that is set upstream, in \
+                            statistics and in logs";
+
+fn error(path: &str, message: &[&str]) -> ConfigError {
+    ConfigError { path: path.to_owned(), message: message.concat() }
+}
+
+fn one(field: &Field, text: &str, context: &Context<'_>) -> Result<Tenants, ConfigError> {
+    let tenants = Tenants::one(text.as_bytes(), context.format).map_err(|error| field.error(error.to_string()))?;
+    match context.allowed {
+        Some(allowed) if !allowed.contains(text) => Err(error(&field.path, &["is not in allowed_tenants"])),
+        _ => Ok(tenants),
+    }
+}
+
+fn default_tenant(field: Option<Field>, context: &Context<'_>) -> Result<Option<Tenants>, ConfigError> {
+    const DEFAULT: &str = "default-tenant";
+    let Some(field) = field else {
+        // Where it is not allowed, a request without the header is refused like one that names a tenant that isn't.
+        return Ok(Tenants::one(DEFAULT.as_bytes(), context.format).ok());
+    };
+    match field.text()? {
+        "" => Ok(None),
+        text => one(&field, text, context).map(Some),
+    }
+}
+
+fn certificate_field(field: Field, _: &Context<'_>) -> Result<Option<Source>, ConfigError> {
+    Ok(field.word(CERTIFICATE_FIELDS)?.map(Source::Certificate))
+}
+
+fn metadata_path(field: Field, _: &Context<'_>) -> Result<Option<Source>, ConfigError> {
+    let mut parts = Vec::new();
+    for part in field.items("a list of strings")? {
+        parts.push(part.text()?.to_owned());
+    }
+    if parts.len() < 2 || parts.iter().any(String::is_empty) {
+        return Err(error(
+            "tenant_metadata",
+            &["needs a namespace and the keys below it, none of them empty, for example \
+               [\"envoy.filters.http.jwt_authn\", \"payload\", \"tenant\"]"],
+        ));
+    }
+    Ok(Some(Source::Metadata(parts.into())))
+}
+
+fn static_tenants(field: Field, context: &Context<'_>) -> Result<Option<Source>, ConfigError> {
+    let texts = field.texts()?;
+    for (field, text) in &texts {
+        one(field, text, context)?;
+    }
+    let ids: Vec<&[u8]> = texts.iter().map(|(_, text)| text.as_bytes()).collect();
+    match Tenants::several(&ids, context.format, 0) {
+        Ok(tenants) => Ok(Some(Source::Static(tenants))),
+        Err(problem) => Err(error("static_tenant_ids", &[&problem.to_string()])),
+    }
+}
+
+fn view(field: &Field, source: &Source, context: &Context<'_>) -> Result<Rc<str>, ConfigError> {
+    let is_named = match source {
+        Source::Static(tenants) => !tenants.joined().contains('|'),
+        Source::Header { .. } | Source::Certificate(_) | Source::Metadata(_) => false,
+    };
+    let pattern = field.text()?;
+    let problem = match (is_named, context.enforce, context.on_conflict) {
+        (false, ..) => Some(NEEDS_A_NAME),
+        (true, false, _) => Some("has no effect while enforce_tenancy is false"),
+        (true, true, OnConflict::Reject) => Some("can't be decided on with on_conflict \"reject\": use \"intersect\""),
+        (true, true, OnConflict::Replace | OnConflict::Intersect) => problem(pattern.as_bytes()),
+    };
+    match problem {
+        Some(problem) => Err(error(REGEX, &[problem])),
+        None => Ok(pattern.into()),
+    }
+}
+
+/// What is plainly wrong with a pattern. Above all, it must not close a parenthesis that it has not opened: the upstream puts it
+/// between `^(?s:` and `)$` (`NewFastRegexMatcher` in Prometheus's model/labels/regexp.go, 3.16), so that `a)|(b` would match
+/// whatever begins with an `a`. What else is wrong, the upstream says.
+fn problem(pattern: &[u8]) -> Option<&'static str> {
+    if pattern.is_empty() || pattern.len() > MAX_PATTERN {
+        return Some("is empty or too long");
+    }
+    let mut bytes = pattern.iter().copied();
+    let (mut depth, mut previous) = (0u32, 0);
+    // In a class; whether its first character, which may be a `]`, is still to come.
+    let mut class = None;
+    while let Some(byte) = bytes.next() {
+        match (class, byte) {
+            (_, 0..=0x1f | 0x7f) => return Some("holds a control character"),
+            (_, b'\\') => {
+                class = class.map(|_| false);
+                // `\Q…\E` would turn what follows into text, for us and for the upstream at different places.
+                if let None | Some(b'Q' | b'E') = bytes.next() {
+                    return Some("ends with a backslash, or quotes by \\Q or \\E");
+                }
+            }
+            (None, b'[') => class = Some(true),
+            (None, b'(') => depth += 1,
+            (None, b')') => match depth.checked_sub(1) {
+                Some(less) => depth = less,
+                None => return Some("closes a parenthesis that it has not opened"),
+            },
+            (None, _) => {}
+            (Some(true), b'^') if previous == b'[' => {}
+            // `[[:alpha:]]` has an end of its own.
+            (Some(_), b':') if previous == b'[' => return Some("names a class of characters"),
+            (Some(false), b']') => class = None,
+            (Some(_), _) => class = Some(false),
+        }
+        previous = byte;
+    }
+    (depth > 0 || class.is_some()).then_some("does not close a parenthesis or bracket")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::problem;
+    use crate::tenant::Source;
+    use serde_json::json;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn parse(json: serde_json::Value) -> Result<Config, (String, String)> {
+        Config::parse(json.to_string().as_bytes()).map_err(|error| (error.path, error.message))
+    }
+
+    #[track_caller]
+    fn refused(json: serde_json::Value, path: &str, message: &str) {
+        let (found, reason) = parse(json.clone()).expect_err(&json.to_string());
+        assert!(found == path && reason.contains(message), "{json}: {found}: {reason}");
+    }
+
+    #[test]
+    fn each_key_is_a_source() {
+        let source = |json| parse(json).unwrap().source().clone();
+        assert!(matches!(source(json!({})), Source::Header { default: Some(_), .. }));
+        assert!(matches!(source(json!({"default_tenant_id": ""})), Source::Header { default: None, .. }));
+        assert!(matches!(source(json!({"tenant_certificate_field": ""})), Source::Header { .. }));
+        for field in ["organization", "organizationalUnit", "commonName"] {
+            assert!(matches!(source(json!({"tenant_certificate_field": field})), Source::Certificate(_)));
+        }
+        assert!(
+            matches!(source(json!({"tenant_metadata": ["a.b", "c"]})), Source::Metadata(path) if *path == ["a.b", "c"])
+        );
+        assert!(
+            matches!(source(json!({"static_tenant_ids": ["b", "a"]})), Source::Static(ids) if &**ids.joined() == "a|b")
+        );
+    }
+
+    #[test]
+    fn two_sources_are_refused() {
+        let sources = [
+            ("tenant_certificate_field", json!("commonName")),
+            ("tenant_metadata", json!(["a", "b"])),
+            ("static_tenant_ids", json!(["a"])),
+        ];
+        for (first, first_value) in &sources {
+            for (key, value) in [
+                ("tenant_header", json!("x-tenant")),
+                ("default_tenant_id", json!("a")),
+                ("default_tenant_id", json!("")),
+            ] {
+                refused(json!({*first: first_value, key: value}), key, &format!("{first} names the tenant"));
+            }
+            for (second, second_value) in sources.iter().filter(|(second, _)| second > first) {
+                let (path, message) = parse(json!({*first: first_value, *second: second_value})).unwrap_err();
+                assert!(
+                    [*first, *second].contains(&path.as_str()) && message.contains("one source only"),
+                    "{path}: {message}"
+                );
+            }
+        }
+        refused(
+            json!({"tenant_certificate_field": "", "tenant_header": "x", "tenant_metadata": ["a", "b"]}),
+            "tenant_header",
+            "no effect",
+        );
+    }
+
+    #[test]
+    fn a_source_has_to_be_whole() {
+        refused(json!({"tenant_certificate_field": "O"}), "tenant_certificate_field", "organizationalUnit");
+        refused(json!({"tenant_metadata": []}), "tenant_metadata", "needs a namespace");
+        refused(json!({"tenant_metadata": ["a"]}), "tenant_metadata", "needs a namespace");
+        refused(json!({"tenant_metadata": ["a", ""]}), "tenant_metadata", "needs a namespace");
+        refused(json!({"tenant_metadata": "a.b"}), "tenant_metadata", "a list of strings");
+        refused(json!({"tenant_metadata": ["a", 1]}), "tenant_metadata[1]", "a string");
+        refused(json!({"static_tenant_ids": []}), "static_tenant_ids", "empty");
+        refused(json!({"static_tenant_ids": ["a", "a"]}), "static_tenant_ids[1]", "twice");
+        refused(json!({"static_tenant_ids": ["a", "b|c"]}), "static_tenant_ids[1]", "can't hold a |");
+        refused(json!({"static_tenant_ids": ["a", ""]}), "static_tenant_ids[1]", "empty");
+        refused(
+            json!({"static_tenant_ids": ["a", "b"], "allowed_tenants": ["a"]}),
+            "static_tenant_ids[1]",
+            "allowed_tenants",
+        );
+    }
+
+    #[test]
+    fn federation_is_for_requests_that_can_name_several() {
+        let on = json!({"enabled": true});
+        assert!(parse(json!({"tenant_metadata": ["a", "b"], "tenant_federation": on})).is_ok());
+        refused(
+            json!({"tenant_certificate_field": "commonName", "tenant_federation": on}),
+            "tenant_federation.enabled",
+            "no effect",
+        );
+        refused(
+            json!({"static_tenant_ids": ["a", "b"], "tenant_federation": on}),
+            "tenant_federation.enabled",
+            "no effect",
+        );
+    }
+
+    #[test]
+    fn several_static_tenants_need_no_switch_and_queries_select_among_them() {
+        let config = parse(json!({"static_tenant_ids": ["b", "a"]})).unwrap();
+        let tenants = config.identify(Some(b"c"), Some(b"O=c")).unwrap();
+        assert_eq!(config.enforcer(&tenants).selector(), r#"{tenant_id=~"a|b"}"#);
+        let mut out = Vec::new();
+        crate::promql::rewrite(br#"up{tenant_id="b"}"#, &config.enforcer(&tenants), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), r#"up{tenant_id="b",tenant_id=~"a|b"}"#);
+    }
+
+    #[test]
+    fn a_view_has_a_name_and_never_matches_the_empty_tenant() {
+        let view = |pattern: &str| parse(json!({"static_tenant_ids": ["ops"], "tenant_regex": pattern}));
+        let config = view(r#"team-.*|"x\\d"#).unwrap();
+        let tenants = config.identify(Some(b"c"), None).unwrap();
+        assert_eq!(&**tenants.joined(), "ops");
+        assert_eq!(config.enforcer(&tenants).selector(), r#"{tenant_id=~"team-.*|\"x\\\\d",tenant_id!=""}"#);
+        for extra in [
+            json!({}),
+            json!({"tenant_header": "x"}),
+            json!({"static_tenant_ids": ["a", "b"]}),
+            json!({"tenant_certificate_field": "commonName"}),
+        ] {
+            let mut keys = extra.clone();
+            keys["tenant_regex"] = "a.*".into();
+            refused(keys, "tenant_regex", "needs static_tenant_ids with one ID");
+        }
+        let with = |key: &str, value: serde_json::Value| json!({"static_tenant_ids": ["ops"], "tenant_regex": "a.*", key: value});
+        refused(with("enforce_tenancy", json!(false)), "tenant_regex", "no effect");
+        refused(with("upstream", json!("cortex")), "tenant_regex", "no effect");
+        refused(with("on_conflict", json!("reject")), "tenant_regex", "can't be decided");
+        assert!(parse(with("on_conflict", json!("intersect"))).is_ok());
+        refused(with("tenant_regex", json!("")), "tenant_regex", "is empty");
+    }
+
+    #[test]
+    fn a_pattern_can_not_leave_its_anchors() {
+        for pattern in [
+            "a",
+            ".*",
+            "team-[ab]",
+            "(a|b)+",
+            r"a\)",
+            r"[)]",
+            r"[]a)]",
+            r"[^])]",
+            r"[\])]",
+            r"a\\(b)",
+            "(?i:a)",
+            r"\p{L}+",
+            "a{2}",
+        ] {
+            assert_eq!(problem(pattern.as_bytes()), None, "{pattern}");
+        }
+        for pattern in [
+            "",
+            "a)|(b",
+            ")",
+            "(",
+            "a(b",
+            "[",
+            "[a",
+            "[]",
+            r"[a\]",
+            "a\\",
+            r"\Qa)\E|(b",
+            r"[[:alpha:",
+            "a\n",
+            &"a".repeat(5_000),
+        ] {
+            assert!(problem(pattern.as_bytes()).is_some(), "{pattern}");
+        }
+    }
+}
