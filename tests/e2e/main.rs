@@ -7,6 +7,7 @@
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: what reaches the upstream on HTTP's edges
 //! - `hostile`: queries made to exhaust the filter
+//! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
 //!
 //! The programs are found by environment variables that `make test` sets; without them a test fails, and says so.
@@ -15,6 +16,7 @@
 mod answers;
 mod bodies;
 mod configuration;
+mod deployments;
 mod foreign;
 mod grafana;
 mod headers;

@@ -1,7 +1,7 @@
 //! An HTTP/1.1 client that sends what it is told, also where that is wrong, and the request that both clients share.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
 /// Longer than any answer takes; a hang is a failure.
@@ -62,8 +62,13 @@ impl Request {
     /// Sends it over a connection of its own, and reads one answer. Envoy takes a second to close after a refusal, which
     /// is not waited for.
     pub fn send(&self, port: u16) -> Response {
+        self.send_to(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+    }
+
+    /// As [`Request::send`], to a server on any address.
+    pub fn send_to(&self, server: SocketAddrV4) -> Response {
         let bytes = self.encode();
-        let mut stream = connect(port).unwrap();
+        let mut stream = connect_to(server).unwrap();
         let mut writer = stream.try_clone().unwrap();
         std::thread::scope(|scope| {
             // An answer may come before all has been read; what is written after that is lost, and rightly so.
@@ -201,7 +206,11 @@ fn converse(port: u16, bytes: &[u8], quiet: Duration, most: usize) -> Vec<Respon
 }
 
 pub fn connect(port: u16) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    connect_to(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
+
+fn connect_to(server: SocketAddrV4) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     Ok(stream)

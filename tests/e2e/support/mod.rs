@@ -1,11 +1,14 @@
 //! What the tests stand on. What many of them share is started once, by the first that asks for it.
 
 pub mod compare;
+pub mod compose;
 pub mod data;
 pub mod edges;
 pub mod envoy;
 mod h2;
 pub mod http;
+#[path = "../../manifests/program.rs"]
+pub mod manifests;
 pub mod process;
 mod remote_write;
 pub mod stub;
@@ -17,6 +20,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use stub::Stub;
 use upstreams::Upstream;
+pub use upstreams::demo_prometheus;
 
 /// An Envoy and what is behind it.
 pub struct Pair {

@@ -4,6 +4,7 @@
 use super::http::{Request, form};
 use super::process::{self, Process};
 use super::{data, remote_write};
+use std::path::Path;
 use std::process::Command;
 
 /// A Prometheus, or a Thanos Query with what is behind it.
@@ -41,6 +42,14 @@ pub fn prometheus_with_rules() -> Upstream {
         alerts.is_some_and(|alerts| alerts.text().matches("firing").count() == data::ALERTS)
     });
     upstream
+}
+
+/// The Prometheus of `make run`, with its rules.
+pub fn demo_prometheus() -> Upstream {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prometheus");
+    let config = std::fs::read_to_string(folder.join("prometheus.yml")).unwrap();
+    assert_eq!(config.matches("[rules.yml]").count(), 1, "{config}");
+    start_prometheus("prometheus-demo", &config.replace("[rules.yml]", &format!("[{}/rules.yml]", folder.display())))
 }
 
 fn start_prometheus(name: &str, config: &str) -> Upstream {

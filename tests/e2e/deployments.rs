@@ -1,0 +1,126 @@
+//! The shipped topologies of examples/docker-compose, run natively: Thanos Query over two Prometheus with sidecars, and over
+//! Receive and a Ruler. The check that they ship says yes, and says no as soon as anything is wrong.
+
+use crate::support::compose::Topology;
+use crate::support::demo_prometheus;
+use crate::support::http::Request;
+use crate::support::manifests::json;
+use serde_json::Value;
+use std::net::SocketAddrV4;
+use std::path::Path;
+
+/// Seconds until the data of a topology that has just been started is there; and where it is.
+const PATIENCE: u32 = 120;
+const AT_ONCE: u32 = 10;
+
+/// Runs the check; whether it said yes, and its lines.
+fn check(topology: &Topology, patience: u32, environment: &[(&str, &str)]) -> (bool, String) {
+    let output = topology.check(patience, environment);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text)
+}
+
+fn passes(topology: &Topology, patience: u32) {
+    let (yes, text) = check(topology, patience, &[]);
+    assert!(yes && text.contains("all assertions hold") && !text.contains("FAILED"), "{text}");
+}
+
+fn fails(topology: &Topology, environment: &[(&str, &str)], assertions: &[&str]) {
+    let (yes, text) = check(topology, AT_ONCE, environment);
+    assert!(!yes, "{text}");
+    for assertion in assertions {
+        assert!(text.lines().any(|line| line.starts_with(&format!("FAILED  {assertion}"))), "{assertion}: {text}");
+    }
+}
+
+fn without_filter(path: &str, text: String) -> String {
+    if !path.ends_with("envoy.yaml") {
+        return text;
+    }
+    let start = text.find("          - name: promql_tenancy\n").expect("the filter");
+    let end = text.find("          - name: envoy.filters.http.router\n").expect("the router");
+    format!("{}{}", &text[..start], &text[end..])
+}
+
+fn with_another_label(path: &str, text: String) -> String {
+    if !path.ends_with("envoy.yaml") {
+        return text;
+    }
+    assert_eq!(text.matches("\"tenant_label_name\": \"tenant_id\"").count(), 1);
+    text.replace("\"tenant_label_name\": \"tenant_id\"", "\"tenant_label_name\": \"tenant\"")
+}
+
+#[test]
+fn sidecars_check_passes_and_fails_without_the_filter() {
+    let mut topology = Topology::start("compose.yaml");
+    passes(&topology, PATIENCE);
+
+    // The requests that Grafana's server makes for its data sources.
+    let envoy = SocketAddrV4::new(topology.address("envoy"), 10000);
+    for source in data_sources() {
+        let (header, tenant) = (&source["jsonData"]["httpHeaderName1"], &source["secureJsonData"]["httpHeaderValue1"]);
+        let tenant = tenant.as_str().unwrap();
+        assert_eq!(source["url"], "http://envoy:10000");
+        let answer = Request::post("/api/v1/query", "query=group+by+(tenant_id)+(up)")
+            .header(header.as_str().unwrap(), tenant)
+            .send_to(envoy);
+        assert_eq!(answer.json()["data"]["result"][0]["metric"]["tenant_id"], tenant, "{}", answer.text());
+        assert_eq!(answer.json()["data"]["result"].as_array().unwrap().len(), 1, "{}", answer.text());
+    }
+
+    // The upstream in reach of clients.
+    let query = format!("http://{}:10902", topology.address("thanos-query"));
+    fails(&topology, &[("BEHIND", &query)], &["Thanos itself, past Envoy"]);
+
+    topology.run("envoy", &with_another_label);
+    topology.wait_for("envoy", 10000);
+    fails(&topology, &[("PATIENCE", "1")], &["team-a has no data"]);
+
+    topology.run("envoy", &without_filter);
+    topology.wait_for("envoy", 10000);
+    fails(
+        &topology,
+        &[],
+        &[
+            "team-a: its own series",
+            "team-b: asking for the other",
+            "team-a: label values",
+            "team-b: rules",
+            "team-a: the list of targets",
+            "nobody",
+            "two tenants",
+        ],
+    );
+
+    // And with the filter again: what failed was its absence.
+    topology.run("envoy", &|_, text| text);
+    topology.wait_for("envoy", 10000);
+    passes(&topology, AT_ONCE);
+}
+
+#[test]
+fn receive_check_passes_and_fails_without_the_filter() {
+    let mut topology = Topology::start("compose.receive.yaml");
+    passes(&topology, PATIENCE);
+    topology.run("envoy", &without_filter);
+    topology.wait_for("envoy", 10000);
+    fails(&topology, &[], &["team-b: its own series", "team-a: alerts", "nobody"]);
+}
+
+fn data_sources() -> Vec<Value> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/docker-compose/grafana/datasources/tenants.yaml");
+    let document = json("documents", &file).remove(0);
+    let sources = document["datasources"].as_array().unwrap().clone();
+    assert_eq!(sources.len(), 2);
+    sources
+}
+
+/// The configuration of `make run`: examples/prometheus.
+#[test]
+fn demo_prometheus_has_the_rules_of_both_tenants() {
+    let upstream = demo_prometheus();
+    let rules = Request::get("/api/v1/rules").send(upstream.port()).json();
+    let groups = rules["data"]["groups"].as_array().unwrap();
+    let names: Vec<_> = groups.iter().map(|group| group["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["team-a", "team-b"]);
+}

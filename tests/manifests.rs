@@ -1,0 +1,272 @@
+//! The deployment files under examples/, judged by what their own programs carry (tests/manifests, a Go program), and compared with
+//! what the tests run. Every YAML and JSON file of this repository is loaded by something; the last test has the list.
+#![cfg(not(target_family = "wasm"))]
+
+#[path = "manifests/program.rs"]
+mod program;
+
+use program::{json, manifests};
+use promql_tenancy_filter::config::Config;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The files of a folder with this ending, as paths from the root.
+fn files(folder: &str, ending: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut paths: Vec<_> =
+        names.filter(|name| name.ends_with(ending)).map(|name| format!("{folder}/{name}")).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{folder} holds no {ending}");
+    paths
+}
+
+/// Writes a text where the program can read it.
+fn scratch(name: &str, text: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+const KUBERNETES: [&str; 3] = ["examples/kubernetes", "examples/istio", "examples/envoy-gateway"];
+const COMPOSE: [&str; 2] = ["examples/docker-compose/compose.yaml", "examples/docker-compose/compose.receive.yaml"];
+
+#[test]
+fn kubernetes_manifests_are_valid() {
+    for file in KUBERNETES.iter().flat_map(|folder| files(folder, ".yaml")) {
+        let kinds = manifests("kubernetes", &root().join(&file)).unwrap_or_else(|problem| panic!("{problem}"));
+        assert!(!kinds.is_empty(), "{file}");
+    }
+}
+
+#[test]
+fn mistakes_in_manifests_are_found() {
+    let cases = [
+        ("examples/istio/gateway.yaml", "failStrategy: FAIL_RELOAD", "failStrategy: RELOAD", "failStrategy"),
+        ("examples/istio/gateway.yaml", "phase: STATS", "Phase: STATS", "unknown fields: spec.Phase"),
+        ("examples/istio/sidecar.yaml", "number: 10902", "number: 109020", "match[0].ports[0].number"),
+        ("examples/istio/gateway.yaml", "jwksUri:", "jwksURI:", "unknown fields: spec.jwtRules[0].jwksURI"),
+        ("examples/envoy-gateway/gateway.yaml", "type: Image", "type: HTTP", "http field needs to be set"),
+        ("examples/envoy-gateway/gateway.yaml", "failOpen: false", "failurePolicy: FAIL_RELOAD", "unknown fields"),
+        ("examples/envoy-gateway/gateway.yaml", "op: add", "op: insert", "operation.op"),
+        ("examples/envoy-gateway/gateway.yaml", "port: 443", "port: 443\n    Port: 443", "unknown fields"),
+        ("examples/kubernetes/envoy.yaml", "mountPath: /etc/envoy/filter", "path: /etc/envoy/filter", "unknown field"),
+        ("examples/kubernetes/envoy.yaml", "name: filter, mountPath", "name: filters, mountPath", "no volume filters"),
+        (
+            "examples/kubernetes/envoy.yaml",
+            "configMap: { name: envoy }",
+            "configMap: { name: proxy }",
+            "no ConfigMap proxy",
+        ),
+        ("examples/kubernetes/envoy.yaml", "targetPort: query", "targetPort: http", "no port http"),
+        (
+            "examples/kubernetes/envoy.yaml",
+            "minAvailable: 1",
+            "minAvailable: 1\n  minAvailable: 2",
+            "already set in map",
+        ),
+    ];
+    for (number, (file, old, new, problem)) in cases.into_iter().enumerate() {
+        let text = read(file);
+        assert!(text.contains(old), "{file}: {old}");
+        let changed = scratch(&format!("mistake-{number}.yaml"), &text.replacen(old, new, 1));
+        let found = manifests("kubernetes", &changed).expect_err(&format!("{file}: {new} is accepted"));
+        assert!(found.contains(problem), "{file}, {new}: {found}");
+    }
+    let text = read(COMPOSE[0]).replacen("volumes:", "volume:", 1);
+    // Beside the original, since its files are found from there.
+    let found = manifests("compose", &scratch("mistake-compose.yaml", &text)).expect_err("an unknown key is accepted");
+    assert!(found.contains("volume"), "{found}");
+}
+
+#[test]
+fn images_are_of_the_versions_that_the_tests_run() {
+    let versions = read("scripts/versions.env");
+    let pinned = |name: &str| -> String {
+        let line = versions.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
+        line.unwrap_or_else(|| panic!("{name}")).trim_start_matches('v').to_owned()
+    };
+    // The module v0.315.0 is Prometheus 3.15.0.
+    let module = pinned("PROMETHEUS_VERSION");
+    let [_, release, patch] = module.split('.').collect::<Vec<_>>()[..] else { panic!("{module}") };
+    let release: u32 = release.parse().unwrap();
+    let expected = [
+        ("prom/prometheus", format!("v{}.{}.{patch}", release / 100, release % 100)),
+        ("quay.io/thanos/thanos", format!("v{}", pinned("THANOS_VERSION"))),
+        ("envoyproxy/envoy", format!("v{}", pinned("ENVOY_VERSION"))),
+        // Their own current ones; nothing here can run them.
+        ("grafana/grafana", "13.2.3".to_owned()),
+        ("curlimages/curl", "8.15.0".to_owned()),
+    ];
+    let mut images = Vec::new();
+    for file in COMPOSE {
+        for project in json("compose", &root().join(file)) {
+            images.extend(project["services"].as_object().unwrap().values().map(|service| service["image"].clone()));
+        }
+    }
+    for document in json("documents", &root().join("examples/kubernetes/envoy.yaml")) {
+        let containers = document.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+        images.extend(containers.into_iter().flatten().map(|container| container["image"].clone()));
+    }
+    assert!(images.len() > 12, "{images:?}");
+    for image in images {
+        let (name, tag) = image.as_str().unwrap().rsplit_once(':').expect("a tag");
+        let (_, version) = expected.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(tag, version, "{name}");
+    }
+}
+
+#[test]
+fn our_image_has_the_version_of_the_crate() {
+    let expected = format!("promql-tenancy-filter:{}", env!("CARGO_PKG_VERSION"));
+    for file in KUBERNETES.iter().flat_map(|folder| files(folder, ".yaml")) {
+        let text = read(&file);
+        let mentions: Vec<_> = text.match_indices("promql-tenancy-filter:").collect();
+        assert!(!mentions.is_empty(), "{file}");
+        for (at, _) in mentions {
+            assert!(text[at..].starts_with(&expected), "{file}: {}", &text[at..at + 40]);
+        }
+    }
+}
+
+/// The plugin's configurations in a document: Istio's, Envoy Gateway's, Envoy's own, and those in the files of a ConfigMap.
+fn plugin_configurations(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            found.extend(object.get("pluginConfig").map(Value::to_string));
+            let wasm = object.get("wasm").and_then(Value::as_array).into_iter().flatten();
+            found.extend(wasm.filter_map(|wasm| wasm.get("config")).map(Value::to_string));
+            found.extend(object.get("configuration").and_then(|any| any["value"].as_str()).map(str::to_owned));
+            let is_config_map = object.get("kind").is_some_and(|kind| kind == "ConfigMap");
+            for (name, text) in object.get("data").and_then(Value::as_object).into_iter().flatten() {
+                if is_config_map && name.ends_with(".yaml") {
+                    for document in json("documents", &scratch(&format!("config-map-{name}"), text.as_str().unwrap())) {
+                        plugin_configurations(&document, found);
+                    }
+                }
+            }
+            object.values().for_each(|value| plugin_configurations(value, found));
+        }
+        Value::Array(array) => array.iter().for_each(|value| plugin_configurations(value, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn embedded_plugin_configurations_are_valid() {
+    let folders = KUBERNETES.iter().copied().chain(["examples/docker-compose", "envoy"]);
+    for file in folders.flat_map(|folder| files(folder, ".yaml")) {
+        let mut found = Vec::new();
+        for document in json("documents", &root().join(&file)) {
+            plugin_configurations(&document, &mut found);
+        }
+        // A bootstrap may leave the filter to a file that it discovers.
+        let may_hold_none = file.contains("/compose.") || read(&file).contains("config_discovery:");
+        assert!(may_hold_none || !found.is_empty(), "{file}");
+        for configuration in found {
+            let config = Config::parse(configuration.as_bytes()).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let default = config.explain().into_iter().find(|setting| setting.key == "default_tenant_id").unwrap();
+            assert_eq!(default.value, "\"\"", "{file}: in an example, a request without a tenant is refused");
+        }
+    }
+}
+
+#[test]
+fn grafana_s_data_sources_are_provisioned_as_its_documentation_says() {
+    // https://grafana.com/docs/grafana/latest/administration/provisioning/#data-sources and
+    // https://grafana.com/docs/grafana/latest/datasources/prometheus/configure/: Grafana ignores what it does not know.
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let within = |value: &Value, known: &[&str]| {
+        let unknown: Vec<_> = keys(value).into_iter().filter(|key| !known.contains(&key.as_str())).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    };
+    for file in files("examples/docker-compose/grafana/datasources", ".yaml") {
+        let document = json("documents", &root().join(&file)).remove(0);
+        within(&document, &["apiVersion", "prune", "datasources"]);
+        let sources = document["datasources"].as_array().unwrap();
+        let mut tenants = BTreeSet::new();
+        for source in sources {
+            within(
+                source,
+                &["name", "uid", "type", "access", "url", "isDefault", "editable", "jsonData", "secureJsonData"],
+            );
+            within(&source["jsonData"], &["httpMethod", "prometheusType", "timeInterval", "httpHeaderName1"]);
+            within(&source["secureJsonData"], &["httpHeaderValue1"]);
+            assert_eq!(source["access"], "proxy", "a browser would choose its tenant itself");
+            assert!(tenants.insert(source["secureJsonData"]["httpHeaderValue1"].to_string()), "{source}");
+        }
+        assert!(tenants.len() > 1, "{file}");
+    }
+}
+
+/// Every YAML and JSON file, or a folder's, and what loads it in CI: a file which names it.
+const CLAIMS: &[(&str, &str, &str)] = &[
+    ("envoy/", "scripts/lint", "envoy examples"),
+    ("examples/docker-compose/compose.yaml", "tests/e2e/deployments.rs", "compose.yaml"),
+    ("examples/docker-compose/compose.receive.yaml", "tests/e2e/deployments.rs", "compose.receive.yaml"),
+    ("examples/docker-compose/envoy.yaml", "examples/docker-compose/compose.yaml", "./envoy.yaml"),
+    (
+        "examples/docker-compose/prometheus/rules-ruler.yml",
+        "examples/docker-compose/compose.receive.yaml",
+        "rules-ruler.yml",
+    ),
+    (
+        "examples/docker-compose/prometheus/team-a.receive.yml",
+        "examples/docker-compose/compose.receive.yaml",
+        "team-a.receive.yml",
+    ),
+    (
+        "examples/docker-compose/prometheus/team-b.receive.yml",
+        "examples/docker-compose/compose.receive.yaml",
+        "team-b.receive.yml",
+    ),
+    ("examples/docker-compose/prometheus/rules-team-a.yml", "examples/docker-compose/compose.yaml", "rules-team-a.yml"),
+    ("examples/docker-compose/prometheus/rules-team-b.yml", "examples/docker-compose/compose.yaml", "rules-team-b.yml"),
+    ("examples/docker-compose/prometheus/team-a.yml", "examples/docker-compose/compose.yaml", "team-a.yml"),
+    ("examples/docker-compose/prometheus/team-b.yml", "examples/docker-compose/compose.yaml", "team-b.yml"),
+    ("examples/docker-compose/grafana/datasources/", "tests/e2e/deployments.rs", "grafana/datasources"),
+    ("examples/istio/", "tests/manifests.rs", "examples/istio"),
+    ("examples/envoy-gateway/", "tests/manifests.rs", "examples/envoy-gateway"),
+    ("examples/kubernetes/", "tests/manifests.rs", "examples/kubernetes"),
+    ("examples/prometheus/", "tests/e2e/deployments.rs", "examples/prometheus"),
+];
+
+#[test]
+fn every_yaml_and_json_file_is_loaded_by_something() {
+    let mut all = Vec::new();
+    walk(root(), &mut all);
+    assert!(all.len() > 15, "{all:?}");
+    for file in &all {
+        let claim = CLAIMS.iter().find(|(path, ..)| file == path || path.ends_with('/') && file.starts_with(path));
+        let (_, by, text) = claim.unwrap_or_else(|| panic!("nothing is said to load {file}"));
+        assert!(read(by).contains(text), "{file}: {by} does not name {text:?}");
+    }
+    for (path, ..) in CLAIMS {
+        assert!(all.iter().any(|file| file.starts_with(path)), "{path} is claimed and not there");
+    }
+}
+
+fn walk(folder: &Path, all: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        let name = entry.file_name().into_string().unwrap();
+        // What is built, and what git keeps.
+        if matches!(name.as_str(), "target" | "dist" | ".git") {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, all);
+        } else if [".yaml", ".yml", ".json", ".jsonl"].iter().any(|ending| name.ends_with(ending)) {
+            all.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+        }
+    }
+}
