@@ -29,3 +29,4 @@ mod smuggling;
 mod startup;
 mod support;
 mod trap;
+mod upstream;

@@ -50,6 +50,7 @@ fn trap_is_answered_with_503_and_healed_within_a_second() {
     assert!(seen.len() > 10 && served.into_inner() > 10);
     seen.iter().for_each(|seen| seen.assert_scoped("team-a"));
     assert!(envoy.process().log().contains("RuntimeError"), "there was no trap");
+    assert!(envoy.reloads() > 0);
 }
 
 #[test]

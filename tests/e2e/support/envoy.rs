@@ -5,6 +5,7 @@ use super::http::Request;
 use super::process::{self, Process};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What is changed in the shipped configuration.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Envoy {
     wasm: PathBuf,
     /// The file that holds the filter.
     filter: PathBuf,
+    /// How much of its log has been looked at.
+    looked_at: AtomicUsize,
 }
 
 /// Where `envoy/envoy.yaml` finds the filter.
@@ -81,6 +84,29 @@ impl Setup {
         Setup { filter: text.to_owned(), ..self }
     }
 
+    /// Sends requests with this header to a second upstream, over HTTP/2.
+    pub fn second_upstream(mut self, header: &str, port: u16) -> Setup {
+        const CLUSTER: &str = r#"  - name: second
+    type: STATIC
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: { http2_protocol_options: {} }
+    load_assignment:
+      cluster_name: second
+      endpoints:
+      - lb_endpoints:
+        - endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: SECOND_PORT } } }
+"#;
+        let route = "              - match: { prefix: / }\n";
+        let second = format!(
+            "              - match: {{ prefix: /, headers: [{{ name: {header}, present_match: true }}] }}\n                route: {{ cluster: second }}\n"
+        );
+        self = self.replace(route, &(second + route));
+        self.yaml.push_str(&CLUSTER.replace("SECOND_PORT", &port.to_string()));
+        self
+    }
+
     /// Takes the filter out.
     pub fn without_filter(mut self) -> Setup {
         let start = self.yaml.find("          - name: promql_tenancy\n").expect("the filter");
@@ -116,7 +142,7 @@ impl Setup {
         let path = process::folder().join(format!("{name}.yaml"));
         std::fs::write(&path, yaml).unwrap();
         let process = Process::start(name, command(&path));
-        Envoy { process, port, admin, wasm: wasm.to_owned(), filter }
+        Envoy { process, port, admin, wasm: wasm.to_owned(), filter, looked_at: AtomicUsize::new(0) }
     }
 
     fn filter_with(&self, wasm: &Path) -> String {
@@ -185,13 +211,23 @@ impl Envoy {
         std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, self.port)).is_ok()
     }
 
+    /// How often a VM that trapped was started again.
+    pub fn reloads(&self) -> u64 {
+        self.stat("wasm.promql_tenancy.vm_reload")
+    }
+
     /// Asserts that no VM has trapped and that Envoy still runs.
     pub fn assert_healthy(&self) {
         assert!(self.process.ended().is_none(), "Envoy ended: {:?}", self.process.ended());
         let log = self.process.log();
+        // Whole lines, and each of them once. Escapes stand for bytes that are no text.
+        let from = self.looked_at.load(Ordering::Relaxed);
+        let log = log.get(from..).unwrap_or(&log);
+        self.looked_at.fetch_max(from + log.rfind('\n').map_or(0, |end| end + 1), Ordering::Relaxed);
         let trouble = ["RuntimeError", "Proxy-Wasm plugin in-VM", "VM failure", "panicked", "Function: ", "Caught "];
         let lines: Vec<&str> = log.lines().filter(|line| trouble.iter().any(|sign| line.contains(sign))).collect();
         assert!(lines.is_empty(), "{lines:#?}");
+        assert_eq!(self.reloads(), 0);
     }
 }
 

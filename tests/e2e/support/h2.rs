@@ -11,6 +11,15 @@ impl Request {
     /// # Errors
     /// Where the stream was reset instead of answered.
     pub fn send_h2(&self, port: u16) -> Result<Response, h2::Error> {
+        let received = self.receive_h2(port)?;
+        received.error.map_or(Ok(received.answer), Err)
+    }
+
+    /// Likewise, with what came before the stream was reset, and with trailers.
+    ///
+    /// # Errors
+    /// Where the stream was reset before there was a head.
+    pub fn receive_h2(&self, port: u16) -> Result<Received, h2::Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             tokio::time::timeout(PATIENCE, exchange(self, port)).await.expect("no answer over HTTP/2")
@@ -18,7 +27,14 @@ impl Request {
     }
 }
 
-async fn exchange(request: &Request, port: u16) -> Result<Response, h2::Error> {
+/// What has come over HTTP/2.
+pub struct Received {
+    pub answer: Response,
+    pub trailers: Option<HeaderMap>,
+    pub error: Option<h2::Error>,
+}
+
+async fn exchange(request: &Request, port: u16) -> Result<Received, h2::Error> {
     let tcp = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
     let (client, connection) = h2::client::Builder::new()
         .initial_window_size(1 << 24)
@@ -58,18 +74,30 @@ async fn exchange(request: &Request, port: u16) -> Result<Response, h2::Error> {
         }
     }
     let (head, mut body) = answer.await?.into_parts();
-    let mut received = Vec::new();
+    let (mut received, mut error) = (Vec::new(), None);
     while let Some(data) = body.data().await {
-        let data = data?;
-        body.flow_control().release_capacity(data.len())?;
-        received.extend_from_slice(&data);
+        match data {
+            Ok(data) => {
+                body.flow_control().release_capacity(data.len())?;
+                received.extend_from_slice(&data);
+            }
+            Err(reset) => {
+                error = Some(reset);
+                break;
+            }
+        }
     }
+    let trailers = match error {
+        Some(_) => None,
+        None => body.trailers().await?,
+    };
     connection.abort();
     let headers = head
         .headers
         .iter()
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-    Ok(Response { status: head.status.as_u16(), headers: headers.collect(), body: received })
+    let answer = Response { status: head.status.as_u16(), headers: headers.collect(), body: received };
+    Ok(Received { answer, trailers, error })
 }
 
 /// Sends as the window allows. Fails silently: where the answer comes early, the stream is reset.

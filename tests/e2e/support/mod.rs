@@ -9,8 +9,10 @@ mod h2;
 pub mod http;
 #[path = "../../manifests/program.rs"]
 pub mod manifests;
+pub mod observe;
 pub mod process;
 mod remote_write;
+pub mod scripted;
 pub mod stub;
 mod upstreams;
 
