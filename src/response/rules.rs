@@ -13,7 +13,8 @@
 //!   blanked: it may quote series that the rule's expression found.
 //! - Within it, alerts of other tenants go. One that has no label of the kind stays: Thanos puts the external labels on rules, and not
 //!   on the alerts in them (`enrichRulesWithExtLabels` in pkg/rules/prometheus.go).
-//! - Where alerts went, `state` is worked out again from the rest.
+//! - Where alerts went, `state` is worked out again from the rest. One that none of the alerts accounts for goes: nothing says
+//!   whose it is.
 //! - A group without rules goes. Where a group lost anything, or may have lost it at the upstream already, its `evaluationTime`,
 //!   which others' rules took, reads 0. `name` and `file`
 //!   of a group that holds a rule of the tenant stay.
@@ -241,10 +242,13 @@ impl<'a> Filter<'a, '_> {
     fn write_rule(&self, verdict: Verdict, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         let kept = || self.alerts.iter().filter(|alert| verdict.keeps(alert));
         let is_reduced = kept().count() < self.alerts.len();
+        let severest = kept().filter_map(|alert| alert.state).fold(INACTIVE, usize::max);
         let mut object = Pieces::object(out);
         for (key, member) in &self.members {
-            if matches!((verdict, member), (Verdict::Shared, Member::Unknown(_))) {
-                continue;
+            match (verdict, member) {
+                (Verdict::Shared, Member::Unknown(_)) => continue,
+                (_, Member::State(state)) if !is_reduced && *state > severest => continue,
+                _ => {}
             }
             let out = object.key(*key);
             match member {
@@ -253,7 +257,7 @@ impl<'a> Filter<'a, '_> {
                 Member::EvaluationTime(_) if verdict == Verdict::Shared => out.push(b'0'),
                 Member::EvaluationTime(raw) => out.extend_from_slice(raw),
                 Member::State(state) => {
-                    let state = if is_reduced { most_severe(kept())? } else { *state };
+                    let state = if is_reduced { severest } else { *state };
                     out.push(b'"');
                     out.extend_from_slice(STATES.get(state).map_or("", |state| state).as_bytes());
                     out.push(b'"');
@@ -279,14 +283,6 @@ impl Verdict {
             | (Verdict::Own | Verdict::Shared | Verdict::Gone, Whose::Templated | Whose::Foreign) => false,
         }
     }
-}
-
-fn most_severe<'a: 'b, 'b>(alerts: impl Iterator<Item = &'b Alert<'a>>) -> Result<usize, Unreadable> {
-    let mut severest = INACTIVE;
-    for alert in alerts {
-        severest = severest.max(alert.state.ok_or(Unreadable::Malformed)?);
-    }
-    Ok(severest)
 }
 
 fn state(cursor: &mut Cursor<'_>) -> Result<usize, Unreadable> {

@@ -120,11 +120,35 @@ fn alerts_without_the_label_stay_in_the_tenant_s_own_rule() {
 
 #[test]
 fn a_state_that_nothing_was_taken_from_stands() {
-    for alerts in ["null", "[]"] {
-        let rule = alerting(A, "firing", &[]).replace(r#""alerts":[]"#, &format!(r#""alerts":{alerts}"#));
-        let body = groups(&[&group(&[&rule], "0.001")]);
+    for state in ["inactive", "unknown"] {
+        for alerts in ["null", "[]"] {
+            let rule = alerting(A, state, &[]).replace(r#""alerts":[]"#, &format!(r#""alerts":{alerts}"#));
+            let body = groups(&[&group(&[&rule], "0.001")]);
+            assert_eq!(filter(OWN, "team-a", &body), body);
+        }
+    }
+    // It was worked out a moment before the alerts were listed.
+    for (state, alert_state) in [("pending", "firing"), ("inactive", "pending"), ("firing", "firing")] {
+        let body = groups(&[&group(&[&alerting(A, state, &[alert("team-a", alert_state)])], "0.001")]);
         assert_eq!(filter(OWN, "team-a", &body), body);
     }
+}
+
+/// As with Prometheus's `exclude_alerts`, which does not go upstream: the alert that the state is of may be another tenant's.
+#[test]
+fn a_state_that_no_alert_accounts_for_goes() {
+    for state in ["firing", "pending"] {
+        let rule = alerting(A, state, &[]);
+        let without = rule.replace(&format!(r#""state":"{state}","#), "");
+        for alerts in [r#""alerts":null,"#, r#""alerts":[],"#, ""] {
+            let [rule, without] = [&rule, &without].map(|rule| rule.replace(r#""alerts":[],"#, alerts));
+            let body = groups(&[&group(&[&rule], "0.001")]);
+            assert_eq!(filter(OWN, "team-a", &body), groups(&[&group(&[&without], "0.001")]));
+        }
+    }
+    let rule = alerting(A, "firing", &[alert("team-a", "pending")]);
+    let body = groups(&[&group(&[&rule], "0.001")]);
+    assert_eq!(filter(OWN, "team-a", &body), body.replacen(r#""state":"firing","#, "", 1));
 }
 
 #[test]
