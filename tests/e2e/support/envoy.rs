@@ -211,9 +211,10 @@ impl Envoy {
         std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, self.port)).is_ok()
     }
 
-    /// How often a VM that trapped was started again.
+    /// How often a VM that trapped was to be started again: a later request does that.
     pub fn reloads(&self) -> u64 {
-        self.stat("wasm.promql_tenancy.vm_reload")
+        let outcomes = ["success", "failure", "backoff"];
+        outcomes.iter().map(|outcome| self.stat(&format!("wasm.promql_tenancy.vm_reload_{outcome}"))).sum()
     }
 
     /// Asserts that no VM has trapped and that Envoy still runs.
