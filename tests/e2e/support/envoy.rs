@@ -84,7 +84,7 @@ impl Setup {
         Setup { filter: text.to_owned(), ..self }
     }
 
-    /// Sends requests with this header to a second upstream, over HTTP/2.
+    /// Sends requests with this header to a second upstream, over HTTP/2, each over a connection of its own.
     pub fn second_upstream(mut self, header: &str, port: u16) -> Setup {
         const CLUSTER: &str = r#"  - name: second
     type: STATIC
@@ -92,6 +92,7 @@ impl Setup {
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         explicit_http_config: { http2_protocol_options: {} }
+        common_http_protocol_options: { max_requests_per_connection: 1 }
     load_assignment:
       cluster_name: second
       endpoints:
