@@ -7,13 +7,14 @@
 //! ```text
 //! promql  form  path  text  ─┐
 //! tenant  routes  rejection ─┼─> config ─> response ─> request ─> host
-//! promql ─> time  protobuf ──┘
+//! promql ─> time  limits  protobuf ──┘
 //! ```
 //!
 //! - [`promql`] reads a query, adds a matcher to each selector, writes it again. It knows matchers, not tenants.
 //! - [`form`] reads and writes query strings and form bodies as Go's `net/url` does; `path` judges request paths.
 //! - [`tenant`] makes validated tenants of the bytes of a header, a certificate or metadata; `protobuf` reads the latter.
 //! - [`time`] reads and writes the times and durations of requests.
+//! - [`limits`] holds what each tenant may ask for.
 //! - [`routes`] is the API table: which paths there are, and what is done with each.
 //! - [`rejection`] gives every refusal its status, `errorType`, message and stat name.
 //! - [`config`] makes a valid [`config::Config`] of the plugin's JSON, or says what is wrong with it.
@@ -33,6 +34,7 @@ pub mod config;
 pub mod form;
 #[cfg(feature = "filter")]
 mod host;
+pub mod limits;
 mod path;
 pub mod promql;
 mod protobuf;

@@ -3,6 +3,7 @@
 //! The body is Prometheus's error object, so that Grafana and every other client shows the message.
 
 use crate::form;
+use crate::limits::Limit;
 use crate::promql::{self, ErrorKind};
 use crate::routes::Method;
 use crate::tenant;
@@ -59,6 +60,21 @@ pub enum Rejection {
     Method(&'static [Method]),
     /// The rewritten request would be longer than this many bytes.
     TooLarge(usize),
+    /// A per-tenant limit is exceeded: by how much, and what it allows.
+    Limit {
+        /// Which.
+        limit: Limit,
+        /// What the request asks for.
+        asked: i64,
+        /// What the limit allows.
+        allowed: i64,
+    },
+    /// How far the query reaches can't be told, and a limit depends on it. Why.
+    Unbounded(&'static str),
+    /// The operator refuses this query: by which rule, and why, if that was given.
+    Blocked(&'static str, String),
+    /// Nothing that was asked for lies within the limits: an empty answer, not an error.
+    Empty(Empty),
     /// A form of another content type than Go reads.
     ContentType,
     /// A compressed body.
@@ -67,6 +83,30 @@ pub enum Rejection {
     Answer(&'static str),
     /// Something in this filter or its host that should not have happened. It refuses.
     Internal(&'static str),
+}
+
+/// The shape of an empty answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Empty {
+    /// No series, at one time.
+    Vector,
+    /// No series, over a time.
+    Matrix,
+    /// No labels, series or exemplars.
+    List,
+    /// No line but the last (`searchTrailer` in Prometheus 3.16's web/api/v1/search.go).
+    Lines,
+}
+
+impl Empty {
+    fn body(self) -> &'static str {
+        match self {
+            Empty::Vector => r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#,
+            Empty::Matrix => r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#,
+            Empty::List => r#"{"status":"success","data":[]}"#,
+            Empty::Lines => "{\"status\":\"success\",\"has_more\":false}\n",
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -116,6 +156,11 @@ impl Rejection {
             Rejection::UnknownPath => (404, "not_found", "unknown_path"),
             Rejection::Method(_) => (405, "bad_data", "method"),
             Rejection::TooLarge(_) => (413, "bad_data", "too_large"),
+            Rejection::Limit { limit: Limit::Concurrency, .. } => (429, "too_many_requests", Limit::Concurrency.name()),
+            Rejection::Limit { limit, .. } => (422, "execution", limit.name()),
+            Rejection::Unbounded(_) => (422, "execution", "unknown_reach"),
+            Rejection::Blocked(rule, _) => (422, "execution", rule),
+            Rejection::Empty(_) => (200, "", "beyond_limits"),
             Rejection::ContentType => (415, "bad_data", "content_type"),
             Rejection::ContentEncoding => (415, "bad_data", "content_encoding"),
             Rejection::Answer(_) => (502, "internal", "bad_answer"),
@@ -163,6 +208,15 @@ impl Rejection {
             Rejection::TooLarge(limit) => {
                 format!("the request is too large: with the tenant's matchers it is longer than {limit} bytes")
             }
+            Rejection::Limit { limit, asked, allowed } => limit.refusal(*asked, *allowed),
+            Rejection::Unbounded(problem) => {
+                format!("how far the query reaches can't be told, and your limits depend on it: {problem}")
+            }
+            Rejection::Blocked(rule, reason) if reason.is_empty() => {
+                format!("the operator does not allow this query ({rule})")
+            }
+            Rejection::Blocked(rule, reason) => format!("the operator does not allow this query ({rule}): {reason}"),
+            Rejection::Empty(_) => "nothing that was asked for lies within your limits".to_owned(),
             Rejection::ContentType => {
                 "unsupported content type: a body has to be one application/x-www-form-urlencoded form".to_owned()
             }
@@ -174,6 +228,9 @@ impl Rejection {
 
     /// `{"status":"error","errorType":"…","error":"…"}`
     pub fn body(&self) -> Vec<u8> {
+        if let Rejection::Empty(empty) = self {
+            return empty.body().into();
+        }
         let body = Body { status: "error", error_type: self.error_type(), error: &self.message() };
         // Serialising three strings can't fail; if it does, the refusal still is one.
         serde_json::to_vec(&body).unwrap_or_default()
@@ -197,6 +254,10 @@ impl Rejection {
             | Rejection::Forbidden(_)
             | Rejection::UnknownPath
             | Rejection::TooLarge(_)
+            | Rejection::Limit { .. }
+            | Rejection::Unbounded(_)
+            | Rejection::Blocked(..)
+            | Rejection::Empty(_)
             | Rejection::ContentType
             | Rejection::ContentEncoding
             | Rejection::Answer(_)

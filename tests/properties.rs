@@ -4,6 +4,8 @@
 #[path = "properties/checks.rs"]
 mod checks;
 mod generator;
+#[path = "properties/limits.rs"]
+mod limits;
 
 use generator::Rng;
 use promql_tenancy_filter::promql::{Enforcer, MAX_DEPTH, MAX_LENGTH, OnConflict, rewrite};

@@ -1,7 +1,7 @@
 //! The rules for each value of the configuration.
 
 use super::json::Field;
-use super::{ConfigError, find};
+use super::{ConfigError, find, limits};
 use crate::path as normal;
 use crate::routes::{self, Kind, Rule, Upstream};
 use crate::tenant::Federation;
@@ -88,6 +88,14 @@ pub fn max_response_bytes(field: &Field) -> Result<usize, ConfigError> {
         Ok(0) => Err(field.error("0 would refuse every answer that has to be filtered")),
         Ok(bytes) => Ok(bytes),
         Err(_) => Err(field.error("is too large")),
+    }
+}
+
+/// A duration that is not 0, in milliseconds.
+pub fn interval(field: &Field) -> Result<i64, ConfigError> {
+    match limits::duration(field)? {
+        0 => Err(field.error("has to be longer than 0")),
+        milliseconds => Ok(milliseconds),
     }
 }
 

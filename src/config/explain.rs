@@ -1,7 +1,8 @@
 //! The configuration in force, every default made explicit: what `tenancyctl check` prints.
 
 use super::source::CERTIFICATE_FIELDS;
-use super::{Allowed, CONFLICTS, Config, FORMATS};
+use super::{Allowed, CONFLICTS, Config, FORMATS, effective};
+use crate::limits::Unit;
 use crate::tenant::{Federation, Source};
 use serde_json::Value;
 
@@ -186,6 +187,31 @@ impl Config {
                     "an answer that can't be filtered becomes an error object, under the status that has gone out"
                 }
                 .to_owned(),
+            ),
+            setting(
+                "limits",
+                effective::object(&self.limits.defaults),
+                "what a tenant without an override may ask for; what is not set is not limited".to_owned(),
+            ),
+            setting(
+                "overrides",
+                serde_json::Value::Object(
+                    self.limits.overrides.iter().map(|(id, set)| (id.to_string(), effective::object(set))).collect(),
+                ),
+                match self.limits.overrides.len() {
+                    0 => "no tenant has limits of its own".to_owned(),
+                    count => format!("{count} tenants have limits of their own"),
+                },
+            ),
+            setting(
+                "lookback_delta",
+                Unit::Duration.write(self.lookback_ms).into(),
+                "how far back the upstream looks for a sample".to_owned(),
+            ),
+            setting(
+                "default_evaluation_interval",
+                Unit::Duration.write(self.subquery_step_ms).into(),
+                "the upstream's step of a subquery that names none".to_owned(),
             ),
             setting(
                 "extra_parameters",

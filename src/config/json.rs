@@ -168,6 +168,15 @@ impl Field {
         })
     }
 
+    /// An object's keys and values, of which there may be many: whether a key is given twice is the caller's to see.
+    pub fn entries(self) -> Result<Vec<(String, Field)>, ConfigError> {
+        let Json::Object(entries) = self.value else {
+            return Err(self.expected("an object"));
+        };
+        let path = |key: &str| format!("{}.{key}", self.path);
+        Ok(entries.into_iter().map(|(key, value)| (key.clone(), Field { path: path(&key), value })).collect())
+    }
+
     pub fn object(self) -> Result<Object, ConfigError> {
         let Json::Object(entries) = self.value else {
             return Err(self.expected("an object"));

@@ -6,15 +6,19 @@
 
 mod allowed;
 mod check;
+mod effective;
 mod explain;
 mod json;
+mod limits;
 mod source;
 #[cfg(test)]
 mod tests;
 
+pub use effective::Effective;
 pub use explain::Setting;
 pub use source::MAX_PATTERN;
 
+use crate::limits::{InForce, Limits};
 use crate::promql::{Enforcer, OnConflict};
 use crate::routes::{self, Found, Upstream};
 use crate::tenant::{self, Federation, Format, Source, Tenants};
@@ -25,13 +29,17 @@ use std::rc::Rc;
 const KNOWN: &[&str] = &[
     "allow_on_headers_stop_iteration",
     "allowed_tenants",
+    "default_evaluation_interval",
     "default_tenant_id",
     "enforce_tenancy",
     "extra_parameters",
     "forward_tenant_header",
+    "limits",
+    "lookback_delta",
     "match_rules",
     "max_response_bytes",
     "on_conflict",
+    "overrides",
     "passthrough_paths",
     "path_prefixes",
     "shared_rules",
@@ -55,9 +63,7 @@ const PLANNED: &[&str] = &[
     "dry_run",
     "enable_metadata",
     "enable_remote_read",
-    "limits",
     "log_queries",
-    "overrides",
     "stats",
 ];
 
@@ -67,6 +73,10 @@ const CONFLICTS: &[(&str, OnConflict)] =
 
 /// Headers that name a tenant to Thanos, Cortex or Mimir, whatever this filter is told to read.
 const TENANT_HEADERS: [&str; 2] = ["thanos-tenant", "x-scope-orgid"];
+
+/// Prometheus's `--query.lookback-delta` and `global.evaluation_interval`, in milliseconds.
+const DEFAULT_LOOKBACK: i64 = 5 * 60_000;
+const DEFAULT_INTERVAL: i64 = 60_000;
 
 /// Envoy's own default for what it buffers of a stream.
 const DEFAULT_MAX_RESPONSE: usize = 1 << 20;
@@ -98,6 +108,11 @@ pub struct Config {
     shared_rules: bool,
     match_rules: bool,
     can_hold_heads: bool,
+    limits: Limits,
+    lookback_ms: i64,
+    subquery_step_ms: i64,
+    needs_the_time: bool,
+    counts_queries: bool,
     /// The keys that the configuration names, for [`Config::explain`].
     given: BTreeSet<&'static str>,
 }
@@ -158,6 +173,10 @@ impl Config {
         let shared_rules = take("shared_rules").map_or(Ok(false), |field| field.boolean())?;
         let match_rules = take("match_rules").map_or(Ok(false), |field| check::match_rules(&field, shared_rules))?;
         let can_hold_heads = take("allow_on_headers_stop_iteration").map_or(Ok(false), |field| field.boolean())?;
+        let limits = limits::limits(take("limits"), take("overrides"), format)?;
+        let mut interval = |key, default| take(key).map_or(Ok(default), |field| check::interval(&field));
+        let lookback_ms = interval("lookback_delta", DEFAULT_LOOKBACK)?;
+        let subquery_step_ms = interval("default_evaluation_interval", DEFAULT_INTERVAL)?;
         object.finish(KNOWN, PLANNED)?;
 
         let mut removed: BTreeSet<&str> = BTreeSet::new();
@@ -191,6 +210,11 @@ impl Config {
             shared_rules,
             match_rules,
             can_hold_heads,
+            needs_the_time: limits.need_the_time(),
+            counts_queries: limits.count_queries(),
+            limits,
+            lookback_ms,
+            subquery_step_ms,
             given,
         })
     }
@@ -280,6 +304,36 @@ impl Config {
     /// Whether the proxy can hold an answer's head back until its body is whole.
     pub fn can_hold_heads(&self) -> bool {
         self.can_hold_heads
+    }
+
+    /// The limits in force for these tenants; `None` where there are none.
+    pub fn limits_of(&self, tenants: &Tenants) -> Option<InForce> {
+        self.limits.of(tenants)
+    }
+
+    /// All limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How far back an instant selector looks upstream, in milliseconds.
+    pub fn lookback_ms(&self) -> i64 {
+        self.lookback_ms
+    }
+
+    /// The step of a subquery that names none, in milliseconds.
+    pub fn subquery_step_ms(&self) -> i64 {
+        self.subquery_step_ms
+    }
+
+    /// Whether some tenant's limits depend on what time it is.
+    pub fn needs_the_time(&self) -> bool {
+        self.needs_the_time
+    }
+
+    /// Whether some tenant's queries are counted.
+    pub fn counts_queries(&self) -> bool {
+        self.counts_queries
     }
 
     /// The row for a path in normal form, and the prefix under which it was found.

@@ -61,6 +61,10 @@ fn every_key_is_read() {
             "shared_rules": true,
             "match_rules": false,
             "allow_on_headers_stop_iteration": true,
+            "limits": {"retention_period": "30d"},
+            "overrides": {"a": {"max_query_points": 11000}},
+            "lookback_delta": "1m",
+            "default_evaluation_interval": "15s",
             "allowed_tenants": ["a", "b"]
         }"#,
     )
@@ -88,6 +92,8 @@ fn every_key_is_read() {
         assert!(!config.removes(name.as_bytes()), "{name}");
     }
     assert_eq!(config.max_response_bytes(), 65_536);
+    assert_eq!((config.lookback_ms(), config.subquery_step_ms()), (60_000, 15_000));
+    assert!(config.needs_the_time() && !config.counts_queries());
     assert!(config.shows_shared_rules() && !config.matches_rules() && config.can_hold_heads());
     assert!(config.allows("a") && config.allows("b") && !config.allows("c"));
     assert_eq!(&**config.tenants(b"b|a").unwrap().joined(), "a|b");

@@ -105,6 +105,16 @@ unsafe extern "C" {
     fn proxy_get_property(path: *const u8, path_size: usize, return_data: *mut *mut u8, return_size: *mut usize)
     -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
+    fn proxy_get_current_time_nanoseconds(return_time: *mut u64) -> u32;
+}
+
+/// What time it is, in milliseconds since 1970.
+pub fn now_ms() -> Result<i64, HostError> {
+    const CALL: &str = "proxy_get_current_time_nanoseconds";
+    let mut nanoseconds = 0;
+    // SAFETY: the out-pointer lives across the call.
+    done(CALL, unsafe { proxy_get_current_time_nanoseconds(&mut nanoseconds) })?;
+    i64::try_from(nanoseconds / 1_000_000).map_err(|_| HostError { call: CALL, fault: Fault::Data })
 }
 
 /// Writes a line to the host's log. Nothing depends on it, so a failure is nobody's.

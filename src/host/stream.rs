@@ -95,7 +95,8 @@ impl Stream {
             Some(evidence) => calls::property(property(evidence)).map_err(unknown)?,
             None => None,
         };
-        let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream };
+        let now_ms = now_for(config).map_err(unknown)?;
+        let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream, now_ms };
         let forward = request::decide(&head, config).map_err(|refused| {
             (refused.rejection.into(), Subject::new(refused.tenant.as_deref().unwrap_or_default(), path))
         })?;
@@ -158,7 +159,9 @@ impl Stream {
         let Stage::Reading(reading) = std::mem::replace(&mut self.stage, Stage::Refused) else {
             return Ok(());
         };
-        match rewrite_body(&reading.plan, reading.buffered) {
+        let now = self.config.as_deref().map_or(Ok(None), now_for);
+        let rewritten = now.map_err(Refusal::from).and_then(|now| rewrite_body(&reading.plan, reading.buffered, now));
+        match rewritten {
             Ok(()) => {
                 self.stage = Stage::Settled;
                 Ok(())
@@ -271,7 +274,7 @@ fn edit_head(forward: &Forward) -> Result<(), HostError> {
     Ok(())
 }
 
-fn rewrite_body(plan: &BodyPlan, size: usize) -> Result<(), Refusal> {
+fn rewrite_body(plan: &BodyPlan, size: usize, now_ms: Option<i64>) -> Result<(), Refusal> {
     let body = match size {
         0 => Vec::new(),
         _ => calls::buffer(Buffer::RequestBody)?,
@@ -282,10 +285,15 @@ fn rewrite_body(plan: &BodyPlan, size: usize) -> Result<(), Refusal> {
     }
     // A form that stays as it is must not be written: where trailers follow the head at once, there is no buffer, and
     // even writing nothing is a BAD_ARGUMENT (observed with Envoy 1.40.0).
-    if let Some(rewritten) = plan.finish(&body)? {
+    if let Some(rewritten) = plan.finish(&body, now_ms)? {
         calls::replace_buffer(Buffer::RequestBody, size, &rewritten)?;
     }
     Ok(())
+}
+
+/// What time it is, where some tenant's limits depend on it.
+fn now_for(config: &Config) -> Result<Option<i64>, HostError> {
+    if config.needs_the_time() { calls::now_ms().map(Some) } else { Ok(None) }
 }
 
 /// A header map's pairs.

@@ -18,6 +18,7 @@ mod lexer;
 pub(crate) mod literal;
 mod matching;
 mod parser;
+mod plain;
 mod postfix;
 mod quote;
 mod reach;
@@ -85,6 +86,14 @@ impl<'t> Query<'t> {
         Query::read(text, parser::expression)
     }
 
+    /// Reads a `match[]` value.
+    ///
+    /// # Errors
+    /// [`Error`] where the text can't be read.
+    pub fn parse_selector(text: &'t [u8]) -> Result<Self, Error> {
+        Query::read(text, parser::metric_selector)
+    }
+
     /// As [`rewrite()`].
     ///
     /// # Errors
@@ -111,6 +120,11 @@ impl<'t> Query<'t> {
         let (tokens, ast) = read(text, parse).map_err(|fault| fault.locate(text))?;
         Ok(Query { text, tokens, ast })
     }
+}
+
+/// A duration as Prometheus writes it, `1h30m`, in milliseconds; `None` where it is none.
+pub fn duration(text: &[u8]) -> Option<i64> {
+    literal::duration(text).ok()
 }
 
 type Parse = fn(&[u8], &Tokens) -> Result<Ast, Fault>;

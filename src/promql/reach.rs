@@ -58,6 +58,9 @@ pub struct Demand {
     /// The earliest and the latest instant, inclusive, of what is read, in milliseconds since 1970. `None`: it has no
     /// selector. The earliest is after the latest where a range is shorter than a millisecond.
     pub samples: Option<(i64, i64)>,
+    /// How far the longest range, with those of the subqueries around it, or the lookback reaches by itself, wherever its
+    /// offsets lead, in milliseconds.
+    pub longest_ms: i64,
     /// How many selectors it has.
     pub selectors: u32,
     /// The most steps of any subquery: its range divided by its step, rounded down, as Cortex counts them
@@ -84,7 +87,8 @@ pub(super) fn demand(text: &[u8], tokens: &[Token], ast: &Ast, at: &Evaluation) 
     if !(years.contains(&at.start_ms) && years.contains(&at.end_ms)) {
         return Err(NO_TIME);
     }
-    let nothing = Demand { samples: None, selectors: 0, subquery_steps: 0, longest_pattern: 0, fixed_time: false };
+    let nothing =
+        Demand { samples: None, longest_ms: 0, selectors: 0, subquery_steps: 0, longest_pattern: 0, fixed_time: false };
     let span = at.end_ms.saturating_sub(at.start_ms).saturating_mul(MILLISECOND);
     let (step, range) = (arithmetic::seconds(at.step_ns), arithmetic::seconds(span));
     let mut walk = Walk { text, tokens, at, step, range, demand: nothing, forgets: false, forgot: false };
@@ -212,6 +216,7 @@ impl Walk<'_> {
             back = back.max(lookback);
         }
         begin = begin.saturating_sub(back.saturating_sub(1));
+        self.demand.longest_ms = self.demand.longest_ms.max(back.saturating_add(around.range / MILLISECOND));
         if modifiers.smoothed {
             end = end.saturating_add(lookback);
         }

@@ -8,6 +8,7 @@
 //! 3. The tenant: from the one source that the configuration names.
 //! 4. The row of the API table, and the method.
 //! 5. `parameters`: the query string, and later the form, are decoded, checked, enforced and encoded again.
+//! 6. `limits`, where the tenant has some: what is asked for is judged, and the times are moved to where they may be.
 //!
 //! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
 //! union of all `match[]`, so adding one beside another would widen the answer. One that matches nothing widens nothing:
@@ -15,6 +16,7 @@
 //! everybody (`labels` of Prometheus 3.15, when its `--web.read-timeout` strikes; observed).
 
 mod head;
+mod limits;
 mod parameters;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,8 @@ pub struct Head<'a> {
     pub evidence: Option<&'a [u8]>,
     /// Neither body nor trailers follow.
     pub end_of_stream: bool,
+    /// What time it is, in milliseconds since 1970: needed where [`Config::needs_the_time`] says so.
+    pub now_ms: Option<i64>,
 }
 
 /// What is done with a request that goes upstream.
@@ -59,6 +63,8 @@ pub struct Forward {
     pub body: BodyPlan,
     /// What the answer has to be, and what is done with it.
     pub expected: Expected,
+    /// How many queries of the tenant may run at the same time, where that is bounded.
+    pub concurrency: Option<i64>,
 }
 
 /// What has to happen to the body.
@@ -80,6 +86,8 @@ pub struct FormPlan {
     enforcement: Enforcement,
     /// The URL holds a `match[]`, so the form need not.
     url_has_selector: bool,
+    /// The limits in force, and what the URL asks for.
+    limits: Option<Box<(limits::Plan, limits::Asked)>>,
 }
 
 /// A request that is not forwarded, with what was known of it by then.
@@ -146,12 +154,19 @@ fn judge(
             remove: edits.remove,
             body,
             expected,
+            concurrency: None,
         });
     }
 
     let enforcement = Enforcement::new(route, config, &tenants);
     let mut query = Vec::with_capacity(target.query.len().saturating_mul(2).min(1 << 16));
-    let url_has_selector = enforcement.rewrite(target.query, Place::Url, &mut query)?;
+    let plan = limits::Plan::new(route, config, &tenants, head.headers);
+    let mut asked = limits::Asked::default();
+    let held = plan.as_ref().map(|_| &mut asked);
+    let url_has_selector = enforcement.rewrite(target.query, Place::Url, held, &mut query)?;
+    if let Some(plan) = &plan {
+        plan.settle(&asked, head.now_ms, &mut query)?;
+    }
     match (url_has_selector, has_form) {
         (true, _) => {}
         (false, false) => enforcement.add_selector(&mut query),
@@ -159,8 +174,10 @@ fn judge(
     }
     let expected = expected.narrowed(!query.is_empty());
     let path = path::write(prefix, &found, &query).map_err(Rejection::Path)?;
+    let concurrency = plan.as_ref().and_then(limits::Plan::concurrency);
     let body = if has_form {
-        BodyPlan::Form(FormPlan { enforcement, url_has_selector })
+        let limits = plan.map(|plan| Box::new((plan, asked)));
+        BodyPlan::Form(FormPlan { enforcement, url_has_selector, limits })
     } else if head.end_of_stream {
         BodyPlan::Absent
     } else {
@@ -174,12 +191,14 @@ fn judge(
         remove: edits.remove,
         body,
         expected,
+        concurrency,
     })
 }
 
 impl BodyPlan {
-    /// Decides on the whole body: the bytes that replace it, `None` where it stays as it is.
-    pub fn finish(&self, body: &[u8]) -> Result<Option<Vec<u8>>, Rejection> {
+    /// Decides on the whole body: the bytes that replace it, `None` where it stays as it is. The time is asked for again, since
+    /// a client may take as much of it as it likes to send a form.
+    pub fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<Option<Vec<u8>>, Rejection> {
         match self {
             BodyPlan::Absent | BodyPlan::MustBeEmpty => {
                 if body.is_empty() {
@@ -188,16 +207,21 @@ impl BodyPlan {
                     Err(Rejection::Body)
                 }
             }
-            BodyPlan::Form(plan) => plan.finish(body).map(|form| (form != body).then_some(form)),
+            BodyPlan::Form(plan) => plan.finish(body, now_ms).map(|form| (form != body).then_some(form)),
             BodyPlan::Untouched => Ok(None),
         }
     }
 }
 
 impl FormPlan {
-    fn finish(&self, body: &[u8]) -> Result<Vec<u8>, Rejection> {
+    fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<Vec<u8>, Rejection> {
         let mut form = Vec::with_capacity(body.len().saturating_mul(2).min(1 << 20));
-        let has_selector = self.enforcement.rewrite(body, Place::Form, &mut form)?;
+        let mut asked = limits::Asked::default();
+        let held = self.limits.as_ref().map(|_| &mut asked);
+        let has_selector = self.enforcement.rewrite(body, Place::Form, held, &mut form)?;
+        if let Some((plan, url)) = self.limits.as_deref() {
+            plan.settle(&asked.over(url), now_ms, &mut form)?;
+        }
         if !has_selector && !self.url_has_selector {
             self.enforcement.add_selector(&mut form);
         }

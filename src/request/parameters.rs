@@ -1,5 +1,6 @@
 //! Query string and form: each pair is decoded, checked against its row, enforced, and encoded again.
 
+use super::limits::Asked;
 use super::{Place, Rejection, Tenants};
 use crate::config::Config;
 use crate::form;
@@ -53,7 +54,16 @@ impl Enforcement {
     }
 
     /// Rewrites a query string or form, and says whether it has a `match[]`.
-    pub fn rewrite(&self, form: &[u8], place: Place, out: &mut Vec<u8>) -> Result<bool, Rejection> {
+    /// Where there are limits, `asked` takes note of what they need, and keeps the times for [`Plan::settle`] to write.
+    ///
+    /// [`Plan::settle`]: super::limits::Plan::settle
+    pub fn rewrite(
+        &self,
+        form: &[u8],
+        place: Place,
+        mut asked: Option<&mut Asked>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Rejection> {
         let mut has_selector = false;
         let mut seen = 0u64;
         let mut rewritten = Vec::new();
@@ -71,7 +81,9 @@ impl Enforcement {
                 has_selector |= parameter.kind == Kind::Selector;
                 rewritten.clear();
                 let value = self.value(parameter, &pair.value, &mut rewritten)?;
-                form::append(out, parameter.name.as_bytes(), value);
+                if !asked.as_mut().is_some_and(|asked| asked.takes(parameter, &pair.value)) {
+                    form::append(out, parameter.name.as_bytes(), value);
+                }
             } else if self.extra.iter().any(|name| name.as_bytes() == &*pair.key) {
                 form::append(out, &pair.key, &pair.value);
             }

@@ -119,17 +119,19 @@ pub fn decide_never_panics(input: &[u8]) {
     }
     for config in CONFIGS {
         let config = Config::parse(config.as_bytes()).expect("a valid configuration");
-        let request = Head { headers: &headers, evidence: None, end_of_stream: body.is_empty() };
+        let request = Head { headers: &headers, evidence: None, end_of_stream: body.is_empty(), now_ms: None };
         let Ok(forward) = decide(&request, &config) else { continue };
         assert!(!forward.tenant.is_empty(), "never the empty tenant");
-        if let (BodyPlan::Absent | BodyPlan::MustBeEmpty, Ok(_)) = (&forward.body, forward.body.finish(body)) {
+        if let (BodyPlan::Absent | BodyPlan::MustBeEmpty, Ok(_)) = (&forward.body, forward.body.finish(body, None)) {
             assert!(body.is_empty(), "a body that was not expected is refused");
         }
     }
 }
 
-const CONFIGS: [&str; 3] = [
+const CONFIGS: [&str; 4] = [
     "{}",
+    r#"{"limits":{"max_selectors_per_query":3,"max_regex_pattern_length":9,"max_query_points":9,"min_query_step":"5s",
+        "blocked_queries":[{"pattern":"(?i).*a+[b-d]?.*","regex":true}]}}"#,
     r#"{"upstream":"thanos","tenant_federation":{"enabled":true,"max_tenants":2},"on_conflict":"reject","path_prefixes":["","/p"]}"#,
     r#"{"upstream":"cortex","default_tenant_id":"","enforce_tenancy":true,"on_conflict":"intersect"}"#,
 ];

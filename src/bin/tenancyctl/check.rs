@@ -26,15 +26,33 @@ Examples:
 
 impl Check {
     pub fn run(&self) -> Result<(), Failure> {
-        let settings = configuration(Some(&self.config))?.explain();
+        let config = configuration(Some(&self.config))?;
+        let settings = config.explain();
         let width = settings.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
         let mut out = String::new();
         for setting in settings {
             let value = if setting.value.is_empty() { "not set" } else { &setting.value };
             let origin = if setting.given { "" } else { " (default)" };
+            // Each tenant has lines of its own below.
+            let value = if setting.key == "overrides" && setting.given { "…" } else { value };
             let (key, meaning) = (setting.key, setting.meaning);
             // Writing to a String can't fail.
             let _ = writeln!(out, "{key:width$}  {value}{origin}\n{:width$}  # {meaning}", "");
+        }
+        let without = if config.overridden().next().is_some() { "every other tenant" } else { "every tenant" };
+        for tenant in config.overridden().map(Some).chain([None]) {
+            let limits = config.effective(tenant);
+            if limits.is_empty() && tenant.is_none() {
+                continue;
+            }
+            let _ = writeln!(out, "\nlimits of {}", tenant.unwrap_or(without));
+            for limit in &limits {
+                let origin = if limit.is_override { "overrides" } else { "limits" };
+                let _ = writeln!(out, "  {:31}  {} ({origin})", limit.name, limit.value);
+            }
+            if limits.is_empty() {
+                out.push_str("  none\n");
+            }
         }
         std::io::stdout().lock().write_all(out.as_bytes())?;
         Ok(())

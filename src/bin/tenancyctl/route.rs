@@ -64,10 +64,13 @@ impl Route {
         if self.data.is_some() && !self.headers.iter().any(|(name, _)| name == "content-type") {
             headers.push((b"content-type", b"application/x-www-form-urlencoded"));
         }
-        let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream: self.data.is_none() };
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now_ms = now.ok().and_then(|now| i64::try_from(now.as_millis()).ok());
+        let head =
+            Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream: self.data.is_none(), now_ms };
         let decided = decide(&head, &config).map_err(|refused| refused.rejection).and_then(|forward| {
             let body = match &self.data {
-                Some(data) => forward.body.finish(data.as_bytes())?,
+                Some(data) => forward.body.finish(data.as_bytes(), now_ms)?,
                 None => None,
             };
             Ok((forward, body))

@@ -2,13 +2,17 @@
 
 mod enforcement;
 mod hostile;
+mod limits;
 mod properties;
 mod sources;
 
 use super::*;
 
+/// What time it is in these tests.
+pub const NOW: i64 = 1_800_000_000_000;
+
 /// A request, built from a method and a target.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Request {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     evidence: Option<Vec<u8>>,
@@ -75,7 +79,7 @@ impl Request {
     pub fn decide(&self, config: &Config) -> Result<Forward, Refused> {
         let headers: Vec<(&[u8], &[u8])> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let evidence = self.evidence.as_deref();
-        decide(&Head { headers: &headers, evidence, end_of_stream: self.body.is_none() }, config)
+        decide(&Head { headers: &headers, evidence, end_of_stream: self.body.is_none(), now_ms: Some(NOW) }, config)
     }
 
     /// Enacts the decision, as the host does.
@@ -93,7 +97,7 @@ impl Request {
             path = text(new.clone());
         }
         let body = match &self.body {
-            Some(body) => Some(text(forward.body.finish(body)?.unwrap_or_else(|| body.clone()))),
+            Some(body) => Some(text(forward.body.finish(body, Some(NOW))?.unwrap_or_else(|| body.clone()))),
             None => None,
         };
         let headers = headers.into_iter().skip(4).map(|(name, value)| (text(name), text(value))).collect();

@@ -126,8 +126,8 @@ proptest! {
         for json in CONFIGS {
             let config = config(json);
             for end_of_stream in [true, false] {
-                match decide(&Head { headers: &pairs, evidence: None, end_of_stream }, &config) {
-                    Ok(forward) => { let _ = forward.body.finish(&body).map_err(|rejection| rejection.body()); }
+                match decide(&Head { headers: &pairs, evidence: None, end_of_stream, now_ms: None }, &config) {
+                    Ok(forward) => { let _ = forward.body.finish(&body, None).map_err(|rejection| rejection.body()); }
                     Err(refused) => prop_assert!(serde_json::from_slice::<serde_json::Value>(&refused.rejection.body()).is_ok()),
                 }
             }

@@ -1,0 +1,339 @@
+//! Limits: the request's times are held back, read, moved to where the limits allow them to be, and written again.
+//!
+//! ```text
+//! instant query     time                       absent: now, written
+//! range query       start, end, step           start moves by whole steps, end to what is allowed
+//! selectors         start, end                 moved to what is allowed; absent: written where a limit bounds it
+//! federate          none                       it reads the lookback before now
+//! ```
+//!
+//! A range query of which no step is left, and selectors with no time left, are answered empty. A query that reaches further than
+//! `retention_period` or `max_query_into_future` by itself (its ranges, offsets and `@`) is refused, and so is an instant query
+//! whose time does.
+//!
+//! With a form, Go takes a single value from it, and from the URL where the form has none (`FormValue` in net/http/request.go). So
+//! all times, wherever they stood, are written into the form, as they are decided on when it is whole. The URL has gone on by then:
+//! it is decided on by itself as well, as if no form followed, since an upstream that loses the form may answer what it asks for.
+
+mod asked;
+mod judge;
+mod window;
+
+pub use asked::Asked;
+
+use super::Rejection;
+use crate::config::Config;
+use crate::form;
+use crate::limits::{InForce, Limit};
+use crate::promql::Query;
+use crate::rejection::Empty;
+use crate::routes::{Answer, Kind, Route, Upstream};
+use crate::tenant::Tenants;
+use crate::time;
+use std::rc::Rc;
+use window::Window;
+
+/// The limits in force for one request.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    limits: Rc<InForce>,
+    handler: &'static str,
+    endpoint: Endpoint,
+    /// What is answered where nothing is left; `None`: there is no such answer, so it is refused.
+    empty: Option<Empty>,
+    upstream: Upstream,
+    lookback_ms: i64,
+    subquery_step_ms: i64,
+    headers: [Vec<u8>; 3],
+}
+
+/// How an endpoint reads times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    /// Evaluates at `time`.
+    Instant,
+    /// Evaluates from `start` to `end`.
+    Range,
+    /// Looks for what there is from `start` to `end`.
+    Span,
+    /// The same, and without a start, for the last hour.
+    Search,
+    /// Evaluates now, without a parameter.
+    Now,
+}
+
+/// Headers that rules compare: in the order of [`Plan::headers`].
+const HEADERS: [&[u8]; 3] = [b"user-agent", b"x-dashboard-uid", b"x-panel-id"];
+
+impl Plan {
+    /// `None` where nothing is limited.
+    pub fn new(route: &'static Route, config: &Config, tenants: &Tenants, headers: &[(&[u8], &[u8])]) -> Option<Plan> {
+        let reads_samples = route.parameters.iter().any(|known| matches!(known.kind, Kind::Query | Kind::Selector));
+        // Rules hold no samples.
+        if !reads_samples || route.answer == Answer::Rules {
+            return None;
+        }
+        let limits = config.limits_of(tenants)?;
+        let has = |name| route.parameters.iter().any(|known| known.name == name);
+        let (endpoint, empty) = if has("time") {
+            (Endpoint::Instant, (route.handler == "query").then_some(Empty::Vector))
+        } else if has("step") {
+            (Endpoint::Range, (route.handler == "query_range").then_some(Empty::Matrix))
+        } else if route.answer == Answer::Lines {
+            (Endpoint::Search, Some(Empty::Lines))
+        } else if has("start") {
+            (Endpoint::Span, Some(Empty::List))
+        } else {
+            (Endpoint::Now, None)
+        };
+        let compares = !limits.rejected.is_empty();
+        let headers = HEADERS.map(|name| {
+            let found = headers.iter().find(|(given, _)| compares && *given == name);
+            found.map_or(Vec::new(), |(_, value)| value.to_vec())
+        });
+        Some(Plan {
+            limits: Rc::new(limits),
+            handler: route.handler,
+            endpoint,
+            empty,
+            upstream: config.upstream(),
+            lookback_ms: config.lookback_ms(),
+            subquery_step_ms: config.subquery_step_ms(),
+            headers,
+        })
+    }
+
+    /// Its expressions are evaluated.
+    fn is_query(&self) -> bool {
+        match self.endpoint {
+            Endpoint::Instant | Endpoint::Range => true,
+            Endpoint::Span | Endpoint::Search | Endpoint::Now => false,
+        }
+    }
+
+    /// How many queries may run at the same time; `None` where that isn't bounded, or this is no query.
+    pub fn concurrency(&self) -> Option<i64> {
+        self.limits.get(Limit::Concurrency).filter(|_| self.is_query())
+    }
+
+    /// Decides on what was asked, and writes the times that were held back.
+    ///
+    /// # Errors
+    /// The refusal, or the empty answer.
+    pub fn settle(&self, asked: &Asked, now: Option<i64>, out: &mut Vec<u8>) -> Result<(), Rejection> {
+        let now = match (self.limits.need_the_time(), now) {
+            (false, _) => None,
+            (true, Some(now)) => Some(now),
+            (true, None) => return Err(Rejection::Internal("the time is not known")),
+        };
+        let texts = asked.texts();
+        judge::size(&self.limits, &texts)?;
+        let queries = asked.parse()?;
+        let window = Window::new(&self.limits, now);
+        let mut write = |name: &str, given: &Option<Vec<u8>>, settled: Option<i64>| match (given, settled) {
+            (Some(given), None) => form::append(out, name.as_bytes(), given),
+            (None, None) => {}
+            (_, Some(settled)) => {
+                let mut text = Vec::new();
+                time::write(settled, &mut text);
+                form::append(out, name.as_bytes(), &text);
+            }
+        };
+        match self.endpoint {
+            Endpoint::Instant => {
+                let settled = match queries.first() {
+                    Some(query) => self.instant(query, &queries, asked, &window)?,
+                    None => None,
+                };
+                write("time", &asked.time, settled);
+            }
+            Endpoint::Range => {
+                let (start, end) = match queries.first() {
+                    Some(query) => self.range(query, &queries, asked, &window)?,
+                    None => (None, None),
+                };
+                write("start", &asked.start, start);
+                write("end", &asked.end, end);
+            }
+            Endpoint::Span | Endpoint::Search => {
+                let (start, end) = self.span(&queries, asked, &window)?;
+                write("start", &asked.start, start);
+                write("end", &asked.end, end);
+            }
+            Endpoint::Now => {
+                judge::selectors(self, &queries)?;
+                judge::rules(self, &queries, None, None, None, now)?;
+                window.check_reach(now.map(|now| (now.saturating_sub(self.lookback_ms).saturating_add(1), now)))?;
+            }
+        }
+        match (&asked.resolution, self.forces_raw_data(asked, &window)) {
+            (Some(given), _) => form::append(out, b"max_source_resolution", given),
+            (None, true) => form::append(out, b"max_source_resolution", b"0s"),
+            (None, false) => {}
+        }
+        Ok(())
+    }
+
+    /// What an instant query of Thanos reads without this parameter is up to a flag (`--query.instant.default.max_source_resolution`,
+    /// 0s by default), so that its reach would not be known.
+    fn forces_raw_data(&self, asked: &Asked, window: &Window) -> bool {
+        self.upstream == Upstream::Thanos
+            && self.endpoint == Endpoint::Instant
+            && !asked.lacks_query()
+            && window.bounds_the_past()
+    }
+
+    fn nothing_left(&self, limit: Limit, beyond: i64) -> Rejection {
+        match self.empty {
+            Some(empty) => Rejection::Empty(empty),
+            None => self.over(limit, beyond),
+        }
+    }
+
+    fn over(&self, limit: Limit, asked: i64) -> Rejection {
+        Rejection::Limit { limit, asked, allowed: self.limits.get(limit).unwrap_or(0) }
+    }
+
+    fn evaluation(&self, start_ms: i64, end_ms: i64, step_ns: i64, lookback_ms: i64) -> crate::promql::Evaluation {
+        let subquery_step_ms = self.subquery_step_ms;
+        crate::promql::Evaluation { start_ms, end_ms, step_ns, lookback_ms, subquery_step_ms }
+    }
+
+    /// Returns the `time` to write, where it is not the client's.
+    fn instant(
+        &self,
+        query: &Query<'_>,
+        queries: &[Query<'_>],
+        asked: &Asked,
+        window: &Window,
+    ) -> Result<Option<i64>, Rejection> {
+        let given = asked.instant("time", &asked.time)?;
+        let at = given.or(window.now()).unwrap_or(0);
+        let (lookback, older) = self.lookback(asked, 0)?;
+        let demand = query.demand(&self.evaluation(at, at, 0, lookback)).map_err(unbounded)?;
+        let samples = demand.samples.map(|(from, to)| (from.saturating_sub(older), to));
+        judge::rules(self, queries, None, None, samples, window.now())?;
+        judge::query(&self.limits, &demand)?;
+        if let Some((limit, beyond)) = window.outside(at) {
+            return Err(match self.nothing_left(limit, beyond) {
+                Rejection::Empty(_) if query.is_range() => Rejection::Empty(Empty::Matrix),
+                rejection => rejection,
+            });
+        }
+        window.check_reach(samples)?;
+        Ok(if given.is_none() { window.now() } else { None })
+    }
+
+    /// Returns `start` and `end` to write, where they are not the client's.
+    fn range(
+        &self,
+        query: &Query<'_>,
+        queries: &[Query<'_>],
+        asked: &Asked,
+        window: &Window,
+    ) -> Result<(Option<i64>, Option<i64>), Rejection> {
+        let (start, end) = (asked.instant("start", &asked.start)?, asked.instant("end", &asked.end)?);
+        let step_ns = asked.duration("step", &asked.step)?;
+        let (Some(start), Some(end), Some(step_ns)) = (start, end, step_ns) else {
+            // Upstream says so.
+            return Ok((None, None));
+        };
+        let step = step_ns / 1_000_000;
+        if end < start || step_ns <= 0 {
+            return Ok((None, None));
+        }
+        if step == 0 {
+            return Err(Rejection::Value("step", "less than a millisecond".to_owned()));
+        }
+        let (lookback, older) = self.lookback(asked, step)?;
+        let reach = |start, end| {
+            let demand = query.demand(&self.evaluation(start, end, step_ns, lookback)).map_err(unbounded)?;
+            let samples = demand.samples.map(|(from, to)| (from.saturating_sub(older), to));
+            Ok((demand, samples))
+        };
+        let (demand, samples) = reach(start, end)?;
+        judge::rules(self, queries, Some((start, end)), Some(step), samples, window.now())?;
+        judge::query(&self.limits, &demand)?;
+        let (first, last) = window.evaluations(start, end, samples)?;
+        // Query frontends move a start to a multiple of the step before it (`--query-range.align-range-with-step` of Thanos, on by
+        // default; `align_queries_with_step` of Cortex and Mimir).
+        let moved = match self.upstream {
+            Upstream::Prometheus => 0,
+            Upstream::Thanos | Upstream::Cortex => start.rem_euclid(step),
+        };
+        let left = time::first_step(start.saturating_sub(moved), last.saturating_sub(moved), step, first);
+        let Some(new_start) = left.map(|aligned| aligned.saturating_add(moved)) else {
+            let (limit, beyond) = window.outside(start).or(window.outside(end)).unwrap_or((Limit::Retention, 0));
+            return Err(self.nothing_left(limit, beyond));
+        };
+        let (new_start, new_end) = (new_start.max(start), last.min(end));
+        if (new_start, new_end) != (start, end) {
+            // What stands at a fixed time, or depends on start and end, has not moved along.
+            let (_, samples) = reach(new_start.saturating_sub(moved), new_end)?;
+            window.check_reach(samples)?;
+        }
+        judge::range(&self.limits, new_start, new_end, step)?;
+        Ok(((new_start != start).then_some(new_start), (new_end != end).then_some(new_end)))
+    }
+
+    /// Likewise.
+    fn span(
+        &self,
+        queries: &[Query<'_>],
+        asked: &Asked,
+        window: &Window,
+    ) -> Result<(Option<i64>, Option<i64>), Rejection> {
+        const HOUR: i64 = 3_600_000;
+        let (start, end) = (asked.instant("start", &asked.start)?, asked.instant("end", &asked.end)?);
+        judge::selectors(self, queries)?;
+        judge::rules(self, queries, start.zip(end), None, start.zip(end), window.now())?;
+        if let (Some(start), Some(end)) = (start, end)
+            && end < start
+        {
+            return Ok((None, None));
+        }
+        let latest = window.latest();
+        let new_end = match (end, latest) {
+            (Some(end), Some(latest)) => Some(end.min(latest)),
+            (end, latest) => end.or(latest),
+        };
+        let until = new_end.or(window.now());
+        let length = self.limits.get(Limit::Length);
+        let default = match self.endpoint {
+            Endpoint::Search => window.now().map(|now| now.saturating_sub(HOUR)),
+            Endpoint::Instant | Endpoint::Range | Endpoint::Span | Endpoint::Now => {
+                until.zip(length).map(|(until, length)| until.saturating_sub(length))
+            }
+        };
+        let new_start = match (start.or(default), window.earliest()) {
+            (Some(start), Some(earliest)) => Some(start.max(earliest)),
+            (start, earliest) => start.or(earliest),
+        };
+        if let (Some(start), Some(until)) = (new_start, until) {
+            if start > until {
+                let (limit, beyond) = window.outside(until).or(window.outside(start)).unwrap_or((Limit::Retention, 0));
+                return Err(self.nothing_left(limit, beyond));
+            }
+            let asked = until.saturating_sub(start);
+            if length.is_some_and(|length| asked > length) {
+                return Err(self.over(Limit::Length, asked));
+            }
+        }
+        Ok((new_start.filter(|_| new_start != start), new_end.filter(|_| new_end != end)))
+    }
+
+    /// How far back an instant selector looks, and how much older what a sample tells of may be.
+    fn lookback(&self, asked: &Asked, step_ms: i64) -> Result<(i64, i64), Rejection> {
+        // An upstream that doesn't know the parameter takes its own.
+        let own = asked.duration("lookback_delta", &asked.lookback)?.unwrap_or(0) / 1_000_000;
+        let lookback = self.lookback_ms.max(own);
+        if self.upstream != Upstream::Thanos {
+            return Ok((lookback, 0));
+        }
+        Ok(time::downsampled(lookback, asked.resolution(self.endpoint == Endpoint::Instant, step_ms)?))
+    }
+}
+
+fn unbounded(unknown: crate::promql::Unknown) -> Rejection {
+    Rejection::Unbounded(unknown.0)
+}
