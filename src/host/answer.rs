@@ -15,10 +15,10 @@
 //! option the body would never come (observed with Envoy 1.40.0).
 
 use super::calls::{self, Buffer, Fault, HostError, Level, Map};
+use super::dispatch::Action;
 use super::refuse::{CACHE_CONTROL, PRIVATE};
 use super::stream::{out_of_order, read_pairs};
 use crate::response::{Body, Expected, Head, HeldBody, MessageFilter, Substitute, Unreadable};
-use proxy_wasm::types::Action;
 
 /// How far an answer has come.
 pub enum Answer {

@@ -230,8 +230,8 @@ fn handed_over(call: &'static str, status: u32, data: *mut u8, size: usize) -> R
     match (data.is_null(), size) {
         (_, 0) => Ok(Vec::new()),
         (true, _) => Err(HostError { call, fault: Fault::Data }),
-        // SAFETY: with OK, the host hands over a block of exactly `size` bytes that it got from the SDK's
-        // `proxy_on_memory_allocate`, which makes it by `Box::into_raw` of a `Box<[u8]>`: capacity equals size.
+        // SAFETY: with OK, the host hands over a block of `size` bytes that it got from `dispatch`'s
+        // `proxy_on_memory_allocate`, which allocates them as a `Vec` with that capacity would.
         (false, _) => Ok(unsafe { Vec::from_raw_parts(data, size, size) }),
     }
 }

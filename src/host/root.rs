@@ -1,10 +1,9 @@
 //! The root context: one for each worker and configuration. Reads the configuration and makes the streams.
 
 use super::calls::{self, Buffer, Level};
+use super::dispatch::RootContext;
 use super::stream::Stream;
 use crate::config::Config;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
 use std::rc::Rc;
 
 /// What the streams of one configuration share.
@@ -13,8 +12,6 @@ pub struct Root {
     /// `None` until a configuration was accepted; a stream without one refuses.
     config: Option<Rc<Config>>,
 }
-
-impl Context for Root {}
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
@@ -30,12 +27,8 @@ impl RootContext for Root {
         }
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(self.config.clone())))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    fn create_stream(&self, _id: u32) -> Stream {
+        Stream::new(self.config.clone())
     }
 }
 

@@ -16,6 +16,7 @@
 
 use super::answer::{Answer, Failure};
 use super::calls::{self, Buffer, Fault, HostError, Level, Map};
+use super::dispatch::{Action, HttpContext};
 use super::pairs;
 use super::refuse::{self, Refusal, Subject};
 use crate::config::Config;
@@ -23,8 +24,6 @@ use crate::rejection::Rejection;
 use crate::request::{self, BodyPlan, Forward, Head};
 use crate::response::Expected;
 use crate::tenant::Evidence;
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action;
 use std::rc::Rc;
 
 /// One request.
@@ -170,8 +169,6 @@ impl Stream {
         }
     }
 }
-
-impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {

@@ -1,8 +1,6 @@
-//! The harness holds what a host holds. What the filter does not use yet is shown by the SDK's own wrappers.
+//! The harness holds what a host holds. What the filter does not use yet is called here.
 
-use crate::harness::{Fault, Harness, MetricKind, Request, Response, Upon};
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::{MetricType, Status};
+use crate::harness::{Fault, Harness, MetricKind, Request, Response, Upon, hostcalls, status};
 use std::time::Duration;
 
 fn harness() -> Harness {
@@ -12,49 +10,49 @@ fn harness() -> Harness {
 #[test]
 fn a_stat_is_one_however_often_it_is_defined() {
     let envoy = harness();
-    let first = hostcalls::define_metric(MetricType::Counter, "requests").unwrap();
-    let second = hostcalls::define_metric(MetricType::Counter, "requests").unwrap();
+    let first = hostcalls::define_metric(MetricKind::Counter, "requests").unwrap();
+    let second = hostcalls::define_metric(MetricKind::Counter, "requests").unwrap();
     hostcalls::increment_metric(first, 2).unwrap();
     hostcalls::increment_metric(second, 3).unwrap();
     assert_eq!(envoy.metric("requests"), Some((MetricKind::Counter, 5)));
     assert_eq!(hostcalls::get_metric(first), Ok(5));
 
-    let gauge = hostcalls::define_metric(MetricType::Gauge, "running").unwrap();
+    let gauge = hostcalls::define_metric(MetricKind::Gauge, "running").unwrap();
     hostcalls::record_metric(gauge, 7).unwrap();
     hostcalls::increment_metric(gauge, -2).unwrap();
     assert_eq!(envoy.metric("running"), Some((MetricKind::Gauge, 5)));
 
-    let histogram = hostcalls::define_metric(MetricType::Histogram, "length").unwrap();
+    let histogram = hostcalls::define_metric(MetricKind::Histogram, "length").unwrap();
     hostcalls::record_metric(histogram, 3).unwrap();
     hostcalls::record_metric(histogram, 4).unwrap();
     assert_eq!(envoy.histogram("length"), [3, 4]);
-    assert_eq!(hostcalls::increment_metric(histogram, 1), Err(Status::BadArgument));
-    assert_eq!(hostcalls::record_metric(99, 1), Err(Status::NotFound));
+    assert_eq!(hostcalls::increment_metric(histogram, 1), Err(status::BAD_ARGUMENT));
+    assert_eq!(hostcalls::record_metric(99, 1), Err(status::NOT_FOUND));
 }
 
 #[test]
 fn shared_data_is_compared_before_it_is_swapped() {
     let _envoy = harness();
-    assert_eq!(hostcalls::get_shared_data("key"), Ok((None, None)));
-    hostcalls::set_shared_data("key", Some(b"one"), None).unwrap();
+    assert_eq!(hostcalls::get_shared_data("key"), Err(status::NOT_FOUND));
+    hostcalls::set_shared_data("key", b"one", 0).unwrap();
     let (value, cas) = hostcalls::get_shared_data("key").unwrap();
-    assert_eq!(value.as_deref(), Some(b"one".as_slice()));
-    hostcalls::set_shared_data("key", Some(b"two"), cas).unwrap();
-    assert_eq!(hostcalls::set_shared_data("key", Some(b"three"), cas), Err(Status::CasMismatch));
-    assert_eq!(hostcalls::get_shared_data("key").unwrap().0.as_deref(), Some(b"two".as_slice()));
+    assert_eq!(value, b"one");
+    hostcalls::set_shared_data("key", b"two", cas).unwrap();
+    assert_eq!(hostcalls::set_shared_data("key", b"three", cas), Err(status::CAS_MISMATCH));
+    assert_eq!(hostcalls::get_shared_data("key").unwrap().0, b"two");
 }
 
 #[test]
 fn queues_keep_their_order() {
     let _envoy = harness();
     let queue = hostcalls::register_shared_queue("queue").unwrap();
-    assert_eq!(hostcalls::resolve_shared_queue("", "queue"), Ok(Some(queue)));
-    assert_eq!(hostcalls::resolve_shared_queue("", "other"), Ok(None));
-    hostcalls::enqueue_shared_queue(queue, Some(b"1")).unwrap();
-    hostcalls::enqueue_shared_queue(queue, Some(b"2")).unwrap();
-    assert_eq!(hostcalls::dequeue_shared_queue(queue).unwrap().as_deref(), Some(b"1".as_slice()));
-    assert_eq!(hostcalls::dequeue_shared_queue(queue).unwrap().as_deref(), Some(b"2".as_slice()));
-    assert_eq!(hostcalls::dequeue_shared_queue(queue), Ok(None));
+    assert_eq!(hostcalls::resolve_shared_queue("queue"), Ok(queue));
+    assert_eq!(hostcalls::resolve_shared_queue("other"), Err(status::NOT_FOUND));
+    hostcalls::enqueue_shared_queue(queue, b"1").unwrap();
+    hostcalls::enqueue_shared_queue(queue, b"2").unwrap();
+    assert_eq!(hostcalls::dequeue_shared_queue(queue).unwrap(), b"1");
+    assert_eq!(hostcalls::dequeue_shared_queue(queue).unwrap(), b"2");
+    assert_eq!(hostcalls::dequeue_shared_queue(queue), Err(status::EMPTY));
 }
 
 #[test]
@@ -62,7 +60,7 @@ fn the_clock_moves_when_told_and_the_timer_fires_when_told() {
     let mut envoy = harness();
     let before = hostcalls::get_current_time().unwrap();
     envoy.advance_ns(1_000_000);
-    assert_eq!(hostcalls::get_current_time().unwrap().duration_since(before).unwrap(), Duration::from_millis(1));
+    assert_eq!(hostcalls::get_current_time().unwrap() - before, 1_000_000);
     hostcalls::set_tick_period(Duration::from_millis(20)).unwrap();
     envoy.tick();
     assert_eq!(envoy.calls()["proxy_set_tick_period_milliseconds"], 1);
@@ -71,8 +69,8 @@ fn the_clock_moves_when_told_and_the_timer_fires_when_told() {
 #[test]
 fn a_call_out_waits_for_its_answer() {
     let mut envoy = harness();
-    let headers = vec![(":method", "GET"), (":path", "/api/v2/silence/1")];
-    hostcalls::dispatch_http_call("upstream", headers, None, vec![], Duration::from_secs(5)).unwrap();
+    let headers = b"\x01\0\0\0\x05\0\0\0\x11\0\0\0:path\0/api/v2/silence/1\0";
+    hostcalls::http_call("upstream", headers, Duration::from_secs(5)).unwrap();
     let made = envoy.call_outs();
     assert_eq!(made.len(), 1);
     assert_eq!((made[0].cluster.as_str(), made[0].timeout_ms), ("upstream", 5000));
@@ -102,11 +100,11 @@ fn properties_are_a_streams_own() {
     let mut envoy = harness();
     envoy.property(&["connection", "subject_peer_certificate"], "CN=client-a,O=Acme");
     let stream = envoy.open(Request::get("/api/v1/query?query=up"));
-    let path = vec!["connection", "subject_peer_certificate"];
-    assert_eq!(hostcalls::get_property(path).unwrap().as_deref(), Some(b"CN=client-a,O=Acme".as_slice()));
-    assert_eq!(hostcalls::get_property(vec!["nothing"]), Ok(None));
-    hostcalls::set_property(vec!["tenant"], Some(b"team-a")).unwrap();
-    assert_eq!(hostcalls::get_property(vec!["tenant"]).unwrap().as_deref(), Some(b"team-a".as_slice()));
+    let path = ["connection", "subject_peer_certificate"];
+    assert_eq!(hostcalls::get_property(&path).unwrap(), b"CN=client-a,O=Acme");
+    assert_eq!(hostcalls::get_property(&["nothing"]), Err(status::NOT_FOUND));
+    hostcalls::set_property(&["tenant"], b"team-a").unwrap();
+    assert_eq!(hostcalls::get_property(&["tenant"]).unwrap(), b"team-a");
     envoy.close(stream);
 }
 
@@ -114,22 +112,17 @@ fn properties_are_a_streams_own() {
 fn a_fault_has_no_effect_but_its_status() {
     let mut envoy = harness();
     envoy.fail(&[Fault { upon: Upon::Nth(1), status: 8 }]);
-    hostcalls::set_shared_data("key", Some(b"one"), None).unwrap();
-    assert_eq!(hostcalls::set_shared_data("key", Some(b"two"), None), Err(Status::CasMismatch));
+    hostcalls::set_shared_data("key", b"one", 0).unwrap();
+    assert_eq!(hostcalls::set_shared_data("key", b"two", 0), Err(status::CAS_MISMATCH));
     envoy.heal();
-    assert_eq!(hostcalls::get_shared_data("key").unwrap().0.as_deref(), Some(b"one".as_slice()));
+    assert_eq!(hostcalls::get_shared_data("key").unwrap().0, b"one");
 }
 
 #[test]
 fn a_head_that_has_gone_on_is_out_of_reach() {
     let mut envoy = harness();
     let stream = envoy.open(Request::form("/api/v1/query", "query=up"));
-    // The SDK would panic here, and that is why the filter has wrappers of its own: ask the symbol itself.
-    unsafe extern "C" {
-        fn proxy_remove_header_map_value(map: u32, name: *const u8, size: usize) -> u32;
-    }
-    // SAFETY: a live string.
-    assert_eq!(unsafe { proxy_remove_header_map_value(0, b"host".as_ptr(), 4) }, Status::BadArgument as u32);
+    assert_eq!(hostcalls::remove_request_header("host"), Err(status::BAD_ARGUMENT));
     envoy.close(stream);
 }
 

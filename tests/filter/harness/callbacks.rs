@@ -1,4 +1,4 @@
-//! The filter's side of the border: the callbacks that the SDK exports, run one at a time.
+//! The filter's side of the border: the callbacks that it exports, run one at a time.
 
 use super::host;
 use std::cell::Cell;
@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 unsafe extern "C" {
     pub safe fn _initialize();
     pub safe fn proxy_on_context_create(context: u32, root: u32);
-    pub safe fn proxy_on_vm_start(context: u32, size: usize) -> bool;
     pub safe fn proxy_on_configure(context: u32, size: usize) -> bool;
     pub safe fn proxy_on_tick(context: u32);
     pub safe fn proxy_on_request_headers(context: u32, count: usize, end: bool) -> u32;
@@ -19,7 +18,6 @@ unsafe extern "C" {
     pub safe fn proxy_on_response_body(context: u32, size: usize, end: bool) -> u32;
     pub safe fn proxy_on_response_trailers(context: u32, count: usize) -> u32;
     pub safe fn proxy_on_http_call_response(context: u32, token: u32, headers: usize, body: usize, trailers: usize);
-    pub safe fn proxy_on_done(context: u32) -> bool;
     pub safe fn proxy_on_log(context: u32);
     pub safe fn proxy_on_delete(context: u32);
 }
@@ -63,7 +61,7 @@ pub fn next_context() -> u32 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Sets up the SDK's dispatcher, which is thread-local, once for this thread.
+/// Sets up the filter, whose contexts are thread-local, once for this thread.
 pub fn initialise() {
     if !INITIALISED.replace(true) {
         _initialize();

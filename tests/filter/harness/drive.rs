@@ -100,7 +100,7 @@ impl Harness {
         });
         let root = next_context();
         filter(root, || proxy_on_context_create(root, 0));
-        let accepted = filter(root, || proxy_on_vm_start(root, 0)) && filter(root, || proxy_on_configure(root, size));
+        let accepted = filter(root, || proxy_on_configure(root, size));
         if !accepted {
             filter(root, || proxy_on_delete(root));
             return Err(host::with(|host| host.logs.split_off(from)));
@@ -207,7 +207,6 @@ impl Harness {
             stream.request.phase = Phase::Log;
             stream.response.phase = Phase::Log;
         });
-        filter(context, || proxy_on_done(context));
         filter(context, || proxy_on_log(context));
         filter(context, || proxy_on_delete(context));
         let (stream, calls, logs, mut violations) = host::with(|host| {
@@ -234,6 +233,13 @@ impl Harness {
         });
         let hung = response.is_none() && !stream.reset;
         Outcome { sent, response, local: stream.local_reply.is_some(), reset: stream.reset, hung, calls, logs }
+    }
+
+    /// The head of a request that the filter was never told of: whether it would pass.
+    pub fn lets_an_unknown_stream_pass(&self) -> bool {
+        let context = next_context();
+        filter(context, || proxy_on_request_headers(context, 3, true)) == CONTINUE
+            || filter(context, || proxy_on_response_body(context, 3, true)) == CONTINUE
     }
 
     /// Lets the root context's timer fire.
