@@ -257,8 +257,9 @@ impl Walk<'_> {
     /// A range or step. One that is computed may still come to nothing when it is cut to milliseconds.
     fn positive(&self, place: TokenId) -> Result<i64, Unknown> {
         match self.again(place).duration_again() {
-            Ok(duration) if duration.seconds() > 0.0 => nanoseconds(duration),
-            Ok(_) | Err(_) => Err(Unknown("a range or step is not greater than 0")),
+            Ok(duration) if duration.seconds() <= 0.0 => Err(Unknown("a range or step is not greater than 0")),
+            Ok(duration) => nanoseconds(duration),
+            Err(_) => Err(TOO_LONG),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The Go programs under `tests/oracle`: built once, then fed JSON lines.
 
+use promql_tenancy_filter::promql::Evaluation;
 use serde::{Deserialize, Serialize};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,49 @@ pub struct PrecedentCase<'c> {
     pub value: &'c str,
 }
 
+/// A query and how it is evaluated, for Prometheus's engine.
+#[derive(Serialize)]
+pub struct EngineCase<'c> {
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    query: Option<&'c str>,
+    #[serde(rename = "in64", skip_serializing_if = "Option::is_none")]
+    query_bytes: Option<String>,
+    pub instant: bool,
+    pub start: i64,
+    pub end: i64,
+    pub step: i64,
+    pub lookback: i64,
+}
+
+impl<'c> EngineCase<'c> {
+    pub fn new(query: &'c [u8], instant: bool, evaluation: &Evaluation) -> Self {
+        let (query, query_bytes) = text_or_base64(Some(query));
+        let Evaluation { start_ms: start, end_ms: end, step_ns: step, lookback_ms: lookback, .. } = *evaluation;
+        EngineCase { query, query_bytes, instant, start, end, step, lookback }
+    }
+}
+
+/// What the engine asked its storage for.
+#[derive(Deserialize)]
+pub struct Asked {
+    pub ran: bool,
+    #[serde(default)]
+    pub error: String,
+    pub selects: u32,
+    pub hints: Span,
+    pub querier: Span,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub min: i64,
+    pub max: i64,
+}
+
+pub fn asked(cases: &[EngineCase<'_>]) -> Vec<Asked> {
+    answers(&ENGINE, &[], cases)
+}
+
 pub fn judge(cases: &[Case<'_>]) -> Vec<Verdict> {
     answers(&ORACLE, &["judge"], cases)
 }
@@ -113,6 +157,7 @@ pub fn corpus(name: &str) -> Vec<String> {
 }
 
 static ORACLE: LazyLock<PathBuf> = LazyLock::new(|| build("tests/oracle", "oracle"));
+static ENGINE: LazyLock<PathBuf> = LazyLock::new(|| build("tests/oracle/engine", "engine"));
 static LABEL_PROXY: LazyLock<PathBuf> = LazyLock::new(|| build("tests/oracle/labelproxy", "labelproxy"));
 
 fn source(folder: &str) -> PathBuf {
