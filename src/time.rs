@@ -130,47 +130,66 @@ fn extreme(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// RFC 3339 as Go's `time.Parse` reads it: an hour may be one digit, the fraction may follow a comma, an offset may be of
-/// 24 hours or 60 minutes (time/format.go, Go 1.26).
+/// A field of RFC 3339: digits at least and at most, the least and the largest number, and what follows it.
+type Field = (usize, usize, i64, i64, u8);
+
+/// Date and clock as Go's `time.Parse` reads them: an hour may be one digit (time/format.go, Go 1.26).
+const DATE_AND_CLOCK: [Field; 6] =
+    [(4, 4, 0, 9999, b'-'), (2, 2, 1, 12, b'-'), (2, 2, 1, 31, b'T'), (1, 2, 0, 23, b':'), (2, 2, 0, 59, b':'), SECOND];
+const SECOND: Field = (2, 2, 0, 59, 0);
+/// An offset may be of 24 hours or 60 minutes.
+const OFFSET: [Field; 2] = [(2, 2, 0, 24, b':'), (2, 2, 0, 60, 0)];
+
+/// RFC 3339 as Go reads it: the fraction may be of any length, and follow a comma.
 fn rfc3339(text: &[u8]) -> Option<i64> {
     let mut rest = text;
-    let year = number(&mut rest, 4, 4)?;
-    literally(&mut rest, b'-')?;
-    let month = number(&mut rest, 2, 2).filter(|month| (1..=12).contains(month))?;
-    literally(&mut rest, b'-')?;
-    let day = number(&mut rest, 2, 2)?;
-    literally(&mut rest, b'T')?;
-    let hour = number(&mut rest, 1, 2).filter(|&hour| hour < 24)?;
-    literally(&mut rest, b':')?;
-    let minute = number(&mut rest, 2, 2).filter(|&minute| minute < 60)?;
-    literally(&mut rest, b':')?;
-    let second = number(&mut rest, 2, 2).filter(|&second| second < 60)?;
+    let [year, month, day, hour, minute, second] = fields(&mut rest, &DATE_AND_CLOCK)?;
     let mut milliseconds = 0;
     if let [b'.' | b',', b'0'..=b'9', ..] = rest {
         rest = rest.get(1..)?;
-        for weight in [100, 10, 1] {
-            if let [digit @ b'0'..=b'9', tail @ ..] = rest {
-                milliseconds += i64::from(digit - b'0') * weight;
-                rest = tail;
-            }
+        let mut weight = 100;
+        while let [digit @ b'0'..=b'9', tail @ ..] = rest {
+            milliseconds += i64::from(digit - b'0') * weight;
+            weight /= 10;
+            rest = tail;
         }
-        let finer = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-        rest = rest.get(finer..)?;
     }
     let offset = match rest {
         b"Z" => 0,
         [sign @ (b'+' | b'-'), tail @ ..] => {
             rest = tail;
-            let hours = number(&mut rest, 2, 2).filter(|&hours| hours <= 24)?;
-            literally(&mut rest, b':')?;
-            let minutes = number(&mut rest, 2, 2).filter(|&minutes| minutes <= 60 && rest.is_empty())?;
-            let offset = hours * 60 + minutes;
-            if *sign == b'-' { -offset } else { offset }
+            let [hours, minutes, ..] = fields(&mut rest, &OFFSET)?;
+            if !rest.is_empty() {
+                return None;
+            }
+            (hours * 60 + minutes) * if *sign == b'-' { -1 } else { 1 }
         }
         _ => return None,
     };
     let minutes = (days(year, month, day)? * 24 + hour) * 60 + minute - offset;
     Some((minutes * 60 + second) * 1000 + milliseconds)
+}
+
+/// The numbers of the fields; those that aren't wanted are 0.
+fn fields(rest: &mut &[u8], wanted: &[Field]) -> Option<[i64; 6]> {
+    let mut numbers = [0; 6];
+    for (number, &(least, most, smallest, largest, follows)) in numbers.iter_mut().zip(wanted) {
+        let mut digits = 0;
+        while let ([digit @ b'0'..=b'9', tail @ ..], true) = (*rest, digits < most) {
+            *number = *number * 10 + i64::from(digit - b'0');
+            digits += 1;
+            *rest = tail;
+        }
+        if digits < least || !(smallest..=largest).contains(number) {
+            return None;
+        }
+        match *rest {
+            _ if follows == 0 => {}
+            [first, tail @ ..] if *first == follows => *rest = tail,
+            _ => return None,
+        }
+    }
+    Some(numbers)
 }
 
 /// Days from 1970-01-01 to a date; `None` where the month has no such day.
@@ -181,30 +200,13 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     };
-    if !(1..=length).contains(&day) {
+    if day > length {
         return None;
     }
-    // Years that begin in March, so that a leap day is the last of its year. The year 0 begins with a January.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    Some(year * 365 + leap_days + (month * 153 + 2) / 5 + day - 719_469)
-}
-
-/// Takes a number of so many digits.
-fn number(rest: &mut &[u8], least: usize, most: usize) -> Option<i64> {
-    let digits = rest.iter().take(most).take_while(|b| b.is_ascii_digit()).count();
-    if digits < least {
-        return None;
-    }
-    let (digits, tail) = rest.split_at_checked(digits)?;
-    *rest = tail;
-    Some(digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0')))
-}
-
-fn literally(rest: &mut &[u8], wanted: u8) -> Option<()> {
-    let (&first, tail) = rest.split_first()?;
-    *rest = tail;
-    (first == wanted).then_some(())
+    // Years that begin in March, so that a leap day is the last of its year; 400 more, so that none is negative.
+    let (year, month) = if month > 2 { (year + 400, month - 3) } else { (year + 399, month + 9) };
+    let leap_days = year / 4 - year / 100 + year / 400;
+    Some(year * 365 + leap_days + (month * 153 + 2) / 5 + day - 719_469 - 146_097)
 }
 
 #[cfg(test)]

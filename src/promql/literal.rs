@@ -31,18 +31,23 @@ pub fn number(text: &[u8]) -> Option<f64> {
 
 /// A finite number as Go's `strconv.ParseFloat` reads it: with or without a sign, decimal or hexadecimal.
 pub fn float(text: &[u8]) -> Option<f64> {
+    let (negative, text) = match text {
+        [b'-', unsigned @ ..] => (true, unsigned),
+        [b'+', unsigned @ ..] => (false, unsigned),
+        unsigned => (false, unsigned),
+    };
     let text = std::str::from_utf8(text).ok()?;
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let hex = hexadecimal_digits(unsigned);
-    let plain = without_underscores(unsigned, hex)?;
-    let value = if hex.is_some() { hexadecimal(plain.get(2..)?)? } else { decimal(&plain)? };
-    Some(if text.starts_with('-') { -value } else { value })
+    let hex = hexadecimal_digits(text);
+    let plain = without_underscores(text, hex)?;
+    let value = if hex.is_some() { hexadecimal(plain.as_bytes().get(2..)?)? } else { decimal(&plain)? };
+    Some(if negative { -value } else { value })
 }
 
 /// Rust reads decimals as Go does, and rounds to the nearest too. What is too large is infinite here, and an error there.
 fn decimal(plain: &str) -> Option<f64> {
     // A sign would be the second one.
-    plain.parse::<f64>().ok().filter(|n| n.is_finite() && !plain.starts_with(['+', '-']))
+    let signed = matches!(plain.as_bytes(), [b'+' | b'-', ..]);
+    plain.parse::<f64>().ok().filter(|n| n.is_finite() && !signed)
 }
 
 fn hexadecimal_digits(text: &str) -> Option<&str> {
@@ -50,33 +55,45 @@ fn hexadecimal_digits(text: &str) -> Option<&str> {
 }
 
 /// `1.8p-3` behind `0x`: Go wants the exponent, of 2, in decimal.
-fn hexadecimal(plain: &str) -> Option<f64> {
-    let (digits, exponent) = plain.split_once(['p', 'P'])?;
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() && fraction.is_empty() || !exponent.ends_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let mut mantissa: u64 = 0;
-    // Far beyond what an `f64` holds, so that sums of it don't overflow.
-    let mut exponent = exponent.parse::<i32>().map_or(1 << 24, |n| n.clamp(-(1 << 24), 1 << 24));
-    for (part, shift) in [(whole, 0), (fraction, -4)] {
-        for digit in part.chars() {
-            let digit = u64::from(digit.to_digit(16)?);
-            if mantissa >> 58 == 0 {
-                mantissa = mantissa << 4 | digit;
-                exponent = exponent.saturating_add(shift);
-            } else {
-                // Of what fits no longer, it counts only whether it is nothing.
-                mantissa |= u64::from(digit != 0);
-                exponent = exponent.saturating_add(4 + shift);
-            }
+fn hexadecimal(plain: &[u8]) -> Option<f64> {
+    let place = plain.iter().position(|b| matches!(b, b'p' | b'P'))?;
+    let (digits, exponent) = plain.split_at_checked(place)?;
+    let (mut mantissa, mut shift, mut point, mut any) = (0u64, 0i32, false, false);
+    for &b in digits {
+        if b == b'.' && !point {
+            point = true;
+            continue;
+        }
+        let digit = u64::from(char::from(b).to_digit(16)?);
+        any = true;
+        if mantissa >> 58 == 0 {
+            mantissa = mantissa << 4 | digit;
+            shift -= if point { 4 } else { 0 };
+        } else {
+            // Of what fits no longer, it counts only whether it is nothing.
+            mantissa |= u64::from(digit != 0);
+            shift += if point { 0 } else { 4 };
         }
     }
-    // The nearest `f64`, and then the exponent, bit by bit of it. A result too small to be a normal number may be rounded
-    // twice: nobody can tell it from 0.
+    let (negative, exponent) = match exponent {
+        [_, b'-', digits @ ..] => (true, digits),
+        [_, b'+', digits @ ..] | [_, digits @ ..] => (false, digits),
+        [] => return None,
+    };
+    if !any || exponent.is_empty() {
+        return None;
+    }
+    let mut power = 0;
+    for b in exponent {
+        // Far beyond what an `f64` holds, so that sums of it don't overflow.
+        power = (power * 10 + char::from(*b).to_digit(10)? as i32).min(1 << 24);
+    }
+    let power = shift.saturating_add(if negative { -power } else { power });
+    // The nearest `f64`, and then the power of 2, bit by bit of it. A result too small to be a normal number may be
+    // rounded twice: nobody can tell it from 0.
     let mut value = mantissa as f64;
-    let mut factor = if exponent < 0 { 0.5 } else { 2.0 };
-    let mut left = if mantissa == 0 { 0 } else { exponent.unsigned_abs() };
+    let mut factor = if power < 0 { 0.5 } else { 2.0 };
+    let mut left = if mantissa == 0 { 0 } else { power.unsigned_abs() };
     while left != 0 {
         if left & 1 == 1 {
             value *= factor;

@@ -50,7 +50,7 @@ pub const MAX_LENGTH: usize = 1 << 20;
 /// # Errors
 /// [`Error`] where the text can't be read or enforced. `out` is as before then.
 pub fn rewrite(query: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
-    Query::parse(query)?.rewrite(enforcer, out)
+    run(query, enforcer, out, parser::expression)
 }
 
 /// Rewrites a `match[]` value, which is one selector without modifiers.
@@ -58,7 +58,7 @@ pub fn rewrite(query: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u
 /// # Errors
 /// As [`rewrite`].
 pub fn rewrite_selector(selector: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
-    Query::read(selector, parser::metric_selector)?.rewrite(enforcer, out)
+    run(selector, enforcer, out, parser::metric_selector)
 }
 
 /// Parses an expression, for those who look at the tree.
@@ -125,6 +125,10 @@ impl<'t> Query<'t> {
 /// A duration as Prometheus writes it, `1h30m`, in milliseconds; `None` where it is none.
 pub fn duration(text: &[u8]) -> Option<i64> {
     literal::duration(text).ok()
+}
+
+fn run(text: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>, parse: Parse) -> Result<u32, Error> {
+    Query::read(text, parse)?.rewrite(enforcer, out)
 }
 
 type Parse = fn(&[u8], &Tokens) -> Result<Ast, Fault>;
