@@ -6,6 +6,7 @@
 //! - `foreign`: queries that try to reach another tenant
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: what reaches the upstream on HTTP's edges
+//! - `times`: times and durations are read as the upstreams read them
 //! - `hostile`: queries made to exhaust the filter
 //! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
@@ -18,6 +19,8 @@ mod bodies;
 mod configuration;
 mod deployments;
 mod foreign;
+#[path = "../generator/mod.rs"]
+mod generator;
 mod grafana;
 mod headers;
 mod hostile;
@@ -28,5 +31,6 @@ mod selectors;
 mod smuggling;
 mod startup;
 mod support;
+mod times;
 mod trap;
 mod upstream;
