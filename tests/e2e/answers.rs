@@ -94,6 +94,9 @@ fn exemplars_of_thanos_are_the_tenant_s() {
         form(&[("query", query), ("start", &times[0]), ("end", &times[1])])
     };
     for (tenant, _) in BOTH {
+        let by_hand = asked(&format!("http_requests_total{{tenant_id=\"{tenant}\"}}"));
+        let by_hand = Request::get(&format!("/api/v1/query_exemplars?{by_hand}")).send(pair.upstream.port()).text();
+        assert!(BOTH.iter().all(|(tenant, _)| by_hand.contains(tenant)), "Thanos asks its stores otherwise: {by_hand}");
         let url = format!("/api/v1/query_exemplars?{}", asked("http_requests_total"));
         let posted = Request::post("/api/v1/query_exemplars", &asked("sum(rate(http_requests_total[5m]))"));
         for request in [Request::get(&url), posted] {

@@ -2,6 +2,7 @@
 //!
 //! - `support`: processes, clients, upstreams and their data
 //! - `queries`, `selectors`: the answer is the one that the upstream gives to a question written by hand
+//! - `stores`: what Thanos tells of its stores, of rulers, and of how it runs queries
 //! - `answers`: what is filtered in the answer, since the upstream can't be asked for less
 //! - `foreign`: queries that try to reach another tenant
 //! - `grafana`: the requests of Grafana's Prometheus data source
@@ -30,6 +31,7 @@ mod reload;
 mod selectors;
 mod smuggling;
 mod startup;
+mod stores;
 mod support;
 mod times;
 mod trap;

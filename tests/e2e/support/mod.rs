@@ -13,6 +13,7 @@ pub mod observe;
 pub mod process;
 mod remote_write;
 pub mod scripted;
+pub mod stores;
 pub mod stub;
 mod upstreams;
 

@@ -53,6 +53,12 @@ pub fn demo_prometheus() -> Upstream {
 }
 
 fn start_prometheus(name: &str, config: &str) -> Upstream {
+    let (process, port) = prometheus_process(name, config);
+    Upstream { processes: vec![process], port }
+}
+
+/// A Prometheus that serves on this port.
+pub fn prometheus_process(name: &str, config: &str) -> (Process, u16) {
     let port = process::free_port();
     let folder = process::folder();
     let file = folder.join(format!("{name}.yml"));
@@ -69,7 +75,7 @@ fn start_prometheus(name: &str, config: &str) -> Upstream {
         .arg("--enable-feature=promql-extended-range-selectors,promql-binop-fill-modifiers");
     let process = Process::start(name, command);
     process.wait_until(|| answers(port));
-    Upstream { processes: vec![process], port }
+    (process, port)
 }
 
 /// Thanos Query over Thanos Receive.
@@ -112,6 +118,7 @@ pub fn thanos() -> Upstream {
     Upstream { processes: vec![receive, query], port: query_http }
 }
 
-fn answers(port: u16) -> bool {
+/// Whether somebody is ready there.
+pub fn answers(port: u16) -> bool {
     Request::get("/-/ready").try_send(port).is_some_and(|answer| answer.status == 200)
 }

@@ -1,0 +1,180 @@
+//! Thanos with all that can tell of others: a store that fails, a ruler, a sidecar, a label that only one tenant's store has, and a
+//! Query that sends parts of queries to another one.
+
+use super::http::{Request, form};
+use super::process::{self, Process, free_port};
+use super::{data, remote_write, upstreams};
+use std::process::Command;
+
+/// The two Queries, and what is behind them.
+pub struct Stores {
+    processes: Vec<Process>,
+    leaf: u16,
+    root: u16,
+}
+
+/// A rule without the label, in a ruler whose external label says whose it is: neither is on the alert then.
+const RULER: &str = "groups:
+- name: of the ruler
+  rules:
+  - { alert: ByRulerOfteam_a, expr: vector(1) }
+";
+/// The label that the stores of team-b have beside the tenant's.
+const LABELS_OF_B: &str = r#"{"label_of_team_b":"x"}"#;
+
+impl Stores {
+    /// Asks its stores.
+    pub fn leaf(&self) -> u16 {
+        self.processes.iter().for_each(Process::used);
+        self.leaf
+    }
+
+    /// Asks the leaf, in distributed mode.
+    pub fn root(&self) -> u16 {
+        self.processes.iter().for_each(Process::used);
+        self.root
+    }
+
+    pub fn start() -> Stores {
+        let folder = process::folder();
+        let file = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let (one_grpc, two_grpc) = (free_port(), free_port());
+        let hashrings = format!(
+            r#"[{{"tenants":["team-b"],"endpoints":["127.0.0.1:{one_grpc}"],"external_labels":{LABELS_OF_B}}},{{"endpoints":["127.0.0.1:{one_grpc}"]}}]"#
+        );
+        let one = receive(
+            "stores-one",
+            one_grpc,
+            &["--receive.hashrings", &hashrings, "--receive.local-endpoint", &format!("127.0.0.1:{one_grpc}")],
+        );
+        let two = receive("stores-two", two_grpc, &[]);
+
+        let rules = file("stores-rules.yml", data::RULES);
+        let config = format!(
+            "global:\n  evaluation_interval: 1s\n  external_labels: {{ cluster: one }}\nrule_files:\n- {rules}\n"
+        );
+        let (prometheus, prometheus_port) = upstreams::prometheus_process("prometheus-stores", &config);
+        let (sidecar_grpc, ruler_grpc, leaf_grpc) = (free_port(), free_port(), free_port());
+        let (leaf, root, other_leaf, other_leaf_grpc) = (free_port(), free_port(), free_port(), free_port());
+        let sidecar = thanos(
+            "stores-sidecar",
+            "sidecar",
+            free_port(),
+            sidecar_grpc,
+            &[
+                "--prometheus.url",
+                &format!("http://127.0.0.1:{prometheus_port}"),
+                "--tsdb.path",
+                &folder.join("prometheus-stores").display().to_string(),
+            ],
+        );
+        let ruler = thanos(
+            "stores-ruler",
+            "rule",
+            free_port(),
+            ruler_grpc,
+            &[
+                "--label=tenant_id=\"team-a\"",
+                "--eval-interval=1s",
+                "--query",
+                &format!("http://127.0.0.1:{leaf}"),
+                "--rule-file",
+                &file("ruler.yml", RULER),
+                "--data-dir",
+                &folder.join("stores-ruler").display().to_string(),
+            ],
+        );
+        let endpoint = |grpc: u16| format!("--endpoint=127.0.0.1:{grpc}");
+        let leaf_query = thanos(
+            "stores-leaf",
+            "query",
+            leaf,
+            leaf_grpc,
+            &[
+                "--query.lookback-delta=30m",
+                "--query.replica-label=receive",
+                &endpoint(one_grpc),
+                &endpoint(sidecar_grpc),
+                &endpoint(ruler_grpc),
+                // Asked even when it fails.
+                &format!("--endpoint-strict=127.0.0.1:{two_grpc}"),
+            ],
+        );
+        // A query is changed on its way only where there is more than one engine.
+        let other_leaf_query =
+            thanos("stores-other-leaf", "query", other_leaf, other_leaf_grpc, &[&endpoint(sidecar_grpc)]);
+        let root_query = thanos(
+            "stores-root",
+            "query",
+            root,
+            free_port(),
+            &[
+                "--query.lookback-delta=30m",
+                "--query.replica-label=receive",
+                "--query.mode=distributed",
+                "--query.promql-engine=thanos",
+                &endpoint(leaf_grpc),
+                &endpoint(other_leaf_grpc),
+            ],
+        );
+        for (process, http, write) in [&one, &two] {
+            process.wait_until(|| upstreams::answers(*http));
+            for owner in data::TENANTS {
+                remote_write::write(*write, "/api/v1/receive", Some(owner), &data::series(owner));
+            }
+        }
+        let lists = |port: u16, path: &str, texts: &[&str]| {
+            Request::get(path)
+                .try_send(port)
+                .is_some_and(|answer| texts.iter().all(|text| answer.text().contains(text)))
+        };
+        let two_address = format!("127.0.0.1:{two_grpc}");
+        let knows_all_of_two = || {
+            let stores = Request::get("/api/v1/stores").try_send(leaf).map(|stores| stores.json());
+            let stores = stores.as_ref().and_then(|stores| stores["data"]["receive"].as_array());
+            let two = stores.and_then(|stores| stores.iter().find(|store| store["name"] == *two_address));
+            two.is_some_and(|two| two["labelSets"].to_string().contains("team-b"))
+        };
+        let count = form(&[("query", "count(up) > 6"), ("time", &data::end().to_string())]);
+        leaf_query.wait_until(|| {
+            knows_all_of_two()
+                && lists(leaf, "/api/v1/stores", &["label_of_team_b", "cluster"])
+                && lists(leaf, "/api/v1/rules", &["ByRulerOfteam_a", "SecondOfteam_b"])
+                && Request::get("/api/v1/alerts").send(leaf).text().matches("firing").count() > data::ALERTS
+                && lists(leaf, &format!("/api/v1/query?{count}"), &["value"])
+        });
+        root_query.wait_until(|| lists(root, "/api/v1/stores", &["label_of_team_b"]));
+        // From here on, it fails.
+        drop(two.0);
+        let processes = vec![one.0, prometheus, sidecar, ruler, leaf_query, other_leaf_query, root_query];
+        Stores { processes, leaf, root }
+    }
+}
+
+/// A Receive: where it serves HTTP, and where it is written to.
+fn receive(name: &str, grpc: u16, arguments: &[&str]) -> (Process, u16, u16) {
+    let (http, write) = (free_port(), free_port());
+    let mut all = vec![
+        "--label=receive=\"one\"".to_owned(),
+        format!("--tsdb.path={}", process::folder().join(name).display()),
+        "--tsdb.max-exemplars=1000".to_owned(),
+        format!("--remote-write.address=127.0.0.1:{write}"),
+        format!("--receive.capnproto-address=127.0.0.1:{}", free_port()),
+    ];
+    all.extend(arguments.iter().map(ToString::to_string));
+    (thanos(name, "receive", http, grpc, &all), http, write)
+}
+
+fn thanos(name: &str, component: &str, http: u16, grpc: u16, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Process {
+    let mut command = Command::new(process::program("TENANCY_THANOS"));
+    command
+        .args([component, "--log.level=warn"])
+        .arg(format!("--http-address=127.0.0.1:{http}"))
+        .arg(format!("--grpc-address=127.0.0.1:{grpc}"))
+        .args(arguments);
+    Process::start(name, command)
+}
