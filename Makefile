@@ -4,12 +4,13 @@
 #                (make run LISTEN_PORT=10000 ADMIN_PORT=9901 PROMETHEUS_PORT=9090)
 #   make test    all tests, after installing into ~/.cache/promql-tenancy-filter what they need
 #   make build   dist/promql_tenancy_filter.wasm
+#   make dist    the same with its checksum, and as an OCI image, made without a container engine
 #   make lint    format, lints, and Envoy's check of every configuration
 
-.PHONY: help run test build lint
+.PHONY: help run test build lint dist
 
 help:
 	@sed -n 's/^#  //p' Makefile
 
-run test build lint:
+run test build lint dist:
 	@scripts/$@

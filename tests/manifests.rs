@@ -7,9 +7,10 @@ mod program;
 
 use program::{json, manifests};
 use promql_tenancy_filter::config::Config;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -135,6 +136,39 @@ fn our_image_has_the_version_of_the_crate() {
         for (at, _) in mentions {
             assert!(text[at..].starts_with(&expected), "{file}: {}", &text[at..at + 40]);
         }
+    }
+}
+
+/// scripts/dist makes the image without an engine, from the Dockerfile that an engine would read.
+#[test]
+fn image_holds_the_module_where_istio_looks_for_it() {
+    let module = scratch("module.wasm", "\0asm, and something that stands for the rest");
+    let make = |dockerfile: &Path, name: &str| {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let mut command = Command::new("python3");
+        command.arg(root().join("scripts/oci_image.py")).args([&module, dockerfile]).arg("1.2.3").arg(&out);
+        let output = command.output().expect("python3 runs");
+        (out, output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let dockerfile = root().join("scripts/Dockerfile");
+    let (image, made, problem) = make(&dockerfile, "image.tar");
+    assert!(made, "{problem}");
+    let sum = Command::new("sha256sum").arg(&module).output().expect("sha256sum runs");
+    let sum = String::from_utf8(sum.stdout).unwrap()[..64].to_owned();
+    let pulled = json("image", &image);
+    assert_eq!(pulled, ["amd64", "amd64", "arm64"].map(|architecture| json!([architecture, "1.2.3", sum])));
+    let (again, ..) = make(&dockerfile, "image-again.tar");
+    assert!(std::fs::read(image).unwrap() == std::fs::read(again).unwrap(), "two images of the same module differ");
+
+    // What the script makes of the Dockerfile is what BuildKit reads in it.
+    let instructions = json("dockerfile", &dockerfile);
+    assert_eq!(instructions.first(), Some(&json!(["FROM", "scratch"])));
+    assert_eq!(instructions.last(), Some(&json!(["COPY", "promql_tenancy_filter.wasm", "/plugin.wasm"])));
+    let text = read("scripts/Dockerfile");
+    for (old, new) in [("FROM scratch", "FROM debian"), ("COPY promql", "ADD promql"), ("/plugin.wasm", "plugin.wasm")]
+    {
+        let (_, made, problem) = make(&scratch("Dockerfile", &text.replace(old, new)), "image-wrong.tar");
+        assert!(!made && problem.contains("oci_image.py: "), "{new}: {problem}");
     }
 }
 

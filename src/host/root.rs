@@ -6,6 +6,9 @@ use super::stream::Stream;
 use crate::config::Config;
 use std::rc::Rc;
 
+/// Says which version runs, once for each worker and configuration.
+const ACCEPTED: &str = concat!("promql-tenancy-filter ", env!("CARGO_PKG_VERSION"), ": configuration accepted");
+
 /// What the streams of one configuration share.
 #[derive(Default)]
 pub struct Root {
@@ -18,6 +21,7 @@ impl RootContext for Root {
         match read_config(size) {
             Ok(config) => {
                 self.config = Some(Rc::new(config));
+                calls::log(Level::Info, ACCEPTED);
                 true
             }
             Err(reason) => {

@@ -21,6 +21,14 @@ fn no_configuration_is_the_defaults() {
 }
 
 #[test]
+fn accepted_configuration_is_one_line_that_names_the_version() {
+    let envoy = Harness::new("{}").unwrap();
+    let lines: Vec<_> = envoy.said.iter().map(|line| line.text.as_str()).collect();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(lines, [format!("promql-tenancy-filter {version}: configuration accepted")]);
+}
+
+#[test]
 fn refusal_names_the_key() {
     for (configuration, key) in [
         (r#"{"tenant_haeder": "x"}"#, "tenant_haeder"),

@@ -23,7 +23,7 @@ import (
 
 // judgeImage pushes the image to a registry on loopback and pulls it again, as `skopeo copy` and a proxy would. What is
 // pulled has to be what Istio 1.31 (pkg/wasm/imagefetcher.go, extractOCIStandardImage) and Envoy Gateway 1.9 take the module from:
-// a last layer of the standard type with a file plugin.wasm at its root.
+// a last layer of the standard type with a file plugin.wasm at its root. Prints platform, version and the module's SHA-256.
 func judgeImage(file string, out io.Writer) error {
 	folder, err := os.MkdirTemp("", "oci")
 	if err != nil {
@@ -33,11 +33,11 @@ func judgeImage(file string, out io.Writer) error {
 	if err := unpack(file, folder); err != nil {
 		return err
 	}
-	image, err := onlyImage(folder)
+	index, err := onlyIndex(folder)
 	if err != nil {
 		return err
 	}
-	if err := validate.Image(image); err != nil {
+	if err := validate.Index(index); err != nil {
 		return err
 	}
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
@@ -46,19 +46,31 @@ func judgeImage(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := remote.Write(reference, image); err != nil {
+	if err := remote.WriteIndex(reference, index); err != nil {
 		return err
 	}
-	pulled, err := remote.Image(reference)
-	if err != nil {
-		return err
+	// Istio asks for no platform, which is amd64; a kubelet asks for its own.
+	for _, architecture := range []string{"", "amd64", "arm64"} {
+		var options []remote.Option
+		if architecture != "" {
+			options = append(options, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))
+		}
+		pulled, err := remote.Image(reference, options...)
+		if err != nil {
+			return err
+		}
+		config, err := pulled.ConfigFile()
+		if err != nil {
+			return err
+		}
+		module, err := pluginOf(pulled)
+		if err != nil {
+			return err
+		}
+		version := config.Config.Labels["org.opencontainers.image.version"]
+		fmt.Fprintf(out, "[%q, %q, \"%x\"]\n", config.Architecture, version, sha256.Sum256(module))
 	}
-	module, err := pluginOf(pulled)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out, "%x\n", sha256.Sum256(module))
-	return err
+	return nil
 }
 
 func pluginOf(image v1.Image) ([]byte, error) {
@@ -89,20 +101,20 @@ func pluginOf(image v1.Image) ([]byte, error) {
 	}
 }
 
-// onlyImage opens an OCI layout with one image in it.
-func onlyImage(folder string) (v1.Image, error) {
-	index, err := layout.ImageIndexFromPath(folder)
+// onlyIndex opens an OCI layout with one image, of several platforms, in it.
+func onlyIndex(folder string) (v1.ImageIndex, error) {
+	top, err := layout.ImageIndexFromPath(folder)
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := index.IndexManifest()
+	manifest, err := top.IndexManifest()
 	if err != nil {
 		return nil, err
 	}
 	if len(manifest.Manifests) != 1 {
 		return nil, fmt.Errorf("%d images in the layout, and there has to be one", len(manifest.Manifests))
 	}
-	return index.Image(manifest.Manifests[0].Digest)
+	return top.ImageIndex(manifest.Manifests[0].Digest)
 }
 
 // unpack puts a tar file's files below a folder.

@@ -5,7 +5,7 @@
 //	manifests kubernetes FILE    each document judged as an API server would; one line each: kind and name
 //	manifests compose FILE       as the compose tool reads it: extended, with its defaults, one JSON object
 //	manifests dockerfile FILE    BuildKit's reading: its instructions, one JSON object a line
-//	manifests image TAR          an OCI image, pulled from a registry as Istio pulls it; prints the module's SHA-256
+//	manifests image TAR          an OCI image, pulled from a registry as Istio pulls it: platform, version, the module's SHA-256
 package main
 
 import (

@@ -60,6 +60,8 @@ pub struct Harness {
     answer_ends_late: bool,
     properties: HashMap<Vec<u8>, Vec<u8>>,
     calls_after_local_reply: bool,
+    /// What the filter wrote to the log when it took its configuration.
+    pub said: Vec<LogLine>,
     /// What is still to come in the open streams' requests.
     coming: HashMap<u32, VecDeque<Event>>,
 }
@@ -87,6 +89,7 @@ impl Harness {
             answer_ends_late: false,
             properties: HashMap::new(),
             calls_after_local_reply: false,
+            said: Vec::new(),
             coming: HashMap::new(),
         }
     }
@@ -101,10 +104,12 @@ impl Harness {
         let root = next_context();
         filter(root, || proxy_on_context_create(root, 0));
         let accepted = filter(root, || proxy_on_configure(root, size));
+        let said = host::with(|host| host.logs.split_off(from));
         if !accepted {
             filter(root, || proxy_on_delete(root));
-            return Err(host::with(|host| host.logs.split_off(from)));
+            return Err(said);
         }
+        self.said = said;
         self.root = root;
         Ok(())
     }
