@@ -104,7 +104,7 @@ pub struct Braces {
     /// `{`
     pub open: TokenId,
     /// `}`
-    pub close: TokenId,
+    pub close: NonZeroU32,
     /// Its first matcher in `Ast::matchers`.
     pub first: u32,
     /// How many matchers it has.
@@ -114,10 +114,13 @@ pub struct Braces {
 /// What stands behind a selector or subquery. Prometheus takes each of them once.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Modifiers {
-    /// The token behind `offset`, where that is other than 0.
-    pub offset: Option<NonZeroU32>,
-    /// The token behind `@`.
-    pub at: Option<NonZeroU32>,
+    /// The first of `offset` and `@`; the other stands behind it. Not each has its place here, since small nodes are
+    /// written and read faster.
+    pub place: Option<NonZeroU32>,
+    /// An `offset` other than 0.
+    pub offset: bool,
+    /// An `@`.
+    pub at: bool,
     /// `anchored`.
     pub anchored: bool,
     /// `smoothed`.

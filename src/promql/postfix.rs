@@ -59,8 +59,8 @@ impl Parser<'_> {
         }
         let refused = match self.node(node) {
             Some(Node::Selector(selector)) => match selector.modifiers {
-                Modifiers { offset: Some(_), .. } => Some("no offset modifiers allowed before range"),
-                Modifiers { at: Some(_), .. } => Some("no @ modifiers allowed before range"),
+                Modifiers { offset: true, .. } => Some("no offset modifiers allowed before range"),
+                Modifiers { at: true, .. } => Some("no @ modifiers allowed before range"),
                 _ => None,
             },
             Some(
@@ -76,31 +76,34 @@ impl Parser<'_> {
     }
 
     fn offset(&mut self, node: NodeId) -> Result<(), Fault> {
+        let place = NonZeroU32::new(self.here());
         self.bump();
         let outer = self.enter("offset", "number, duration, step(), or range()");
-        let place = NonZeroU32::new(self.here());
         let offset = self.offset_duration()?;
         self.context = outer;
         let begin = self.begin(node);
         let Some(modifiers) = self.modifiers(node) else {
             return Err(self.fault_from(begin, format!("offset modifier {AFTER_SELECTOR}")));
         };
-        if modifiers.offset.is_some() {
+        if modifiers.offset {
             return Err(self.fault_from(begin, "offset may not be set multiple times"));
         }
         // An offset that rounds to no nanosecond is none, so that another may follow.
         modifiers.offset = match offset {
-            Duration::Literal(seconds) if (seconds * 1e9).round() == 0.0 => None,
-            Duration::Literal(_) | Duration::Computed(_) => place,
+            Duration::Literal(seconds) => (seconds * 1e9).round() != 0.0,
+            Duration::Computed(_) => true,
         };
+        if modifiers.offset && !modifiers.at {
+            modifiers.place = place;
+        }
         Ok(())
     }
 
     fn at_modifier(&mut self, node: NodeId) -> Result<(), Fault> {
         let begin = self.begin(node);
+        let place = NonZeroU32::new(self.here());
         self.bump();
         let outer = self.enter("@", "timestamp");
-        let place = NonZeroU32::new(self.here());
         match self.instant()? {
             Instant::Seconds(seconds) if seconds.is_nan() || seconds.abs() >= i64::MAX as f64 => {
                 return Err(self.fault_from(begin, "timestamp out of bounds for @ modifier"));
@@ -111,8 +114,11 @@ impl Parser<'_> {
         let Some(modifiers) = self.modifiers(node) else {
             return Err(self.fault_from(begin, format!("@ modifier {AFTER_SELECTOR}")));
         };
-        if std::mem::replace(&mut modifiers.at, place).is_some() {
+        if std::mem::replace(&mut modifiers.at, true) {
             return Err(self.fault_from(begin, "@ <timestamp> may not be set multiple times"));
+        }
+        if !modifiers.offset {
+            modifiers.place = place;
         }
         Ok(())
     }

@@ -30,6 +30,7 @@
 use super::arithmetic;
 use super::ast::{Ast, LabelMatcher, Modifiers, Node, NodeId, TokenId};
 use super::duration::Duration;
+use super::error::Fault;
 use super::literal;
 use super::parser::{Parser, text_of};
 use super::postfix::Instant;
@@ -163,12 +164,10 @@ impl Walk<'_> {
                 Node::Subquery { expression: _, range, step, modifiers } => {
                     let range = self.positive(*range)?;
                     self.steps(range, *step)?;
-                    let offset = self.offset(modifiers)?;
-                    inner.at = self.instant(modifiers, in_parameter)?;
-                    if inner.at.is_some() {
-                        (inner.offset, inner.range) = (offset, range);
+                    let (at, offset) = self.modifiers(modifiers, in_parameter)?;
+                    if at.is_some() {
+                        (inner.at, inner.offset, inner.range) = (at, offset, range);
                     } else {
-                        inner.at = around.at;
                         inner.offset = around.offset.checked_add(offset).ok_or(TOO_LONG)?;
                         inner.range = around.range.checked_add(range).ok_or(TOO_LONG)?;
                     }
@@ -197,8 +196,9 @@ impl Walk<'_> {
         modifiers: &Modifiers,
         range: i64,
     ) -> Result<(), Unknown> {
-        let offset = self.offset(modifiers)? / MILLISECOND;
-        let (mut begin, mut end) = match (self.instant(modifiers, in_parameter)?, around.at) {
+        let (at, offset) = self.modifiers(modifiers, in_parameter)?;
+        let offset = offset / MILLISECOND;
+        let (mut begin, mut end) = match (at, around.at) {
             (Some(at), _) => (at, at),
             (None, at) => {
                 let (begin, end) = at.map_or((self.at.start_ms, self.at.end_ms), |at| (at, at));
@@ -228,10 +228,29 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Where `@` is in a list of modifiers, in milliseconds.
-    fn instant(&mut self, modifiers: &Modifiers, in_parameter: bool) -> Result<Option<i64>, Unknown> {
-        let Some(place) = modifiers.at else { return Ok(None) };
-        let named = match self.again(place.get()).instant() {
+    /// The time behind `@`, in milliseconds, and the offset, in nanoseconds.
+    fn modifiers(&mut self, modifiers: &Modifiers, in_parameter: bool) -> Result<(Option<i64>, i64), Unknown> {
+        let (mut at, mut offset) = (None, 0);
+        let Some(place) = modifiers.place else { return Ok((at, offset)) };
+        let mut parser = Parser::again(self.text, self.tokens, place.get(), self.step, self.range);
+        loop {
+            let kind = parser.peek();
+            match kind {
+                Kind::Offset | Kind::At | Kind::Anchored | Kind::Smoothed => parser.bump(),
+                _ => return Ok((at, offset)),
+            }
+            if kind == Kind::Offset {
+                let duration = parser.offset_duration().map_err(|_| TOO_LONG)?;
+                // Where there are several, all but one are 0.
+                offset = offset.saturating_add(nanoseconds(duration)?);
+            } else if kind == Kind::At {
+                at = self.instant(parser.instant(), in_parameter)?;
+            }
+        }
+    }
+
+    fn instant(&mut self, read: Result<Instant, Fault>, in_parameter: bool) -> Result<Option<i64>, Unknown> {
+        let named = match read {
             Ok(Instant::Seconds(seconds)) => {
                 self.demand.fixed_time = true;
                 let milliseconds = (seconds * 1000.0).round();
@@ -247,16 +266,10 @@ impl Walk<'_> {
         Ok((!passed_over).then_some(named))
     }
 
-    fn offset(&self, modifiers: &Modifiers) -> Result<i64, Unknown> {
-        match modifiers.offset {
-            None => Ok(0),
-            Some(place) => self.again(place.get()).offset_duration().map_or(Err(TOO_LONG), nanoseconds),
-        }
-    }
-
     /// A range or step. One that is computed may still come to nothing when it is cut to milliseconds.
     fn positive(&self, place: TokenId) -> Result<i64, Unknown> {
-        match self.again(place).duration_again() {
+        let mut parser = Parser::again(self.text, self.tokens, place, self.step, self.range);
+        match parser.duration_again() {
             Ok(duration) if duration.seconds() <= 0.0 => Err(Unknown("a range or step is not greater than 0")),
             Ok(duration) => nanoseconds(duration),
             Err(_) => Err(TOO_LONG),
@@ -277,10 +290,6 @@ impl Walk<'_> {
             let length = literal::string(text_of(self.text, self.tokens, value)).len();
             self.demand.longest_pattern = self.demand.longest_pattern.max(u32::try_from(length).unwrap_or(u32::MAX));
         }
-    }
-
-    fn again(&self, place: TokenId) -> Parser<'_> {
-        Parser::again(self.text, self.tokens, place, self.step, self.range)
     }
 }
 

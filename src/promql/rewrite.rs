@@ -79,7 +79,7 @@ impl<'a> Writer<'a> {
             Some(braces) => {
                 self.tokens_up_to(braces.open + 1);
                 self.matchers(selector, braces)?;
-                self.next = braces.close + 1;
+                self.next = braces.close.get() + 1;
             }
             None => self.out.push(b'{'),
         }
@@ -197,7 +197,7 @@ impl<'a> Writer<'a> {
         let label = String::from_utf8_lossy(self.enforcer.label());
         let message =
             format!("the matchers on {label:?} can't match the tenant: remove them, or ask for the tenant's own data");
-        self.refuse(ErrorKind::Conflict, braces.open, braces.close, message)
+        self.refuse(ErrorKind::Conflict, braces.open, braces.close.get(), message)
     }
 
     fn refuse(&self, kind: ErrorKind, first: TokenId, last: TokenId, message: String) -> Fault {

@@ -13,6 +13,7 @@ use super::error::Fault;
 use super::literal;
 use super::parser::Parser;
 use super::token::Kind;
+use std::num::NonZeroU32;
 
 impl Parser<'_> {
     /// A selector where an operand is expected.
@@ -71,7 +72,7 @@ impl Parser<'_> {
             }
         }
         self.context = outer;
-        let close = self.here();
+        let Some(close) = NonZeroU32::new(self.here()) else { return Err(self.unexpected()) };
         self.bump();
         Ok(Braces { open, close, first, count: self.ast.matchers.len() as u32 - first })
     }
