@@ -18,8 +18,10 @@
 //! The step of a subquery moves its first evaluation later, never earlier, and has no part in it.
 //!
 //! Only what lies between the earliest and the latest instant can influence the answer: these two are the bounds of the
-//! querier that the engine opens (`FindMinMaxTime`), and both Prometheus's and Thanos's cut what they read from a chunk
-//! to them, if not to a selector's own (tsdb/querier.go, 3.16; pkg/query/iter.go, 0.42.5).
+//! querier that the engine opens (`FindMinMaxTime`), and what storages read from a chunk is cut to them, by Thanos
+//! (`NewBoundedSeriesIterator` in pkg/query/iter.go, 0.42.5), or to a selector's own, by Prometheus (tsdb/querier.go).
+//! Thanos makes two things of older samples nevertheless: downsampled ones, see [`crate::time::downsampled`], and the sum
+//! of a counter's resets since its chunk began, which only shifts where `rate` and its like extrapolate to zero.
 //!
 //! In two places the reach is an upper bound, and may be more than what this engine asks for:
 //! - `info()` looks for its info series at the one time that its argument's selectors have in common, or else at the time
