@@ -5,9 +5,9 @@
 //! Modules import from left to right only:
 //!
 //! ```text
-//! promql  form  path  text  ─┐
-//! tenant  routes  rejection ─┼─> config ─> response ─> request ─> host
-//! promql ─> time  limits  protobuf ──┘
+//! promql  form  path  text ─────────┐
+//! tenant  stats  routes  rejection ─┼─> config ─> response ─> request ─> host
+//! promql ─> time  limits  protobuf ─┘
 //! ```
 //!
 //! - [`promql`] reads a query, adds a matcher to each selector, writes it again. It knows matchers, not tenants.
@@ -17,6 +17,7 @@
 //! - [`limits`] holds what each tenant may ask for.
 //! - [`routes`] is the API table: which paths there are, and what is done with each.
 //! - [`rejection`] gives every refusal its status, `errorType`, message and stat name.
+//! - [`stats`] names every stat, and says which tenants have series of their own.
 //! - [`config`] makes a valid [`config::Config`] of the plugin's JSON, or says what is wrong with it.
 //! - [`response`] decides on an answer's head, and filters its body.
 //! - [`request`] decides what goes upstream, or why nothing does.
@@ -42,6 +43,7 @@ pub mod rejection;
 pub mod request;
 pub mod response;
 pub mod routes;
+pub mod stats;
 pub mod tenant;
 mod text;
 pub mod time;

@@ -2,7 +2,7 @@
 #![cfg(not(target_family = "wasm"))]
 
 use promql_tenancy_filter::config::Config;
-use promql_tenancy_filter::{form, promql, tenant};
+use promql_tenancy_filter::{form, promql, stats, tenant};
 use std::path::Path;
 
 fn read(path: &str) -> String {
@@ -46,6 +46,25 @@ fn keys_in_the_readme_are_keys() {
     let known: Vec<&str> = Config::parse(b"{}").unwrap().explain().iter().map(|setting| setting.key).collect();
     let keys: Vec<String> = rows(table).iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     assert!(keys.len() > 4 && keys.iter().all(|key| known.contains(&key.as_str())), "{keys:?}");
+}
+
+#[test]
+fn the_stats_table_has_every_stat_with_its_type_unit_and_tags() {
+    let text = read("docs/stats.md");
+    let documented: Vec<Vec<String>> = rows(&text)
+        .iter()
+        .filter(|row| row[0].starts_with("`tenancy_"))
+        .map(|row| row[..4].iter().map(|cell| cell.replace('`', "")).collect())
+        .collect();
+    let known: Vec<Vec<String>> = stats::ALL
+        .iter()
+        .map(|stat| {
+            let kind = format!("{:?}", stat.kind).to_lowercase();
+            let tags = [if stat.is_scoped { "tenant handler" } else { "" }, stat.tag].join(" ");
+            vec![stat.name.to_owned(), kind, stat.unit.to_owned(), tags.trim().to_owned()]
+        })
+        .collect();
+    assert_eq!(documented, known);
 }
 
 #[test]

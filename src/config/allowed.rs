@@ -58,6 +58,11 @@ impl Allowed {
         self.ids.contains(id) || last().is_some_and(|prefix| id.starts_with(prefix.as_str()))
     }
 
+    /// Whether this tenant stands in the list itself.
+    pub fn names(&self, id: &str) -> bool {
+        self.ids.contains(id)
+    }
+
     /// How many prefixes come before this text, or are it.
     fn before(&self, text: &str) -> usize {
         self.prefixes.partition_point(|prefix| prefix.as_str() <= text)

@@ -188,6 +188,7 @@ impl Config {
                 }
                 .to_owned(),
             ),
+            setting("stats", self.stats.explain(), self.stats.meaning()),
             setting(
                 "limits",
                 effective::object(&self.limits.defaults),

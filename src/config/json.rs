@@ -163,8 +163,8 @@ impl Field {
     pub fn word<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, ConfigError> {
         let text = self.text()?;
         words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-            let known: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-            self.error(format!("unknown value {text:?}: use {}", known.join(", ")))
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.unknown_word(text, &known)
         })
     }
 
@@ -175,6 +175,13 @@ impl Field {
         };
         let path = |key: &str| format!("{}.{key}", self.path);
         Ok(entries.into_iter().map(|(key, value)| (key.clone(), Field { path: path(&key), value })).collect())
+    }
+
+    /// Apart, so that it is in the module once.
+    #[cold]
+    fn unknown_word(&self, text: &str, known: &[&str]) -> ConfigError {
+        let known: Vec<String> = known.iter().map(|word| format!("{word:?}")).collect();
+        self.error(format!("unknown value {text:?}: use {}", known.join(", ")))
     }
 
     pub fn object(self) -> Result<Object, ConfigError> {

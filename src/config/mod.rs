@@ -11,12 +11,14 @@ mod explain;
 mod json;
 mod limits;
 mod source;
+mod stats;
 #[cfg(test)]
 mod tests;
 
 pub use effective::Effective;
 pub use explain::Setting;
 pub use source::MAX_PATTERN;
+pub use stats::Stats;
 
 use crate::limits::{InForce, Limits};
 use crate::promql::{Enforcer, OnConflict};
@@ -44,6 +46,7 @@ const KNOWN: &[&str] = &[
     "path_prefixes",
     "shared_rules",
     "static_tenant_ids",
+    "stats",
     "strip_headers",
     "tenant_certificate_field",
     "tenant_federation",
@@ -64,7 +67,6 @@ const PLANNED: &[&str] = &[
     "enable_metadata",
     "enable_remote_read",
     "log_queries",
-    "stats",
 ];
 
 const FORMATS: &[(&str, Format)] = &[("cortex", Format::Cortex), ("thanos", Format::Thanos)];
@@ -113,6 +115,7 @@ pub struct Config {
     subquery_step_ms: i64,
     needs_the_time: bool,
     counts_queries: bool,
+    stats: Stats,
     /// The keys that the configuration names, for [`Config::explain`].
     given: BTreeSet<&'static str>,
 }
@@ -177,6 +180,7 @@ impl Config {
         let mut interval = |key, default| take(key).map_or(Ok(default), |field| check::interval(&field));
         let lookback_ms = interval("lookback_delta", DEFAULT_LOOKBACK)?;
         let subquery_step_ms = interval("default_evaluation_interval", DEFAULT_INTERVAL)?;
+        let stats = take("stats").map_or(Ok(Stats::default()), Stats::read)?;
         object.finish(KNOWN, PLANNED)?;
 
         let mut removed: BTreeSet<&str> = BTreeSet::new();
@@ -215,6 +219,7 @@ impl Config {
             limits,
             lookback_ms,
             subquery_step_ms,
+            stats,
             given,
         })
     }
@@ -261,6 +266,23 @@ impl Config {
     /// Whether a valid tenant is served.
     pub fn allows(&self, id: &str) -> bool {
         self.allowed.as_ref().is_none_or(|allowed| allowed.contains(id))
+    }
+
+    /// Whether the configuration names the tenant, so that it has stats of its own whatever their bound.
+    pub fn is_named(&self, id: &str) -> bool {
+        let own = match &self.source {
+            Source::Header { name: _, default } => default.as_ref(),
+            Source::Static(tenants) => Some(tenants),
+            Source::Certificate(_) | Source::Metadata(_) => None,
+        };
+        self.allowed.as_ref().is_some_and(|allowed| allowed.names(id))
+            || self.limits.overrides.contains_key(id)
+            || own.is_some_and(|tenants| &**tenants.joined() == id)
+    }
+
+    /// What is counted, and for how many tenants.
+    pub fn stats(&self) -> Stats {
+        self.stats
     }
 
     /// Whether queries are rewritten.

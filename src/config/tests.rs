@@ -65,7 +65,8 @@ fn every_key_is_read() {
             "overrides": {"a": {"max_query_points": 11000}},
             "lookback_delta": "1m",
             "default_evaluation_interval": "15s",
-            "allowed_tenants": ["a", "b"]
+            "allowed_tenants": ["a", "b"],
+            "stats": {"max_tenants": 7, "tags": "istio"}
         }"#,
     )
     .unwrap();
@@ -106,6 +107,21 @@ fn every_key_is_read() {
     for setting in config.explain() {
         assert!(setting.given || sources.contains(&setting.key), "{} is missing here", setting.key);
     }
+    assert_eq!(config.stats(), Stats { max_tenants: 7, tags: crate::stats::Naming::Istio });
+    assert!(config.is_named("a") && config.is_named("b") && !config.is_named("c"));
+}
+
+#[test]
+fn stats_are_bounded() {
+    assert_eq!(parse("{}").unwrap().stats().max_tenants, 1_000);
+    assert_eq!(parse(r#"{"stats": {"max_tenants": 100000}}"#).unwrap().stats().max_tenants, 100_000);
+    refused(r#"{"stats": {"max_tenants": 100001}}"#, "stats.max_tenants", "from 0 to 100000");
+    refused(r#"{"stats": {"tags": "statsd"}}"#, "stats.tags", r#"use "envoy", "istio""#);
+    refused(r#"{"stats": {"tenants": 1}}"#, "stats.tenants", "unknown key");
+    assert!(parse("{}").unwrap().is_named("default-tenant"));
+    assert!(parse(r#"{"overrides": {"a": {"max_query_points": 1}}}"#).unwrap().is_named("a"));
+    assert!(!parse(r#"{"allowed_tenants": [{"prefix": "team-"}]}"#).unwrap().is_named("team-a"));
+    assert!(!parse(r#"{"default_tenant_id": ""}"#).unwrap().is_named(""));
 }
 
 #[test]

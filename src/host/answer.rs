@@ -16,6 +16,7 @@
 
 use super::calls::{self, Buffer, Fault, HostError, Level, Map};
 use super::dispatch::Action;
+use super::record::{AnswerRecord, Record};
 use super::refuse::{CACHE_CONTROL, PRIVATE};
 use super::stream::{out_of_order, read_pairs};
 use crate::response::{Body, Expected, Head, HeldBody, MessageFilter, Substitute, Unreadable};
@@ -44,6 +45,16 @@ pub enum Failure {
     Host(HostError),
 }
 
+impl Failure {
+    /// A short stable name for the stats.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Failure::Unreadable(unreadable) => unreadable.name(),
+            Failure::Host(_) => "host",
+        }
+    }
+}
+
 impl From<Unreadable> for Failure {
     fn from(unreadable: Unreadable) -> Self {
         Failure::Unreadable(unreadable)
@@ -64,9 +75,12 @@ impl Answer {
         vary: Option<&str>,
         end_of_stream: bool,
         is_early: bool,
+        record: &mut Record,
     ) -> Result<Action, Failure> {
         let map = calls::header_map(Map::ResponseHeaders)?;
-        let plan = expected.decide(&Head { headers: &read_pairs(&map)?, end_of_stream, is_early })?;
+        let headers = read_pairs(&map)?;
+        record.status(headers.iter().find(|(name, _)| *name == b":status").map(|(_, status)| *status));
+        let plan = expected.decide(&Head { headers: &headers, end_of_stream, is_early })?;
         for name in plan.remove {
             calls::remove_header(Map::ResponseHeaders, name.as_bytes())?;
         }
@@ -90,38 +104,44 @@ impl Answer {
     }
 
     /// The body: `size` is what the host holds, which is the chunk alone unless it was held back.
-    pub fn body(&mut self, size: usize, end: bool) -> Result<Action, Failure> {
+    pub fn body(&mut self, size: usize, end: bool, record: &mut AnswerRecord) -> Result<Action, Failure> {
         match self {
-            Answer::Passing => Ok(Action::Continue),
+            Answer::Passing => {
+                record.passed(size);
+                Ok(Action::Continue)
+            }
             Answer::Waiting => Err(out_of_order("proxy_on_response_body").into()),
-            Answer::Discarding => replace(size, b"").map(|()| Action::Continue),
+            Answer::Discarding => replace(size, b"", record).map(|()| Action::Continue),
             Answer::Streaming(filter) => {
                 let chunk = read(size)?;
                 let mut out = Vec::with_capacity(chunk.len());
                 filter.push(&chunk, end, &mut out);
+                note(filter, record);
                 if end {
                     report(filter);
                 }
-                if out != chunk {
-                    replace(size, &out)?;
+                if out == chunk {
+                    record.passed(size);
+                } else {
+                    replace(size, &out, record)?;
                 }
                 Ok(Action::Continue)
             }
             Answer::Replacing(substitute) => {
                 let mut out = Vec::new();
                 substitute.push(size, end, &mut out);
-                replace(size, &out).map(|()| Action::Continue)
+                replace(size, &out, record).map(|()| Action::Continue)
             }
             Answer::Holding(held) => match held.admits(size) {
                 Ok(()) if !end => Ok(Action::Pause),
-                Ok(()) => self.settle(size).map(|()| Action::Continue),
-                Err(unreadable) => self.give_up(unreadable, size).map(|()| Action::Continue),
+                Ok(()) => self.settle(size, record).map(|()| Action::Continue),
+                Err(unreadable) => self.give_up(unreadable, size, record).map(|()| Action::Continue),
             },
         }
     }
 
     /// Trailers: the body callback never saw its end (observed with Envoy 1.40.0). `size` is what the host holds back.
-    pub fn trailers(&mut self, size: usize) -> Result<Action, Failure> {
+    pub fn trailers(&mut self, size: usize, record: &mut AnswerRecord) -> Result<Action, Failure> {
         match self {
             // The operator's path, or text that is passed on: its trailers with it.
             Answer::Passing => return Ok(Action::Continue),
@@ -129,9 +149,10 @@ impl Answer {
             Answer::Streaming(filter) => {
                 // There is no chunk left to write to.
                 filter.push(b"", true, &mut Vec::new());
+                note(filter, record);
                 report(filter);
             }
-            Answer::Holding(_) => self.give_up(Unreadable::Trailers, size)?,
+            Answer::Holding(_) => self.give_up(Unreadable::Trailers, size, record)?,
             Answer::Replacing(_) | Answer::Discarding => {}
         }
         *self = Answer::Passing;
@@ -143,34 +164,37 @@ impl Answer {
     }
 
     /// Filters the whole body.
-    fn settle(&mut self, size: usize) -> Result<(), Failure> {
+    fn settle(&mut self, size: usize, record: &mut AnswerRecord) -> Result<(), Failure> {
         let Answer::Holding(held) = self else {
             return Ok(());
         };
         let body = read(size)?;
         match held.filter(&body) {
             Ok(filtered) => {
-                if filtered.withheld > 0 {
-                    withheld(filtered.withheld);
-                }
-                if filtered.body != body {
-                    replace(size, &filtered.body)?;
+                withheld(filtered.withheld);
+                record.withheld = filtered.withheld;
+                if filtered.body == body {
+                    record.passed(size);
+                } else {
+                    replace(size, &filtered.body, record)?;
                 }
                 *self = Answer::Passing;
                 Ok(())
             }
-            Err(unreadable) => self.give_up(unreadable, size),
+            Err(unreadable) => self.give_up(unreadable, size, record),
         }
     }
 
     /// Says in the body's place that it can't be had, with a status of its own where the head has not gone on.
-    fn give_up(&mut self, unreadable: Unreadable, size: usize) -> Result<(), Failure> {
+    fn give_up(&mut self, unreadable: Unreadable, size: usize, record: &mut AnswerRecord) -> Result<(), Failure> {
         calls::log(Level::Error, &format!("answer withheld: {}", unreadable.reason()));
+        record.unreadable(unreadable.name());
         if let Answer::Holding(HeldBody { holds_head: true, .. }) = self {
             calls::replace_header(Map::ResponseHeaders, b":status", b"502")?;
+            record.replaced_status = 502;
         }
         *self = Answer::Discarding;
-        replace(size, &unreadable.body(size))
+        replace(size, &unreadable.body(size), record)
     }
 }
 
@@ -187,24 +211,34 @@ fn read(size: usize) -> Result<Vec<u8>, Failure> {
 }
 
 /// Where nothing has come there may be no buffer, and what can't be written then is a rest that nobody waits for.
-fn replace(size: usize, body: &[u8]) -> Result<(), Failure> {
+fn replace(size: usize, body: &[u8], record: &mut AnswerRecord) -> Result<(), Failure> {
     match calls::replace_buffer(Buffer::ResponseBody, size, body) {
-        Err(_) if size == 0 => Ok(()),
-        done => Ok(done?),
+        Err(_) if size == 0 => return Ok(()),
+        done => done?,
+    }
+    record.passed(body.len());
+    Ok(())
+}
+
+/// After each chunk, since the next one may never come.
+fn note(filter: &MessageFilter, record: &mut AnswerRecord) {
+    record.withheld = filter.withheld();
+    if let Some(fault) = filter.fault() {
+        record.unreadable(fault.name());
     }
 }
 
 fn report(filter: &MessageFilter) {
-    if filter.withheld() > 0 {
-        withheld(filter.withheld());
-    }
+    withheld(filter.withheld());
     if let Some(fault) = filter.fault() {
         calls::log(Level::Error, &format!("answer cut short: {}", fault.reason()));
     }
 }
 
 fn withheld(count: u32) {
-    calls::log(Level::Info, &format!("messages of the upstream withheld: {count}"));
+    if count > 0 {
+        calls::log(Level::Info, &format!("messages of the upstream withheld: {count}"));
+    }
 }
 
 /// The answer was made for one tenant: a cache on the way must not give it to another. `vary` is added beside the

@@ -1,6 +1,7 @@
 //! The host functions of proxy-wasm ABI 0.2.1 that are used here, as safe functions. A status is a plain number, so
 //! that one which no specification knows is an error and not undefined behaviour.
 
+use crate::stats::Kind;
 use std::fmt;
 use std::ptr::null_mut;
 
@@ -102,10 +103,22 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
-    fn proxy_get_property(path: *const u8, path_size: usize, return_data: *mut *mut u8, return_size: *mut usize)
-    -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_get_current_time_nanoseconds(return_time: *mut u64) -> u32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, return_id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, return_data: *mut *mut u8, return_size: *mut usize)
+    -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        return_data: *mut *mut u8,
+        return_size: *mut usize,
+        return_cas: *mut u32,
+    ) -> u32;
+    fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, value_size: usize, cas: u32) -> u32;
 }
 
 /// What time it is, in milliseconds since 1970.
@@ -215,6 +228,67 @@ pub fn reset_response() {
     const HTTP_RESPONSE: u32 = 1;
     // SAFETY: takes a number only.
     let _status = unsafe { proxy_close_stream(HTTP_RESPONSE) };
+}
+
+/// Nanoseconds since the epoch, on a clock that may be set. 0 where the host has none.
+pub fn now() -> u64 {
+    let mut time = 0;
+    // SAFETY: the out-pointer lives across the call.
+    let _status = unsafe { proxy_get_current_time_nanoseconds(&mut time) };
+    time
+}
+
+/// Has the root context's `on_tick` called so often.
+pub fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
+    // SAFETY: takes a number only.
+    done("proxy_set_tick_period_milliseconds", unsafe { proxy_set_tick_period_milliseconds(milliseconds) })
+}
+
+/// The number of a stat, which is made where there is none of that name. Takes a lock: once a VM, not once a request.
+pub fn define_metric(kind: Kind, name: &str) -> Result<u32, HostError> {
+    let mut id = 0;
+    // SAFETY: the host reads a live slice before it returns; the out-pointer lives across the call.
+    let status = unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &mut id) };
+    done("proxy_define_metric", status).map(|()| id)
+}
+
+/// Adds to a counter or gauge.
+pub fn increment_metric(id: u32, by: i64) -> Result<(), HostError> {
+    // SAFETY: takes numbers only.
+    done("proxy_increment_metric", unsafe { proxy_increment_metric(id, by) })
+}
+
+/// Sets a gauge, or gives a value to a histogram.
+pub fn record_metric(id: u32, value: u64) -> Result<(), HostError> {
+    // SAFETY: takes numbers only.
+    done("proxy_record_metric", unsafe { proxy_record_metric(id, value) })
+}
+
+/// What all workers share under a key, and its version; `None` where there is nothing.
+pub fn shared_data(key: &str) -> Result<Option<(Vec<u8>, u32)>, HostError> {
+    const CALL: &str = "proxy_get_shared_data";
+    const NOT_FOUND: u32 = 1;
+    let (mut data, mut size, mut version) = (null_mut(), 0, 0);
+    // SAFETY: the host reads a live slice before it returns; the out-pointers live across the call.
+    let status = unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), &mut data, &mut size, &mut version) };
+    match status {
+        NOT_FOUND => Ok(None),
+        status => handed_over(CALL, status, data, size).map(|data| Some((data, version))),
+    }
+}
+
+/// Sets what all workers share under a key, if it is of this version still or there is nothing; says whether it was set.
+///
+/// A version that none can be (`u32::MAX`) sets it only where there is nothing: the host compares versions where there is
+/// something, and nothing else (`SharedData::set` in proxy-wasm-cpp-host's src/shared_data.cc).
+pub fn set_shared_data(key: &str, value: &[u8], version: u32) -> Result<bool, HostError> {
+    const CAS_MISMATCH: u32 = 8;
+    // SAFETY: the host reads both live slices before it returns.
+    let status = unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) };
+    match status {
+        CAS_MISMATCH => Ok(false),
+        status => done("proxy_set_shared_data", status).map(|()| true),
+    }
 }
 
 fn done(call: &'static str, status: u32) -> Result<(), HostError> {

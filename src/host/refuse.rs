@@ -19,6 +19,25 @@ pub enum Refusal {
     Host(HostError),
 }
 
+impl Refusal {
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        self.rejection().status()
+    }
+
+    /// The short stable name.
+    pub fn reason(&self) -> &'static str {
+        self.rejection().reason()
+    }
+
+    fn rejection(&self) -> &Rejection {
+        match self {
+            Refusal::Rejected(rejection) => rejection,
+            Refusal::Host(_) => &HOST_FAILURE,
+        }
+    }
+}
+
 impl From<Rejection> for Refusal {
     fn from(rejection: Rejection) -> Self {
         Refusal::Rejected(rejection)
@@ -55,9 +74,10 @@ impl Subject {
 /// Answers the request, and says whether that worked; if not, the stream is cut off. Either way, the caller must pause and let
 /// nothing pass afterwards but that answer.
 pub fn refuse(refusal: &Refusal, subject: &Subject, vary: Option<&str>) -> bool {
-    let (rejection, level, detail) = match refusal {
-        Refusal::Rejected(rejection) => (rejection, Level::Info, String::new()),
-        Refusal::Host(error) => (&HOST_FAILURE, Level::Error, format!(": {error}")),
+    let rejection = refusal.rejection();
+    let (level, detail) = match refusal {
+        Refusal::Rejected(_) => (Level::Info, String::new()),
+        Refusal::Host(error) => (Level::Error, format!(": {error}")),
     };
     let or_none = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
     calls::log(

@@ -2,6 +2,7 @@
 
 use super::calls::{self, Buffer, Level};
 use super::dispatch::RootContext;
+use super::stats;
 use super::stream::Stream;
 use crate::config::Config;
 use std::rc::Rc;
@@ -19,13 +20,17 @@ pub struct Root {
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match read_config(size) {
-            Ok(config) => {
+            Ok((config, json)) => {
+                // Without it, stats come late, and requests are served all the same.
+                let _status = calls::set_tick_period(stats::TICK_MILLISECONDS);
+                stats::accepted(&config, &json);
                 self.config = Some(Rc::new(config));
                 calls::log(Level::Info, ACCEPTED);
                 true
             }
             Err(reason) => {
                 calls::log(Level::Error, &format!("configuration refused: {reason}"));
+                stats::refused();
                 false
             }
         }
@@ -34,15 +39,21 @@ impl RootContext for Root {
     fn create_stream(&self, _id: u32) -> Stream {
         Stream::new(self.config.clone())
     }
+
+    fn on_tick(&mut self) {
+        stats::tick();
+    }
 }
 
-fn read_config(size: usize) -> Result<Config, String> {
+/// The configuration, and what it was read from.
+fn read_config(size: usize) -> Result<(Config, Vec<u8>), String> {
     // Without a configuration, Envoy has no buffer to read: asking for it would be an error.
     let json = match size {
         0 => Vec::new(),
         _ => calls::buffer(Buffer::PluginConfiguration).map_err(|error| error.to_string())?,
     };
-    Config::parse(&json).map_err(|error| one_line(&error.to_string()))
+    let config = Config::parse(&json).map_err(|error| one_line(&error.to_string()))?;
+    Ok((config, json))
 }
 
 /// A key may hold anything that JSON can write.

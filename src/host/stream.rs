@@ -18,6 +18,7 @@ use super::answer::{Answer, Failure};
 use super::calls::{self, Buffer, Fault, HostError, Level, Map};
 use super::dispatch::{Action, HttpContext};
 use super::pairs;
+use super::record::Record;
 use super::refuse::{self, Refusal, Subject};
 use crate::config::Config;
 use crate::rejection::Rejection;
@@ -36,6 +37,8 @@ pub struct Stream {
     answer: Answer,
     /// The bytes of the answer that the host held at its last callback.
     answer_size: usize,
+    /// What it adds to the stats.
+    record: Record,
 }
 
 enum Stage {
@@ -62,7 +65,14 @@ struct Reading {
 
 impl Stream {
     pub fn new(config: Option<Rc<Config>>) -> Self {
-        Stream { config, stage: Stage::Untouched, expected: None, answer: Answer::Waiting, answer_size: 0 }
+        Stream {
+            config,
+            stage: Stage::Untouched,
+            expected: None,
+            answer: Answer::Waiting,
+            answer_size: 0,
+            record: Record::default(),
+        }
     }
 
     /// What answers depend on besides the URL.
@@ -75,6 +85,8 @@ impl Stream {
             Ok(action) => action,
             Err((refusal, subject)) => {
                 let is_answered = refuse::refuse(&refusal, &subject, self.vary());
+                let status = if is_answered { refusal.status() } else { 0 };
+                self.record.refuse(status, refusal.reason());
                 self.stage = if is_answered { Stage::Refused } else { Stage::Cut };
                 Action::Pause
             }
@@ -96,11 +108,14 @@ impl Stream {
         };
         let now_ms = now_for(config).map_err(unknown)?;
         let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream, now_ms };
-        let forward = request::decide(&head, config).map_err(|refused| {
+        let decided = request::decide(&head, config);
+        self.record.identify(config, &decided);
+        let forward = decided.map_err(|refused| {
             (refused.rejection.into(), Subject::new(refused.tenant.as_deref().unwrap_or_default(), path))
         })?;
         let subject = || Subject::new(&forward.tenant, path);
         edit_head(&forward).map_err(|error| (error.into(), subject()))?;
+        self.record.selectors(forward.selectors);
         self.expected = Some(forward.expected.clone());
         self.stage = match forward.body {
             BodyPlan::Absent => Stage::Settled,
@@ -161,7 +176,8 @@ impl Stream {
         let now = self.config.as_deref().map_or(Ok(None), now_for);
         let rewritten = now.map_err(Refusal::from).and_then(|now| rewrite_body(&reading.plan, reading.buffered, now));
         match rewritten {
-            Ok(()) => {
+            Ok(selectors) => {
+                self.record.selectors(selectors);
                 self.stage = Stage::Settled;
                 Ok(())
             }
@@ -172,13 +188,16 @@ impl Stream {
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        self.record.start();
         let outcome = self.head(end_of_stream);
         self.continue_or_refuse(outcome)
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         let outcome = self.body(size, end_of_stream);
-        self.continue_or_refuse(outcome)
+        let action = self.continue_or_refuse(outcome);
+        self.record.request_body(size, action == Action::Continue);
+        action
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
@@ -200,11 +219,14 @@ impl HttpContext for Stream {
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         match self.stage {
-            Stage::Untouched | Stage::Refused => Action::Continue,
+            Stage::Untouched | Stage::Refused => {
+                self.record.answer.passed(size);
+                Action::Continue
+            }
             Stage::Cut => Action::Pause,
             Stage::Reading(_) | Stage::Settled | Stage::Streaming => {
                 self.answer_size = size;
-                let outcome = self.answer.body(size, end_of_stream);
+                let outcome = self.answer.body(size, end_of_stream, &mut self.record.answer);
                 self.continue_or_cut_off(outcome)
             }
         }
@@ -215,10 +237,14 @@ impl HttpContext for Stream {
             Stage::Untouched | Stage::Refused => Action::Continue,
             Stage::Cut => Action::Pause,
             Stage::Reading(_) | Stage::Settled | Stage::Streaming => {
-                let outcome = self.answer.trailers(self.answer_size);
+                let outcome = self.answer.trailers(self.answer_size, &mut self.record.answer);
                 self.continue_or_cut_off(outcome)
             }
         }
+    }
+
+    fn on_log(&mut self) {
+        self.record.end();
     }
 }
 
@@ -229,18 +255,25 @@ impl Stream {
         let vary = self.config.as_deref().and_then(|config| config.source().header().map(AsRef::as_ref));
         // A body that must be empty decides on nothing: the answer to a GET may come before its end.
         let is_early = matches!(&self.stage, Stage::Reading(Reading { plan: BodyPlan::Form(_), .. }));
-        self.answer.head(&expected, vary, end_of_stream, is_early).map_err(|failure| match failure {
-            Failure::Unreadable(unreadable) => refusal(Rejection::Answer(unreadable.reason()).into()),
-            Failure::Host(error) => refusal(error.into()),
+        self.answer.head(&expected, vary, end_of_stream, is_early, &mut self.record).map_err(|failure| {
+            self.record.answer.unreadable(failure.name());
+            match failure {
+                Failure::Unreadable(unreadable) => refusal(Rejection::Answer(unreadable.reason()).into()),
+                Failure::Host(error) => refusal(error.into()),
+            }
         })
     }
 
     /// After the head, nothing can be said any more: the answer is cut off.
     fn continue_or_cut_off(&mut self, outcome: Result<Action, Failure>) -> Action {
-        let reason = match outcome {
+        let failure = match outcome {
             Ok(action) => return action,
-            Err(Failure::Unreadable(unreadable)) => unreadable.reason().to_owned(),
-            Err(Failure::Host(error)) => error.to_string(),
+            Err(failure) => failure,
+        };
+        self.record.answer.unreadable(failure.name());
+        let reason = match failure {
+            Failure::Unreadable(unreadable) => unreadable.reason().to_owned(),
+            Failure::Host(error) => error.to_string(),
         };
         calls::log(Level::Error, &format!("answer cut off: {reason}"));
         self.stage = Stage::Cut;
@@ -271,7 +304,8 @@ fn edit_head(forward: &Forward) -> Result<(), HostError> {
     Ok(())
 }
 
-fn rewrite_body(plan: &BodyPlan, size: usize, now_ms: Option<i64>) -> Result<(), Refusal> {
+/// How many selectors it holds.
+fn rewrite_body(plan: &BodyPlan, size: usize, now_ms: Option<i64>) -> Result<u32, Refusal> {
     let body = match size {
         0 => Vec::new(),
         _ => calls::buffer(Buffer::RequestBody)?,
@@ -282,10 +316,11 @@ fn rewrite_body(plan: &BodyPlan, size: usize, now_ms: Option<i64>) -> Result<(),
     }
     // A form that stays as it is must not be written: where trailers follow the head at once, there is no buffer, and
     // even writing nothing is a BAD_ARGUMENT (observed with Envoy 1.40.0).
-    if let Some(rewritten) = plan.finish(&body, now_ms)? {
+    let finished = plan.finish(&body, now_ms)?;
+    if let Some(rewritten) = finished.body {
         calls::replace_buffer(Buffer::RequestBody, size, &rewritten)?;
     }
-    Ok(())
+    Ok(finished.selectors)
 }
 
 /// What time it is, where some tenant's limits depend on it.

@@ -55,6 +55,8 @@ pub struct Forward {
     pub route: &'static Route,
     /// The new `:path`; `None` where it already reads so.
     pub path: Option<Vec<u8>>,
+    /// How many selectors of the URL carry the matcher now.
+    pub selectors: u32,
     /// Headers to set; each replaces all of that name.
     pub set: Vec<(Rc<str>, Rc<str>)>,
     /// Headers that the client sent and that must go. Only names that are present, so that no host call is wasted.
@@ -90,6 +92,15 @@ pub struct FormPlan {
     limits: Option<Box<(limits::Plan, limits::Asked)>>,
 }
 
+/// A whole body that was decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// The bytes that replace it, `None` where it stays as it is.
+    pub body: Option<Vec<u8>>,
+    /// How many of its selectors carry the matcher now.
+    pub selectors: u32,
+}
+
 /// A request that is not forwarded, with what was known of it by then.
 #[derive(Debug, Clone)]
 pub struct Refused {
@@ -116,14 +127,15 @@ fn judge(
 ) -> Result<Forward, Rejection> {
     let facts = head::read(head.headers, config)?;
     let target = path::split(facts.target).map_err(Rejection::Path)?;
+    let found = config.find(target.path);
+    *row = found.map(|(found, _)| found.route);
     let tenants = config.identify(facts.tenant, head.evidence).map_err(Rejection::Tenant)?;
     *tenant = Some(tenants.joined().clone());
     if let Some(id) = tenants.ids().find(|id| !config.allows(id)) {
         return Err(Rejection::NotAllowed(text::quote(id.as_bytes())));
     }
-    let (found, prefix) = config.find(target.path).ok_or(Rejection::UnknownPath)?;
+    let (found, prefix) = found.ok_or(Rejection::UnknownPath)?;
     let route = found.route;
-    *row = Some(route);
     if let Rule::Refuse(reason) = route.rule {
         return Err(Rejection::Forbidden(reason));
     }
@@ -150,6 +162,7 @@ fn judge(
             tenant: tenants.joined().clone(),
             route,
             path: None,
+            selectors: 0,
             set: edits.set,
             remove: edits.remove,
             body,
@@ -163,13 +176,13 @@ fn judge(
     let plan = limits::Plan::new(route, config, &tenants, head.headers);
     let mut asked = limits::Asked::default();
     let held = plan.as_ref().map(|_| &mut asked);
-    let url_has_selector = enforcement.rewrite(target.query, Place::Url, held, &mut query)?;
+    let mut url = enforcement.rewrite(target.query, Place::Url, held, &mut query)?;
     if let Some(plan) = &plan {
         plan.settle(&asked, head.now_ms, &mut query)?;
     }
-    match (url_has_selector, has_form) {
+    match (url.has_selector, has_form) {
         (true, _) => {}
-        (false, false) => enforcement.add_selector(&mut query),
+        (false, false) => enforcement.add_selector(&mut query, &mut url),
         (false, true) => enforcement.add_nothing(&mut query),
     }
     let expected = expected.narrowed(!query.is_empty());
@@ -177,7 +190,7 @@ fn judge(
     let concurrency = plan.as_ref().and_then(limits::Plan::concurrency);
     let body = if has_form {
         let limits = plan.map(|plan| Box::new((plan, asked)));
-        BodyPlan::Form(FormPlan { enforcement, url_has_selector, limits })
+        BodyPlan::Form(FormPlan { enforcement, url_has_selector: url.has_selector, limits })
     } else if head.end_of_stream {
         BodyPlan::Absent
     } else {
@@ -187,6 +200,7 @@ fn judge(
         tenant: tenants.joined().clone(),
         route,
         path: (path != facts.target).then_some(path),
+        selectors: url.selectors,
         set: edits.set,
         remove: edits.remove,
         body,
@@ -196,36 +210,36 @@ fn judge(
 }
 
 impl BodyPlan {
-    /// Decides on the whole body: the bytes that replace it, `None` where it stays as it is. The time is asked for again, since
-    /// a client may take as much of it as it likes to send a form.
-    pub fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<Option<Vec<u8>>, Rejection> {
+    /// Decides on the whole body. The time is asked for again, since a client may take as much of it as it likes to send a form.
+    pub fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<Finished, Rejection> {
+        let as_it_is = Finished { body: None, selectors: 0 };
         match self {
             BodyPlan::Absent | BodyPlan::MustBeEmpty => {
                 if body.is_empty() {
-                    Ok(None)
+                    Ok(as_it_is)
                 } else {
                     Err(Rejection::Body)
                 }
             }
-            BodyPlan::Form(plan) => plan.finish(body, now_ms).map(|form| (form != body).then_some(form)),
-            BodyPlan::Untouched => Ok(None),
+            BodyPlan::Form(plan) => plan.finish(body, now_ms),
+            BodyPlan::Untouched => Ok(as_it_is),
         }
     }
 }
 
 impl FormPlan {
-    fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<Vec<u8>, Rejection> {
+    fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<Finished, Rejection> {
         let mut form = Vec::with_capacity(body.len().saturating_mul(2).min(1 << 20));
         let mut asked = limits::Asked::default();
         let held = self.limits.as_ref().map(|_| &mut asked);
-        let has_selector = self.enforcement.rewrite(body, Place::Form, held, &mut form)?;
+        let mut written = self.enforcement.rewrite(body, Place::Form, held, &mut form)?;
         if let Some((plan, url)) = self.limits.as_deref() {
             plan.settle(&asked.over(url), now_ms, &mut form)?;
         }
-        if !has_selector && !self.url_has_selector {
-            self.enforcement.add_selector(&mut form);
+        if !written.has_selector && !self.url_has_selector {
+            self.enforcement.add_selector(&mut form, &mut written);
         }
-        Ok(form)
+        Ok(Finished { body: (form != body).then_some(form), selectors: written.selectors })
     }
 }
 

@@ -28,6 +28,15 @@ pub struct Enforcement {
     adds_selector: bool,
 }
 
+/// What was found in a query string or form.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Written {
+    /// It has a `match[]`.
+    pub has_selector: bool,
+    /// How many selectors the matcher was written into, those in queries among them.
+    pub selectors: u32,
+}
+
 impl Enforcement {
     /// For this row and these tenants. The matcher is rendered here, once a request, and only where it is used.
     pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
@@ -53,7 +62,7 @@ impl Enforcement {
         }
     }
 
-    /// Rewrites a query string or form, and says whether it has a `match[]`.
+    /// Rewrites a query string or form.
     /// Where there are limits, `asked` takes note of what they need, and keeps the times for [`Plan::settle`] to write.
     ///
     /// [`Plan::settle`]: super::limits::Plan::settle
@@ -63,8 +72,8 @@ impl Enforcement {
         place: Place,
         mut asked: Option<&mut Asked>,
         out: &mut Vec<u8>,
-    ) -> Result<bool, Rejection> {
-        let mut has_selector = false;
+    ) -> Result<Written, Rejection> {
+        let mut written = Written::default();
         let mut seen = 0u64;
         let mut rewritten = Vec::new();
         for pair in form::pairs(form) {
@@ -78,9 +87,9 @@ impl Enforcement {
                     }
                     seen |= bit;
                 }
-                has_selector |= parameter.kind == Kind::Selector;
+                written.has_selector |= parameter.kind == Kind::Selector;
                 rewritten.clear();
-                let value = self.value(parameter, &pair.value, &mut rewritten)?;
+                let value = self.value(parameter, &pair.value, &mut rewritten, &mut written.selectors)?;
                 if !asked.as_mut().is_some_and(|asked| asked.takes(parameter, &pair.value)) {
                     form::append(out, parameter.name.as_bytes(), value);
                 }
@@ -91,7 +100,7 @@ impl Enforcement {
                 return Err(Rejection::TooLarge(MAX_REWRITTEN));
             }
         }
-        Ok(has_selector)
+        Ok(written)
     }
 
     /// Adds a selector that matches nothing, where the row's endpoint reads selectors.
@@ -102,7 +111,7 @@ impl Enforcement {
     }
 
     /// Adds a selector that is nothing but the matcher, where the row's endpoint reads selectors.
-    pub fn add_selector(&self, out: &mut Vec<u8>) {
+    pub fn add_selector(&self, out: &mut Vec<u8>, written: &mut Written) {
         if let (true, Some(enforcer)) = (self.adds_selector, &self.enforcer) {
             // Where the tenant label is an external label, Thanos's stores answer nothing to a selector with nothing
             // besides ("no matchers specified (excluding external labels)", pkg/store/tsdb.go, 0.42.5).
@@ -111,6 +120,7 @@ impl Enforcement {
                 _ => enforcer.selector(),
             };
             form::append(out, SELECTOR, selector.as_bytes());
+            written.selectors = written.selectors.saturating_add(1);
         }
     }
 
@@ -119,6 +129,7 @@ impl Enforcement {
         parameter: &Parameter,
         value: &'v [u8],
         rewritten: &'v mut Vec<u8>,
+        selectors: &mut u32,
     ) -> Result<&'v [u8], Rejection> {
         let refused = |error| Rejection::Query(parameter.name, error);
         if !parameter.kind.accepts(value) {
@@ -127,11 +138,13 @@ impl Enforcement {
         match (parameter.kind, &self.enforcer) {
             // An empty query selects nothing; upstream refuses it in its own words, or takes the other place's.
             (Kind::Query, Some(enforcer)) if !value.is_empty() => {
-                promql::rewrite(value, enforcer, rewritten).map_err(refused)?;
+                let enforced = promql::rewrite(value, enforcer, rewritten).map_err(refused)?;
+                *selectors = selectors.saturating_add(enforced);
                 Ok(rewritten)
             }
             (Kind::Selector, Some(enforcer)) => {
-                promql::rewrite_selector(value, enforcer, rewritten).map_err(refused)?;
+                let enforced = promql::rewrite_selector(value, enforcer, rewritten).map_err(refused)?;
+                *selectors = selectors.saturating_add(enforced);
                 Ok(rewritten)
             }
             (Kind::ReplicaLabel, Some(_)) if self.names_the_label(value) => {

@@ -68,6 +68,20 @@ impl Unreadable {
         }
     }
 
+    /// A short stable name for the stats.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unreadable::Malformed => "malformed",
+            Unreadable::Truncated => "truncated",
+            Unreadable::Longer => "longer",
+            Unreadable::TooLarge => "too_large",
+            Unreadable::ContentType => "content_type",
+            Unreadable::ContentEncoding => "content_encoding",
+            Unreadable::Trailers => "trailers",
+            Unreadable::Early => "early",
+        }
+    }
+
     /// The error object that takes a body's place, in at most so many bytes.
     pub fn body(self, room: usize) -> Vec<u8> {
         messages::error_object(

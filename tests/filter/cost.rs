@@ -2,8 +2,16 @@
 
 use crate::harness::{Harness, Outcome, Request};
 
+/// As one of many: the first ones of a tenant, and of each second, also cost the calls that name and set stats.
+fn send_as_one_of_many(mut envoy: Harness, request: &Request) -> Outcome {
+    for _ in 0..20 {
+        envoy.request(request.clone());
+    }
+    envoy.request(request.clone())
+}
+
 fn send(request: Request) -> Outcome {
-    Harness::new("{}").unwrap().request(request)
+    send_as_one_of_many(Harness::new("{}").unwrap(), &request)
 }
 
 fn get() -> Request {
@@ -15,8 +23,10 @@ fn assert_cost(out: &Outcome, most: usize) {
     assert!(out.cost() <= most, "{} host calls, not {most}: {:?}", out.cost(), out.calls);
 }
 
+/// What the stats cost: the time, twice, and the histogram of durations.
+const STATS: usize = 3;
 /// Pairs, `:path`, tenant; pairs, `cache-control` and `vary` on the answer, and its body read.
-const GET: usize = 7;
+const GET: usize = 7 + STATS;
 
 #[test]
 fn get_is_cheap() {
@@ -28,10 +38,10 @@ fn get_is_cheap() {
 
 #[test]
 fn headers_that_are_not_there_cost_nothing_to_remove() {
-    let mut envoy = Harness::new(r#"{"strip_headers": ["x-a", "x-b", "x-c", "x-d"]}"#).unwrap();
-    assert_cost(&envoy.request(get()), GET);
+    let envoy = || Harness::new(r#"{"strip_headers": ["x-a", "x-b", "x-c", "x-d"]}"#).unwrap();
+    assert_cost(&send_as_one_of_many(envoy(), &get()), GET);
     let many = (0..60).fold(get(), |request, n| request.header(format!("x-other-{n}"), "1"));
-    assert_cost(&envoy.request(many), GET);
+    assert_cost(&send_as_one_of_many(envoy(), &many), GET);
 }
 
 #[test]
@@ -63,8 +73,37 @@ fn trailers_cost_one_read_and_one_call_each() {
 fn refusal_costs_one_read_and_one_answer() {
     for path in ["/nothing", "/api/v1/query?query=up(", "/api/v1/targets"] {
         let out = send(Request::get(path).header("THANOS-TENANT", "team-a"));
-        assert_cost(&out, 2);
+        assert_cost(&out, 2 + STATS);
         assert!(out.local);
         assert_eq!(out.calls["proxy_log"], 1);
     }
+}
+
+#[test]
+fn a_second_s_stats_are_handed_over_in_one_call_each() {
+    let mut envoy = Harness::new("{}").unwrap();
+    for _ in 0..500 {
+        envoy.request(get());
+    }
+    let before: usize = envoy.calls().values().sum();
+    envoy.tick();
+    let increments = envoy.calls()["proxy_increment_metric"];
+    // requests, response bytes, selectors
+    assert_eq!(increments, 3, "{:?}", envoy.calls());
+    assert!(envoy.calls().values().sum::<usize>() - before < 10, "{:?}", envoy.calls());
+    let counted = envoy.metric("tenancy_requests_total;code=2xx;tenant=team-a;handler=query;").unwrap().1;
+    assert_eq!(counted, 500);
+}
+
+#[test]
+fn a_tenant_beyond_the_bound_costs_no_look_up() {
+    let mut envoy = Harness::new(r#"{"stats": {"max_tenants": 2}}"#).unwrap();
+    let of =
+        |number: usize| Request::get("/api/v1/query?query=up").header("THANOS-TENANT", format!("made-up-{number}"));
+    for number in 0..40 {
+        envoy.request(of(number));
+    }
+    let out = envoy.request(of(40));
+    assert_cost(&out, GET);
+    assert!(!out.calls.contains_key("proxy_get_shared_data"), "{:?}", out.calls);
 }

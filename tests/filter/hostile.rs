@@ -76,7 +76,7 @@ fn any_failing_call_refuses() {
     for allow in [false, true] {
         for (at, request) in requests().into_iter().enumerate() {
             let mut envoy = Harness::new("{}").unwrap().allow_on_headers_stop_iteration(allow);
-            let calls = envoy.request(request.clone()).cost();
+            let calls = envoy.request(request.clone()).decisive();
             assert!(calls >= 2, "request {at}: {calls} calls");
             for nth in 0..calls {
                 for status in STATUSES {
@@ -89,7 +89,7 @@ fn any_failing_call_refuses() {
                 }
             }
             envoy.heal();
-            assert_eq!(envoy.request(request).cost(), calls, "a fault leaves nothing behind");
+            assert_eq!(envoy.request(request).decisive(), calls, "a fault leaves nothing behind");
         }
     }
 }
@@ -98,7 +98,7 @@ fn any_failing_call_refuses() {
 fn all_calls_failing_from_any_point_on_forwards_nothing() {
     for request in requests() {
         let mut envoy = Harness::new("{}").unwrap();
-        let calls = envoy.request(request.clone()).cost();
+        let calls = envoy.request(request.clone()).decisive();
         for first in 0..calls {
             for status in STATUSES {
                 envoy.fail(&[Fault { upon: Upon::From(first), status }]);

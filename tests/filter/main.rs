@@ -4,7 +4,7 @@
 //! - `enforcement`, `refusals`, `bodies`, `answers`: what the filter is for
 //! - `tenants`: who is asking, by what the proxy says of the client
 //! - `hostile`, `soup`: hosts and clients that break every rule
-//! - `config`: configurations; `cost`: host calls
+//! - `config`: configurations; `cost`: host calls; `stats`: what is counted
 
 mod answers;
 mod bodies;
@@ -16,4 +16,5 @@ mod hostile;
 mod refusals;
 mod simulation;
 mod soup;
+mod stats;
 mod tenants;

@@ -70,7 +70,7 @@ impl Route {
             Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream: self.data.is_none(), now_ms };
         let decided = decide(&head, &config).map_err(|refused| refused.rejection).and_then(|forward| {
             let body = match &self.data {
-                Some(data) => forward.body.finish(data.as_bytes(), now_ms)?,
+                Some(data) => forward.body.finish(data.as_bytes(), now_ms)?.body,
                 None => None,
             };
             Ok((forward, body))

@@ -97,7 +97,7 @@ impl Request {
             path = text(new.clone());
         }
         let body = match &self.body {
-            Some(body) => Some(text(forward.body.finish(body, Some(NOW))?.unwrap_or_else(|| body.clone()))),
+            Some(body) => Some(text(forward.body.finish(body, Some(NOW))?.body.unwrap_or_else(|| body.clone()))),
             None => None,
         };
         let headers = headers.into_iter().skip(4).map(|(name, value)| (text(name), text(value))).collect();

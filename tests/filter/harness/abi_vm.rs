@@ -147,11 +147,12 @@ unsafe extern "C" fn proxy_set_shared_data(
     call("proxy_set_shared_data", |host| {
         // SAFETY: the filter's own bytes.
         let (key, value) = unsafe { (bytes(key, key_size), bytes(value, value_size)) };
-        let held = host.shared_data.get(&key).map_or(0, |(_, held)| *held);
-        // 0 sets unconditionally.
-        if cas != 0 && cas != held {
+        // Where there is nothing, nothing is compared; 0 sets unconditionally (proxy-wasm-cpp-host, src/shared_data.cc).
+        let held = host.shared_data.get(&key).map(|(_, held)| *held);
+        if cas != 0 && held.is_some_and(|held| held != cas) {
             return Err(status::CAS_MISMATCH);
         }
+        let held = held.unwrap_or(0);
         host.shared_data.insert(key, (value, held + 1));
         Ok(())
     })

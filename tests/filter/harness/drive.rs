@@ -173,6 +173,15 @@ impl Harness {
 
     /// Sends a request and goes as far as the filter lets it.
     pub fn open(&mut self, request: Request) -> StreamId {
+        self.begin(request, true)
+    }
+
+    /// Sends a request but for its last chunk, and no answer comes.
+    pub fn open_and_leave(&mut self, request: Request) -> StreamId {
+        self.begin(request.never_ends(), false)
+    }
+
+    fn begin(&mut self, request: Request, answers_early: bool) -> StreamId {
         let context = next_context();
         let Request { headers, chunks, trailers, open, after_end, never_ends } = request;
         let mut events = events(chunks, open, trailers.len() > 0);
@@ -196,7 +205,7 @@ impl Harness {
         let root = self.root;
         filter(context, || proxy_on_context_create(context, root));
         self.run(context);
-        if never_ends && !self.ended_by_filter(context) {
+        if never_ends && answers_early && !self.ended_by_filter(context) {
             let answer = self.upstream_answer.clone();
             self.respond(context, answer);
             self.respond_locally(context);
@@ -281,6 +290,16 @@ impl Harness {
         host::with(|host| {
             host.metrics.iter().find(|metric| metric.name == name).map(|metric| (metric.kind, metric.value))
         })
+    }
+
+    /// The names of all stats.
+    pub fn metric_names(&self) -> Vec<String> {
+        host::with(|host| host.metrics.iter().map(|metric| metric.name.clone()).collect())
+    }
+
+    /// What a worker has shared with all others.
+    pub fn share(&mut self, key: &str, value: &[u8]) {
+        host::with(|host| host.shared_data.insert(key.into(), (value.to_vec(), 1)));
     }
 
     /// What a histogram was given.

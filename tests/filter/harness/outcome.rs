@@ -1,7 +1,7 @@
 //! What became of a stream, with the questions that tests ask.
 
 use super::half::Sent;
-use super::host::LogLine;
+use super::host::{BESIDE_THE_POINT, LogLine};
 use super::http::{Request, Response};
 use std::collections::BTreeMap;
 
@@ -60,6 +60,11 @@ impl Outcome {
         assert!(self.local && !self.sent.complete, "not refused: {self:#?}");
         assert_eq!(self.answer().status, status, "{}", self.answer().text());
         self.answer()
+    }
+
+    /// Host calls on which the request depends.
+    pub fn decisive(&self) -> usize {
+        self.calls.iter().filter(|(name, _)| !BESIDE_THE_POINT.contains(name)).map(|(_, count)| count).sum()
     }
 
     /// Host calls but for the log.

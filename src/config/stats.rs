@@ -1,0 +1,57 @@
+//! The key `stats`: what is counted, and for how many tenants.
+
+use super::ConfigError;
+use super::json::Field;
+use crate::stats::Naming;
+
+/// Each tenant costs Envoy some ten kilobytes (docs/stats.md has the figures).
+const MOST_TENANTS: u32 = 100_000;
+const NAMINGS: &[(&str, Naming)] = &[("envoy", Naming::Envoy), ("istio", Naming::Istio)];
+
+/// What is counted, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// How many tenants get series of their own, besides those that the configuration names.
+    pub max_tenants: u32,
+    /// How tags are written into names.
+    pub tags: Naming,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Stats { max_tenants: 1_000, tags: Naming::Envoy }
+    }
+}
+
+impl Stats {
+    /// Reads the key.
+    pub fn read(field: Field) -> Result<Stats, ConfigError> {
+        let mut stats = Stats::default();
+        let mut object = field.object()?;
+        if let Some(field) = object.take("max_tenants") {
+            stats.max_tenants = field.count()?;
+            if stats.max_tenants > MOST_TENANTS {
+                return Err(field.error(format!("expected a whole number from 0 to {MOST_TENANTS}")));
+            }
+        }
+        if let Some(field) = object.take("tags") {
+            stats.tags = field.word(NAMINGS)?;
+        }
+        object.finish(&["max_tenants", "tags"], &["samples"])?;
+        Ok(stats)
+    }
+
+    /// As JSON, every default made explicit.
+    pub fn explain(self) -> serde_json::Value {
+        let tags = NAMINGS.iter().find(|(_, other)| *other == self.tags).map_or("", |(word, _)| *word);
+        serde_json::json!({"max_tenants": self.max_tenants, "tags": tags})
+    }
+
+    /// What that does.
+    pub fn meaning(self) -> String {
+        format!(
+            "{} tenants get series of their own, besides those that the configuration names; all others are counted as __other__",
+            self.max_tenants
+        )
+    }
+}
