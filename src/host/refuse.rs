@@ -30,7 +30,8 @@ impl Refusal {
         self.rejection().reason()
     }
 
-    fn rejection(&self) -> &Rejection {
+    /// What the client hears.
+    pub fn rejection(&self) -> &Rejection {
         match self {
             Refusal::Rejected(rejection) => rejection,
             Refusal::Host(_) => &HOST_FAILURE,

@@ -257,10 +257,12 @@ impl Stream {
         let is_early = matches!(&self.stage, Stage::Reading(Reading { plan: BodyPlan::Form(_), .. }));
         self.answer.head(&expected, vary, end_of_stream, is_early, &mut self.record).map_err(|failure| {
             self.record.answer.unreadable(failure.name());
-            match failure {
-                Failure::Unreadable(unreadable) => refusal(Rejection::Answer(unreadable.reason()).into()),
-                Failure::Host(error) => refusal(error.into()),
-            }
+            let failure = match failure {
+                Failure::Unreadable(unreadable) => Rejection::Answer(unreadable.reason()).into(),
+                Failure::Host(error) => Refusal::Host(error),
+            };
+            self.record.answer.replied(failure.rejection().body().len());
+            refusal(failure)
         })
     }
 

@@ -10,6 +10,7 @@
 //! - `times`: times and durations are read as the upstreams read them
 //! - `hostile`: queries made to exhaust the filter
 //! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
+//! - `stats`: what is counted, and for whom
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
 //!
 //! The programs are found by environment variables that `make test` sets; without them a test fails, and says so.
@@ -31,6 +32,7 @@ mod reload;
 mod selectors;
 mod smuggling;
 mod startup;
+mod stats;
 mod stores;
 mod support;
 mod times;

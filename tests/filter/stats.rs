@@ -165,6 +165,22 @@ fn answers_that_can_t_be_passed_on_are_counted() {
 }
 
 #[test]
+fn the_status_that_went_out_is_the_one_that_is_counted() {
+    for (allow, code) in [(true, "5xx"), (false, "2xx")] {
+        let config = format!(r#"{{"allow_on_headers_stop_iteration": {allow}}}"#);
+        let mut envoy = Harness::new(config).unwrap().allow_on_headers_stop_iteration(allow);
+        envoy
+            .upstream_answers(Response::new(200, "no json, and long enough for an error").header("content-type", JSON));
+        let tenant = format!("team-{allow}");
+        let out = envoy.request(Request::get("/api/v1/rules").header("THANOS-TENANT", &tenant));
+        let of = |stat: &str| envoy.metric(&format!("{stat};tenant={tenant};handler=rules;")).map(|(_, value)| value);
+        assert_eq!(of(&format!("tenancy_requests_total;code={code}")), Some(1));
+        assert_eq!(of("tenancy_answers_unreadable_total;reason=malformed"), Some(1));
+        assert_eq!(of("tenancy_response_bytes_total"), Some(out.answer().body.len() as u64));
+    }
+}
+
+#[test]
 fn a_client_that_leaves_is_counted_without_a_status() {
     let mut envoy = Harness::new("{}").unwrap();
     let request = Request::post("/api/v1/query").header("content-type", "application/x-www-form-urlencoded");

@@ -161,8 +161,8 @@ fn a_refusal_says_as_much_as_is_known() {
     };
     let of = |tenant: &str| Some(tenant.to_owned());
     assert_eq!(known("/api/v1/query?query=(", "team-x"), ("query_syntax", of("team-x"), Some("query")));
-    assert_eq!(known("/api/v1/query?query=up", "b"), ("tenant_not_allowed", of("b"), None));
+    assert_eq!(known("/api/v1/query?query=up", "b"), ("tenant_not_allowed", of("b"), Some("query")));
     assert_eq!(known("/nothing", "a"), ("unknown_path", of("a"), None));
-    assert_eq!(known("/api/v1/query", ""), ("no_tenant", None, None));
+    assert_eq!(known("/api/v1/query", ""), ("no_tenant", None, Some("query")));
     assert_eq!(known("/api//v1/query", "a"), ("bad_path", None, None));
 }

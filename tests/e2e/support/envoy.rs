@@ -2,10 +2,12 @@
 //! only the marked lines, the paths of module and second file, and what a test is about are changed.
 
 use super::http::Request;
+use super::metrics::Metrics;
 use super::process::{self, Process};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// What is changed in the shipped configuration.
 #[derive(Debug, Clone)]
@@ -14,6 +16,7 @@ pub struct Setup {
     yaml: String,
     /// The file that holds the filter.
     filter: String,
+    workers: u32,
 }
 
 /// A running Envoy.
@@ -40,7 +43,8 @@ impl Setup {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy").join(name);
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         };
-        Setup { yaml: read("envoy.yaml"), filter: read("promql_tenancy.yaml") }.port("PROMETHEUS_PORT", upstream)
+        Setup { yaml: read("envoy.yaml"), filter: read("promql_tenancy.yaml"), workers: 1 }
+            .port("PROMETHEUS_PORT", upstream)
     }
 
     /// Sets keys of the plugin's configuration, beside those that are shipped.
@@ -108,6 +112,16 @@ impl Setup {
         self
     }
 
+    /// So many workers. One by default, so that a request meets the VM that an earlier one was served by.
+    pub fn workers(self, workers: u32) -> Setup {
+        Setup { workers, ..self }
+    }
+
+    /// Histograms show soon, not after Envoy's 5 seconds.
+    pub fn flushes_stats_soon(self) -> Setup {
+        self.replace("\nstats_config:\n", "\nstats_flush_interval: 0.2s\nstats_config:\n")
+    }
+
     /// Takes the filter out.
     pub fn without_filter(mut self) -> Setup {
         let start = self.yaml.find("          - name: promql_tenancy\n").expect("the filter");
@@ -142,7 +156,7 @@ impl Setup {
         let yaml = yaml.replace(FILTER_FOLDER, &format!("{{ path: {} }}", folder.display()));
         let path = process::folder().join(format!("{name}.yaml"));
         std::fs::write(&path, yaml).unwrap();
-        let process = Process::start(name, command(&path));
+        let process = Process::start(name, command(&path, setup.workers));
         Envoy { process, port, admin, wasm: wasm.to_owned(), filter, looked_at: AtomicUsize::new(0) }
     }
 
@@ -207,6 +221,30 @@ impl Envoy {
         line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no stat {name}: {text}"))
     }
 
+    /// The admin page's answer.
+    pub fn admin(&self, path: &str) -> String {
+        self.process.used();
+        Request::get(path).send(self.admin).text()
+    }
+
+    /// What Prometheus would scrape.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::read(&self.admin("/stats/prometheus"))
+    }
+
+    /// Waits until the stats are as they should be; fails with those whose name contains `shown`.
+    pub fn wait_for_metrics(&self, shown: &str, are: impl Fn(&Metrics) -> bool) -> Metrics {
+        let start = Instant::now();
+        loop {
+            let metrics = self.metrics();
+            if are(&metrics) {
+                return metrics;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "{:#?}", metrics.lines(shown));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Whether it answers at all, once.
     pub fn is_listening(&self) -> bool {
         std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, self.port)).is_ok()
@@ -233,13 +271,13 @@ impl Envoy {
     }
 }
 
-/// Envoy with one worker, so that a request meets the VM that an earlier one was served by; with the log lines of the filter.
-fn command(config: &Path) -> Command {
+/// Envoy with the log lines of the filter.
+fn command(config: &Path, workers: u32) -> Command {
     let mut command = Command::new(process::program("TENANCY_ENVOY"));
     command
         .arg("--config-path")
         .arg(config)
-        .args(["--disable-hot-restart", "--concurrency", "1", "--reject-unknown-dynamic-fields"])
+        .args(["--disable-hot-restart", "--concurrency", &workers.to_string(), "--reject-unknown-dynamic-fields"])
         .args(["--log-level", "warning", "--component-log-level", "wasm:info"])
         .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     command

@@ -9,6 +9,7 @@ mod h2;
 pub mod http;
 #[path = "../../manifests/program.rs"]
 pub mod manifests;
+pub mod metrics;
 pub mod observe;
 pub mod process;
 mod remote_write;

@@ -1,12 +1,20 @@
-//! An upstream that records what reaches it, byte for byte, and answers every request alike.
+//! An upstream that records what reaches it, byte for byte, and answers every request alike, unless the request asks for
+//! something worse.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What it answers, with headers that must not reach a client as they are.
 const ANSWER: &str = "{\"status\":\"success\",\"data\":[]}";
 const HEADERS: &str = "content-type: application/json\r\ncache-control: public, max-age=600\r\nvary: Origin\r\n";
+
+/// The request header that asks for something worse: `close`, `break off`, or milliseconds to wait.
+pub const BEHAVIOUR: &str = "x-e2e-behaviour";
+
+/// What comes before the connection breaks off.
+pub const HALF: &str = "{\"status\":\"success\",\"data\":[";
 
 /// The recording upstream. Its threads end with the test program.
 pub struct Stub {
@@ -93,7 +101,20 @@ fn serve(stream: TcpStream, received: &Mutex<Received>) {
     let mut reader = Recorder { reader: BufReader::new(stream), received };
     // `None` ends the connection, also where what came is no request: the bytes are kept in any case.
     while let Some(seen) = request(&mut reader) {
+        let behaviour = seen.all(BEHAVIOUR).first().map(|behaviour| behaviour.to_string());
         received.lock().unwrap().requests.push(seen);
+        match behaviour.as_deref() {
+            None => {}
+            Some("close") => return,
+            Some("break off") => {
+                let half = format!("HTTP/1.1 200 OK\r\n{HEADERS}content-length: 100000\r\n\r\n{HALF}");
+                let _ = writer.write_all(half.as_bytes());
+                // Long enough for what was sent to get through before the connection goes.
+                std::thread::sleep(Duration::from_millis(300));
+                return;
+            }
+            Some(wait) => std::thread::sleep(Duration::from_millis(wait.parse().expect("milliseconds"))),
+        }
         let answer = format!("HTTP/1.1 200 OK\r\n{HEADERS}content-length: {}\r\n\r\n{ANSWER}", ANSWER.len());
         if writer.write_all(answer.as_bytes()).is_err() {
             return;

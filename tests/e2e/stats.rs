@@ -1,0 +1,333 @@
+//! Stats in a real Envoy: every figure is the one that was sent, whatever becomes of a stream; no tenant grows its memory or
+//! passes for another; a trap leaves nothing wrong for long.
+
+use crate::support::envoy::{Envoy, Setup};
+use crate::support::http::Request;
+use crate::support::process;
+use crate::support::stub::{BEHAVIOUR, HALF, Stub};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+const QUERY: &str = "/api/v1/query?query=up";
+
+fn get(tenant: &str) -> Request {
+    Request::get(QUERY).tenant(tenant)
+}
+
+/// Sends a request and leaves without waiting for the answer.
+fn send_and_leave(envoy: &Envoy, bytes: &[u8]) {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, envoy.port())).unwrap();
+    stream.write_all(bytes).unwrap();
+    // Until it has been read and forwarded.
+    std::thread::sleep(Duration::from_millis(300));
+    stream.shutdown(Shutdown::Both).unwrap();
+}
+
+/// What the access log says of a tenant: requests by class of the status, and bytes sent.
+fn logged(envoy: &Envoy, tenant: &str) -> (Vec<(String, f64)>, f64) {
+    let log = envoy.process().log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let (mut classes, mut bytes) = (std::collections::BTreeMap::new(), 0.0);
+    for line in lines.filter(|line| line["tenant"] == tenant) {
+        let class = match line["status"].as_u64().unwrap() {
+            0 => "none".to_owned(),
+            status => format!("{}xx", status / 100),
+        };
+        *classes.entry(class).or_insert(0.0) += 1.0;
+        bytes += line["bytes_sent"].as_f64().unwrap();
+    }
+    (classes.into_iter().collect(), bytes)
+}
+
+#[test]
+fn every_figure_is_the_one_that_was_sent() {
+    let stub = Stub::start();
+    let envoy = Setup::shipped(stub.port).flushes_stats_soon().start("envoy-stats");
+    let form = "query=sum(up)%2Bdown%2B1&time=1";
+    let (mut sent, mut received) = ([0, 0], [0, 0]);
+    let mut ask = |tenant: &str, request: Request| {
+        let answer = request.clone().tenant(tenant).send(envoy.port());
+        let at = usize::from(tenant == "team-b");
+        received[at] += answer.body.len();
+        if let crate::support::http::Body::Sized(body) = &request.body {
+            sent[at] += body.len();
+        }
+        answer.status
+    };
+    for number in 0..40 {
+        assert_eq!(ask("team-a", Request::get(QUERY)), 200);
+        if number % 4 == 0 {
+            assert_eq!(ask("team-b", Request::post("/api/v1/query", form)), 200);
+        }
+    }
+    for _ in 0..3 {
+        assert_eq!(ask("team-a", Request::get("/api/v1/query?query=up(")), 400);
+        assert_eq!(ask("team-b", Request::post("/api/v1/query", "query=up%28")), 400);
+    }
+    assert_eq!(ask("team-b", Request::get("/api/v1/targets")), 403);
+    assert_eq!(ask("team-b", Request::get("/nothing")), 404);
+    assert_eq!(ask("team-a", Request::get(QUERY).header(BEHAVIOUR, "close")), 503);
+    assert_eq!(ask("team-a", Request::get("/api/v1/series").header(BEHAVIOUR, "10")), 200);
+    Request::get(QUERY).send(envoy.port()).refused(401);
+    get("not valid!").send(envoy.port()).refused(400);
+    // The answer breaks off; this client reads what there is.
+    let broken = String::from_utf8(get("team-b").header(BEHAVIOUR, "break off").encode()).unwrap();
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, envoy.port())).unwrap();
+    stream.write_all(broken.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(String::from_utf8_lossy(&answer).contains(HALF));
+    received[1] += HALF.len();
+    // These leave before there is an answer, and before the form is whole.
+    send_and_leave(&envoy, &get("team-b").header(BEHAVIOUR, "5000").encode());
+    let cut = Request::post("/api/v1/query", form).tenant("team-b").encode();
+    send_and_leave(&envoy, &cut[..cut.len() - 5]);
+    sent[1] += form.len() - 5;
+
+    let all = |metrics: &super::support::metrics::Metrics, tenant: &str| {
+        metrics.sum("tenancy_requests_total", &[("tenant", tenant)])
+    };
+    let metrics = envoy.wait_for_metrics("tenancy", |metrics| {
+        all(metrics, "team-a") == 45.0
+            && all(metrics, "team-b") == 18.0
+            && metrics.sum("tenancy_request_duration_milliseconds_count", &[]) == 65.0
+            && metrics.sum("tenancy_requests_in_flight", &[]) == 0.0
+    });
+    let count = |name: &str, labels: &[(&str, &str)]| metrics.sum(name, labels);
+    for (tenant, code, number) in [
+        ("team-a", "2xx", 41.0),
+        ("team-a", "4xx", 3.0),
+        ("team-a", "5xx", 1.0),
+        ("team-b", "2xx", 11.0),
+        ("team-b", "4xx", 5.0),
+        ("team-b", "none", 2.0),
+        ("__other__", "4xx", 2.0),
+    ] {
+        assert_eq!(count("tenancy_requests_total", &[("tenant", tenant), ("code", code)]), number, "{tenant} {code}");
+    }
+    for (tenant, handler, reason, number) in [
+        ("team-a", "query", "query_syntax", 3.0),
+        ("team-b", "query", "query_syntax", 3.0),
+        ("team-b", "targets", "forbidden_path", 1.0),
+        ("team-b", "unknown", "unknown_path", 1.0),
+        ("__other__", "query", "no_tenant", 1.0),
+        ("__other__", "query", "bad_tenant", 1.0),
+    ] {
+        let labels = [("tenant", tenant), ("handler", handler), ("reason", reason)];
+        assert_eq!(count("tenancy_refused_total", &labels), number, "{labels:?}");
+    }
+    assert_eq!(count("tenancy_refused_total", &[]), 10.0);
+    for (at, tenant) in ["team-a", "team-b"].into_iter().enumerate() {
+        let of = [("tenant", tenant)];
+        assert_eq!(count("tenancy_request_bytes_total", &of), sent[at] as f64, "{tenant}");
+        assert_eq!(count("tenancy_response_bytes_total", &of), received[at] as f64, "{tenant}");
+        // Envoy's own books agree, which it writes some time after.
+        envoy.process().wait_until(|| logged(&envoy, tenant).1 == received[at] as f64);
+        let (classes, _) = logged(&envoy, tenant);
+        for (class, number) in classes {
+            assert_eq!(count("tenancy_requests_total", &[("tenant", tenant), ("code", &class)]), number, "{class}");
+        }
+    }
+    // `series` gains one; a refused query, and a form that was not whole, had none.
+    assert_eq!(count("tenancy_selectors_enforced_total", &[("tenant", "team-a")]), 42.0);
+    assert_eq!(count("tenancy_selectors_enforced_total", &[("tenant", "team-b")]), 10.0 * 2.0 + 2.0);
+    assert_eq!(count("tenancy_tenants_tracked", &[]), 2.0);
+    assert_eq!(count("tenancy_configuration_reloads_total", &[("result", "success")]), 1.0);
+    // The text of the 503 is Envoy's own.
+    assert_eq!(count("tenancy_messages_withheld_total", &[]), 0.0);
+    let of = [("tenant", "team-b"), ("handler", "query")];
+    let slow = count("tenancy_request_duration_milliseconds_sum", &of);
+    assert!((900.0..20_000.0).contains(&slow), "three streams of 300 ms: {slow}");
+    envoy.assert_healthy();
+}
+
+#[test]
+fn an_answer_that_is_refused_at_its_head_is_counted_as_a_refusal() {
+    let stub = Stub::start();
+    let envoy = Setup::shipped(stub.port).plugin(json!({"max_response_bytes": 10})).start("envoy-stats-refused");
+    let answer = Request::get("/api/v1/rules").tenant("team-a").send(envoy.port());
+    answer.refused(502);
+    let metrics = envoy.wait_for_metrics("tenancy", |metrics| metrics.sum("tenancy_requests_total", &[]) == 1.0);
+    let of = [("tenant", "team-a"), ("handler", "rules")];
+    assert_eq!(metrics.sum("tenancy_requests_total", &[of[0], of[1], ("code", "5xx")]), 1.0);
+    assert_eq!(metrics.sum("tenancy_refused_total", &[of[0], of[1], ("reason", "bad_answer")]), 1.0);
+    assert_eq!(metrics.sum("tenancy_answers_unreadable_total", &[of[0], of[1], ("reason", "too_large")]), 1.0);
+    assert_eq!(metrics.sum("tenancy_response_bytes_total", &of), answer.body.len() as f64);
+}
+
+#[test]
+fn every_tenant_comes_out_as_itself() {
+    let stub = Stub::start();
+    let setup = Setup::shipped(stub.port).plugin(json!({
+        "tenant_id_format": "thanos", "tenant_federation": {"enabled": true}
+    }));
+    let envoy = setup.start("envoy-stats-ids");
+    let ids = [
+        ("team-a.x", "team-a.x"),
+        ("a..b", "a..b"),
+        (".a", ".a"),
+        ("trailing", "trailing"),
+        ("trailing.", "trailing%2E"),
+        ("trailing..", "trailing%2E%2E"),
+        ("trailing%2E", "trailing%252E"),
+        ("a|b.", "a|b%2E"),
+        ("it's \"quoted\"", "it's \"quoted\""),
+        ("back\\slash\\", "back\\slash\\"),
+        ("grüße.日本", "grüße.日本"),
+        ("a;handler=forged;", "a%3Bhandler%3Dforged%3B"),
+        ("a;tenant=b", "a%3Btenant%3Db"),
+        ("x=.=y;.;handler=.=z", "x%3D.%3Dy%3B.%3Bhandler%3D.%3Dz"),
+        ("!*'()-_{}$^[]?#&", "!*'()-_{}$^[]?#&"),
+        ("cluster.web.upstream_rq_503", "cluster.web.upstream_rq_503"),
+        ("http.a.rds.b.c_rq_2xx", "http.a.rds.b.c_rq_2xx"),
+        ("_rq_200", "_rq_200"),
+    ];
+    for (number, (id, _)) in ids.iter().enumerate() {
+        for _ in 0..=number {
+            let answer = Request::get(QUERY).header("THANOS-TENANT", id).send(envoy.port());
+            assert_eq!(answer.status, 200, "{id}: {}", answer.text());
+        }
+    }
+    let total: usize = (1..=ids.len()).sum();
+    let metrics = envoy
+        .wait_for_metrics("tenancy_requests", |metrics| metrics.sum("tenancy_requests_total", &[]) == total as f64);
+    for (number, (id, shown)) in ids.iter().enumerate() {
+        let labels = [("tenant", *shown)];
+        let of: Vec<_> = metrics.select("tenancy_requests_total", &labels).collect();
+        let [sample] = of.as_slice() else { panic!("{id}: {:#?}", metrics.lines("tenancy_requests")) };
+        assert_eq!(sample.value, number as f64 + 1.0, "{id}");
+        assert_eq!(sample.labels.len(), 3, "{sample:?}");
+        assert_eq!((sample.labels["handler"].as_str(), sample.labels["code"].as_str()), ("query", "2xx"));
+    }
+}
+
+#[test]
+fn istio_s_tags_are_taken_out_by_istio_s_patterns() {
+    let stub = Stub::start();
+    let shipped = Setup::shipped(stub.port).plugin(json!({"tenant_id_format": "thanos", "stats": {"tags": "istio"}}));
+    let setup = shipped
+        .replace("'(;code=([^;]*))'", r"'(code=\.=(.*?);\.;)'")
+        .replace("'(;reason=([^;]*))'", r"'(reason=\.=(.*?);\.;)'")
+        .replace("'(;result=([^;]*);)'", r"'(result=\.=(.*?);\.;)'")
+        .replace("'(;tenant=([^;]*))'", r"'(tenant=\.=(.*?);\.;)'")
+        .replace("'(;handler=([^;]*);)'", r"'(handler=\.=(.*?);\.;)'");
+    let envoy = setup.start("envoy-stats-istio");
+    let ids = [
+        ("team-a.x", "team-a.x"),
+        ("é|x", "é|x"),
+        ("a.", "a%2E"),
+        ("x;.;handler=.=z;.;", "x%3B.%3Bhandler%3D.%3Dz%3B.%3B"),
+    ];
+    let ids: Vec<_> = ids.into_iter().filter(|(id, _)| !id.contains('|')).collect();
+    for (id, _) in &ids {
+        assert_eq!(get(id).send(envoy.port()).status, 200);
+    }
+    let stat = |metrics: &crate::support::metrics::Metrics| {
+        metrics.names("tenancy_requests_total").first().map(|name| name.to_string()).unwrap_or_default()
+    };
+    let metrics = envoy.wait_for_metrics("tenancy_requests", |metrics| {
+        let name = stat(metrics);
+        ids.iter()
+            .all(|(_, shown)| metrics.sum(&name, &[("tenant", shown), ("handler", "query"), ("code", "2xx")]) == 1.0)
+    });
+    println!("{:#?}", metrics.lines("tenancy_"));
+}
+
+/// Sends so many requests over one connection, each as another tenant.
+fn flood(port: u16, name: &str, count: usize) {
+    const END: &[u8] = b"\r\n\r\n";
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut answer = vec![0; 4096];
+    for number in 0..count {
+        let request = format!("GET /-/ready HTTP/1.1\r\nhost: x\r\nTHANOS-TENANT: made-up-{name}-{number}\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        // An answer without a body.
+        let mut size = 0;
+        while !answer[..size].ends_with(END) {
+            let more = stream.read(&mut answer[size..]).unwrap();
+            assert!(more > 0, "{}", String::from_utf8_lossy(&answer[..size]));
+            size += more;
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&answer[..size]));
+    }
+}
+
+/// Requests are answered by Envoy itself behind the filter: the upstream is not what is looked at.
+#[test]
+fn hundred_thousand_made_up_tenants_don_t_grow_envoy() {
+    const CONNECTIONS: usize = 10;
+    const EACH: usize = 5_000;
+    let shipped = Setup::shipped(1).plugin(json!({"stats": {"max_tenants": 100}})).workers(2);
+    let setup = shipped
+        .replace("                route:\n                  cluster: prometheus\n", "                direct_response: { status: 200 }\n")
+        .replace("                  # Longer than Prometheus's --query.timeout (2m), so that its own error arrives. Envoy's default is 15s.\n                  timeout: 130s\n", "");
+    let envoy = setup.start("envoy-stats-flood");
+    let measure = |requests: usize| {
+        let metrics = envoy.wait_for_metrics("tenancy_requests_total", |metrics| {
+            metrics.sum("tenancy_requests_total", &[]) == requests as f64
+        });
+        // Counted over two workers, and exactly as many as were admitted.
+        assert_eq!(metrics.values("tenancy_requests_total", "tenant").len(), 101);
+        assert_eq!(metrics.sum("tenancy_tenants_tracked", &[]), 100.0);
+        let memory: Value = serde_json::from_str(&envoy.admin("/memory")).unwrap();
+        let allocated: u64 = memory["allocated"].as_str().unwrap().parse().unwrap();
+        (allocated, envoy.admin("/stats").lines().count())
+    };
+    let round = |round: usize| {
+        std::thread::scope(|scope| {
+            for connection in 0..CONNECTIONS {
+                let port = envoy.port();
+                scope.spawn(move || flood(port, &format!("{round}-{connection}"), EACH));
+            }
+        });
+    };
+    round(1);
+    let (memory, stats) = measure(CONNECTIONS * EACH);
+    round(2);
+    let (memory_after, stats_after) = measure(2 * CONNECTIONS * EACH);
+    println!(
+        "{memory} bytes and {stats} stats after 50,000 made-up tenants, {memory_after} and {stats_after} after 100,000"
+    );
+    assert!(stats_after <= stats + 5, "{stats} stats became {stats_after}");
+    assert!(memory_after < memory + 4_000_000, "{memory} bytes became {memory_after}");
+    envoy.assert_healthy();
+}
+
+#[test]
+fn a_trap_leaves_no_request_in_flight_for_ever() {
+    let stub = Stub::start();
+    let module = process::program("TENANCY_WASM_TRAP");
+    let envoy = Setup::shipped(stub.port).workers(2).start_with("envoy-stats-trap", &module);
+    let in_flight = |metrics: &crate::support::metrics::Metrics| {
+        metrics.sum("tenancy_requests_in_flight", &[("tenant", "team-a"), ("handler", "query")])
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| get("team-a").header(BEHAVIOUR, "4000").send(envoy.port()));
+        }
+        envoy.wait_for_metrics("in_flight", |metrics| in_flight(metrics) == 6.0);
+        // One worker's VM at least dies with what it has in flight.
+        let trapped = get("team-a").header("x-tenancy-test-trap", "1").send(envoy.port());
+        assert_eq!(trapped.status, 503);
+    });
+    let start = Instant::now();
+    envoy.wait_for_metrics("in_flight", |metrics| in_flight(metrics) == 0.0);
+    println!("the gauge was right again after {:?}", start.elapsed());
+    // Envoy reloads a VM when the next request comes to its worker.
+    envoy.wait_for_metrics("vm_reload", |metrics| {
+        get("team-a").try_send(envoy.port());
+        metrics.sum("envoy_wasm_promql_tenancy_vm_reload_success", &[]) >= 1.0
+    });
+    // The stats are the same ones, also for a VM that starts anew.
+    let before = envoy.metrics().sum("tenancy_requests_total", &[("tenant", "team-a"), ("code", "2xx")]);
+    for _ in 0..10 {
+        assert_eq!(get("team-a").send(envoy.port()).status, 200);
+    }
+    envoy.wait_for_metrics("tenancy", |metrics| {
+        metrics.sum("tenancy_requests_total", &[("tenant", "team-a"), ("code", "2xx")]) >= before + 10.0
+    });
+    assert_eq!(envoy.metrics().sum("tenancy_tenants_tracked", &[]), 1.0);
+}
