@@ -299,7 +299,7 @@ fn done(call: &'static str, status: u32) -> Result<(), HostError> {
 }
 
 /// Takes over the memory that the host filled for us.
-fn handed_over(call: &'static str, status: u32, data: *mut u8, size: usize) -> Result<Vec<u8>, HostError> {
+pub fn handed_over(call: &'static str, status: u32, data: *mut u8, size: usize) -> Result<Vec<u8>, HostError> {
     done(call, status)?;
     match (data.is_null(), size) {
         (_, 0) => Ok(Vec::new()),

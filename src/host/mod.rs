@@ -4,6 +4,7 @@
 //! - `calls`: the host functions that are used, each as a safe function that survives every status
 //! - `dispatch`: the callbacks that the host calls, and their contexts
 //! - `pairs`: a header map as the host writes it, read in place and bounds-checked
+//! - `leases`: how many queries of a tenant run, in all VMs
 //! - `refuse`: a refusal → the local reply, and its line in the log
 //! - `root`: one per worker and configuration: reads the configuration, makes streams
 //! - `stream`: one per request: head → body → trailers
@@ -17,6 +18,7 @@
 mod answer;
 mod calls;
 mod dispatch;
+mod leases;
 mod pairs;
 mod record;
 mod refuse;

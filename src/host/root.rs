@@ -2,6 +2,7 @@
 
 use super::calls::{self, Buffer, Level};
 use super::dispatch::RootContext;
+use super::leases;
 use super::stats;
 use super::stream::Stream;
 use crate::config::Config;
@@ -42,6 +43,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         stats::tick();
+        leases::renew();
     }
 }
 

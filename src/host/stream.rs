@@ -17,10 +17,12 @@
 use super::answer::{Answer, Failure};
 use super::calls::{self, Buffer, Fault, HostError, Level, Map};
 use super::dispatch::{Action, HttpContext};
+use super::leases::{self, Lease};
 use super::pairs;
 use super::record::Record;
 use super::refuse::{self, Refusal, Subject};
 use crate::config::Config;
+use crate::limits::Limit;
 use crate::rejection::Rejection;
 use crate::request::{self, BodyPlan, Forward, Head};
 use crate::response::Expected;
@@ -39,6 +41,8 @@ pub struct Stream {
     answer_size: usize,
     /// What it adds to the stats.
     record: Record,
+    /// Held as long as the stream is there, where the tenant's queries are counted.
+    lease: Option<Lease>,
 }
 
 enum Stage {
@@ -72,6 +76,7 @@ impl Stream {
             answer: Answer::Waiting,
             answer_size: 0,
             record: Record::default(),
+            lease: None,
         }
     }
 
@@ -114,6 +119,7 @@ impl Stream {
             (refused.rejection.into(), Subject::new(refused.tenant.as_deref().unwrap_or_default(), path))
         })?;
         let subject = || Subject::new(&forward.tenant, path);
+        self.lease = lease(&forward).map_err(|refusal| (refusal, subject()))?;
         edit_head(&forward).map_err(|error| (error.into(), subject()))?;
         self.record.selectors(forward.selectors);
         self.expected = Some(forward.expected.clone());
@@ -289,6 +295,15 @@ fn property(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::Subject => "connection\0subject_peer_certificate",
         Evidence::Metadata => "metadata",
+    }
+}
+
+/// Where the tenant's queries are counted, one more.
+fn lease(forward: &Forward) -> Result<Option<Lease>, Refusal> {
+    let Some(allowed) = forward.concurrency else { return Ok(None) };
+    match leases::take(&forward.tenant, allowed)? {
+        leases::Answer::Granted(lease) => Ok(Some(lease)),
+        leases::Answer::Refused(asked) => Err(Rejection::Limit { limit: Limit::Concurrency, asked, allowed }.into()),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - `harness`: the simulation; `simulation`: that it behaves as Envoy does
 //! - `enforcement`, `refusals`, `bodies`, `answers`: what the filter is for
+//! - `leases`: how many queries run at the same time
 //! - `tenants`: who is asking, by what the proxy says of the client
 //! - `hostile`, `soup`: hosts and clients that break every rule
 //! - `config`: configurations; `cost`: host calls; `stats`: what is counted
@@ -13,6 +14,7 @@ mod cost;
 mod enforcement;
 mod harness;
 mod hostile;
+mod leases;
 mod refusals;
 mod simulation;
 mod soup;

@@ -310,6 +310,24 @@ impl Harness {
         })
     }
 
+    /// What VMs share under a key; empty where there is nothing.
+    pub fn shared_data(&self, key: &[u8]) -> Vec<u8> {
+        host::with(|host| host.shared_data.get(key).map_or(Vec::new(), |(value, _)| value.clone()))
+    }
+
+    /// Writes what another VM would.
+    pub fn set_shared_data(&mut self, key: &[u8], value: &[u8]) {
+        host::with(|host| {
+            let held = host.shared_data.get(key).map_or(0, |(_, held)| *held);
+            host.shared_data.insert(key.to_vec(), (value.to_vec(), held + 1));
+        });
+    }
+
+    /// How often the filter asked to be called.
+    pub fn tick_period_ms(&self) -> u32 {
+        host::with(|host| host.tick_period_ms)
+    }
+
     /// Moves the clock.
     pub fn advance_ns(&mut self, by: u64) {
         host::with(|host| host.now_ns += by);
