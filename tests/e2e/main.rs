@@ -8,7 +8,7 @@
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: what reaches the upstream on HTTP's edges
 //! - `times`: times and durations are read as the upstreams read them
-//! - `hostile`: queries made to exhaust the filter
+//! - `hostile`: queries made to exhaust the filter; `limits`: what tenants may ask for
 //! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
 //! - `stats`: what is counted, and for whom
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
@@ -26,6 +26,7 @@ mod generator;
 mod grafana;
 mod headers;
 mod hostile;
+mod limits;
 mod paths;
 mod queries;
 mod reload;

@@ -61,6 +61,11 @@ impl Setup {
         self
     }
 
+    /// So many workers; by default one, so that a request meets the VM that an earlier one was served by.
+    pub fn workers(self, workers: u32) -> Setup {
+        Setup { workers, ..self }
+    }
+
     /// Switches `allow_on_headers_stop_iteration`, Envoy's and the filter's.
     pub fn stop_iteration(self, allowed: bool) -> Setup {
         self.replace("allow_on_headers_stop_iteration: true", &format!("allow_on_headers_stop_iteration: {allowed}"))
@@ -110,11 +115,6 @@ impl Setup {
         self = self.replace(route, &(second + route));
         self.yaml.push_str(&CLUSTER.replace("SECOND_PORT", &port.to_string()));
         self
-    }
-
-    /// So many workers. One by default, so that a request meets the VM that an earlier one was served by.
-    pub fn workers(self, workers: u32) -> Setup {
-        Setup { workers, ..self }
     }
 
     /// Histograms show soon, not after Envoy's 5 seconds.

@@ -12,11 +12,11 @@ pub mod manifests;
 pub mod metrics;
 pub mod observe;
 pub mod process;
-mod remote_write;
+pub mod remote_write;
 pub mod scripted;
 pub mod stores;
 pub mod stub;
-mod upstreams;
+pub mod upstreams;
 
 use envoy::{Envoy, Setup};
 use serde_json::json;
