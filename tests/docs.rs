@@ -2,7 +2,8 @@
 #![cfg(not(target_family = "wasm"))]
 
 use promql_tenancy_filter::config::Config;
-use promql_tenancy_filter::{form, promql, stats, tenant};
+use promql_tenancy_filter::{form, limits, promql, stats, tenant};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 fn read(path: &str) -> String {
@@ -110,4 +111,104 @@ fn the_filter_in_the_readme_is_a_valid_configuration() {
     let shipped = read("envoy/promql_tenancy.yaml");
     let (_, block) = shipped.split_once("value: |\n").expect("a configuration");
     Config::parse(block.trim().as_bytes()).unwrap();
+}
+
+/// The short names of refusals, from the one table that has them.
+fn reasons() -> BTreeSet<String> {
+    let source = read("src/rejection.rs");
+    let (_, class) = source.split_once("fn class(&self)").expect("the table");
+    let (class, _) = class.split_once("\n    }\n").expect("its end");
+    let last = |line: &str| line.rsplit(", ").next().map(|name| name.trim_end_matches([',', ')']).to_owned());
+    let rows = class.lines().filter(|line| line.contains("=> (")).filter_map(last);
+    let names = rows.filter_map(|name| name.strip_prefix('"')?.strip_suffix('"').map(str::to_owned));
+    // Those of limits stand elsewhere, and so do the two that the operator's lists have.
+    let limits = limits::TABLE.iter().map(|(name, ..)| name.to_string());
+    names.chain(limits).chain(["blocked_queries", "query_rejection"].map(str::to_owned)).collect()
+}
+
+#[test]
+fn runbook_has_every_reason_of_a_refusal() {
+    let text = read("docs/runbook.md");
+    let (_, table) = text.split_once("## Refusals").expect("the section");
+    let (table, _) = table.split_once("\n## ").expect("another section");
+    let documented: BTreeSet<String> = rows(table).iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    assert!(documented.len() > 30, "{documented:?}");
+    assert_eq!(documented, reasons());
+}
+
+#[test]
+fn runbook_has_every_log_line() {
+    let text = read("docs/runbook.md");
+    let (_, table) = text.split_once("## Log lines").expect("the section");
+    let (table, _) = table.split_once("\n## ").expect("another section");
+    let lines = rows(table);
+    let documented: Vec<&str> = lines.iter().map(|row| row[0].split('`').nth(1).expect("a line")).collect();
+    let mut written = Vec::new();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/host")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "rs") {
+            let source = std::fs::read_to_string(&path).unwrap();
+            for call in source.split("calls::log(").skip(1) {
+                let arguments = call.split(");\n").next().unwrap();
+                let literal = arguments.split('"').nth(1).unwrap_or_default();
+                written.push(literal.split('{').next().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(written.len() > 6, "{written:?}");
+    for line in written.iter().filter(|line| !line.is_empty()) {
+        let found = documented.iter().any(|known| line.starts_with(known.trim_end()));
+        assert!(found, "the runbook does not explain the log line {line:?}");
+    }
+}
+
+#[test]
+fn the_changelog_speaks_of_this_version() {
+    let text = read("CHANGELOG.md");
+    let version = env!("CARGO_PKG_VERSION");
+    let heading = |name: &str| text.lines().any(|line| line.starts_with(&format!("## [{name}]")));
+    // Before its release, what it brings stands under "Unreleased".
+    assert!(heading(version) || heading("Unreleased"), "{version}");
+}
+
+#[test]
+fn versions_in_the_guides_are_those_that_are_built_and_tested() {
+    let versions = read("scripts/versions.env");
+    let envoy = versions.lines().find_map(|line| line.strip_prefix("ENVOY_VERSION=")).expect("Envoy's version");
+    let expected = [("envoyproxy/envoy:v", envoy), ("promql-tenancy-filter:", env!("CARGO_PKG_VERSION"))];
+    let mut found = 0;
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (image, version) in expected {
+            for (at, _) in text.match_indices(image) {
+                assert!(text[at + image.len()..].starts_with(version), "{}: {image}", path.display());
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 1);
+}
+
+#[test]
+fn configurations_in_the_guides_are_valid() {
+    let text = read("docs/getting-started.md");
+    let (_, json) = text.split_once("```json\n").expect("a configuration");
+    let (json, rest) = json.split_once("```").expect("its end");
+    Config::parse(json.as_bytes()).unwrap();
+    let (_, block) = rest.split_once("value: |\n").expect("the filter's");
+    let (block, _) = block.split_once("```").expect("its end");
+    let config = Config::parse(block.trim().as_bytes()).unwrap();
+    assert_eq!(config.explain().len(), Config::parse(json.as_bytes()).unwrap().explain().len());
+}
+
+#[test]
+fn every_guide_is_in_the_readme() {
+    let readme = read("README.md");
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".md") {
+            assert!(readme.contains(&format!("(docs/{name})")), "README.md has no link to docs/{name}");
+        }
+    }
 }

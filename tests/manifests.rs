@@ -209,9 +209,38 @@ fn embedded_plugin_configurations_are_valid() {
         for configuration in found {
             let config = Config::parse(configuration.as_bytes()).unwrap_or_else(|error| panic!("{file}: {error}"));
             let default = config.explain().into_iter().find(|setting| setting.key == "default_tenant_id").unwrap();
-            assert_eq!(default.value, "\"\"", "{file}: in an example, a request without a tenant is refused");
+            // Empty, or nothing, where it is no header that names the tenant.
+            let refused = matches!(default.value.as_str(), "\"\"" | "");
+            assert!(refused, "{file}: in an example, a request without a tenant is refused");
         }
     }
+}
+
+/// What takes a stat's tags out of its name, in a bootstrap, also in one that is part of a Kubernetes object.
+fn stats_config(value: &Value, file: &str) -> Vec<Value> {
+    let places = ["/data/envoy.yaml", "/spec/bootstrap/value"];
+    let text = places.iter().find_map(|place| value.pointer(place)).and_then(Value::as_str);
+    let inner = text.map(|text| json("documents", &scratch(&format!("stats-{}", file.replace('/', "-")), text)));
+    let documents = inner.unwrap_or_else(|| vec![value.clone()]);
+    documents.iter().filter_map(|document| document.get("stats_config")).cloned().collect()
+}
+
+#[test]
+fn every_bootstrap_reads_the_stats_tags_alike() {
+    let shipped = json("documents", &root().join("envoy/envoy.yaml")).remove(0)["stats_config"].clone();
+    let mut compared = 0;
+    for file in ["envoy", "examples/docker-compose", "examples/kubernetes", "examples/envoy-gateway"]
+        .iter()
+        .flat_map(|folder| files(folder, ".yaml"))
+    {
+        for document in json("documents", &root().join(&file)) {
+            for config in stats_config(&document, &file) {
+                assert_eq!(config, shipped, "{file}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 4, "{compared}");
 }
 
 #[test]
@@ -271,6 +300,7 @@ const CLAIMS: &[(&str, &str, &str)] = &[
     ("examples/istio/", "tests/manifests.rs", "examples/istio"),
     ("examples/envoy-gateway/", "tests/manifests.rs", "examples/envoy-gateway"),
     ("examples/kubernetes/", "tests/manifests.rs", "examples/kubernetes"),
+    ("examples/rate-limits/", "tests/e2e/limits.rs", "/examples/rate-limits/local_ratelimit.yaml"),
     ("examples/prometheus/", "tests/e2e/deployments.rs", "examples/prometheus"),
 ];
 

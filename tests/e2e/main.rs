@@ -10,6 +10,8 @@
 //! - `times`: times and durations are read as the upstreams read them
 //! - `hostile`: queries made to exhaust the filter; `limits`: what tenants may ask for
 //! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
+//! - `kubernetes`: what the examples for Kubernetes, Envoy Gateway and Istio make of Envoy
+//! - `basic_auth`: the user name is the tenant, whatever else the client says
 //! - `stats`: what is counted, and for whom
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
 //!
@@ -17,6 +19,7 @@
 #![cfg(not(target_family = "wasm"))]
 
 mod answers;
+mod basic_auth;
 mod bodies;
 mod configuration;
 mod deployments;
@@ -26,6 +29,7 @@ mod generator;
 mod grafana;
 mod headers;
 mod hostile;
+mod kubernetes;
 mod limits;
 mod paths;
 mod queries;

@@ -1,0 +1,281 @@
+//! What examples/kubernetes, examples/envoy-gateway and examples/istio make of Envoy, without a cluster.
+//!
+//! The Kubernetes example is run as it is: its ConfigMaps as the kubelet mounts them, its container's arguments. Of the other two,
+//! the control plane is missing. What it would write around the examples' values is written here, with its source, and Envoy
+//! judges and runs the whole.
+
+use crate::support::http::Request;
+use crate::support::manifests::json;
+use crate::support::process::{self, Process};
+use crate::support::stub::Stub;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+fn example(file: &str) -> Vec<Value> {
+    json("documents", &Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file))
+}
+
+fn of_kind<'d>(documents: &'d [Value], kind: &str) -> Vec<&'d Value> {
+    let found: Vec<_> = documents.iter().filter(|document| document["kind"] == kind).collect();
+    assert!(!found.is_empty(), "no {kind}");
+    found
+}
+
+fn envoy(name: &str, arguments: &[String], port: u16) -> Process {
+    let mut command = Command::new(process::program("TENANCY_ENVOY"));
+    command.args(arguments).args(["--disable-hot-restart", "--log-level", "warning"]);
+    let process = Process::start(name, command);
+    process.wait_until(|| Request::get("/api/v1/query").try_send(port).is_some_and(|answer| answer.status != 503));
+    process
+}
+
+/// Asks for `up`, and gives the query that reached the upstream.
+fn asked(port: u16, stub: &Stub, id: &str) -> String {
+    let answer = Request::get("/api/v1/query?query=up").tenant("team-a").header("x-e2e-id", id).send(port);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let seen = stub.seen(id);
+    assert_eq!(seen.last().unwrap().all("thanos-tenant"), ["team-a"]);
+    seen.last().unwrap().query()[0].1.clone()
+}
+
+/// A ConfigMap as a volume: the files are links into `..data`, which is a link to the current folder.
+struct Volume {
+    folder: PathBuf,
+    version: u32,
+}
+
+impl Volume {
+    fn mount(folder: PathBuf, files: &[(String, String)]) -> Volume {
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut volume = Volume { folder, version: 0 };
+        volume.update(files);
+        for (name, _) in files {
+            std::os::unix::fs::symlink(format!("..data/{name}"), volume.folder.join(name)).unwrap();
+        }
+        volume
+    }
+
+    /// What the kubelet does when the ConfigMap has changed.
+    fn update(&mut self, files: &[(String, String)]) {
+        self.version += 1;
+        let current = format!("..version_{}", self.version);
+        std::fs::create_dir(self.folder.join(&current)).unwrap();
+        for (name, text) in files {
+            std::fs::write(self.folder.join(&current).join(name), text).unwrap();
+        }
+        std::os::unix::fs::symlink(&current, self.folder.join("..data_tmp")).unwrap();
+        std::fs::rename(self.folder.join("..data_tmp"), self.folder.join("..data")).unwrap();
+    }
+}
+
+#[test]
+fn kubernetes_example_serves_and_takes_a_changed_config_map() {
+    let stub = Stub::start();
+    let (query, pages, admin) = (process::free_port(), process::free_port(), process::free_port());
+    let root = process::folder().join("kubernetes");
+    let local = |text: &str| {
+        // Ports by the text before them, so that each is there once.
+        let mut text = text.to_owned();
+        for (old, new) in [
+            ("0.0.0.0, port_value: 10000".to_owned(), format!("127.0.0.1, port_value: {query}")),
+            ("0.0.0.0, port_value: 9902".to_owned(), format!("127.0.0.1, port_value: {pages}")),
+            ("127.0.0.1, port_value: 9901".to_owned(), format!("127.0.0.1, port_value: {admin}")),
+            (
+                "thanos-query.monitoring.svc.cluster.local, port_value: 10902".to_owned(),
+                format!("127.0.0.1, port_value: {}", stub.port),
+            ),
+        ] {
+            text = text.replace(&old, &new);
+        }
+        text.replace("/etc/envoy/", &format!("{}/etc/envoy/", root.display()))
+    };
+    let documents = example("kubernetes/envoy.yaml");
+    let pod = &of_kind(&documents, "Deployment")[0]["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let mut volumes = Vec::new();
+    for mount in container["volumeMounts"].as_array().unwrap() {
+        let volume = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+        let folder = PathBuf::from(format!("{}{}", root.display(), mount["mountPath"].as_str().unwrap()));
+        if volume.get("image").is_some() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::copy(process::program("TENANCY_WASM"), folder.join("plugin.wasm")).unwrap();
+            continue;
+        }
+        let name = &volume["configMap"]["name"];
+        let config_maps = of_kind(&documents, "ConfigMap");
+        let map = config_maps.iter().find(|map| map["metadata"]["name"] == *name).unwrap();
+        let data = map["data"].as_object().unwrap();
+        let files: Vec<_> = data.iter().map(|(name, text)| (name.clone(), local(text.as_str().unwrap()))).collect();
+        volumes.push((name.as_str().unwrap().to_owned(), Volume::mount(folder, &files), files));
+    }
+    let arguments: Vec<String> =
+        container["args"].as_array().unwrap().iter().map(|argument| local(argument.as_str().unwrap())).collect();
+    let process = envoy("envoy-kubernetes", &arguments, query);
+
+    assert_eq!(asked(query, &stub, "first"), "up{tenant_id=\"team-a\"}");
+    let stats = Request::get("/stats/prometheus").send(pages);
+    assert!(stats.status == 200 && stats.text().contains("envoy_server_live"), "{}", stats.status);
+    assert_eq!(Request::get("/ready").send(pages).text(), "LIVE\n");
+    // The rest of the admin page, which could stop the process.
+    for request in [Request::get("/config_dump"), Request::post("/quitquitquit", ""), Request::post("/ready", "")] {
+        assert_eq!(request.send(pages).status, 404, "{request:?}");
+    }
+
+    let (_, volume, files) = volumes.iter_mut().find(|(name, ..)| name == "promql-tenancy").unwrap();
+    let changed = |from: &str, to: &str| {
+        let replaced = |(name, text): &(String, String)| (name.clone(), text.replace(from, to));
+        files.iter().map(replaced).collect::<Vec<_>>()
+    };
+    volume.update(&changed("\"tenant_label_name\": \"tenant_id\"", "\"tenant_label_name\": \"team\""));
+    let start = Instant::now();
+    while asked(query, &stub, "changed") != "up{team=\"team-a\"}" {
+        assert!(start.elapsed() < Duration::from_secs(10), "the changed ConfigMap is not in force");
+    }
+    // One that can't be read leaves that in force, and the log says why.
+    volume.update(&changed("tenant_label_name", "tenant_labelname"));
+    let start = Instant::now();
+    while !process.log().contains("configuration refused: tenant_labelname") {
+        assert!(start.elapsed() < Duration::from_secs(10), "{}", process.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(asked(query, &stub, "refused"), "up{team=\"team-a\"}");
+}
+
+/// A bootstrap with these HTTP filters before the router, and what is said of them on the route.
+fn bootstrap(port: u16, upstream: u16, mut filters: Vec<Value>, per_route: &Value) -> Value {
+    const HTTP: &str = "type.googleapis.com/envoy.extensions.filters";
+    let address = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+    filters.push(json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": format!("{HTTP}.http.router.v3.Router")},
+    }));
+    let manager = json!({
+        "@type": format!("{HTTP}.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": "query",
+        "http_filters": filters,
+        "route_config": {"virtual_hosts": [{
+            "name": "all", "domains": ["*"],
+            "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "stub"}, "typed_per_filter_config": per_route}],
+        }]},
+    });
+    let chain =
+        json!({"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]});
+    let endpoint = json!({"endpoint": {"address": address(upstream)}});
+    json!({"static_resources": {
+        "listeners": [{"name": "query", "address": address(port), "filter_chains": [chain]}],
+        "clusters": [{
+            "name": "stub",
+            "load_assignment": {"cluster_name": "stub", "endpoints": [{"lb_endpoints": [endpoint]}]},
+        }],
+    }})
+}
+
+/// Stands for `jwt_authn`, whose own example and test are others: the claims of a verified token, where `path` looks for them.
+fn claims(path: &Value) -> Value {
+    let [namespace, provider, claim] = path.as_array().unwrap().as_slice() else { panic!("{path}") };
+    let value = json!({provider.as_str().unwrap(): {claim.as_str().unwrap(): "team-a"}});
+    json!({"name": "claims", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config",
+        "metadata": [{"metadata_namespace": namespace, "value": value}],
+    }})
+}
+
+fn start(
+    name: &str,
+    module: &Path,
+    mut config: Value,
+    before: Option<Value>,
+    per_route: &Value,
+) -> (Process, Stub, u16) {
+    let (stub, port) = (Stub::start(), process::free_port());
+    config["config"]["vm_config"] = json!({
+        "runtime": "envoy.wasm.runtime.v8",
+        "code": {"local": {"filename": module}},
+    });
+    config["@type"] = json!("type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm");
+    let mut filters: Vec<Value> = before.into_iter().collect();
+    filters.push(json!({"name": FILTER, "disabled": !per_route.is_null(), "typed_config": config}));
+    let path = process::folder().join(format!("{name}.json"));
+    std::fs::write(&path, bootstrap(port, stub.port, filters, per_route).to_string()).unwrap();
+    let arguments = ["--config-path", path.to_str().unwrap(), "--concurrency", "1"].map(str::to_owned);
+    (envoy(name, &arguments, port), stub, port)
+}
+
+fn string_value(configuration: &Value) -> Value {
+    json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration.to_string()})
+}
+
+/// How Envoy Gateway names the filter: `irConfigNameForWasm` and `wasmFilterName` in its internal/gatewayapi/envoyextensionpolicy.go
+/// and internal/xds/translator/wasm.go, 1.9.1.
+const FILTER: &str = "envoy.filters.http.wasm/envoyextensionpolicy/monitoring/promql-tenancy/wasm/0";
+
+/// After a trap: whether it serves again within a few seconds.
+fn heals(port: u16) -> bool {
+    let get = || Request::get("/api/v1/query?query=up").tenant("team-a");
+    assert_eq!(get().send(port).status, 200);
+    assert_eq!(get().header("x-tenancy-test-trap", "1").send(port).status, 503);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(4) {
+        if get().try_send(port).is_some_and(|answer| answer.status == 200) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    false
+}
+
+#[test]
+fn envoy_gateway_policy_needs_its_patch_to_heal() {
+    let documents = example("envoy-gateway/gateway.yaml");
+    let policy = of_kind(&documents, "EnvoyExtensionPolicy")[0];
+    let wasm = &policy["spec"]["wasm"][0];
+    let claims = || Some(claims(&wasm["config"]["tenant_metadata"]));
+    // As `wasmConfig` and `patchRoute` in internal/xds/translator/wasm.go write them: off, but for the routes of the policy.
+    let generated = json!({"config": {
+        "name": wasm["name"], "configuration": string_value(&wasm["config"]), "fail_open": wasm["failOpen"],
+    }});
+    let per_route = json!({FILTER: {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}});
+    let mut patched = generated.clone();
+    for patch in of_kind(&documents, "EnvoyPatchPolicy")[0]["spec"]["jsonPatches"].as_array().unwrap() {
+        let operation = &patch["operation"];
+        assert_eq!(patch["type"], "type.googleapis.com/envoy.config.listener.v3.Listener");
+        assert_eq!(operation["jsonPath"], format!("$..http_filters[?(@.name=='{FILTER}')].typed_config.config"));
+        patched["config"][operation["path"].as_str().unwrap()] = operation["value"].clone();
+    }
+
+    let module = process::program("TENANCY_WASM");
+    let (_envoy, stub, port) = start("envoy-gateway", &module, patched.clone(), claims(), &per_route);
+    assert_eq!(asked(port, &stub, "gateway"), "up{tenant_id=\"team-a\"}");
+
+    let trap = process::program("TENANCY_WASM_TRAP");
+    let (_envoy, _stub, port) = start("envoy-gateway-trap", &trap, patched, claims(), &per_route);
+    assert!(heals(port));
+    let (_envoy, _stub, port) = start("envoy-gateway-unpatched", &trap, generated, claims(), &per_route);
+    assert!(!heals(port), "the patch is not needed any more");
+}
+
+#[test]
+fn istio_plugins_isolate_and_heal() {
+    let trap = process::program("TENANCY_WASM_TRAP");
+    for name in ["gateway", "sidecar"] {
+        let documents = example(&format!("istio/{name}.yaml"));
+        let plugin = &of_kind(&documents, "WasmPlugin")[0]["spec"];
+        assert_eq!(plugin["failStrategy"], "FAIL_RELOAD");
+        // As `buildWasmConfig` in pilot/pkg/model/extensions.go writes it, 1.31: nothing else is set.
+        let config = json!({"config": {
+            "name": "monitoring.promql-tenancy",
+            "configuration": string_value(&plugin["pluginConfig"]),
+            "failure_policy": "FAIL_RELOAD",
+        }});
+        let claims = plugin["pluginConfig"].get("tenant_metadata").map(claims);
+        let (_envoy, stub, port) = start(&format!("istio-{name}"), &trap, config, claims, &Value::Null);
+        assert_eq!(asked(port, &stub, "istio"), "up{tenant_id=\"team-a\"}");
+        // Without allow_on_headers_stop_iteration, a form is read and rewritten too.
+        let form = Request::post("/api/v1/query", "query=down").tenant("team-a").header("x-e2e-id", "form").send(port);
+        assert_eq!(form.status, 200, "{}", form.text());
+        stub.seen("form").iter().for_each(|seen| seen.assert_scoped("team-a"));
+        assert!(heals(port));
+    }
+}
