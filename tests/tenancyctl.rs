@@ -68,6 +68,42 @@ fn check_reads_the_file_that_envoy_discovers() {
 }
 
 #[test]
+fn check_names_every_mistake() {
+    let config = r#"{
+        "upsteam": "thanos", "tenant_label_name": 5, "on_conflict": "replace", "on_conflict": "refuse",
+        "limits": {"retention_period": "30", "max_query_points": -1},
+        "overrides": {"team.a": {"max_query_lenth": "1d", "blocked_queries": [{"pattern": "up"}, {}, {"pattern": "("}]}, "a b": {}}
+    }"#;
+    let (status, out, err) = tenancyctl(&["check", "-"], config);
+    assert_eq!((status, out.as_str()), (1, ""));
+    for path in [
+        "on_conflict: the key is given twice",
+        "on_conflict: unknown value",
+        "tenant_label_name: ",
+        "limits.retention_period: ",
+        "limits.max_query_points: ",
+        "overrides.team.a.max_query_lenth: ",
+        "overrides.team.a.blocked_queries[1]: ",
+        "overrides.a b: ",
+        "upsteam: unknown key",
+    ] {
+        assert_eq!(err.lines().filter(|line| line.starts_with(&format!("-: {path}"))).count(), 1, "{path}\n{err}");
+    }
+    assert_eq!(err.lines().count(), 9, "{err}");
+}
+
+#[test]
+fn check_explains_the_limits_of_each_tenant() {
+    let config = r#"{"limits": {"retention_period": "720h"}, "overrides": {"a": {"max_query_points": 100}, "b": {"retention_period": 0}}}"#;
+    let (status, out, _) = tenancyctl(&["check", "-"], config);
+    assert_eq!(status, 0);
+    let words: Vec<&str> = out.split_once("limits of a\n").expect("a tenant").1.split_whitespace().collect();
+    let expected = "retention_period 30d (limits) max_query_points 100 (overrides) limits of b none \
+                    limits of every other tenant retention_period 30d (limits)";
+    assert_eq!(words.join(" "), expected);
+}
+
+#[test]
 fn rewrite_prints_the_enforced_query() {
     let (status, out, err) = tenancyctl(&["rewrite", "--tenant", "team-a", "up"], "");
     assert_eq!((status, out.as_str(), err.as_str()), (0, "up{tenant_id=\"team-a\"}\n", ""));

@@ -178,7 +178,7 @@ fn judge(
     let held = plan.as_ref().map(|_| &mut asked);
     let mut url = enforcement.rewrite(target.query, Place::Url, held, &mut query)?;
     if let Some(plan) = &plan {
-        plan.settle(&asked, head.now_ms, &mut query)?;
+        plan.settle(&asked, !has_form, head.now_ms, &mut query)?;
     }
     match (url.has_selector, has_form) {
         (true, _) => {}
@@ -234,7 +234,7 @@ impl FormPlan {
         let held = self.limits.as_ref().map(|_| &mut asked);
         let mut written = self.enforcement.rewrite(body, Place::Form, held, &mut form)?;
         if let Some((plan, url)) = self.limits.as_deref() {
-            plan.settle(&asked.over(url), now_ms, &mut form)?;
+            plan.settle(&asked.over(url), true, now_ms, &mut form)?;
         }
         if !written.has_selector && !self.url_has_selector {
             self.enforcement.add_selector(&mut form, &mut written);

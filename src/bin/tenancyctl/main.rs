@@ -6,6 +6,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod check;
+mod mistakes;
 mod rewrite;
 mod route;
 mod table;
@@ -97,8 +98,11 @@ fn configuration(path: Option<&PathBuf>) -> Result<Config, Failure> {
         Some(path) => std::fs::read(path).map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))?,
     };
     let name = path.map_or_else(String::new, |path| format!("{}: ", path.display()));
-    Config::parse(block(&json)?.as_deref().unwrap_or(&json))
-        .map_err(|error| Failure::No(Some(format!("{name}{error}"))))
+    let json = block(&json)?.unwrap_or(json);
+    Config::parse(&json).map_err(|error| {
+        let mistakes = mistakes::all(&json, error).into_iter().map(|error| format!("{name}{error}"));
+        Failure::No(Some(mistakes.collect::<Vec<_>>().join("\n")))
+    })
 }
 
 /// The JSON in a file of Envoy's, which is the one block below `value: |`. Without such a line, the file is JSON itself.

@@ -29,7 +29,7 @@ use crate::promql::Query;
 use crate::rejection::Empty;
 use crate::routes::{Answer, Kind, Route, Upstream};
 use crate::tenant::Tenants;
-use crate::time;
+use crate::{text, time};
 use std::rc::Rc;
 use window::Window;
 
@@ -116,11 +116,11 @@ impl Plan {
         self.limits.get(Limit::Concurrency).filter(|_| self.is_query())
     }
 
-    /// Decides on what was asked, and writes the times that were held back.
+    /// Decides on what was asked, and writes the times that were held back. `is_whole`: no form follows.
     ///
     /// # Errors
     /// The refusal, or the empty answer.
-    pub fn settle(&self, asked: &Asked, now: Option<i64>, out: &mut Vec<u8>) -> Result<(), Rejection> {
+    pub fn settle(&self, asked: &Asked, is_whole: bool, now: Option<i64>, out: &mut Vec<u8>) -> Result<(), Rejection> {
         let now = match (self.limits.need_the_time(), now) {
             (false, _) => None,
             (true, Some(now)) => Some(now),
@@ -148,12 +148,13 @@ impl Plan {
                 write("time", &asked.time, settled);
             }
             Endpoint::Range => {
-                let (start, end) = match queries.first() {
-                    Some(query) => self.range(query, &queries, asked, &window)?,
-                    None => (None, None),
+                let settled = match queries.first() {
+                    Some(query) => self.range(query, &queries, asked, is_whole, &window)?,
+                    None => Settled::default(),
                 };
-                write("start", &asked.start, start);
-                write("end", &asked.end, end);
+                write("start", &asked.start, settled.start);
+                write("end", &asked.end, settled.end);
+                write("step", &None, settled.step);
             }
             Endpoint::Span | Endpoint::Search => {
                 let (start, end) = self.span(&queries, asked, &window)?;
@@ -224,23 +225,30 @@ impl Plan {
         Ok(if given.is_none() { window.now() } else { None })
     }
 
-    /// Returns `start` and `end` to write, where they are not the client's.
     fn range(
         &self,
         query: &Query<'_>,
         queries: &[Query<'_>],
         asked: &Asked,
+        is_whole: bool,
         window: &Window,
-    ) -> Result<(Option<i64>, Option<i64>), Rejection> {
+    ) -> Result<Settled, Rejection> {
         let (start, end) = (asked.instant("start", &asked.start)?, asked.instant("end", &asked.end)?);
-        let step_ns = asked.duration("step", &asked.step)?;
-        let (Some(start), Some(end), Some(step_ns)) = (start, end, step_ns) else {
-            // Upstream says so.
-            return Ok((None, None));
+        let given = asked.duration("step", &asked.step)?;
+        let default = start.zip(end).filter(|_| self.upstream == Upstream::Thanos).map(default_step);
+        let (Some(start), Some(end), Some(step_ns)) = (start, end, given.or(default)) else {
+            // What is absent may be in the form; else, upstreams refuse it.
+            let absent =
+                [("start", start), ("end", end), ("step", given)].into_iter().find(|(_, given)| given.is_none());
+            return match absent.filter(|_| is_whole) {
+                Some((name, _)) => Err(Rejection::Value(name, text::quote(b""))),
+                None => Ok(Settled::default()),
+            };
         };
         let step = step_ns / 1_000_000;
+        // Every upstream refuses these, in words of its own.
         if end < start || step_ns <= 0 {
-            return Ok((None, None));
+            return Ok(Settled::default());
         }
         if step == 0 {
             return Err(Rejection::Value("step", "less than a millisecond".to_owned()));
@@ -273,10 +281,14 @@ impl Plan {
             window.check_reach(samples)?;
         }
         judge::range(&self.limits, new_start, new_end, step)?;
-        Ok(((new_start != start).then_some(new_start), (new_end != end).then_some(new_end)))
+        Ok(Settled {
+            start: (new_start != start).then_some(new_start),
+            end: (new_end != end).then_some(new_end),
+            step: given.is_none().then_some(step),
+        })
     }
 
-    /// Likewise.
+    /// Returns `start` and `end` to write, where they are not the client's.
     fn span(
         &self,
         queries: &[Query<'_>],
@@ -332,6 +344,20 @@ impl Plan {
         }
         Ok(time::downsampled(lookback, asked.resolution(self.endpoint == Endpoint::Instant, step_ms)?))
     }
+}
+
+/// What a range query is given besides what the client says.
+#[derive(Default)]
+struct Settled {
+    start: Option<i64>,
+    end: Option<i64>,
+    step: Option<i64>,
+}
+
+/// What Thanos takes where there is no step (`parseStep` in pkg/api/query/v1.go, 0.42.5; `--query.default-step` is 1s by default). In
+/// nanoseconds; the times in milliseconds.
+fn default_step((start, end): (i64, i64)) -> i64 {
+    (end.saturating_sub(start) / 1_000 / 250).max(1).saturating_mul(1_000_000_000)
 }
 
 fn unbounded(unknown: crate::promql::Unknown) -> Rejection {

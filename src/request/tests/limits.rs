@@ -176,7 +176,7 @@ fn range_query_that_reaches_too_far_by_itself_is_refused() {
 fn what_upstream_refuses_is_left_to_it() {
     let config = thirty_days();
     for request in [
-        get("query_range", &[("query", "up")]),
+        get("query_range", &[("start", "1"), ("end", "5"), ("step", "1")]),
         get("query_range", &[("query", "up"), ("start", "5"), ("end", "1"), ("step", "1")]),
         get("query_range", &[("query", "up"), ("start", "1"), ("end", "5"), ("step", "0")]),
         get("query_range", &[("query", "up"), ("start", "1"), ("end", "5"), ("step", "-300")]),
@@ -192,6 +192,47 @@ fn what_upstream_refuses_is_left_to_it() {
         assert_eq!(reason(&get("query", &[("query", "up"), ("time", value)]), &config), "bad_value");
         assert_eq!(reason(&get("labels", &[("start", value)]), &config), "bad_value");
     }
+}
+
+#[test]
+fn absent_time_of_a_range_query_is_refused_before_an_upstream_makes_one_up() {
+    let all = [("query", "up"), ("start", "1799999000"), ("end", "1800000000"), ("step", "60")];
+    for (at, (name, _)) in all.iter().enumerate().skip(1) {
+        let mut without = all.to_vec();
+        without.remove(at);
+        let config = thirty_days();
+        for request in
+            [get("query_range", &without), post("query_range", &[], &without), post("query_range", &without, &[])]
+        {
+            let rejection = request.send(&config).expect_err("refused");
+            assert_eq!(rejection.reason(), "bad_value");
+            assert!(rejection.message().contains(name), "{}", rejection.message());
+        }
+        // In two places, it is whole.
+        let config = config_of("thanos");
+        let sent = sent(&post("query_range", &without, &all[at..=at]), &config);
+        assert_eq!(values(&sent, name)[0], all[at].1);
+    }
+    // Thanos has a default step.
+    let (start, old) = (seconds(NOW - 10 * DAY), seconds(NOW - 40 * DAY));
+    let config = config_of("thanos");
+    for request in [
+        get("query_range", &[("query", "up"), ("start", &start), ("end", "1800000000")]),
+        post("query_range", &[("query", "up"), ("start", &start)], &[("end", "1800000000")]),
+        post("query_range", &[("query", "up"), ("start", &start), ("end", "1800000000")], &[]),
+    ] {
+        let sent = sent(&request, &config);
+        assert_eq!(values(&sent, "step")[0], "3456.000", "{sent:?}");
+    }
+    let moved = sent(&get("query_range", &[("query", "up"), ("start", &old), ("end", "1800000000")]), &config);
+    assert!(
+        values(&moved, "start")[0] > seconds(NOW - 30 * DAY) && values(&moved, "step") == ["13824.000"],
+        "{moved:?}"
+    );
+}
+
+fn config_of(upstream: &str) -> Config {
+    config(&format!(r#"{{"upstream": "{upstream}", "limits": {{"retention_period": "30d"}}}}"#))
 }
 
 #[test]
