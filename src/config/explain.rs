@@ -215,6 +215,16 @@ impl Config {
                 "the upstream's step of a subquery that names none".to_owned(),
             ),
             setting(
+                "log_queries",
+                self.log_queries.into(),
+                if self.log_queries {
+                    "a refused request's query stands in its line of the log"
+                } else {
+                    "no query's text is logged"
+                }
+                .to_owned(),
+            ),
+            setting(
                 "extra_parameters",
                 self.extra_parameters.to_vec().into(),
                 "forwarded besides what an endpoint knows".to_owned(),

@@ -37,6 +37,7 @@ const KNOWN: &[&str] = &[
     "extra_parameters",
     "forward_tenant_header",
     "limits",
+    "log_queries",
     "lookback_delta",
     "match_rules",
     "max_response_bytes",
@@ -59,15 +60,8 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Keys of the contract that this version does not implement.
-const PLANNED: &[&str] = &[
-    "allow_writes",
-    "call_out_cluster",
-    "call_out_timeout",
-    "dry_run",
-    "enable_metadata",
-    "enable_remote_read",
-    "log_queries",
-];
+const PLANNED: &[&str] =
+    &["allow_writes", "call_out_cluster", "call_out_timeout", "dry_run", "enable_metadata", "enable_remote_read"];
 
 const FORMATS: &[(&str, Format)] = &[("cortex", Format::Cortex), ("thanos", Format::Thanos)];
 const CONFLICTS: &[(&str, OnConflict)] =
@@ -116,6 +110,7 @@ pub struct Config {
     needs_the_time: bool,
     counts_queries: bool,
     stats: Stats,
+    log_queries: bool,
     /// The keys that the configuration names, for [`Config::explain`].
     given: BTreeSet<&'static str>,
 }
@@ -181,6 +176,7 @@ impl Config {
         let lookback_ms = interval("lookback_delta", DEFAULT_LOOKBACK)?;
         let subquery_step_ms = interval("default_evaluation_interval", DEFAULT_INTERVAL)?;
         let stats = take("stats").map_or(Ok(Stats::default()), Stats::read)?;
+        let log_queries = take("log_queries").map_or(Ok(false), |field| field.boolean())?;
         object.finish(KNOWN, PLANNED)?;
 
         let mut removed: BTreeSet<&str> = BTreeSet::new();
@@ -220,6 +216,7 @@ impl Config {
             lookback_ms,
             subquery_step_ms,
             stats,
+            log_queries,
             given,
         })
     }
@@ -356,6 +353,11 @@ impl Config {
     /// Whether some tenant's queries are counted.
     pub fn counts_queries(&self) -> bool {
         self.counts_queries
+    }
+
+    /// Whether the line of a refusal holds the query.
+    pub fn logs_queries(&self) -> bool {
+        self.log_queries
     }
 
     /// The row for a path in normal form, and the prefix under which it was found.

@@ -57,6 +57,7 @@ fn every_key_is_read() {
             "path_prefixes": ["", "/prometheus"],
             "passthrough_paths": ["/graph"],
             "extra_parameters": ["trace"],
+            "log_queries": true,
             "max_response_bytes": 65536,
             "shared_rules": true,
             "match_rules": false,

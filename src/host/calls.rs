@@ -103,6 +103,7 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_get_current_time_nanoseconds(return_time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
@@ -194,6 +195,13 @@ pub fn property(path: &str) -> Result<Option<Vec<u8>>, HostError> {
         NOT_FOUND => Ok(None),
         status => handed_over("proxy_get_property", status, data, size).map(Some),
     }
+}
+
+/// Sets a property of the stream, which Envoy keeps as the filter state `wasm.<name>`. Nothing depends on it, so a failure is
+/// nobody's.
+pub fn set_property(name: &str, value: &[u8]) {
+    // SAFETY: the host reads both live slices before it returns.
+    let _status = unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
 /// Answers the request in the upstream's place. `headers` is a map as `pairs` writes it.

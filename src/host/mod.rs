@@ -5,7 +5,8 @@
 //! - `dispatch`: the callbacks that the host calls, and their contexts
 //! - `pairs`: a header map as the host writes it, read in place and bounds-checked
 //! - `leases`: how many queries of a tenant run, in all VMs
-//! - `refuse`: a refusal → the local reply, and its line in the log
+//! - `refuse`: a refusal → the local reply
+//! - `trail`: what a request leaves in access logs, traces and the log
 //! - `root`: one per worker and configuration: reads the configuration, makes streams
 //! - `stream`: one per request: head → body → trailers
 //! - `answer`: its answer: head → body → trailers
@@ -25,5 +26,6 @@ mod refuse;
 mod root;
 mod stats;
 mod stream;
+mod trail;
 #[cfg(feature = "trap")]
 mod trap;

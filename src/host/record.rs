@@ -70,6 +70,11 @@ impl Record {
         self.started = calls::now();
     }
 
+    /// When that was, in nanoseconds; 0 where nobody could say.
+    pub fn started(&self) -> u64 {
+        self.started
+    }
+
     /// The head has been read.
     pub fn identify(&mut self, config: &Config, decided: &Result<Forward, Refused>) {
         let (tenant, route) = match decided {

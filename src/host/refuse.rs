@@ -1,5 +1,4 @@
-//! A refusal → the local reply that the client gets, and the line that the operator gets. The only place from which a
-//! request is answered without the upstream.
+//! A refusal → the local reply that the client gets. The only place from which a request is answered without the upstream.
 
 use super::calls::{self, HostError, Level};
 use super::pairs;
@@ -51,46 +50,9 @@ impl From<HostError> for Refusal {
     }
 }
 
-/// Who asked for what, for the log: never the query's text.
-#[derive(Debug, Default)]
-pub struct Subject {
-    /// The validated tenant; empty where the refusal came before there was one.
-    pub tenant: String,
-    /// The path without its query, escaped and cut.
-    pub path: String,
-}
-
-impl Subject {
-    /// The longest path that is written to the log.
-    const MAX_PATH: usize = 200;
-
-    /// Takes the path from `:path`, which a client chose: escaped, so that it can't forge a line.
-    pub fn new(tenant: &str, path_and_query: &[u8]) -> Self {
-        let path = path_and_query.split(|&byte| byte == b'?').next().unwrap_or_default();
-        let path = path.get(..Self::MAX_PATH).unwrap_or(path);
-        Subject { tenant: tenant.to_owned(), path: path.escape_ascii().to_string() }
-    }
-}
-
 /// Answers the request, and says whether that worked; if not, the stream is cut off. Either way, the caller must pause and let
 /// nothing pass afterwards but that answer.
-pub fn refuse(refusal: &Refusal, subject: &Subject, vary: Option<&str>) -> bool {
-    let rejection = refusal.rejection();
-    let (level, detail) = match refusal {
-        Refusal::Rejected(_) => (Level::Info, String::new()),
-        Refusal::Host(error) => (Level::Error, format!(": {error}")),
-    };
-    let or_none = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-    calls::log(
-        level,
-        &format!(
-            "request refused: tenant={} path={} status={} reason={}{detail}",
-            or_none(&subject.tenant),
-            or_none(&subject.path),
-            rejection.status(),
-            rejection.reason(),
-        ),
-    );
+pub fn refuse(rejection: &Rejection, vary: Option<&str>) -> bool {
     match send(rejection, vary) {
         Ok(()) => true,
         Err(error) => {

@@ -5,6 +5,7 @@ use super::dispatch::RootContext;
 use super::leases;
 use super::stats;
 use super::stream::Stream;
+use super::trail::Lines;
 use crate::config::Config;
 use std::rc::Rc;
 
@@ -16,6 +17,8 @@ const ACCEPTED: &str = concat!("promql-tenancy-filter ", env!("CARGO_PKG_VERSION
 pub struct Root {
     /// `None` until a configuration was accepted; a stream without one refuses.
     config: Option<Rc<Config>>,
+    /// What bounds the log.
+    lines: Rc<Lines>,
 }
 
 impl RootContext for Root {
@@ -38,7 +41,7 @@ impl RootContext for Root {
     }
 
     fn create_stream(&self, _id: u32) -> Stream {
-        Stream::new(self.config.clone())
+        Stream::new(self.config.clone(), self.lines.clone())
     }
 
     fn on_tick(&mut self) {

@@ -20,7 +20,8 @@ use super::dispatch::{Action, HttpContext};
 use super::leases::{self, Lease};
 use super::pairs;
 use super::record::Record;
-use super::refuse::{self, Refusal, Subject};
+use super::refuse::{self, Refusal};
+use super::trail::{Lines, Subject};
 use crate::config::Config;
 use crate::limits::Limit;
 use crate::rejection::Rejection;
@@ -33,7 +34,9 @@ use std::rc::Rc;
 pub struct Stream {
     /// `None` where no configuration was accepted.
     config: Option<Rc<Config>>,
+    lines: Rc<Lines>,
     stage: Stage,
+    subject: Subject,
     /// `None` until the request has been forwarded.
     expected: Option<Expected>,
     answer: Answer,
@@ -64,14 +67,15 @@ struct Reading {
     plan: BodyPlan,
     /// The bytes that the host holds back so far.
     buffered: usize,
-    subject: Subject,
 }
 
 impl Stream {
-    pub fn new(config: Option<Rc<Config>>) -> Self {
+    pub fn new(config: Option<Rc<Config>>, lines: Rc<Lines>) -> Self {
         Stream {
             config,
+            lines,
             stage: Stage::Untouched,
+            subject: Subject::default(),
             expected: None,
             answer: Answer::Waiting,
             answer_size: 0,
@@ -85,64 +89,75 @@ impl Stream {
         self.config.as_deref()?.source().header().map(AsRef::as_ref)
     }
 
-    fn continue_or_refuse(&mut self, outcome: Result<Action, (Refusal, Subject)>) -> Action {
+    fn continue_or_refuse(&mut self, outcome: Result<Action, Refusal>) -> Action {
         match outcome {
             Ok(action) => action,
-            Err((refusal, subject)) => {
-                let is_answered = refuse::refuse(&refusal, &subject, self.vary());
-                let status = if is_answered { refusal.status() } else { 0 };
-                self.record.refuse(status, refusal.reason());
+            Err(refusal) => {
+                let is_answered = self.refuse(&refusal);
+                self.record.refuse(if is_answered { refusal.status() } else { 0 }, refusal.reason());
                 self.stage = if is_answered { Stage::Refused } else { Stage::Cut };
                 Action::Pause
             }
         }
     }
 
-    fn head(&mut self, end_of_stream: bool) -> Result<Action, (Refusal, Subject)> {
-        let unknown = |error| (Refusal::Host(error), Subject::default());
-        let map = calls::header_map(Map::RequestHeaders).map_err(unknown)?;
-        let headers = read_pairs(&map).map_err(unknown)?;
+    fn refuse(&self, refusal: &Refusal) -> bool {
+        let config = self.config.as_deref();
+        if let Some(suppressed) = self.lines.admit(self.subject.tenant(), self.record.started()) {
+            self.subject.log(refusal, suppressed, config.is_some_and(Config::logs_queries));
+        }
+        self.subject.note(&["refused:", refusal.reason()]);
+        if let (Stage::Untouched, Some(config)) = (&self.stage, config) {
+            self.subject.name_in_head(config);
+        }
+        refuse::refuse(refusal.rejection(), self.vary())
+    }
+
+    fn head(&mut self, end_of_stream: bool) -> Result<Action, Refusal> {
+        self.subject.head = calls::header_map(Map::RequestHeaders)?;
+        let headers = read_pairs(&self.subject.head)?;
         #[cfg(feature = "trap")]
         super::trap::trap_when_asked(&headers);
-        let path = headers.iter().find(|(name, _)| *name == b":path").map_or(b"".as_slice(), |(_, path)| path);
 
-        let config = self.config.as_deref().ok_or_else(|| unknown(out_of_order("proxy_on_request_headers")))?;
+        let config = self.config.as_deref().ok_or_else(|| out_of_order("proxy_on_request_headers"))?;
         let evidence = match config.source().evidence() {
-            Some(evidence) => calls::property(property(evidence)).map_err(unknown)?,
+            Some(evidence) => calls::property(property(evidence))?,
             None => None,
         };
-        let now_ms = now_for(config).map_err(unknown)?;
+        let now_ms = now_for(config)?;
         let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream, now_ms };
         let decided = request::decide(&head, config);
         self.record.identify(config, &decided);
-        let forward = decided.map_err(|refused| {
-            (refused.rejection.into(), Subject::new(refused.tenant.as_deref().unwrap_or_default(), path))
-        })?;
-        let subject = || Subject::new(&forward.tenant, path);
-        self.lease = lease(&forward).map_err(|refusal| (refusal, subject()))?;
-        edit_head(&forward).map_err(|error| (error.into(), subject()))?;
+        let forward = match decided {
+            Ok(forward) => forward,
+            Err(refused) => {
+                self.subject.tenant = refused.tenant;
+                self.subject.route = refused.route;
+                return Err(refused.rejection.into());
+            }
+        };
+        self.subject.tenant = Some(forward.tenant.clone());
+        self.subject.route = Some(forward.route);
+        self.lease = lease(&forward)?;
+        edit_head(&forward)?;
         self.record.selectors(forward.selectors);
+        self.subject.note(&["forwarded"]);
         self.expected = Some(forward.expected.clone());
         self.stage = match forward.body {
             BodyPlan::Absent => Stage::Settled,
             BodyPlan::Untouched => Stage::Streaming,
-            BodyPlan::MustBeEmpty | BodyPlan::Form(_) => {
-                let subject = subject();
-                Stage::Reading(Reading { plan: forward.body, buffered: 0, subject })
-            }
+            BodyPlan::MustBeEmpty | BodyPlan::Form(_) => Stage::Reading(Reading { plan: forward.body, buffered: 0 }),
         };
         Ok(Action::Continue)
     }
 
     /// `size` is all that the host holds: what it held back before, and the bytes that have just come.
-    fn body(&mut self, size: usize, end_of_stream: bool) -> Result<Action, (Refusal, Subject)> {
+    fn body(&mut self, size: usize, end_of_stream: bool) -> Result<Action, Refusal> {
         match &mut self.stage {
             Stage::Refused | Stage::Cut => Ok(Action::Pause),
             Stage::Streaming => Ok(Action::Continue),
             Stage::Settled if size == 0 => Ok(Action::Continue),
-            Stage::Untouched | Stage::Settled => {
-                Err((Refusal::Host(out_of_order("proxy_on_request_body")), Subject::default()))
-            }
+            Stage::Untouched | Stage::Settled => Err(out_of_order("proxy_on_request_body").into()),
             Stage::Reading(reading) => {
                 reading.buffered = size;
                 // A body that must be empty is refused at its first byte, not when all of it is here.
@@ -158,36 +173,43 @@ impl Stream {
         }
     }
 
-    fn trailers(&mut self) -> Result<Action, (Refusal, Subject)> {
-        let unknown = |error| (Refusal::Host(error), Subject::default());
+    fn trailers(&mut self) -> Result<Action, Refusal> {
         match &self.stage {
             Stage::Refused | Stage::Cut => return Ok(Action::Pause),
-            Stage::Untouched => return Err(unknown(out_of_order("proxy_on_request_trailers"))),
+            Stage::Untouched => return Err(out_of_order("proxy_on_request_trailers").into()),
             Stage::Reading(_) => self.settle_body()?,
             Stage::Settled | Stage::Streaming => {}
         }
-        let map = calls::header_map(Map::RequestTrailers).map_err(unknown)?;
-        let trailers = read_pairs(&map).map_err(unknown)?;
+        let map = calls::header_map(Map::RequestTrailers)?;
+        let trailers = read_pairs(&map)?;
         for name in request::trailers_to_remove(trailers.iter().map(|(name, _)| *name)) {
-            calls::remove_header(Map::RequestTrailers, name).map_err(unknown)?;
+            calls::remove_header(Map::RequestTrailers, name)?;
         }
         Ok(Action::Continue)
     }
 
     /// Reads the whole body, once, and replaces it. On an error, the stage is left for `continue_or_refuse` to set.
-    fn settle_body(&mut self) -> Result<(), (Refusal, Subject)> {
+    fn settle_body(&mut self) -> Result<(), Refusal> {
         let Stage::Reading(reading) = std::mem::replace(&mut self.stage, Stage::Refused) else {
             return Ok(());
         };
-        let now = self.config.as_deref().map_or(Ok(None), now_for);
-        let rewritten = now.map_err(Refusal::from).and_then(|now| rewrite_body(&reading.plan, reading.buffered, now));
-        match rewritten {
-            Ok(selectors) => {
-                self.record.selectors(selectors);
+        let now = self.config.as_deref().map_or(Ok(None), now_for)?;
+        let body = read_body(reading.buffered)?;
+        match reading.plan.finish(&body, now) {
+            Ok(finished) => {
+                // A form that stays as it is must not be written: where trailers follow the head at once, there is no buffer,
+                // and even writing nothing is a BAD_ARGUMENT (observed with Envoy 1.40.0).
+                if let Some(rewritten) = finished.body {
+                    calls::replace_buffer(Buffer::RequestBody, reading.buffered, &rewritten)?;
+                }
+                self.record.selectors(finished.selectors);
                 self.stage = Stage::Settled;
                 Ok(())
             }
-            Err(refusal) => Err((refusal, reading.subject)),
+            Err(rejection) => {
+                self.subject.body = body;
+                Err(rejection.into())
+            }
         }
     }
 }
@@ -255,9 +277,8 @@ impl HttpContext for Stream {
 }
 
 impl Stream {
-    fn answer_head(&mut self, end_of_stream: bool) -> Result<Action, (Refusal, Subject)> {
-        let refusal = |refusal: Refusal| (refusal, Subject::default());
-        let expected = self.expected.take().ok_or_else(|| refusal(out_of_order("proxy_on_response_headers").into()))?;
+    fn answer_head(&mut self, end_of_stream: bool) -> Result<Action, Refusal> {
+        let expected = self.expected.take().ok_or_else(|| out_of_order("proxy_on_response_headers"))?;
         let vary = self.config.as_deref().and_then(|config| config.source().header().map(AsRef::as_ref));
         // A body that must be empty decides on nothing: the answer to a GET may come before its end.
         let is_early = matches!(&self.stage, Stage::Reading(Reading { plan: BodyPlan::Form(_), .. }));
@@ -268,7 +289,7 @@ impl Stream {
                 Failure::Host(error) => Refusal::Host(error),
             };
             self.record.answer.replied(failure.rejection().body().len());
-            refusal(failure)
+            failure
         })
     }
 
@@ -321,23 +342,16 @@ fn edit_head(forward: &Forward) -> Result<(), HostError> {
     Ok(())
 }
 
-/// How many selectors it holds.
-fn rewrite_body(plan: &BodyPlan, size: usize, now_ms: Option<i64>) -> Result<u32, Refusal> {
+/// All of it or nothing: bytes that were not read must not go on.
+fn read_body(size: usize) -> Result<Vec<u8>, HostError> {
     let body = match size {
         0 => Vec::new(),
         _ => calls::buffer(Buffer::RequestBody)?,
     };
-    // All of it or nothing: bytes that were not read must not go on.
-    if body.len() != size {
-        return Err(HostError { call: "proxy_get_buffer_bytes", fault: Fault::Data }.into());
+    match body.len() == size {
+        true => Ok(body),
+        false => Err(HostError { call: "proxy_get_buffer_bytes", fault: Fault::Data }),
     }
-    // A form that stays as it is must not be written: where trailers follow the head at once, there is no buffer, and
-    // even writing nothing is a BAD_ARGUMENT (observed with Envoy 1.40.0).
-    let finished = plan.finish(&body, now_ms)?;
-    if let Some(rewritten) = finished.body {
-        calls::replace_buffer(Buffer::RequestBody, size, &rewritten)?;
-    }
-    Ok(finished.selectors)
 }
 
 /// What time it is, where some tenant's limits depend on it.

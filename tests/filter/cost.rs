@@ -25,8 +25,8 @@ fn assert_cost(out: &Outcome, most: usize) {
 
 /// What the stats cost: the time, twice, and the histogram of durations.
 const STATS: usize = 3;
-/// Pairs, `:path`, tenant; pairs, `cache-control` and `vary` on the answer, and its body read.
-const GET: usize = 7 + STATS;
+/// Pairs, `:path`, tenant, the trail's state; pairs, `cache-control` and `vary` on the answer, and its body read.
+const GET: usize = 8 + STATS;
 
 #[test]
 fn get_is_cheap() {
@@ -70,12 +70,13 @@ fn trailers_cost_one_read_and_one_call_each() {
 }
 
 #[test]
-fn refusal_costs_one_read_and_one_answer() {
+fn refusal_costs_one_read_one_answer_and_its_trail() {
     for path in ["/nothing", "/api/v1/query?query=up(", "/api/v1/targets"] {
         let out = send(Request::get(path).header("THANOS-TENANT", "team-a"));
-        assert_cost(&out, 2 + STATS);
+        // Besides: the state, and the tenant in the head.
+        assert_cost(&out, 2 + 2 + STATS);
         assert!(out.local);
-        assert_eq!(out.calls["proxy_log"], 1);
+        assert!(!out.calls.contains_key("proxy_log"), "one of many is not worth a line");
     }
 }
 
@@ -106,4 +107,22 @@ fn a_tenant_beyond_the_bound_costs_no_look_up() {
     let out = envoy.request(of(40));
     assert_cost(&out, GET);
     assert!(!out.calls.contains_key("proxy_get_shared_data"), "{:?}", out.calls);
+}
+
+#[test]
+fn only_a_source_that_needs_it_costs_a_property() {
+    let cost = |configuration: &str, property: &[&str], value: &[u8]| {
+        let mut envoy = Harness::new(configuration).unwrap();
+        envoy.property(property, value);
+        let out = send_as_one_of_many(envoy, &Request::get("/api/v1/query?query=up"));
+        assert_eq!(out.answer().status, 200);
+        (out.cost(), out.calls.get("proxy_get_property").copied())
+    };
+    // Less `vary`, which only a header needs.
+    assert_eq!(cost(r#"{"static_tenant_ids": ["team-a"]}"#, &["metadata"], b""), (GET - 1, None));
+    let certificate = r#"{"tenant_certificate_field": "organization"}"#;
+    let subject = cost(certificate, &["connection", "subject_peer_certificate"], b"O=team-a");
+    assert_eq!(subject, (GET, Some(1)));
+    let claims = promql_tenancy_filter::tenant::metadata::encode(&serde_json::json!({"a": {"b": "team-a"}}));
+    assert_eq!(cost(r#"{"tenant_metadata": ["a", "b"]}"#, &["metadata"], &claims), (GET, Some(1)));
 }

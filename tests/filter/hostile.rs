@@ -81,6 +81,8 @@ fn any_failing_call_refuses() {
             for nth in 0..calls {
                 for status in STATUSES {
                     envoy.fail(&[Fault { upon: Upon::Nth(nth), status }]);
+                    // Lines are bounded by the second.
+                    envoy.advance_ns(1_000_000_000);
                     let out = envoy.request(request.clone());
                     assert_nothing_leaked(&out, "team-a");
                     assert_refused_or_whole(&out);

@@ -3,7 +3,7 @@
 //! - `harness`: the simulation; `simulation`: that it behaves as Envoy does
 //! - `enforcement`, `refusals`, `bodies`, `answers`: what the filter is for
 //! - `leases`: how many queries run at the same time
-//! - `tenants`: who is asking, by what the proxy says of the client
+//! - `tenants`: who is asking, by what the proxy says of the client; `trail`: what is left for the operator
 //! - `hostile`, `soup`: hosts and clients that break every rule
 //! - `config`: configurations; `cost`: host calls; `stats`: what is counted
 
@@ -20,3 +20,4 @@ mod simulation;
 mod soup;
 mod stats;
 mod tenants;
+mod trail;

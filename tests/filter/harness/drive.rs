@@ -246,7 +246,13 @@ impl Harness {
             Response { status, headers, body: answer.body, trailers: answer.trailers }
         });
         let hung = response.is_none() && !stream.reset;
-        Outcome { sent, response, local: stream.local_reply.is_some(), reset: stream.reset, hung, calls, logs }
+        let (local, properties) = (stream.local_reply.is_some(), stream.properties);
+        Outcome { sent, response, local, reset: stream.reset, hung, calls, logs, properties }
+    }
+
+    /// An open stream's request headers as they are now: what an access log would say.
+    pub fn request_headers(&self, StreamId(context): StreamId) -> Headers {
+        host::with(|host| host.streams[&context].request.headers.clone())
     }
 
     /// The head of a request that the filter was never told of: whether it would pass.

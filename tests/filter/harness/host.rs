@@ -22,8 +22,8 @@ pub struct Fault {
     pub status: u32,
 }
 
-/// On these no request depends: what they fail at is a line of the log, or a stat.
-pub const BESIDE_THE_POINT: [&str; 7] = [
+/// On these no request depends: what they fail at is a line of the log, a filter state, or a stat.
+pub const BESIDE_THE_POINT: [&str; 8] = [
     "proxy_log",
     "proxy_get_current_time_nanoseconds",
     "proxy_define_metric",
@@ -31,6 +31,7 @@ pub const BESIDE_THE_POINT: [&str; 7] = [
     "proxy_record_metric",
     "proxy_get_shared_data",
     "proxy_set_shared_data",
+    "proxy_set_property",
 ];
 
 /// Which call fails. Calls are counted from the setting of the fault, the first is 0; those on which no request depends

@@ -3,7 +3,7 @@
 use super::half::Sent;
 use super::host::{BESIDE_THE_POINT, LogLine};
 use super::http::{Request, Response};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What became of a stream.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Outcome {
     pub calls: BTreeMap<&'static str, usize>,
     /// What the filter wrote to the log meanwhile.
     pub logs: Vec<LogLine>,
+    /// The properties at its end; a path's segments are joined by NUL.
+    pub properties: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Outcome {
@@ -60,6 +62,11 @@ impl Outcome {
         assert!(self.local && !self.sent.complete, "not refused: {self:#?}");
         assert_eq!(self.answer().status, status, "{}", self.answer().text());
         self.answer()
+    }
+
+    /// What the filter left for the access log.
+    pub fn trail(&self) -> String {
+        String::from_utf8_lossy(self.properties.get(&b"tenancy"[..]).map_or(b"", Vec::as_slice)).into_owned()
     }
 
     /// Host calls on which the request depends.
