@@ -212,3 +212,36 @@ fn every_guide_is_in_the_readme() {
         }
     }
 }
+
+/// Lines without comments and indentation; a list's dash is indentation.
+fn plain_lines(yaml: &str) -> Vec<&str> {
+    let uncommented = yaml.lines().map(|line| line.split(" # ").next().unwrap_or_default().trim());
+    uncommented
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.trim_start_matches("- "))
+        .collect()
+}
+
+#[test]
+fn bootstraps_of_other_sources_differ_in_the_source_only() {
+    let shipped = read("envoy/envoy.yaml");
+    let (before, rest) = shipped.split_once("- name: promql_tenancy").expect("the filter");
+    let (_, after) = rest.split_once("- name: envoy.filters.http.router").expect("the router");
+    let (_, before) = before.split_once("\nadmin:").expect("the admin page");
+    let filter = read("envoy/promql_tenancy.yaml");
+    let (_, filter) = filter.split_once("config:").expect("the plugin");
+    let (filter, _) = filter.split_once("value: |").expect("its configuration");
+    for name in ["mtls", "jwt", "static"] {
+        let example = read(&format!("envoy/{name}.yaml"));
+        let lines = plain_lines(&example);
+        for part in [before, filter, after] {
+            let mut rest = lines.iter();
+            for line in plain_lines(part) {
+                assert!(rest.any(|other| *other == line), "envoy/{name}.yaml lacks, or has elsewhere: {line}");
+            }
+        }
+        let (_, block) = example.split_once("value: |\n").expect("a configuration");
+        let (block, _) = block.split_once("- name:").expect("the router");
+        Config::parse(block.trim().as_bytes()).unwrap();
+    }
+}

@@ -9,6 +9,8 @@
 //! - `bodies`, `headers`, `paths`, `smuggling`: what reaches the upstream on HTTP's edges
 //! - `times`: times and durations are read as the upstreams read them
 //! - `hostile`: queries made to exhaust the filter; `limits`: what tenants may ask for
+//! - `sources`: who is asking, by certificate, token and configuration; `trail`: access logs, traces, the log
+//! - `hostile`: queries made to exhaust the filter
 //! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
 //! - `kubernetes`: what the examples for Kubernetes, Envoy Gateway and Istio make of Envoy
 //! - `basic_auth`: the user name is the tenant, whatever else the client says
@@ -36,10 +38,12 @@ mod queries;
 mod reload;
 mod selectors;
 mod smuggling;
+mod sources;
 mod startup;
 mod stats;
 mod stores;
 mod support;
 mod times;
+mod trail;
 mod trap;
 mod upstream;

@@ -47,6 +47,15 @@ impl Setup {
             .port("PROMETHEUS_PORT", upstream)
     }
 
+    /// One of the other bootstraps, which hold the filter themselves; its identities are those of this run.
+    pub fn example(name: &str, upstream: u16) -> Setup {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy").join(name);
+        let yaml = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let identities = format!("{}/", super::identities::folder().display());
+        let yaml = yaml.replace("filename: envoy/identities/", &format!("filename: {identities}"));
+        Setup { yaml, filter: String::new(), workers: 1 }.port("PROMETHEUS_PORT", upstream)
+    }
+
     /// Sets keys of the plugin's configuration, beside those that are shipped.
     pub fn plugin(self, keys: serde_json::Value) -> Setup {
         let mut plugin: serde_json::Value = serde_json::from_str(&self.block().1).unwrap();
@@ -154,6 +163,7 @@ impl Setup {
         std::fs::write(&filter, setup.filter_with(wasm)).unwrap();
         let yaml = setup.yaml.replace(FILTER, &format!("path: {}\n", filter.display()));
         let yaml = yaml.replace(FILTER_FOLDER, &format!("{{ path: {} }}", folder.display()));
+        let yaml = yaml.replace("dist/promql_tenancy_filter.wasm", wasm.to_str().unwrap());
         let path = process::folder().join(format!("{name}.yaml"));
         std::fs::write(&path, yaml).unwrap();
         let process = Process::start(name, command(&path, setup.workers));
@@ -278,6 +288,7 @@ fn command(config: &Path, workers: u32) -> Command {
         .arg("--config-path")
         .arg(config)
         .args(["--disable-hot-restart", "--concurrency", &workers.to_string(), "--reject-unknown-dynamic-fields"])
+        .args(["--file-flush-interval-msec", "50"])
         .args(["--log-level", "warning", "--component-log-level", "wasm:info"])
         .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     command

@@ -7,6 +7,7 @@ pub mod edges;
 pub mod envoy;
 mod h2;
 pub mod http;
+pub mod identities;
 #[path = "../../manifests/program.rs"]
 pub mod manifests;
 pub mod metrics;

@@ -90,6 +90,12 @@ impl Stub {
         received.requests.iter().filter(|seen| seen.all("x-e2e-id") == [id]).cloned().collect()
     }
 
+    /// The bodies of all requests to this path.
+    pub fn bodies(&self, path: &str) -> Vec<Vec<u8>> {
+        let received = self.received.lock().unwrap();
+        received.requests.iter().filter(|seen| seen.path() == path).map(|seen| seen.body.clone()).collect()
+    }
+
     /// Whether this text came, in any request, whole or broken.
     pub fn received(&self, text: &str) -> bool {
         self.received.lock().unwrap().text.contains(text)
