@@ -77,6 +77,7 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
     let (mut method, mut target, mut tenant) = (Once::Absent, Once::Absent, Once::Absent);
     let (mut content_type, mut content_length) = (Once::Absent, Once::Absent);
     let tenant_header = config.source().header();
+    let reads_claims = config.source().evidence() == Some(tenant::Evidence::Metadata);
     let mut encoded = false;
     let mut remove: Vec<Rc<str>> = Vec::new();
     let mut negotiation = Vec::new();
@@ -88,6 +89,10 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
             b"content-type" => content_type.add(value),
             b"content-length" => content_length.add(value),
             b"content-encoding" => encoded = true,
+            // Envoy's jwt_authn says so where it was told to extract claims without verifying the token.
+            b"x-jwt-signature-verified" if reads_claims && value != b"true" => {
+                return Err(Rejection::Tenant(tenant::Error::Absent("the token was not verified")));
+            }
             _ => {}
         }
         if tenant_header.is_some_and(|header| name == header.as_bytes()) {

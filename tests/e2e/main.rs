@@ -10,7 +10,6 @@
 //! - `times`: times and durations are read as the upstreams read them
 //! - `hostile`: queries made to exhaust the filter; `limits`: what tenants may ask for
 //! - `sources`: who is asking, by certificate, token and configuration; `trail`: access logs, traces, the log
-//! - `hostile`: queries made to exhaust the filter
 //! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
 //! - `kubernetes`: what the examples for Kubernetes, Envoy Gateway and Istio make of Envoy
 //! - `basic_auth`: the user name is the tenant, whatever else the client says

@@ -120,6 +120,19 @@ fn a_claim_that_is_no_tenant_is_refused() {
 }
 
 #[test]
+fn claims_of_a_token_that_was_not_verified_name_nobody() {
+    let claim = || query().evidence(claims(json!("team-a")));
+    for value in ["false", "", "TRUE", "true,false"] {
+        assert_eq!(reason(&claim().header("x-jwt-signature-verified", value), &config(CLAIM)), "no_tenant", "{value}");
+    }
+    let twice = claim().header("x-jwt-signature-verified", "true").header("x-jwt-signature-verified", "false");
+    assert_eq!(reason(&twice, &config(CLAIM)), "no_tenant");
+    assert_eq!(claim().header("x-jwt-signature-verified", "true").send(&config(CLAIM)).unwrap().tenant, "team-a");
+    let other = query().tenant("a").header("x-jwt-signature-verified", "false");
+    assert_eq!(other.send(&config("{}")).unwrap().tenant, "a");
+}
+
+#[test]
 fn a_view_sees_what_the_pattern_matches() {
     let config = config(VIEW);
     let sent = query().tenant("team-b").send(&config).unwrap();
