@@ -6,11 +6,12 @@
 #   make build   dist/promql_tenancy_filter.wasm
 #   make dist    the same with its checksum, and as an OCI image, made without a container engine
 #   make lint    format, lints, and Envoy's check of every configuration
+#   make bench   what the filter costs beside its alternatives, into docs/benchmarks.md (BENCH_ROUNDS=5 BENCH_SECONDS=2)
 
-.PHONY: help run test build lint dist
+.PHONY: help run test build lint dist bench
 
 help:
 	@sed -n 's/^#  //p' Makefile
 
-run test build lint dist:
+run test build lint dist bench:
 	@scripts/$@

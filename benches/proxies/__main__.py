@@ -1,0 +1,139 @@
+"""Compares what stands between a client and a Prometheus, and writes docs/benchmarks.md. Started by scripts/bench.
+
+Every figure is a median over rounds in which all ways take turns, so that what else the machine does falls on all of them alike;
+beside it stands how far the rounds lie apart. CPU is what the processes of a way have used, not what they waited for.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+import mix  # noqa: E402
+import processes  # noqa: E402
+import report  # noqa: E402
+
+PROXY_CORES, LOAD_CORES, ALL_CORES = "0", "1", "0,1"
+
+
+def say(text):
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+class Results:
+    """Per load and way: each round's figures."""
+
+    def __init__(self):
+        self.rounds = {}
+
+    def add(self, load, name, figures):
+        self.rounds.setdefault(load, {}).setdefault(name, []).append(figures)
+
+    def summary(self):
+        """Median, lowest and highest of every figure."""
+        def of(rounds, key):
+            values = [figures[key] for figures in rounds]
+            return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+
+        return {
+            load: {name: {key: of(rounds, key) for key in rounds[0]} for name, rounds in ways.items()}
+            for load, ways in self.rounds.items()
+        }
+
+
+def take_turns(results, load, ways, script, cores, connections, options):
+    """Rounds of one load: a short one that nobody counts, then back and forth through the ways."""
+    for way in ways:
+        mix.run(way, script, cores, connections, 1)
+    for turn in range(options.rounds):
+        say(f"{load}: round {turn + 1} of {options.rounds}")
+        for way in ways if turn % 2 == 0 else reversed(ways):
+            figures = mix.run(way, script, cores, connections, options.seconds)
+            figures["memory"] = way.memory() if way.processes else 0
+            results.add(load, way.name, figures)
+
+
+def start_ups(results, machine, options):
+    chains = {
+        "router": [],
+        "no-op filter": [processes.wasm_filter(machine.programs["noop"], {})],
+        "this filter": [processes.wasm_filter(machine.programs["filter"], processes.OURS)],
+    }
+    for turn in range(2 * options.rounds):
+        for name, chain in chains.items():
+            wall, cpu, memory = machine.start_up(chain, ALL_CORES)
+            results.add("start-up", name, {"wall": wall, "cpu": cpu, "memory": memory})
+    say(f"start-up: {turn + 1} of each")
+
+
+def prometheus(machine, options):
+    """A Prometheus with an hour of two tenants' data; its port."""
+    port = processes.free_port()
+    arguments = [machine.programs["prometheus"], f"--storage.tsdb.path={machine.folder}/data", "--log.level=error"]
+    arguments += [f"--config.file={options.empty_config}", f"--web.listen-address=127.0.0.1:{port}"]
+    machine.start("prometheus", arguments + ["--web.enable-remote-write-receiver"], LOAD_CORES, port)
+    fill = [options.demo_data, "--prometheus", f"http://127.0.0.1:{port}", "--tenants", "team-a,team-b", "--hours", "1"]
+    subprocess.run(fill, check=True, stdout=subprocess.DEVNULL)
+    return port
+
+
+def measure(options, folder):
+    results = Results()
+    programs = {name: getattr(options, name) for name in ("envoy", "filter", "noop", "label_proxy", "prometheus")}
+    now = int(time.time())
+    scripts = {"plain": mix.plain(), "mix": mix.dashboard(now)}
+    for name, requests in scripts.items():
+        with open(f"{folder}/{name}.lua", "w") as out:
+            out.write(mix.script(requests))
+    plain, mixed = f"{folder}/plain.lua", f"{folder}/mix.lua"
+
+    with processes.Machine(programs, folder) as machine:
+        start_ups(results, machine, options)
+        stub, _ = machine.stub(LOAD_CORES)
+        direct = processes.Way("upstream alone", stub, [])
+        ways = machine.ways(stub, PROXY_CORES, 1)
+        for connections, suffix, extra in ((32, "", []), (1, ", one connection", [direct])):
+            take_turns(results, "plain" + suffix, extra + ways, plain, LOAD_CORES, connections, options)
+            take_turns(results, "mix" + suffix, extra + ways, mixed, LOAD_CORES, connections, options)
+    with processes.Machine(programs, folder) as machine:
+        stub, _ = machine.stub(ALL_CORES)
+        ways = machine.ways(stub, ALL_CORES, 2)
+        take_turns(results, "plain, two workers", ways, plain, ALL_CORES, 32, options)
+        take_turns(results, "mix, two workers", ways, mixed, ALL_CORES, 32, options)
+    with processes.Machine(programs, folder) as machine:
+        ways = machine.ways(prometheus(machine, options), PROXY_CORES, 1)
+        take_turns(results, "mix, Prometheus", ways, mixed, LOAD_CORES, 16, options)
+    return results.summary()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("envoy", "filter", "noop", "label-proxy", "prometheus", "demo-data", "empty-config", "output", "core"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=2)
+    options = parser.parse_args()
+    if len(os.sched_getaffinity(0)) < 2:
+        raise SystemExit("bench: needs two cores: one for what is measured, one for the load and the upstream")
+    load_before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        summary = measure(options, folder)
+    with open(options.core) as core:
+        summary["core"] = json.load(core)
+    about = {
+        "date": datetime.date.today().isoformat(),
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "load": load_before,
+        "sizes": {"no-op filter": os.path.getsize(options.noop), "this filter": os.path.getsize(options.filter)},
+    }
+    report.write(options.output, summary, about)
+
+
+main()

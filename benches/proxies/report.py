@@ -1,0 +1,199 @@
+"""docs/benchmarks.md and its plots, from what was measured."""
+
+import math
+import os
+import platform
+import re
+import subprocess
+
+import plot
+
+ROUTER, NOOP, OURS = "router", "no-op filter", "this filter"
+BOTH, ALONE = "Envoy + prom-label-proxy", "prom-label-proxy"
+
+TITLES = {
+    "plain": "GETs of 250 bytes, one worker",
+    "mix": "Dashboard mix, one worker",
+    "plain, two workers": "GETs of 250 bytes, two workers on both cores, which the load and the upstream share",
+    "mix, two workers": "Dashboard mix, two workers on both cores, which the load and the upstream share",
+    "mix, Prometheus": "Dashboard mix, one worker, a real Prometheus as the upstream",
+}
+
+
+def processor():
+    with open("/proc/cpuinfo") as cpuinfo:
+        names = re.findall(r"^model name\s*:\s*(.*)$", cpuinfo.read(), re.M)
+    return f"{len(names)} × {names[0]}" if names else platform.machine()
+
+
+def memory():
+    with open("/proc/meminfo") as meminfo:
+        kilobytes = int(re.search(r"MemTotal:\s+(\d+)", meminfo.read()).group(1))
+    return f"{kilobytes / 2**20:.0f} GiB"
+
+
+def versions():
+    """What the scripts pin, and the compiler."""
+    with open("scripts/versions.env") as env:
+        pinned = dict(re.findall(r"^([A-Z_]+)_VERSION=v?(.*)$", env.read(), re.M))
+    rustc = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    return f"Envoy {pinned['ENVOY']}, prom-label-proxy {pinned['LABEL_PROXY']}, Prometheus {pinned['PROMETHEUS']}, Rust {rustc}"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def spread(figure, digits=1):
+    return f"{figure['median']:,.{digits}f} ({figure['low']:,.{digits}f}–{figure['high']:,.{digits}f})"
+
+
+def ratio(figure, other):
+    return f"{figure['median'] / other['median']:.2f}"
+
+
+def compared(ways):
+    rows = []
+    for name, figures in ways.items():
+        rows.append(
+            [
+                f"**{name}**" if name == OURS else name,
+                spread(figures["rps"], 0),
+                spread(figures["cpu"], 2),
+                ratio(figures["cpu"], ways[NOOP]["cpu"]),
+                ratio(figures["cpu"], ways[BOTH]["cpu"]),
+                f"{figures['memory']['median']:.0f}",
+            ]
+        )
+    return table(["", "requests/s", "CPU s per 100,000", "÷ no-op", "÷ Envoy + proxy", "MiB after"], rows)
+
+
+def added(ways):
+    alone = ways["upstream alone"]
+    rows = []
+    for name, figures in ways.items():
+        if name != "upstream alone":
+            extra = [f"{figures[key]['median'] - alone[key]['median']:.3f}" for key in ("p50", "p99")]
+            rows.append([f"**{name}**" if name == OURS else name, *extra])
+    return table(["", "p50, ms", "p99, ms"], rows)
+
+
+def start_up(ways, sizes):
+    rows = []
+    for name, figures in ways.items():
+        size = f"{sizes[name] / 1000:,.0f}" if name in sizes else "–"
+        rows.append(
+            [
+                f"**{name}**" if name == OURS else name,
+                size,
+                spread(figures["wall"], 0),
+                spread(figures["cpu"], 0),
+                f"{figures['memory']['median']:.0f}",
+            ]
+        )
+    return table(["", "module, KB", "listens after, ms", "CPU until then, ms", "MiB then"], rows)
+
+
+def exponent(line):
+    """How a curve grows between its last two sizes: 1 is linear."""
+    (x0, y0), (x1, y1) = line[-2], line[-1]
+    return math.log(y1 / y0) / math.log(x1 / x0)
+
+
+def growth(curves):
+    rows = []
+    for name, line in curves.items():
+        points = ", ".join(f"{size:,}: {took:,.2f}" for size, took in line)
+        rows.append([name, points, f"{exponent(line):.2f}"])
+    return table(["curve", "size: µs", "exponent at the end"], rows)
+
+
+def goals(summary, sizes):
+    """What issue and contract ask for, and what was seen."""
+    plain, mixed, start = summary["plain"], summary["mix"], summary["start-up"]
+
+    def of(ways, key, name, other):
+        return ways[name][key]["median"] / ways[other][key]["median"]
+
+    later = start[OURS]["wall"]["median"] - start[ROUTER]["wall"]["median"]
+    rows = [
+        ("CPU of a 250-byte GET ÷ no-op filter", of(plain, "cpu", OURS, NOOP), "at most", 1.3, ""),
+        ("CPU of the mix ÷ no-op filter", of(mixed, "cpu", OURS, NOOP), "at most", 1.6, ""),
+        ("requests/s of 250-byte GETs ÷ Envoy + prom-label-proxy", of(plain, "rps", OURS, BOTH), "at least", 3, ""),
+        ("CPU of a 250-byte GET ÷ Envoy + prom-label-proxy", of(plain, "cpu", OURS, BOTH), "at most", 1 / 3, ""),
+        ("CPU of the mix ÷ Envoy + prom-label-proxy", of(mixed, "cpu", OURS, BOTH), "at most", 1 / 3, ""),
+        ("start-up ÷ no-op filter", of(start, "wall", OURS, NOOP), "at most", 1.5, ""),
+        ("start-up beyond that of the router", later, "at most", 150, " ms"),
+        (
+            "memory beyond the no-op filter's, after the mix",
+            mixed[OURS]["memory"]["median"] - mixed[NOOP]["memory"]["median"],
+            "at most",
+            4,
+            " MiB",
+        ),
+        ("module", sizes[OURS] / 1000, "at most", 1000, " KB"),
+    ]
+    seen = []
+    for what, value, bound, goal, unit in rows:
+        met = value <= goal if bound == "at most" else value >= goal
+        digits = 2 if not unit else 0
+        seen.append([what, f"{value:.{digits}f}{unit}", f"{bound} {goal:.{digits}f}{unit}", "yes" if met else "**no**"])
+    return table(["", "seen", "goal", "met"], seen)
+
+
+def figures(folder, summary):
+    os.makedirs(folder, exist_ok=True)
+    groups = []
+    for load in ("plain", "mix"):
+        rows = [(name, way["cpu"]["median"], name == OURS) for name, way in summary[load].items()]
+        groups.append((TITLES[load], rows))
+    plots = {
+        "cpu.svg": plot.bars("CPU per 100,000 requests", "seconds", groups),
+        "growth.svg": plot.curves("How cost grows", "µs against size", summary["core"]["growth"]),
+    }
+    for name, content in plots.items():
+        with open(f"{folder}/{name}", "w") as out:
+            out.write(content)
+
+
+def write(path, summary, about):
+    figures(path.removesuffix(".md"), summary)
+    name = os.path.basename(path).removesuffix(".md")
+    parts = [
+        "# Benchmarks\n",
+        "Written by `make bench`; don't edit. What is compared is what stands between a client and a Prometheus: Envoy alone"
+        f" (router), with a filter of the proxy-wasm SDK that does nothing, with this filter, before prom-label-proxy, and"
+        " prom-label-proxy alone.\n",
+        f"{about['date']}; {processor()}, {memory()}, Linux {platform.release()}; {versions()}. The load average at the beginning was"
+        f" {about['load']:.1f}: above 0.5, something else ran, and ratios say more than figures. {about['rounds']} rounds of"
+        f" {about['seconds']} s in turn: the median, and in brackets the lowest and the highest round.\n",
+        "One worker has a core of its own; the load (wrk, 32 connections) and the upstream, an Envoy that answers every request"
+        " itself, have the other. CPU is what the processes between the two used. prom-label-proxy leaves some selectors"
+        " open and messages as they are (docs/promql.md, docs/answers.md), so that it does less for what it costs.\n",
+        "## Against the goals\n",
+        goals(summary, about["sizes"]),
+        f"![CPU per 100,000 requests]({name}/cpu.svg)\n",
+    ]
+    for load, title in TITLES.items():
+        parts += [f"## {title}\n", compared(summary[load])]
+    parts.append("## Added latency\n\nOne connection, one request at a time, less what the upstream alone takes.\n")
+    for load, title in (("plain, one connection", "GETs of 250 bytes"), ("mix, one connection", "Dashboard mix")):
+        parts += [f"{title}:\n", added(summary[load])]
+    parts += [
+        "## Start-up and memory\n",
+        "Envoy compiles the whole module before it listens, on all cores.\n",
+        start_up(summary["start-up"], about["sizes"]),
+        "## The core alone\n",
+        "Native code, criterion's estimates, without Envoy (`cargo bench`).\n",
+        table(
+            ["", "µs", "MB/s"],
+            [[row["name"], f"{row['us']:,.2f}", f"{row['rate']:,.0f}" if row["rate"] else "–"] for row in summary["core"]["micro"]],
+        ),
+        "## Growth\n",
+        "Each is linear or better where the exponent is about 1 or less.\n",
+        f"![How cost grows]({name}/growth.svg)\n",
+        growth(summary["core"]["growth"]),
+    ]
+    with open(path, "w") as out:
+        out.write("\n".join(parts))
