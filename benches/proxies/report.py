@@ -157,7 +157,48 @@ def figures(folder, summary):
             out.write(content)
 
 
+def headline(summary, about):
+    """The README's figures."""
+    plain, mixed, start = summary["plain"], summary["mix"], summary["start-up"]
+
+    def times(ways, key, other):
+        return f"{ways[OURS][key]['median'] / ways[other][key]['median']:.2f}"
+
+    def added_ms(ways, key):
+        return f"{ways[OURS][key]['median'] - ways[ROUTER][key]['median']:.2f} ms"
+
+    one = summary["plain, one connection"]
+    rows = [
+        ["CPU of a GET of 250 bytes", times(plain, "cpu", ROUTER), times(plain, "cpu", NOOP), times(plain, "cpu", BOTH)],
+        ["CPU of a dashboard mix", times(mixed, "cpu", ROUTER), times(mixed, "cpu", NOOP), times(mixed, "cpu", BOTH)],
+        ["requests a second, GETs", times(plain, "rps", ROUTER), times(plain, "rps", NOOP), times(plain, "rps", BOTH)],
+    ]
+    head = table(["this filter, in times of", "Envoy alone", "with a no-op filter", "before prom-label-proxy"], rows)
+    about_this = f"({about['date']}; see [docs/benchmarks.md](docs/benchmarks.md))"
+    # Shares of CPU hold on a loaded machine, waiting times don't.
+    if about["load"] > 1:
+        return f"{head}\nTaken beside other work, so without times to wait {about_this}.\n"
+    return (
+        f"{head}\nIt adds {added_ms(one, 'p50')} to the median and {added_ms(one, 'p99')} to the 99th percentile of a request"
+        f" that Envoy alone passes on, and {start[OURS]['wall']['median'] - start[ROUTER]['wall']['median']:.0f} ms to Envoy's"
+        f" start {about_this}.\n"
+    )
+
+
+BEGIN, END = "<!-- written by make bench -->\n", "<!-- until here -->\n"
+
+
+def into_readme(text):
+    with open("README.md") as readme:
+        before, rest = readme.read().split(BEGIN)
+    after = rest.split(END)[1]
+    with open("README.md", "w") as readme:
+        readme.write(before + BEGIN + text + END + after)
+
+
 def write(path, summary, about):
+    if path == "docs/benchmarks.md":
+        into_readme(headline(summary, about))
     figures(path.removesuffix(".md"), summary)
     name = os.path.basename(path).removesuffix(".md")
     parts = [

@@ -1,0 +1,130 @@
+//! A fixed set of works, each done as often as asked: `instructions NAME TIMES`. Without arguments, their names.
+//!
+//! scripts/bench-instructions counts what they cost under callgrind, which noise can't touch.
+
+use promql_tenancy_filter::config::Config;
+use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
+use promql_tenancy_filter::request::{Head, decide};
+use promql_tenancy_filter::response::{Data, MessageFilter, Shape};
+use promql_tenancy_filter::{form, tenant::Tenants};
+use promql_tenancy_filter::{response::Held, response::Owner, tenant::Federation, tenant::Format};
+use std::hint::black_box;
+
+const TYPICAL: &[u8] = include_bytes!("queries/typical.promql");
+const TERMS: &[u8] = include_bytes!("queries/terms_2000.promql");
+const ALTERNATION: &[u8] = include_bytes!("queries/alternation_500.promql");
+
+type Work = (&'static str, fn() -> Box<dyn FnMut()>);
+
+const WORKS: [Work; 8] = [
+    ("rewrite_typical", || rewriting(TYPICAL)),
+    ("rewrite_2000_terms", || rewriting(TERMS)),
+    ("rewrite_alternation", || rewriting(ALTERNATION)),
+    ("request_get", || request(TYPICAL)),
+    ("request_form", posted),
+    ("answer_64_kb", answer),
+    ("rules_100", rules),
+    ("configuration", configuration),
+];
+
+fn main() {
+    // What `cargo bench` and `cargo test --benches` pass is for other harnesses.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let [name, times] = arguments.as_slice() else {
+        return WORKS.iter().for_each(|(name, _)| println!("{name}"));
+    };
+    let (_, make) = WORKS.iter().find(|(other, _)| other == name).expect("a work's name");
+    let mut work = make();
+    (0..times.parse().expect("a number")).for_each(|_: u32| work());
+}
+
+fn rewriting(query: &'static [u8]) -> Box<dyn FnMut()> {
+    let enforcer = Enforcer::equal("tenant_id", "team-a", OnConflict::Replace);
+    Box::new(move || {
+        let mut out = Vec::new();
+        rewrite(black_box(query), &enforcer, &mut out).expect("a valid query");
+        black_box(out);
+    })
+}
+
+fn encoded(query: &[u8]) -> Vec<u8> {
+    let mut form = Vec::new();
+    form::append(&mut form, b"query", query);
+    form::append(&mut form, b"time", b"1767225600");
+    form
+}
+
+fn request(query: &'static [u8]) -> Box<dyn FnMut()> {
+    let config = Config::parse(b"{}").expect("a configuration");
+    let path = [b"/api/v1/query?", encoded(query).as_slice()].concat();
+    Box::new(move || {
+        let headers: [(&[u8], &[u8]); 6] = [
+            (b":authority", b"prometheus:9090"),
+            (b":method", b"GET"),
+            (b":path", black_box(&path)),
+            (b"thanos-tenant", b"team-a"),
+            (b"user-agent", b"Grafana/12.1.0"),
+            (b"x-request-id", b"5b5b2d1e-1c9d-4b7e-9b0a-1d8f2b1d7a10"),
+        ];
+        let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
+        black_box(decide(&head, &config).expect("forwarded"));
+    })
+}
+
+fn posted() -> Box<dyn FnMut()> {
+    let config = Config::parse(b"{}").expect("a configuration");
+    let form = encoded(ALTERNATION);
+    Box::new(move || {
+        let headers: [(&[u8], &[u8]); 4] = [
+            (b":method", b"POST"),
+            (b":path", b"/api/v1/query"),
+            (b"thanos-tenant", b"team-a"),
+            (b"content-type", b"application/x-www-form-urlencoded"),
+        ];
+        let head = Head { headers: &headers, evidence: None, end_of_stream: false, now_ms: None };
+        let forward = decide(&head, &config).expect("forwarded");
+        black_box(forward.body.finish(black_box(&form), None).expect("a form"));
+    })
+}
+
+fn answer() -> Box<dyn FnMut()> {
+    let sample = r#"[1767225600.781,"12.5"],"#;
+    let body = format!(
+        r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{"job":"api"}},"values":[{}[0,"0"]]}}]}},"infos":["PromQL info: x"]}}"#,
+        sample.repeat((64 << 10) / sample.len())
+    );
+    Box::new(move || {
+        let mut filter = MessageFilter::new(Shape::One, Data::Passes);
+        let mut out = Vec::with_capacity(body.len());
+        filter.push(black_box(body.as_bytes()), true, &mut out);
+        assert!(filter.fault().is_none() && out.len() == body.len());
+    })
+}
+
+fn rules() -> Box<dyn FnMut()> {
+    let rule = |n: usize| {
+        let tenant = if n.is_multiple_of(2) { "team-a" } else { "team-b" };
+        format!(
+            r#"{{"name":"r","query":"sum(up{{tenant_id=\"{tenant}\"}})","labels":{{"tenant_id":"{tenant}"}},"health":"ok","evaluationTime":0.0005,"lastEvaluation":"2026-01-02T03:04:05Z","type":"recording"}}"#
+        )
+    };
+    let rules: Vec<String> = (0..100).map(rule).collect();
+    let body = format!(
+        r#"{{"status":"success","data":{{"groups":[{{"name":"g","file":"f","rules":[{}],"interval":30,"limit":0,"evaluationTime":0.1,"lastEvaluation":"2026-01-02T03:04:05Z"}}]}}}}"#,
+        rules.join(",")
+    );
+    let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).expect("a tenant");
+    let owner = Owner::new("tenant_id".into(), tenants);
+    Box::new(move || {
+        let held = Held::Rules { shared: false, narrowed: false };
+        black_box(held.filter(black_box(body.as_bytes()), &owner).expect("rules"));
+    })
+}
+
+fn configuration() -> Box<dyn FnMut()> {
+    let json: &[u8] = br#"{"tenant_header": "THANOS-TENANT", "default_tenant_id": "", "strip_headers": ["x-a", "x-b"],
+        "tenant_federation": {"enabled": true, "max_tenants": 10}, "path_prefixes": ["", "/prometheus"]}"#;
+    Box::new(move || {
+        black_box(Config::parse(black_box(json)).expect("a configuration"));
+    })
+}
