@@ -142,18 +142,17 @@ def goals(summary, sizes):
     return table(["", "seen", "goal", "met"], seen)
 
 
-def figures(folder, summary):
-    os.makedirs(folder, exist_ok=True)
+def figures(path, summary):
     groups = []
     for load in ("plain", "mix"):
         rows = [(name, way["cpu"]["median"], name == OURS) for name, way in summary[load].items()]
         groups.append((TITLES[load], rows))
     plots = {
-        "cpu.svg": plot.bars("CPU per 100,000 requests", "seconds", groups),
-        "growth.svg": plot.curves("How cost grows", "µs against size", summary["core"]["growth"]),
+        "-cpu.svg": plot.bars("CPU per 100,000 requests", "seconds", groups),
+        "-growth.svg": plot.curves("How cost grows", "µs against size", summary["core"]["growth"]),
     }
     for name, content in plots.items():
-        with open(f"{folder}/{name}", "w") as out:
+        with open(path.removesuffix(".md") + name, "w") as out:
             out.write(content)
 
 
@@ -199,7 +198,7 @@ def into_readme(text):
 def write(path, summary, about):
     if path == "docs/benchmarks.md":
         into_readme(headline(summary, about))
-    figures(path.removesuffix(".md"), summary)
+    figures(path, summary)
     name = os.path.basename(path).removesuffix(".md")
     parts = [
         "# Benchmarks\n",
@@ -214,7 +213,7 @@ def write(path, summary, about):
         " open and messages as they are (docs/promql.md, docs/answers.md), so that it does less for what it costs.\n",
         "## Against the goals\n",
         goals(summary, about["sizes"]),
-        f"![CPU per 100,000 requests]({name}/cpu.svg)\n",
+        f"![CPU per 100,000 requests]({name}-cpu.svg)\n",
     ]
     for load, title in TITLES.items():
         parts += [f"## {title}\n", compared(summary[load])]
@@ -233,7 +232,7 @@ def write(path, summary, about):
         ),
         "## Growth\n",
         "Each is linear or better where the exponent is about 1 or less.\n",
-        f"![How cost grows]({name}/growth.svg)\n",
+        f"![How cost grows]({name}-growth.svg)\n",
         growth(summary["core"]["growth"]),
     ]
     with open(path, "w") as out:
