@@ -92,12 +92,16 @@ fn held(c: &mut Criterion) {
 
 fn streamed(c: &mut Criterion) {
     let mut group = c.benchmark_group("streamed");
-    for (name, body) in [("matrix", matrix(10 << 20)), ("values", values(10 << 20))] {
+    for (name, data, body) in [
+        ("matrix", Data::Passes, matrix(10 << 20)),
+        ("matrix of Thanos", Data::Analyzed, matrix(10 << 20)),
+        ("values", Data::Passes, values(10 << 20)),
+    ] {
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(BenchmarkId::new(name, body.len()), &body, |b, body| {
             let mut out = Vec::with_capacity(CHUNK * 2);
             b.iter(|| {
-                let mut filter = MessageFilter::new(Shape::One, Data::Passes);
+                let mut filter = MessageFilter::new(Shape::One, data);
                 for chunk in body.as_bytes().chunks(CHUNK) {
                     out.clear();
                     filter.push(black_box(chunk), false, &mut out);

@@ -1,5 +1,7 @@
 //! The filters for answers, without a host: documents of real shapes, messages, and properties that hold for any bytes.
 
+#[cfg(not(target_family = "wasm"))]
+mod checks;
 mod messages;
 mod operators;
 mod properties;

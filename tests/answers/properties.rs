@@ -1,6 +1,7 @@
 //! What holds of every answer, over documents of both tenants and over anything else.
 #![cfg(not(target_family = "wasm"))]
 
+use crate::checks::{held_answers_are_the_tenant_s, streams_are_silent};
 use promql_tenancy_filter::response::{Data, Held, MessageFilter, Owner, Shape};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
 use proptest::prelude::*;
@@ -234,12 +235,14 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_taken(bytes in prop::collection::vec(prop_oneof![prop::sample::select(b"{}[]\":,\\ntf0-dataerrorwarnings".to_vec()), any::<u8>()], 0..120), sizes in prop::collection::vec(1usize..9, 1..4)) {
-        for shape in [Shape::One, Shape::Lines] {
-            prop_assert_eq!(stream(shape, &bytes, &sizes), stream(shape, &bytes, &[usize::MAX]));
-        }
-        for held in [Held::Rules { shared: false, narrowed: false }, Held::Alerts, Held::Exemplars] {
-            let _ = held.filter(&bytes, &owner());
-        }
+    fn any_answer_is_silent_by_another_reader(body in prop_oneof![rules_answer(), streamed_answer()].prop_flat_map(|body| prop_oneof![Just(body.clone().into_bytes()), damage(&body)])) {
+        streams_are_silent(&body);
+        held_answers_are_the_tenant_s(&body);
+    }
+
+    #[test]
+    fn any_bytes_are_taken(bytes in prop::collection::vec(prop_oneof![prop::sample::select(b"{}[]\":,\\ntf0-dataerrorwarnings".to_vec()), any::<u8>()], 0..120)) {
+        streams_are_silent(&bytes);
+        held_answers_are_the_tenant_s(&bytes);
     }
 }

@@ -1,0 +1,191 @@
+//! What holds of the filters over any bytes, judged by another reader of JSON. For the fuzz target and for `any_bytes…`.
+
+use promql_tenancy_filter::response::{Data, Held, MessageFilter, Owner, Shape};
+use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+const TENANT: &str = "team-a";
+const LABEL: &str = "tenant_id";
+const GENERIC: [&str; 4] = [
+    "a message of the upstream is withheld: it may name what is not this tenant's",
+    "upstream message withheld",
+    "withheld",
+    "",
+];
+
+/// JSON with every member that is there, those of the same name too.
+#[derive(Debug)]
+pub enum Json {
+    Object(Vec<(String, Json)>),
+    Array(Vec<Json>),
+    Text(String),
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Json;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut all = Vec::new();
+        while let Some(item) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Json::Array(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
+        let mut all = Vec::new();
+        while let Some(member) = members.next_entry()? {
+            all.push(member);
+        }
+        Ok(Json::Object(all))
+    }
+}
+
+impl Json {
+    /// All members whose name some reader takes for this one: Go's doesn't mind the case.
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Json> {
+        let members = if let Json::Object(members) = self { members.as_slice() } else { &[] };
+        members.iter().filter(move |(other, _)| other.to_lowercase() == name.to_lowercase()).map(|(_, value)| value)
+    }
+
+    fn items(&self) -> &[Json] {
+        if let Json::Array(items) = self { items } else { &[] }
+    }
+
+    fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Option<&'a str>> {
+        self.all(name).map(|value| if let Json::Text(text) = value { Some(text.as_str()) } else { None })
+    }
+}
+
+/// The chunks begin with `sizes`, and go on with the last of them.
+fn stream(shape: Shape, data: Data, body: &[u8], sizes: &[usize]) -> (Vec<u8>, bool) {
+    let mut filter = MessageFilter::new(shape, data);
+    let (mut out, mut at) = (Vec::new(), 0);
+    let mut sizes = sizes.iter().copied().chain(std::iter::repeat(sizes.last().copied().unwrap_or(usize::MAX)));
+    while at < body.len() {
+        let to = body.len().min(at.saturating_add(sizes.next().unwrap_or(1).max(1)));
+        filter.push(&body[at..to], false, &mut out);
+        at = to;
+        assert!(out.len() <= at, "more has gone on than has come");
+    }
+    filter.push(b"", true, &mut out);
+    assert!(out.len() <= body.len(), "it has grown");
+    (out, filter.fault().is_none())
+}
+
+/// Nothing but messages of the engine, whoever reads them.
+fn assert_silent(answer: &Json) {
+    let messages = ["warnings", "infos"].into_iter().flat_map(|name| answer.all(name)).flat_map(Json::items);
+    let texts = messages.map(|message| if let Json::Text(text) = message { Some(text.as_str()) } else { None });
+    for text in texts.chain(answer.texts("error")).flatten() {
+        let judged = MessageFilter::new(Shape::One, Data::Passes);
+        let alone = serde_json::json!({ "error": text }).to_string();
+        let mut out = Vec::new();
+        let mut judged = judged;
+        judged.push(alone.as_bytes(), true, &mut out);
+        assert!(GENERIC.contains(&text) || judged.withheld() == 0, "{text:?}");
+    }
+}
+
+/// What streams by: the same whatever the chunks, no longer, and silent.
+pub fn streams_are_silent(bytes: &[u8]) {
+    let (sizes, body) = bytes.split_at(bytes.len().min(3));
+    let sizes: Vec<usize> = sizes.iter().map(|size| usize::from(*size)).collect();
+    for shape in [Shape::One, Shape::Lines] {
+        for data in [Data::Passes, Data::Analyzed, Data::Explained, Data::IsDropped] {
+            let (whole, is_whole) = stream(shape, data, body, &[usize::MAX]);
+            assert_eq!(stream(shape, data, body, &sizes), (whole.clone(), is_whole), "another way in other chunks");
+            assert_eq!(stream(shape, data, body, &[1]), (whole.clone(), is_whole), "another way byte by byte");
+            if let (Shape::One, Ok(answer)) = (shape, serde_json::from_slice::<Json>(&whole)) {
+                assert_silent(&answer);
+            }
+            if is_whole {
+                assert_eq!(stream(shape, data, &whole, &sizes).0, whole, "a second time, something changes");
+            }
+        }
+    }
+}
+
+fn whose(labelled: &Json, labels: &str) -> Vec<Option<String>> {
+    let all = labelled.all(labels).flat_map(|labels| labels.texts(LABEL));
+    all.map(|text| text.map(str::to_owned)).collect()
+}
+
+/// What is held back: refused, or valid, no longer, and all of it the tenant's.
+pub fn held_answers_are_the_tenant_s(bytes: &[u8]) {
+    let tenants = Tenants::parse(TENANT.as_bytes(), Format::Cortex, Federation::Off).expect("a tenant");
+    let owner = Owner::new(LABEL.into(), tenants);
+    let own = [Some(TENANT.to_owned())];
+    for held in [
+        Held::Rules { shared: false, narrowed: false },
+        Held::Rules { shared: true, narrowed: true },
+        Held::Alerts,
+        Held::Exemplars,
+    ] {
+        let Ok(filtered) = held.filter(bytes, &owner) else { continue };
+        assert!(filtered.body.len() <= bytes.len(), "it has grown");
+        // Numbers out of range and halves of surrogate pairs are read by some.
+        let Ok(answer) = serde_json::from_slice::<Json>(&filtered.body) else { continue };
+        assert_silent(&answer);
+        let data: Vec<&Json> = answer.all("data").collect();
+        let of = |name: &'static str| data.iter().flat_map(move |data| data.all(name)).flat_map(Json::items);
+        match held {
+            Held::Alerts => of("alerts").for_each(|alert| assert_eq!(whose(alert, "labels"), own)),
+            Held::Exemplars => {
+                let series = data.iter().flat_map(|data| data.items());
+                series.for_each(|series| assert_eq!(whose(series, "seriesLabels"), own));
+            }
+            Held::Rules { shared, .. } => {
+                for rule in of("groups").flat_map(|group| group.all("rules")).flat_map(Json::items) {
+                    let rule_whose = whose(rule, "labels");
+                    let is_own = rule_whose == own;
+                    assert!(is_own || shared && rule_whose.iter().flatten().all(|label| label.contains("{{")));
+                    assert!(rule.texts("lastError").all(|error| error == Some("")));
+                    for alert in rule.all("alerts").flat_map(Json::items) {
+                        let alert = whose(alert, "labels");
+                        assert!(alert == own || is_own && alert.is_empty(), "{alert:?}");
+                    }
+                }
+            }
+        }
+        assert_eq!(held.filter(&filtered.body, &owner).map(|again| again.body), Ok(filtered.body), "a second time");
+    }
+}
