@@ -18,14 +18,14 @@ pub struct Effective {
 impl Config {
     /// The tenants with overrides, in order.
     pub fn overridden(&self) -> impl Iterator<Item = &str> {
-        self.limits.overrides.keys().map(|id| &**id)
+        self.limits.overridden().map(|(id, _)| id)
     }
 
     /// What is in force for a tenant; `None` stands for those without an override.
     pub fn effective(&self, tenant: Option<&str>) -> Vec<Effective> {
         // No valid ID is empty.
         let in_force = self.limits.of_one(tenant.unwrap_or_default());
-        let own = tenant.and_then(|id| self.limits.overrides.get(id));
+        let own = tenant.and_then(|id| self.limits.own(id));
         let is_own = |limit: Limit| own.is_some_and(|set| set.values.iter().any(|(own, _)| *own == limit));
         let numbers = TABLE.into_iter().filter_map(|(name, unit, limit)| {
             let value = in_force.get(limit)?;

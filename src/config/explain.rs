@@ -197,9 +197,9 @@ impl Config {
             setting(
                 "overrides",
                 serde_json::Value::Object(
-                    self.limits.overrides.iter().map(|(id, set)| (id.to_string(), effective::object(set))).collect(),
+                    self.limits.overridden().map(|(id, set)| (id.to_string(), effective::object(set))).collect(),
                 ),
-                match self.limits.overrides.len() {
+                match self.limits.overridden().count() {
                     0 => "no tenant has limits of its own".to_owned(),
                     count => format!("{count} tenants have limits of their own"),
                 },

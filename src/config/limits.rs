@@ -1,11 +1,10 @@
 //! `limits` and `overrides`: JSON → [`Limits`].
 
 use super::ConfigError;
-use super::json::Field;
+use super::json::{Field, Object};
 use crate::limits::{Attributes, Between, Blocked, Limits, Pattern, Set, TABLE, Text, Unit};
 use crate::promql::{self, Query};
 use crate::tenant::{Federation, Format, Tenants};
-use std::collections::BTreeMap;
 
 const BLOCKED: &[&str] =
     &["pattern", "regex", "reason", "time_range_longer_than", "minimum_step_size", "unaligned_range_queries"];
@@ -22,18 +21,17 @@ const ATTRIBUTES: &[&str] = &[
 ];
 
 pub fn limits(limits: Option<Field>, overrides: Option<Field>, format: Format) -> Result<Limits, ConfigError> {
-    let defaults = limits.map_or(Ok(Set::default()), set)?;
-    let mut by_tenant = BTreeMap::new();
+    let mut all = Limits::new(limits.map_or(Ok(Set::default()), set)?);
     for (id, field) in overrides.map_or(Ok(Vec::new()), Field::entries)? {
         if let Err(error) = Tenants::parse(id.as_bytes(), format, Federation::Off) {
             return Err(field.error(error.to_string()));
         }
         let path = field.path.clone();
-        if by_tenant.insert(id.into_boxed_str(), set(field)?).is_some() {
+        if !all.add(id, set(field)?) {
             return Err(ConfigError { path, message: "the key is given twice".to_owned() });
         }
     }
-    Ok(Limits { defaults, overrides: by_tenant })
+    Ok(all)
 }
 
 fn set(field: Field) -> Result<Set, ConfigError> {
@@ -48,7 +46,7 @@ fn set(field: Field) -> Result<Set, ConfigError> {
             values.push((limit, value));
         }
     }
-    let blocked = object.take("blocked_queries").map(blocked_queries).transpose()?;
+    let blocked = object.take("blocked_queries").map(|field| list(Some(field), blocked_query)).transpose()?;
     let rejected = object.take("query_rejection").map(query_rejection).transpose()?;
     let known: Vec<&str> =
         TABLE.iter().map(|(name, _, _)| *name).chain(["blocked_queries", "query_rejection"]).collect();
@@ -68,71 +66,104 @@ pub fn duration(field: &Field) -> Result<i64, ConfigError> {
         .ok_or_else(|| field.error(format!("{text:?} is not a duration: write 30d, 1h30m or 0")))
 }
 
-fn blocked_queries(field: Field) -> Result<Vec<Blocked>, ConfigError> {
-    field.items("a list of objects")?.into_iter().map(blocked_query).collect()
+/// Reads each element of a list.
+fn list<T>(field: Option<Field>, read: fn(Field) -> Result<T, ConfigError>) -> Result<Vec<T>, ConfigError> {
+    let mut all = Vec::new();
+    if let Some(field) = field {
+        for item in field.items("a list of objects")? {
+            all.push(read(item)?);
+        }
+    }
+    Ok(all)
+}
+
+// Each of these is asked for by several keys: code that stands once.
+
+#[inline(never)]
+fn milliseconds(object: &mut Object, key: &str) -> Result<i64, ConfigError> {
+    object.take(key).map_or(Ok(0), |field| duration(&field))
+}
+
+#[inline(never)]
+fn switch(object: &mut Object, key: &str) -> Result<bool, ConfigError> {
+    object.take(key).map_or(Ok(false), |field| field.boolean())
+}
+
+#[inline(never)]
+fn string(object: &mut Object, key: &str) -> Result<String, ConfigError> {
+    object.take(key).map_or(Ok(String::new()), |field| field.text().map(str::to_owned))
+}
+
+#[inline(never)]
+fn pattern(object: &mut Object, key: &str, whole: bool) -> Result<Option<Pattern>, ConfigError> {
+    let Some(field) = object.take(key) else { return Ok(None) };
+    let text = field.text()?;
+    let pattern = Pattern::parse(text, whole);
+    pattern.map(Some).map_err(|problem| field.error(format!("{text:?} is not a pattern: {problem}")))
+}
+
+/// From the one to the other; `None` where neither bounds anything.
+#[inline(never)]
+fn between(object: &mut Object, key: &str, [least, most]: [&str; 2]) -> Result<Option<Between>, ConfigError> {
+    let Some(field) = object.take(key) else { return Ok(None) };
+    let mut object = field.object()?;
+    let between = Between { min: milliseconds(&mut object, least)?, max: milliseconds(&mut object, most)? };
+    object.finish(&[least, most], &[])?;
+    Ok(Some(between).filter(|between| *between != Between::default()))
 }
 
 fn blocked_query(field: Field) -> Result<Blocked, ConfigError> {
     let path = field.path.clone();
     let mut object = field.object()?;
-    let is_pattern = object.take("regex").map_or(Ok(false), |field| field.boolean())?;
-    let pattern = object.take("pattern");
-    let text = match pattern {
-        None => None,
-        Some(field) if is_pattern => Some(Text::Pattern(self::pattern(&field, true)?)),
-        Some(field) => {
-            let query = Query::parse(field.text()?.trim().as_bytes());
-            let query = query.map_err(|error| field.error(format!("{error}; only a regex may be part of a query")))?;
-            Some(Text::Tokens(query.plain(true)))
-        }
+    let text = if switch(&mut object, "regex")? {
+        pattern(&mut object, "pattern", true)?.map(Text::Pattern)
+    } else {
+        object.take("pattern").map(|field| literally(&field)).transpose()?
     };
-    let mut milliseconds = |name| object.take(name).map_or(Ok(0), |field| duration(&field));
-    let longer_than = milliseconds("time_range_longer_than")?;
-    let least_step = milliseconds("minimum_step_size")?;
-    let unaligned = object.take("unaligned_range_queries").map_or(Ok(false), |field| field.boolean())?;
-    let reason = object.take("reason").map_or(Ok(String::new()), |field| field.text().map(str::to_owned))?;
+    let blocked = Blocked {
+        text,
+        reason: string(&mut object, "reason")?,
+        longer_than: milliseconds(&mut object, "time_range_longer_than")?,
+        least_step: milliseconds(&mut object, "minimum_step_size")?,
+        unaligned: switch(&mut object, "unaligned_range_queries")?,
+    };
     object.finish(BLOCKED, &[])?;
-    if text.is_none() && longer_than == 0 && least_step == 0 && !unaligned {
+    if blocked.text.is_none() && blocked.longer_than == 0 && blocked.least_step == 0 && !blocked.unaligned {
         return Err(ConfigError { path, message: "it says of no query that it is blocked: give a pattern".to_owned() });
     }
-    Ok(Blocked { text, reason, longer_than, least_step, unaligned })
+    Ok(blocked)
+}
+
+fn literally(field: &Field) -> Result<Text, ConfigError> {
+    let query = Query::parse(field.text()?.trim().as_bytes());
+    let query = query.map_err(|error| field.error(format!("{error}; only a regex may be part of a query")))?;
+    Ok(Text::Tokens(query.plain(true)))
 }
 
 fn query_rejection(field: Field) -> Result<Vec<Attributes>, ConfigError> {
     let mut object = field.object()?;
     // As in Cortex, where the list alone does nothing.
-    let enabled = object.take("enabled").map_or(Ok(false), |field| field.boolean())?;
-    let list = object.take("query_attributes").map_or(Ok(Vec::new()), |field| field.items("a list of objects"))?;
+    let enabled = switch(&mut object, "enabled")?;
+    let list = list(object.take("query_attributes"), attributes)?;
     object.finish(REJECTION, &[])?;
-    let list: Vec<Attributes> = list.into_iter().map(attributes).collect::<Result<_, _>>()?;
     Ok(if enabled { list } else { Vec::new() })
 }
 
 fn attributes(field: Field) -> Result<Attributes, ConfigError> {
     let path = field.path.clone();
     let mut object = field.object()?;
-    let api_type = object.take("api_type").map(|field| api_type(&field)).transpose()?.flatten();
-    let regex = object.take("regex").map(|field| pattern(&field, false)).transpose()?;
-    let window = object.take("time_window").map(|field| between(field, "start", "end")).transpose()?;
-    let range = object.take("time_range_limit").map(|field| between(field, "min", "max")).transpose()?;
-    let step = object.take("query_step_limit").map(|field| between(field, "min", "max")).transpose()?;
-    let user_agent = object.take("user_agent_regex").map(|field| pattern(&field, false)).transpose()?;
-    let mut text = |name| object.take(name).map(|field| field.text().map(str::to_owned)).transpose();
-    let dashboard = text("dashboard_uid")?.filter(|uid| !uid.is_empty());
-    let panel = text("panel_id")?.filter(|id| !id.is_empty());
-    object.finish(ATTRIBUTES, &[])?;
-    let is_set = |between: &Between| *between != Between::default();
-    let window = window.filter(is_set).map(|window| (window.min, window.max));
+    let given = |text: String| Some(text).filter(|text| !text.is_empty());
     let attributes = Attributes {
-        api_type,
-        regex,
-        window,
-        range: range.filter(is_set),
-        step: step.filter(is_set),
-        user_agent,
-        dashboard,
-        panel,
+        api_type: object.take("api_type").map(|field| api_type(&field)).transpose()?.flatten(),
+        regex: pattern(&mut object, "regex", false)?,
+        window: between(&mut object, "time_window", ["start", "end"])?,
+        range: between(&mut object, "time_range_limit", ["min", "max"])?,
+        step: between(&mut object, "query_step_limit", ["min", "max"])?,
+        user_agent: pattern(&mut object, "user_agent_regex", false)?,
+        dashboard: given(string(&mut object, "dashboard_uid")?),
+        panel: given(string(&mut object, "panel_id")?),
     };
+    object.finish(ATTRIBUTES, &[])?;
     if attributes == Attributes::default() {
         return Err(ConfigError { path, message: "it says of no query that it is rejected".to_owned() });
     }
@@ -149,19 +180,6 @@ fn api_type(field: &Field) -> Result<Option<&'static str>, ConfigError> {
     TYPES.into_iter().find(|name| *name == text).map(Some).ok_or_else(|| {
         field.error(format!("unknown value {text:?}: use query, query_range, series, labels or label_values"))
     })
-}
-
-fn between(field: Field, least: &str, most: &str) -> Result<Between, ConfigError> {
-    let mut object = field.object()?;
-    let mut milliseconds = |name| object.take(name).map_or(Ok(0), |field| duration(&field));
-    let between = Between { min: milliseconds(least)?, max: milliseconds(most)? };
-    object.finish(&[least, most], &[])?;
-    Ok(between)
-}
-
-fn pattern(field: &Field, whole: bool) -> Result<Pattern, ConfigError> {
-    let text = field.text()?;
-    Pattern::parse(text, whole).map_err(|problem| field.error(format!("{text:?} is not a pattern: {problem}")))
 }
 
 #[cfg(test)]

@@ -273,7 +273,7 @@ impl Config {
             Source::Certificate(_) | Source::Metadata(_) => None,
         };
         self.allowed.as_ref().is_some_and(|allowed| allowed.names(id))
-            || self.limits.overrides.contains_key(id)
+            || self.limits.own(id).is_some()
             || own.is_some_and(|tenants| &**tenants.joined() == id)
     }
 

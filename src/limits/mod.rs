@@ -12,7 +12,6 @@ pub use pattern::{Pattern, TooCostly};
 pub use rules::{Attributes, Between, Blocked, Facts, Text, Verdict};
 
 use crate::tenant::Tenants;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A limit that is one number.
@@ -141,7 +140,7 @@ pub struct Limits {
     /// For tenants without an override.
     pub defaults: Set,
     /// By tenant ID.
-    pub overrides: BTreeMap<Box<str>, Set>,
+    overrides: Vec<(Box<str>, Set)>,
 }
 
 /// The limits in force for a request.
@@ -155,6 +154,40 @@ pub struct InForce {
 }
 
 impl Limits {
+    /// Without overrides.
+    pub fn new(defaults: Set) -> Self {
+        Limits { defaults, overrides: Vec::new() }
+    }
+
+    /// Adds a tenant's own, and says whether it had none before. In order as they come: a map of its own kind would weigh more in
+    /// the module than it saves.
+    pub fn add(&mut self, id: String, set: Set) -> bool {
+        match self.place(&id) {
+            Ok(_) => false,
+            Err(place) => {
+                self.overrides.insert(place, (id.into_boxed_str(), set));
+                true
+            }
+        }
+    }
+
+    /// A tenant's own.
+    pub fn own(&self, id: &str) -> Option<&Set> {
+        self.overrides.get(self.place(id).ok()?).map(|(_, set)| set)
+    }
+
+    /// The tenants that have their own, in order.
+    pub fn overridden(&self) -> impl Iterator<Item = (&str, &Set)> {
+        self.overrides.iter().map(|(id, set)| (&**id, set))
+    }
+
+    fn place(&self, id: &str) -> Result<usize, usize> {
+        match self.overrides.last() {
+            Some((last, _)) if **last < *id => Err(self.overrides.len()),
+            _ => self.overrides.binary_search_by(|(other, _)| (**other).cmp(id)),
+        }
+    }
+
     /// What is in force for these tenants; `None` where nothing is.
     pub fn of(&self, tenants: &Tenants) -> Option<InForce> {
         if self.overrides.is_empty() && self.defaults.is_empty() {
@@ -174,7 +207,7 @@ impl Limits {
     /// What is in force for one tenant.
     pub fn of_one(&self, id: &str) -> InForce {
         let mut values = [0; TABLE.len()];
-        let own = self.overrides.get(id);
+        let own = self.own(id);
         for &(limit, value) in self.defaults.values.iter().chain(own.iter().flat_map(|set| &*set.values)) {
             if let Some(place) = values.get_mut(limit as usize) {
                 *place = value;
@@ -200,7 +233,7 @@ impl Limits {
     }
 
     fn sets(&self) -> impl Iterator<Item = &Set> {
-        std::iter::once(&self.defaults).chain(self.overrides.values())
+        std::iter::once(&self.defaults).chain(self.overrides.iter().map(|(_, set)| set))
     }
 }
 

@@ -43,8 +43,8 @@ pub struct Attributes {
     pub api_type: Option<&'static str>,
     /// `regex`: of the query, or of one of the selectors.
     pub regex: Option<Pattern>,
-    /// `time_window`: the data that is read is not older than the first and not younger than the second, in milliseconds before now.
-    pub window: Option<(i64, i64)>,
+    /// `time_window`: the data that is read is not older than the first and not younger than the second, before now.
+    pub window: Option<Between>,
     /// `time_range_limit`: from the oldest to the youngest data that is read.
     pub range: Option<Between>,
     /// `query_step_limit`, of range queries.
@@ -181,7 +181,7 @@ impl Between {
 }
 
 /// To the minute, as Cortex takes it (`isWithinTimeAttributes` in pkg/querier/tripperware/query_attribute_matcher.go, 1.21).
-fn is_within((start, end): (i64, i64), (from, to): (i64, i64), now: i64) -> bool {
+fn is_within(Between { min: start, max: end }: Between, (from, to): (i64, i64), now: i64) -> bool {
     const MINUTE: i64 = 60_000;
     let minute = |time: i64| time.div_euclid(MINUTE).saturating_mul(MINUTE);
     (start == 0 || from >= minute(now.saturating_sub(start).saturating_sub(MINUTE)))
