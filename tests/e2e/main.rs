@@ -11,6 +11,7 @@
 //! - `hostile`: queries made to exhaust the filter; `limits`: what tenants may ask for
 //! - `sources`: who is asking, by certificate, token and configuration; `trail`: access logs, traces, the log
 //! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
+//! - `getting_started`: the guide, followed
 //! - `kubernetes`: what the examples for Kubernetes, Envoy Gateway and Istio make of Envoy
 //! - `basic_auth`: the user name is the tenant, whatever else the client says
 //! - `stats`: what is counted, and for whom
@@ -27,6 +28,7 @@ mod deployments;
 mod foreign;
 #[path = "../generator/mod.rs"]
 mod generator;
+mod getting_started;
 mod grafana;
 mod headers;
 mod hostile;
