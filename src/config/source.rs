@@ -167,6 +167,7 @@ fn problem(pattern: &[u8]) -> Option<&'static str> {
                 }
             }
             (None, b'[') => class = Some(true),
+            (None, b'*' | b'+') if matches!(previous, 0 | b'(' | b'|') => return Some("repeats nothing"),
             (None, b'(') => depth += 1,
             (None, b')') => match depth.checked_sub(1) {
                 Some(less) => depth = less,
@@ -334,6 +335,8 @@ mod tests {
             r"[\])]",
             r"a\\(b)",
             "(?i:a)",
+            r"\(*",
+            r"a\|+",
             r"\p{L}+",
             "a{2}",
         ] {
@@ -351,6 +354,9 @@ mod tests {
             r"[a\]",
             "a\\",
             r"\Qa)\E|(b",
+            "*",
+            "team|*a",
+            "a(+b)",
             r"[[:alpha:",
             "a\n",
             &"a".repeat(5_000),
