@@ -124,7 +124,7 @@ fn override_configuration(count: usize) -> Box<dyn FnMut()> {
 /// Rules of two tenants in turn, each with an alert.
 fn rules(count: usize) -> Box<dyn FnMut()> {
     let rule = |n: usize| {
-        let tenant = if n % 2 == 0 { "team-a" } else { "team-b" };
+        let tenant = if n.is_multiple_of(2) { "team-a" } else { "team-b" };
         let labels = format!(r#"{{"alertname":"A","severity":"page","tenant_id":"{tenant}"}}"#);
         format!(
             r#"{{"state":"firing","name":"A","query":"up{{tenant_id=\"{tenant}\"}} == 0","duration":300,"labels":{labels},"annotations":{{}},"alerts":[{{"labels":{labels},"annotations":{{}},"state":"firing","activeAt":"2026-01-02T03:04:05Z","value":"0e+00"}}],"health":"ok","evaluationTime":0.0005,"lastEvaluation":"2026-01-02T03:04:05Z","type":"alerting"}}"#
