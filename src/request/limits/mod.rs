@@ -271,7 +271,7 @@ impl Plan {
         };
         let left = time::first_step(start.saturating_sub(moved), last.saturating_sub(moved), step, first);
         let Some(new_start) = left.map(|aligned| aligned.saturating_add(moved)) else {
-            let (limit, beyond) = window.outside(start).or(window.outside(end)).unwrap_or((Limit::Retention, 0));
+            let (limit, beyond) = window.beyond(start, end);
             return Err(self.nothing_left(limit, beyond));
         };
         let (new_start, new_end) = (new_start.max(start), last.min(end));
@@ -323,7 +323,7 @@ impl Plan {
         };
         if let (Some(start), Some(until)) = (new_start, until) {
             if start > until {
-                let (limit, beyond) = window.outside(until).or(window.outside(start)).unwrap_or((Limit::Retention, 0));
+                let (limit, beyond) = window.beyond(start, until);
                 return Err(self.nothing_left(limit, beyond));
             }
             let asked = until.saturating_sub(start);

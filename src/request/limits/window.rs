@@ -59,6 +59,12 @@ impl<'l> Window<'l> {
         None
     }
 
+    /// The limit that leaves nothing of a range.
+    pub fn beyond(&self, start: i64, end: i64) -> (Limit, i64) {
+        let ago = self.now.unwrap_or(start).saturating_sub(start);
+        self.outside(start).or(self.outside(end)).unwrap_or((Limit::Retention, ago))
+    }
+
     /// Refuses a query whose data are out of bounds. Its oldest is the first after an open end.
     pub fn check_reach(&self, samples: Option<(i64, i64)>) -> Result<(), Rejection> {
         let (Some((from, to)), Some(now)) = (samples, self.now) else { return Ok(()) };

@@ -146,6 +146,12 @@ fn range_query_of_which_no_step_is_left_is_answered_empty() {
         empty(&range("up", NOW - 50 * DAY, NOW - 40 * DAY, "1h"), &config),
         r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#
     );
+    // Thanos's explanation has no such shape.
+    let target = "/api/v1/query_range_explain?query=up&start=1796000000&end=1797000000&step=60";
+    assert_eq!(
+        message(&Request::get(target).tenant("team-a"), &config_of("thanos")),
+        "the query reaches 46d7h6m40s into the past: your limit retention_period is 30d"
+    );
     // The grid has no step between the limit and the end.
     empty(&range("up", NOW - 31 * DAY, NOW - 29 * DAY, "5d"), &config);
     sent(&range("up", NOW - 31 * DAY, NOW - 29 * DAY, "90000"), &config);
