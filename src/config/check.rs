@@ -261,8 +261,13 @@ pub fn extra_parameters(field: Field) -> Result<Vec<String>, ConfigError> {
 fn is_scoping(kind: Kind) -> bool {
     match kind {
         Kind::Query | Kind::Selector | Kind::ReplicaLabel | Kind::StoreSelector => true,
-        Kind::Expression | Kind::Time | Kind::Duration | Kind::Integer | Kind::Boolean | Kind::Word | Kind::Text => {
-            false
-        }
+        Kind::Expression
+        | Kind::Time
+        | Kind::Duration
+        | Kind::Integer
+        | Kind::Boolean
+        | Kind::Word
+        | Kind::Statistics
+        | Kind::Text => false,
     }
 }

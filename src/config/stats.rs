@@ -13,13 +13,15 @@ const NAMINGS: &[(&str, Naming)] = &[("envoy", Naming::Envoy), ("istio", Naming:
 pub struct Stats {
     /// How many tenants get series of their own, besides those that the configuration names.
     pub max_tenants: u32,
+    /// Whether the upstream is asked how many samples a query reads.
+    pub samples: bool,
     /// How tags are written into names.
     pub tags: Naming,
 }
 
 impl Default for Stats {
     fn default() -> Self {
-        Stats { max_tenants: 1_000, tags: Naming::Envoy }
+        Stats { max_tenants: 1_000, samples: false, tags: Naming::Envoy }
     }
 }
 
@@ -34,23 +36,27 @@ impl Stats {
                 return Err(field.error(format!("expected a whole number from 0 to {MOST_TENANTS}")));
             }
         }
+        if let Some(field) = object.take("samples") {
+            stats.samples = field.boolean()?;
+        }
         if let Some(field) = object.take("tags") {
             stats.tags = field.word(NAMINGS)?;
         }
-        object.finish(&["max_tenants", "tags"], &["samples"])?;
+        object.finish(&["max_tenants", "samples", "tags"], &[])?;
         Ok(stats)
     }
 
     /// As JSON, every default made explicit.
     pub fn explain(self) -> serde_json::Value {
         let tags = NAMINGS.iter().find(|(_, other)| *other == self.tags).map_or("", |(word, _)| *word);
-        serde_json::json!({"max_tenants": self.max_tenants, "tags": tags})
+        serde_json::json!({"max_tenants": self.max_tenants, "samples": self.samples, "tags": tags})
     }
 
     /// What that does.
     pub fn meaning(self) -> String {
+        let samples = if self.samples { "; the upstream is asked how many samples each query reads" } else { "" };
         format!(
-            "{} tenants get series of their own, besides those that the configuration names; all others are counted as __other__",
+            "{} tenants get series of their own, besides those that the configuration names; all others are counted as __other__{samples}",
             self.max_tenants
         )
     }

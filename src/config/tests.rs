@@ -67,7 +67,7 @@ fn every_key_is_read() {
             "lookback_delta": "1m",
             "default_evaluation_interval": "15s",
             "allowed_tenants": ["a", "b"],
-            "stats": {"max_tenants": 7, "tags": "istio"}
+            "stats": {"max_tenants": 7, "samples": true, "tags": "istio"}
         }"#,
     )
     .unwrap();
@@ -108,7 +108,7 @@ fn every_key_is_read() {
     for setting in config.explain() {
         assert!(setting.given || sources.contains(&setting.key), "{} is missing here", setting.key);
     }
-    assert_eq!(config.stats(), Stats { max_tenants: 7, tags: crate::stats::Naming::Istio });
+    assert_eq!(config.stats(), Stats { max_tenants: 7, samples: true, tags: crate::stats::Naming::Istio });
     assert!(config.is_named("a") && config.is_named("b") && !config.is_named("c"));
 }
 

@@ -223,6 +223,7 @@ fn replace(size: usize, body: &[u8], record: &mut AnswerRecord) -> Result<(), Fa
 /// After each chunk, since the next one may never come.
 fn note(filter: &MessageFilter, record: &mut AnswerRecord) {
     record.withheld = filter.withheld();
+    record.samples = filter.samples();
     if let Some(fault) = filter.fault() {
         record.unreadable(fault.name());
     }

@@ -6,8 +6,10 @@ use super::stats::{self, SeriesId};
 use crate::config::Config;
 use crate::rejection::Rejection;
 use crate::request::{Forward, Refused};
+use crate::response::Samples;
 use crate::stats::{
-    DURATION, NO_HANDLER, REFUSED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SELECTORS, UNREADABLE, WITHHELD, class,
+    DURATION, NO_HANDLER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SAMPLES, SELECTORS,
+    UNREADABLE, WITHHELD, class,
 };
 
 /// What is known of one stream.
@@ -37,6 +39,8 @@ pub struct AnswerRecord {
     is_counted: bool,
     /// How many of its messages were withheld.
     pub withheld: u32,
+    /// How many samples the query has read, as far as the upstream says.
+    pub samples: Samples,
     /// The status that was set while the head was held back; 0 where none was.
     pub replaced_status: u16,
     /// Why it could not be passed on whole.
@@ -131,12 +135,16 @@ impl Record {
                 (&RESPONSE_BYTES, self.answer.bytes),
                 (&SELECTORS, u64::from(self.selectors)),
                 (&WITHHELD, u64::from(self.answer.withheld)),
+                (&SAMPLES, self.answer.samples.total.unwrap_or(0)),
             ] {
                 if by > 0 {
                     series.add(stat, "", by);
                 }
             }
             series.record(&DURATION, milliseconds);
+            if let Some(peak) = self.answer.samples.peak {
+                series.record(&PEAK_SAMPLES, peak);
+            }
         });
     }
 }

@@ -203,6 +203,9 @@ impl Stream {
                     calls::replace_buffer(Buffer::RequestBody, reading.buffered, &rewritten)?;
                 }
                 self.record.selectors(finished.selectors);
+                if let (Some(asks), Some(expected)) = (finished.statistics, &mut self.expected) {
+                    expected.client_asks_for_statistics(asks);
+                }
                 self.stage = Stage::Settled;
                 Ok(())
             }

@@ -28,7 +28,7 @@ use crate::response::Expected;
 use crate::routes::{Method, Route, Rule};
 use crate::tenant::Tenants;
 use crate::text;
-use parameters::Enforcement;
+use parameters::{Enforcement, Written};
 use std::rc::Rc;
 
 /// The request's head as the proxy hands it over: every pair, in order, names in lower case, pseudo-headers among them.
@@ -99,6 +99,8 @@ pub struct Finished {
     pub body: Option<Vec<u8>>,
     /// How many of its selectors carry the matcher now.
     pub selectors: u32,
+    /// What the client says about statistics in it, which counts before what the URL says.
+    pub statistics: Option<bool>,
 }
 
 /// A request that is not forwarded, with what was known of it by then.
@@ -185,7 +187,8 @@ fn judge(
         (false, false) => enforcement.add_selector(&mut query, &mut url),
         (false, true) => enforcement.add_nothing(&mut query),
     }
-    let expected = expected.narrowed(!query.is_empty());
+    let statistics = enforcement.ask_for_statistics(&url, &mut query);
+    let expected = expected.narrowed(!query.is_empty()).measuring(statistics);
     let path = path::write(prefix, &found, &query).map_err(Rejection::Path)?;
     let concurrency = plan.as_ref().and_then(limits::Plan::concurrency);
     let body = if has_form {
@@ -212,7 +215,7 @@ fn judge(
 impl BodyPlan {
     /// Decides on the whole body. The time is asked for again, since a client may take as much of it as it likes to send a form.
     pub fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<Finished, Rejection> {
-        let as_it_is = Finished { body: None, selectors: 0 };
+        let as_it_is = Finished { body: None, selectors: 0, statistics: None };
         match self {
             BodyPlan::Absent | BodyPlan::MustBeEmpty => {
                 if body.is_empty() {
@@ -239,7 +242,8 @@ impl FormPlan {
         if !written.has_selector && !self.url_has_selector {
             self.enforcement.add_selector(&mut form, &mut written);
         }
-        Ok(Finished { body: (form != body).then_some(form), selectors: written.selectors })
+        let Written { selectors, statistics, .. } = written;
+        Ok(Finished { body: (form != body).then_some(form), selectors, statistics })
     }
 }
 

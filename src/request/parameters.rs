@@ -5,6 +5,7 @@ use super::{Place, Rejection, Tenants};
 use crate::config::Config;
 use crate::form;
 use crate::promql::{self, Enforcer};
+use crate::response::Statistics;
 use crate::routes::{Kind, Parameter, Route, Rule, Upstream};
 use crate::text;
 use std::rc::Rc;
@@ -15,6 +16,8 @@ pub const MAX_REWRITTEN: usize = 8 << 20;
 
 /// The parameter to which a matcher is added where there is none.
 const SELECTOR: &[u8] = b"match[]";
+/// The parameter that asks for statistics: `true` is the least (`statsParamWarning` in Prometheus 3.16's web/api/v1/api.go).
+const STATISTICS: &[u8] = b"stats";
 
 /// What is done to the parameters of one request.
 #[derive(Debug, Clone)]
@@ -26,6 +29,8 @@ pub struct Enforcement {
     enforcer: Option<Enforcer>,
     /// A request without any selector gains one.
     adds_selector: bool,
+    /// The upstream is asked for statistics.
+    asks_for_statistics: bool,
 }
 
 /// What was found in a query string or form.
@@ -35,6 +40,8 @@ pub struct Written {
     pub has_selector: bool,
     /// How many selectors the matcher was written into, those in queries among them.
     pub selectors: u32,
+    /// Whether `stats` is there, and asks for anything: an empty one is not sent on.
+    pub statistics: Option<bool>,
 }
 
 impl Enforcement {
@@ -59,6 +66,21 @@ impl Enforcement {
             extra: config.extra_parameters().clone(),
             enforcer,
             adds_selector,
+            asks_for_statistics: config.stats().samples
+                && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),
+        }
+    }
+
+    /// Asks the upstream for statistics in the URL, where that does not do so already: a form's `stats` counts before it
+    /// (`Request.FormValue` in Go's net/http). Says what is done with them as far as the URL tells.
+    pub fn ask_for_statistics(&self, url: &Written, out: &mut Vec<u8>) -> Statistics {
+        match (self.asks_for_statistics, url.statistics) {
+            (false, _) => Statistics::Unread,
+            (true, Some(true)) => Statistics::Shown,
+            (true, Some(false) | None) => {
+                form::append(out, STATISTICS, b"true");
+                Statistics::Taken
+            }
         }
     }
 
@@ -88,6 +110,12 @@ impl Enforcement {
                     seen |= bit;
                 }
                 written.has_selector |= parameter.kind == Kind::Selector;
+                if self.asks_for_statistics && parameter.kind == Kind::Statistics {
+                    written.statistics = Some(!pair.value.is_empty());
+                    if pair.value.is_empty() {
+                        continue;
+                    }
+                }
                 rewritten.clear();
                 let value = self.value(parameter, &pair.value, &mut rewritten, &mut written.selectors)?;
                 if !asked.as_mut().is_some_and(|asked| asked.takes(parameter, &pair.value)) {
@@ -162,6 +190,7 @@ impl Enforcement {
                 | Kind::Integer
                 | Kind::Boolean
                 | Kind::Word
+                | Kind::Statistics
                 | Kind::Text
                 | Kind::ReplicaLabel,
                 _,

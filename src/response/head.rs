@@ -20,6 +20,7 @@ use super::held::{Filtered, Held};
 use super::owner::Owner;
 use super::stream::{Data, MessageFilter, Shape};
 use super::substitute::Substitute;
+use super::usage::Statistics;
 use crate::config::Config;
 use crate::routes::{Answer, Route};
 use crate::tenant::Tenants;
@@ -33,6 +34,7 @@ pub struct Expected {
     shared: bool,
     narrowed: bool,
     can_hold_head: bool,
+    statistics: Statistics,
 }
 
 /// The answer's head as the proxy hands it over: every pair, names in lower case, `:status` among them.
@@ -110,12 +112,32 @@ impl Expected {
             shared: config.shows_shared_rules(),
             narrowed: false,
             can_hold_head: config.can_hold_heads(),
+            statistics: Statistics::Unread,
         }
+    }
+
+    /// Notes what is done with the upstream's statistics.
+    pub fn measuring(self, statistics: Statistics) -> Self {
+        Expected { statistics, ..self }
     }
 
     /// Notes that the request asks for a part only.
     pub fn narrowed(self, narrowed: bool) -> Self {
         Expected { narrowed, ..self }
+    }
+
+    /// What is done with the upstream's statistics.
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// Notes whether the client has asked for statistics, where they are read.
+    pub fn client_asks_for_statistics(&mut self, asks: bool) {
+        self.statistics = match (self.statistics, asks) {
+            (Statistics::Unread, _) => Statistics::Unread,
+            (Statistics::Shown | Statistics::Taken, true) => Statistics::Shown,
+            (Statistics::Shown | Statistics::Taken, false) => Statistics::Taken,
+        };
     }
 
     /// Decides on the head; an error has to be answered instead of it.
@@ -145,16 +167,20 @@ impl Expected {
             (true, None) => return Err(Unreadable::ContentType),
             (true, Some(shape)) => match self.held() {
                 Some(held) => self.hold(held, find("content-length"))?,
-                None => Body::Messages(Box::new(MessageFilter::new(shape, self.data()))),
+                None => Body::Messages(Box::new(self.filter(shape, self.data()))),
             },
             (false, Some(shape)) => {
                 let data = if self.held().is_some() { Data::IsDropped } else { self.data() };
-                Body::Messages(Box::new(MessageFilter::new(shape, data)))
+                Body::Messages(Box::new(self.filter(shape, data)))
             }
             (false, None) => Body::Substitute(Substitute::new(0)),
         };
         let remove = REMOVED.into_iter().filter(|name| find(name).is_some()).collect();
         Ok(Plan { remove, is_json: matches!(body, Body::Substitute(_)), body })
+    }
+
+    fn filter(&self, shape: Shape, data: Data) -> MessageFilter {
+        MessageFilter::new(shape, data).measuring(self.statistics)
     }
 
     fn held(&self) -> Option<Held> {

@@ -4,6 +4,7 @@
 //! - `held`, `rules`, `owner`: rules, alerts and exemplars, read whole: what isn't the tenant's goes
 //! - `stream`, `skim`: every other JSON answer, as it streams by: messages that aren't the engine's go
 //! - `operators`: what Thanos tells of how a query is run: without what names stores
+//! - `usage`: how many samples a query has read
 //! - `messages`: which messages those are
 //! - `substitute`: what stands for a body that is not passed on
 //! - `json`, `text`: the reader in place, and its strings; `pieces`: the writer; `quoted`: a string that streams by
@@ -25,12 +26,14 @@ mod skim;
 mod stream;
 mod substitute;
 mod text;
+mod usage;
 
 pub use head::{Body, Expected, Head, HeldBody, Plan};
 pub use held::{Filtered, Held};
 pub use owner::Owner;
 pub use stream::{Data, MessageFilter, Shape};
 pub use substitute::Substitute;
+pub use usage::{Samples, Statistics};
 
 /// Why an answer can't be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

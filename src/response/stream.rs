@@ -6,7 +6,7 @@
 //! member   = ( "status" / "errorType" ) ":" word
 //!          / "error" ":" ( message / "null" )
 //!          / ( "warnings" / "infos" ) ":" ( "[" [ message *( "," message ) ] "]" / "null" )
-//!          / "data" ":" value                                  passed on as it comes, or read by `operators`, or dropped
+//!          / "data" ":" value                                  passed on as it comes, or read by `operators` and `usage`, or dropped
 //!          / ( "results" / "has_more" ) ":" value              passed on as it comes, or dropped
 //!          / string ":" value                                   not known: dropped
 //! ```
@@ -24,6 +24,7 @@ use super::operators::Operators;
 use super::quoted::{Quoted, quoted};
 use super::skim::{Skim, Step};
 use super::substitute::Substitute;
+use super::usage::{Samples, Statistics, Usage};
 
 /// How many documents there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,7 @@ pub struct MessageFilter {
     shape: Shape,
     data: Data,
     operators: Option<Operators>,
+    usage: Option<Usage>,
     at: At,
     member: Member,
     /// The known members that this document has had.
@@ -144,6 +146,7 @@ impl MessageFilter {
                 Data::Analyzed => Some(Operators::analyzed()),
                 Data::Explained => Some(Operators::explained()),
             },
+            usage: None,
             at: At::Between(Place::Outside),
             member: Member::Dropped,
             seen: 0,
@@ -160,6 +163,15 @@ impl MessageFilter {
             fault: None,
             substitute: None,
         }
+    }
+
+    /// Reads the statistics in `data` as well.
+    pub fn measuring(self, statistics: Statistics) -> Self {
+        let usage = match statistics {
+            Statistics::Unread => None,
+            Statistics::Shown | Statistics::Taken => Some(Usage::new(statistics)),
+        };
+        MessageFilter { usage, ..self }
     }
 
     /// Reads on, and writes what goes on. Over all chunks, never more is written than has come; of one chunk, at most
@@ -189,6 +201,11 @@ impl MessageFilter {
     /// How many messages were withheld so far.
     pub fn withheld(&self) -> u32 {
         self.withheld
+    }
+
+    /// How many samples the query has read, as far as that was said.
+    pub fn samples(&self) -> Samples {
+        self.usage.as_ref().map(Usage::samples).unwrap_or_default()
     }
 
     fn finish(&self) -> Result<(), Unreadable> {
@@ -279,11 +296,21 @@ impl MessageFilter {
     }
 
     fn skim(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Unreadable> {
-        let read_by = self.operators.as_mut().filter(|_| self.member == Member::Data);
-        let passes = read_by.is_none() && self.member != Member::Dropped;
-        let step = match read_by {
-            Some(operators) => operators.read(rest, out),
-            None => self.skim.read(rest),
+        let is_data = self.member == Member::Data;
+        let operators = self.operators.as_mut().filter(|_| is_data);
+        let usage = self.usage.as_mut().filter(|_| is_data);
+        let passes = operators.is_none() && usage.is_none() && self.member != Member::Dropped;
+        let step = match (operators, usage) {
+            (None, None) => self.skim.read(rest),
+            (Some(operators), None) => operators.read(rest, out),
+            (None, Some(usage)) => usage.read(rest, out),
+            (Some(operators), Some(usage)) => {
+                let mut left = Vec::with_capacity(rest.len());
+                match (operators.read(rest, &mut left), usage.read(&left, out)) {
+                    (_, Step::Malformed) => Step::Malformed,
+                    (step, _) => step,
+                }
+            }
         };
         let taken = match step {
             Step::Inside => rest.len(),

@@ -22,6 +22,8 @@ pub enum Kind {
     Boolean,
     /// A word of an enumeration.
     Word,
+    /// A word that asks for statistics, whatever it is.
+    Statistics,
     /// Text of the client's own, such as a search term.
     Text,
     /// A label that Thanos takes out of the answer to merge replicas: never the tenant label.
@@ -46,7 +48,7 @@ impl Kind {
             Kind::Duration => "duration",
             Kind::Integer => "integer",
             Kind::Boolean => "boolean",
-            Kind::Word => "word",
+            Kind::Word | Kind::Statistics => "word",
             Kind::Text => "text",
             Kind::ReplicaLabel => "label, not the tenant's",
             Kind::StoreSelector => "refused",
@@ -66,7 +68,7 @@ impl Kind {
             Kind::Duration => is_scalar(b"+-._"),
             Kind::Integer => is_scalar(b"+-") && value.iter().all(|byte| !byte.is_ascii_alphabetic()),
             Kind::Boolean => is_scalar(b""),
-            Kind::Word => is_scalar(b"-_."),
+            Kind::Word | Kind::Statistics => is_scalar(b"-_."),
             Kind::Text | Kind::ReplicaLabel | Kind::StoreSelector => value.len() <= MAX_TEXT,
         }
     }
@@ -100,7 +102,7 @@ const STEP: Parameter = one("step", Kind::Duration);
 const TIMEOUT: Parameter = one("timeout", Kind::Duration);
 const LOOKBACK_DELTA: Parameter = one("lookback_delta", Kind::Duration);
 const LIMIT: Parameter = one("limit", Kind::Integer);
-const STATS: Parameter = one("stats", Kind::Word);
+const STATS: Parameter = one("stats", Kind::Statistics);
 // Prometheus 3.16, feature `query-cost`: estimates and limits that concern the rewritten query's own selectors only
 // (promql/estimate.go).
 const COST: Parameter = one("cost", Kind::Boolean);

@@ -80,6 +80,10 @@ pub static SELECTORS: Stat = counter("tenancy_selectors_enforced_total", "select
 pub static WITHHELD: Stat = counter("tenancy_messages_withheld_total", "messages", "");
 /// Answers that could not be passed on whole, by the reason.
 pub static UNREADABLE: Stat = counter("tenancy_answers_unreadable_total", "answers", "reason");
+/// Samples that queries read.
+pub static SAMPLES: Stat = counter("tenancy_query_samples_total", "samples", "");
+/// The most samples that a query held at a time.
+pub static PEAK_SAMPLES: Stat = histogram("tenancy_query_peak_samples", "samples");
 /// Requests whose stream has not ended.
 pub static IN_FLIGHT: Stat =
     Stat { name: "tenancy_requests_in_flight", kind: Kind::Gauge, unit: "requests", is_scoped: true, tag: "" };
@@ -91,7 +95,7 @@ pub static RELOADS: Stat =
     Stat { is_scoped: false, ..counter("tenancy_configuration_reloads_total", "configurations", "result") };
 
 /// Every stat.
-pub static ALL: [&Stat; 11] = [
+pub static ALL: [&Stat; 13] = [
     &REQUESTS,
     &REFUSED,
     &DURATION,
@@ -100,6 +104,8 @@ pub static ALL: [&Stat; 11] = [
     &SELECTORS,
     &WITHHELD,
     &UNREADABLE,
+    &SAMPLES,
+    &PEAK_SAMPLES,
     &IN_FLIGHT,
     &TENANTS,
     &RELOADS,

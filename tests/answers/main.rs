@@ -6,3 +6,4 @@ mod messages;
 mod operators;
 mod properties;
 mod rules;
+mod usage;

@@ -14,7 +14,7 @@
 //! - `getting_started`: the guide, followed
 //! - `kubernetes`: what the examples for Kubernetes, Envoy Gateway and Istio make of Envoy
 //! - `basic_auth`: the user name is the tenant, whatever else the client says
-//! - `stats`: what is counted, and for whom
+//! - `stats`: what is counted, and for whom; `samples`: what queries have read
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
 //!
 //! The programs are found by environment variables that `make test` sets; without them a test fails, and says so.
@@ -37,6 +37,7 @@ mod limits;
 mod paths;
 mod queries;
 mod reload;
+mod samples;
 mod selectors;
 mod smuggling;
 mod sources;

@@ -194,6 +194,45 @@ fn a_client_that_leaves_is_counted_without_a_status() {
     assert_eq!(count(&envoy, "tenancy_request_bytes_total", "team-a"), 8);
 }
 
+#[test]
+fn samples_are_counted_and_their_statistics_taken_out() {
+    let stats = |total: u64, peak: u64| {
+        format!(r#","stats":{{"timings":{{}},"samples":{{"totalQueryableSamples":{total},"peakSamples":{peak}}}}}"#)
+    };
+    let answer = |stats: &str| {
+        let body = format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[]{stats}}}}}"#);
+        Response::new(200, body).header("content-type", JSON)
+    };
+    let mut envoy = Harness::new(r#"{"stats": {"samples": true}}"#).unwrap();
+    let form = |form: &str| Request::form("/api/v1/query", form).header("THANOS-TENANT", "team-a");
+    for (at, request) in
+        [query("team-a"), form("query=up"), form("query=up").split(&[2]).trailer("x", "y")].into_iter().enumerate()
+    {
+        for chunk in [1, 7, usize::MAX] {
+            envoy.answer_in_chunks(chunk, at == 1);
+            envoy.upstream_answers(answer(&stats(100, 7)).trailer("x-sum", "1"));
+            let out = envoy.request(request.clone());
+            assert_eq!(out.answer().text(), answer("").text(), "in chunks of {chunk}");
+            assert!(out.path().ends_with("stats=true"), "{}", out.path());
+        }
+    }
+    assert_eq!(count(&envoy, "tenancy_query_samples_total", "team-a"), 900);
+    assert_eq!(envoy.histogram("tenancy_query_peak_samples;tenant=team-a;handler=query;"), [7; 9]);
+    // Who asks is told.
+    envoy.upstream_answers(answer(&stats(1, 1)));
+    for request in [
+        form("query=up&stats=all"),
+        Request::get("/api/v1/query?query=up&stats=true").header("THANOS-TENANT", "team-a"),
+    ] {
+        assert_eq!(envoy.request(request).answer().text(), answer(&stats(1, 1)).text());
+    }
+    assert_eq!(count(&envoy, "tenancy_query_samples_total", "team-a"), 902);
+    // An upstream that says nothing of it.
+    envoy.upstream_answers(answer(""));
+    assert_eq!(envoy.request(query("team-a")).answer().text(), answer("").text());
+    assert_eq!(count(&envoy, "tenancy_query_samples_total", "team-a"), 902);
+}
+
 const IN_FLIGHT: &str = "tenancy_requests_in_flight;tenant=team-a;handler=query;";
 
 #[test]

@@ -5,6 +5,7 @@ mod hostile;
 mod limits;
 mod properties;
 mod sources;
+mod statistics;
 
 use super::*;
 
