@@ -92,6 +92,7 @@ fn every_figure_is_the_one_that_was_sent() {
     let metrics = envoy.wait_for_metrics("tenancy", |metrics| {
         all(metrics, "team-a") == 45.0
             && all(metrics, "team-b") == 18.0
+            && all(metrics, "__other__") == 2.0
             && metrics.sum("tenancy_request_duration_milliseconds_count", &[]) == 65.0
             && metrics.sum("tenancy_requests_in_flight", &[]) == 0.0
     });
