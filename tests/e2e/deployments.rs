@@ -8,6 +8,7 @@ use crate::support::manifests::json;
 use serde_json::Value;
 use std::net::SocketAddrV4;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Seconds until the data of a topology that has just been started is there; and where it is.
 const PATIENCE: u32 = 120;
@@ -66,6 +67,20 @@ fn sidecars_check_passes_and_fails_without_the_filter() {
             .send_to(envoy);
         assert_eq!(answer.json()["data"]["result"][0]["metric"]["tenant_id"], tenant, "{}", answer.text());
         assert_eq!(answer.json()["data"]["result"].as_array().unwrap().len(), 1, "{}", answer.text());
+    }
+
+    // What the operators see: each tenant by name, once Envoy's figures have been scraped.
+    let platform = SocketAddrV4::new(topology.address("prometheus-platform"), 9090);
+    let counted = || {
+        let query = "query=sum+by+(tenant)+(tenancy_requests_total)";
+        let result = Request::post("/api/v1/query", query).send_to(platform).json()["data"]["result"].clone();
+        let tenants = result.as_array().unwrap().iter().map(|series| series["metric"]["tenant"].to_string());
+        tenants.collect::<Vec<_>>()
+    };
+    let start = Instant::now();
+    while !["\"team-a\"", "\"team-b\""].iter().all(|tenant| counted().iter().any(|counted| counted == tenant)) {
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", counted());
+        std::thread::sleep(Duration::from_millis(500));
     }
 
     // The upstream in reach of clients.
