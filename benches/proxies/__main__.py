@@ -83,6 +83,23 @@ def prometheus(machine, options):
     return port
 
 
+def soak(machine, script, options):
+    """The filter under the mix for so many minutes: memory and requests, half a minute at a time. Anything refused ends it."""
+    stub, _ = machine.stub(LOAD_CORES)
+    chain = [processes.wasm_filter(machine.programs["filter"], processes.OURS)]
+    port, envoy = machine.envoy("soak", PROXY_CORES, 1, chain, *processes.to_upstream(stub))
+    way = processes.Way("this filter", port, [envoy])
+    slices = []
+    for turn in range(2 * options.soak):
+        figures = mix.run(way, script, LOAD_CORES, 32, 30)
+        slices.append([figures["count"], envoy.memory()])
+        say(f"soak: {(turn + 1) / 2} of {options.soak} minutes, {slices[-1][1]:.1f} MiB")
+    with open(envoy.log) as log:
+        if text := log.read():
+            raise SystemExit(f"bench: Envoy logged errors under load:\n{text[-2000:]}")
+    return slices
+
+
 def measure(options, folder):
     results = Results()
     programs = {name: getattr(options, name) for name in ("envoy", "filter", "noop", "label_proxy", "prometheus")}
@@ -109,7 +126,11 @@ def measure(options, folder):
     with processes.Machine(programs, folder) as machine:
         ways = machine.ways(prometheus(machine, options), PROXY_CORES, 1)
         take_turns(results, "mix, Prometheus", ways, mixed, LOAD_CORES, 16, options)
-    return results.summary()
+    summary = results.summary()
+    if options.soak:
+        with processes.Machine(programs, folder) as machine:
+            summary["soak"] = soak(machine, mixed, options)
+    return summary
 
 
 def main():
@@ -118,6 +139,7 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--soak", type=int, default=0, help="minutes")
     options = parser.parse_args()
     if len(os.sched_getaffinity(0)) < 2:
         raise SystemExit("bench: needs two cores: one for what is measured, one for the load and the upstream")
