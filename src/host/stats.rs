@@ -91,7 +91,9 @@ pub fn accepted(config: &Config, json: &[u8]) {
             return;
         }
         if let Ok(true) = calls::set_shared_data(&key, &hash.to_le_bytes(), version) {
-            return count_reload(config.stats().tags, "success");
+            // The other one is there from the start, at 0: what appears with a count in it is no increase to Prometheus.
+            count_reload(Naming::Envoy, "failure", 0);
+            return count_reload(config.stats().tags, "success", 1);
         }
     }
 }
@@ -99,13 +101,13 @@ pub fn accepted(config: &Config, json: &[u8]) {
 /// Counts a configuration that was refused. The proxy shows it to one VM, and to the others only once it was accepted
 /// (observed with Envoy 1.40.0): a new one, so that how its tags are to be written can't be known.
 pub fn refused() {
-    count_reload(Naming::Envoy, "failure");
+    count_reload(Naming::Envoy, "failure", 1);
 }
 
-fn count_reload(naming: Naming, result: &'static str) {
+fn count_reload(naming: Naming, result: &'static str, by: i64) {
     let name = stats::series(naming, &stats::RELOADS, result, "");
     if let Ok(id) = calls::define_metric(stats::RELOADS.kind, &name) {
-        let _lost = calls::increment_metric(id, 1);
+        let _lost = calls::increment_metric(id, by);
     }
 }
 

@@ -15,6 +15,7 @@
 //! - `kubernetes`: what the examples for Kubernetes, Envoy Gateway and Istio make of Envoy
 //! - `basic_auth`: the user name is the tenant, whatever else the client says
 //! - `stats`: what is counted, and for whom; `samples`: what queries have read
+//! - `dashboards`: the examples' dashboard and rules, over a Prometheus that scrapes Envoy
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
 //!
 //! The programs are found by environment variables that `make test` sets; without them a test fails, and says so.
@@ -24,6 +25,7 @@ mod answers;
 mod basic_auth;
 mod bodies;
 mod configuration;
+mod dashboards;
 mod deployments;
 mod foreign;
 #[path = "../generator/mod.rs"]

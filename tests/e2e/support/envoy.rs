@@ -237,6 +237,11 @@ impl Envoy {
         Request::get(path).send(self.admin).text()
     }
 
+    /// Where Prometheus can scrape it.
+    pub fn admin_port(&self) -> u16 {
+        self.admin
+    }
+
     /// What Prometheus would scrape.
     pub fn metrics(&self) -> Metrics {
         Metrics::read(&self.admin("/stats/prometheus"))

@@ -10,7 +10,7 @@ use std::time::Duration;
 const ANSWER: &str = "{\"status\":\"success\",\"data\":[]}";
 const HEADERS: &str = "content-type: application/json\r\ncache-control: public, max-age=600\r\nvary: Origin\r\n";
 
-/// The request header that asks for something worse: `close`, `break off`, or milliseconds to wait.
+/// The request header that asks for something else: `close`, `break off`, `say …` (the answer's body), or milliseconds to wait.
 pub const BEHAVIOUR: &str = "x-e2e-behaviour";
 
 /// What comes before the connection breaks off.
@@ -109,8 +109,10 @@ fn serve(stream: TcpStream, received: &Mutex<Received>) {
     while let Some(seen) = request(&mut reader) {
         let behaviour = seen.all(BEHAVIOUR).first().map(|behaviour| behaviour.to_string());
         received.lock().unwrap().requests.push(seen);
+        let mut body = ANSWER;
         match behaviour.as_deref() {
             None => {}
+            Some(say) if say.starts_with("say ") => body = &say["say ".len()..],
             Some("close") => return,
             Some("break off") => {
                 let half = format!("HTTP/1.1 200 OK\r\n{HEADERS}content-length: 100000\r\n\r\n{HALF}");
@@ -121,7 +123,7 @@ fn serve(stream: TcpStream, received: &Mutex<Received>) {
             }
             Some(wait) => std::thread::sleep(Duration::from_millis(wait.parse().expect("milliseconds"))),
         }
-        let answer = format!("HTTP/1.1 200 OK\r\n{HEADERS}content-length: {}\r\n\r\n{ANSWER}", ANSWER.len());
+        let answer = format!("HTTP/1.1 200 OK\r\n{HEADERS}content-length: {}\r\n\r\n{body}", body.len());
         if writer.write_all(answer.as_bytes()).is_err() {
             return;
         }
