@@ -306,6 +306,7 @@ const CLAIMS: &[(&str, &str, &str)] = &[
     ("examples/kubernetes/", "tests/manifests.rs", "examples/kubernetes"),
     ("examples/rate-limits/", "tests/e2e/limits.rs", "/examples/rate-limits/local_ratelimit.yaml"),
     ("examples/prometheus/", "tests/e2e/deployments.rs", "examples/prometheus"),
+    ("examples/grafana/", "tests/e2e/dashboards.rs", "examples/grafana/tenants.json"),
 ];
 
 #[test]
