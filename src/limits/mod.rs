@@ -264,6 +264,20 @@ impl Limit {
             | Limit::Concurrency => false,
         }
     }
+
+    /// It bounds what ranges, offsets and `@` lead to.
+    fn is_of_reach(self) -> bool {
+        match self {
+            Limit::Retention | Limit::IntoFuture | Limit::Length | Limit::SubquerySteps => true,
+            Limit::Lookback
+            | Limit::ExpressionSize
+            | Limit::Step
+            | Limit::Points
+            | Limit::Selectors
+            | Limit::PatternLength
+            | Limit::Concurrency => false,
+        }
+    }
 }
 
 impl InForce {
@@ -275,6 +289,12 @@ impl InForce {
     /// Whether what is decided depends on the time.
     pub fn need_the_time(&self) -> bool {
         TABLE.iter().any(|&(_, _, limit)| limit.is_of_time() && self.get(limit).is_some())
+            || self.rejected.iter().any(|list| list.iter().any(Attributes::need_the_time))
+    }
+
+    /// Whether what is decided depends on how far a query reaches.
+    pub fn need_the_reach(&self) -> bool {
+        TABLE.iter().any(|&(_, _, limit)| limit.is_of_reach() && self.get(limit).is_some())
             || self.rejected.iter().any(|list| list.iter().any(Attributes::need_the_time))
     }
 

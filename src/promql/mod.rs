@@ -115,6 +115,26 @@ impl<'t> Query<'t> {
         reach::demand(self.text, &self.tokens.list, &self.ast, evaluation)
     }
 
+    /// How many selectors it has.
+    pub fn selectors(&self) -> usize {
+        self.ast.nodes.iter().filter(|node| matches!(node, ast::Node::Selector(_))).count()
+    }
+
+    /// The longest pattern of a `=~` or `!~` matcher, in bytes, as written between its quotes once unescaped.
+    pub fn longest_pattern(&self) -> usize {
+        let tokens = &self.tokens.list;
+        let length = |matcher: &ast::LabelMatcher| {
+            let ast::LabelMatcher::Label { name: _, operator, value } = *matcher else { return 0 };
+            match tokens.get(operator as usize).map(|token| token.kind) {
+                Some(Kind::EqualRegex | Kind::NotEqualRegex) => {
+                    literal::string(parser::text_of(self.text, tokens, value)).len()
+                }
+                _ => 0,
+            }
+        };
+        self.ast.matchers.iter().map(length).max().unwrap_or(0)
+    }
+
     fn read(text: &'t [u8], parse: Parse) -> Result<Self, Error> {
         check_length(text)?;
         let (tokens, ast) = read(text, parse).map_err(|fault| fault.locate(text))?;

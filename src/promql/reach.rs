@@ -30,7 +30,7 @@
 //!   they weren't there. Others may not: both readings count.
 
 use super::arithmetic;
-use super::ast::{Ast, LabelMatcher, Modifiers, Node, NodeId, TokenId};
+use super::ast::{Ast, Modifiers, Node, NodeId, TokenId};
 use super::duration::Duration;
 use super::error::Fault;
 use super::literal;
@@ -53,6 +53,9 @@ pub struct Evaluation {
     /// The step of a subquery that names none, in milliseconds: Prometheus's `global.evaluation_interval`, 1 min by
     /// default. It counts for [`Demand::subquery_steps`] only.
     pub subquery_step_ms: i64,
+    /// The upstream may evaluate it in parts, each with a start and an end of its own: then `range()` can't be known, unless there is
+    /// one step only.
+    pub in_parts: bool,
 }
 
 /// What a query demands.
@@ -64,19 +67,15 @@ pub struct Demand {
     /// How far the longest range, with those of the subqueries around it, or the lookback reaches by itself, wherever its
     /// offsets lead, in milliseconds.
     pub longest_ms: i64,
-    /// How many selectors it has.
-    pub selectors: u32,
     /// The most steps of any subquery: its range divided by its step, rounded down, as Cortex counts them
     /// (`SubQueryStepSizeCheck` in pkg/querier/tripperware/subquery.go, 1.21).
     pub subquery_steps: i64,
-    /// The longest pattern of a `=~` or `!~` matcher, in bytes, as written between its quotes once unescaped.
-    pub longest_pattern: u32,
     /// Some `@` names a time: what is read doesn't move with the time of the query.
     pub fixed_time: bool,
 }
 
-/// Its reach can't be computed: a duration is not finite, not positive or too long, a time is out of range, or a duration
-/// is raised to a power that is neither whole nor 0.5. The message says which.
+/// Its reach can't be computed: a duration is not finite, not positive or too long, a time is out of range, a duration
+/// is raised to a power that is neither whole nor 0.5, or `range()` is not known. The message says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unknown(pub &'static str);
 
@@ -90,15 +89,15 @@ pub(super) fn demand(text: &[u8], tokens: &[Token], ast: &Ast, at: &Evaluation) 
     if !(years.contains(&at.start_ms) && years.contains(&at.end_ms)) {
         return Err(NO_TIME);
     }
-    let nothing =
-        Demand { samples: None, longest_ms: 0, selectors: 0, subquery_steps: 0, longest_pattern: 0, fixed_time: false };
+    let nothing = Demand { samples: None, longest_ms: 0, subquery_steps: 0, fixed_time: false };
     let span = at.end_ms.saturating_sub(at.start_ms).saturating_mul(MILLISECOND);
-    let (step, range) = (arithmetic::seconds(at.step_ns), arithmetic::seconds(span));
+    // What isn't known is NaN, as in `arithmetic`.
+    let range = if at.in_parts && span != 0 { f64::NAN } else { arithmetic::seconds(span) };
+    let step = arithmetic::seconds(at.step_ns);
     let mut walk = Walk { text, tokens, at, step, range, demand: nothing, forgets: false, forgot: false };
     walk.nodes(ast)?;
     if walk.forgot {
         // Once more, as an engine that forgets nothing.
-        walk.demand.selectors = 0;
         walk.nodes(ast)?;
     }
     Ok(walk.demand)
@@ -151,10 +150,6 @@ impl Walk<'_> {
             let mut inner = Around { begin, parameter: around.parameter.filter(|_| in_parameter), ..around };
             match node {
                 Node::Selector(selector) => {
-                    self.demand.selectors += 1;
-                    for matcher in ast.matchers_of(selector) {
-                        self.pattern(matcher);
-                    }
                     self.selector(&around, in_parameter, &selector.modifiers, std::mem::take(&mut matrix))?;
                     continue;
                 }
@@ -284,21 +279,14 @@ impl Walk<'_> {
         self.demand.subquery_steps = self.demand.subquery_steps.max(range.checked_div(step).unwrap_or(i64::MAX));
         Ok(())
     }
-
-    fn pattern(&mut self, matcher: &LabelMatcher) {
-        let LabelMatcher::Label { name: _, operator, value } = *matcher else { return };
-        let kind = self.tokens.get(operator as usize).map(|token| token.kind);
-        if let Some(Kind::EqualRegex | Kind::NotEqualRegex) = kind {
-            let length = literal::string(text_of(self.text, self.tokens, value)).len();
-            self.demand.longest_pattern = self.demand.longest_pattern.max(u32::try_from(length).unwrap_or(u32::MAX));
-        }
-    }
 }
 
 /// A duration as the engine holds it: literals are rounded to nanoseconds, what is computed is cut to milliseconds.
 fn nanoseconds(duration: Duration) -> Result<i64, Unknown> {
     if !duration.seconds().is_finite() {
-        return Err(Unknown("a duration is not finite, or raised to a power that is not computed here"));
+        return Err(Unknown(
+            "a duration is not finite, raised to a power that is not computed here, or depends on range() where the upstream splits queries",
+        ));
     }
     if literal::out_of_range(duration.seconds()) {
         return Err(TOO_LONG);

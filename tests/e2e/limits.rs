@@ -1,130 +1,15 @@
-//! Limits of tenants: retention before a real Prometheus, queries at the same time, and a limit that is changed while Envoy runs.
+//! Limits of tenants: queries at the same time, and a limit that is changed while Envoy runs. Retention is in `retention`.
 
 use crate::support::envoy::Setup;
-use crate::support::http::{Request, Response, form};
-use crate::support::remote_write::{self, Sample, Series, Value};
+use crate::support::http::Request;
+use crate::support::process;
 use crate::support::stub::Stub;
-use crate::support::{process, upstreams};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-const HOUR: i64 = 3_600;
-/// What a sample that is too old is worth; all that is young enough is not worth so much together.
-const OLD: f64 = 1e6;
-
-/// A Prometheus with two hours of data of team-a, of which the older one must not be seen, and the time when it was written.
-fn prometheus_with_old_data() -> (process::Process, u16, i64) {
-    let (process, port) = upstreams::prometheus_process("prometheus-retention", "");
-    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
-    let sample = |ago: i64| Sample {
-        milliseconds: (now - ago) * 1000,
-        value: Value::Float(if ago > HOUR { OLD } else { 0.001 }),
-    };
-    let series = |number: u32| Series {
-        labels: [("__name__", "worth"), ("tenant_id", "team-a"), ("number", &number.to_string())]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec(),
-        samples: (0..=480).rev().map(|step| sample(step * 15)).collect(),
-        exemplars: Vec::new(),
-    };
-    remote_write::write(port, "/api/v1/write", None, &[series(1), series(2)]);
-    (process, port, now)
-}
-
-/// The largest number in an answer; `None` where there is none.
-fn largest(answer: &Response) -> Option<f64> {
-    let json = answer.json();
-    let result = json["data"]["result"].as_array().unwrap().clone();
-    let pairs = result.iter().flat_map(|series| {
-        let values = series["values"].as_array().cloned().unwrap_or_default();
-        values.into_iter().chain(series.get("value").cloned())
-    });
-    pairs.filter_map(|pair| pair[1].as_str()?.parse().ok()).filter(|value: &f64| !value.is_nan()).reduce(f64::max)
-}
-
-fn shapes(ago: i64) -> Vec<String> {
-    let mut all = Vec::new();
-    for selector in ["worth", "{__name__=~\"wor.*\"}", "worth{number=\"1\"}"] {
-        all.push(selector.to_owned());
-        all.push(format!("{selector} offset {ago}s"));
-        all.push(format!("sum(sum_over_time({selector}[{ago}s]))"));
-        all.push(format!("max_over_time({selector}[{}s:60s] offset {}s)", ago / 2 + 1, ago / 2));
-        all.push(format!("max_over_time(sum_over_time({selector}[{}s])[{}s:5m])", ago / 2 + 1, ago / 2 + 1));
-        all.push(format!("topk(scalar(max({selector} offset {ago}s) or vector(1)), {selector})"));
-        all.push(format!("{selector} + on(number) {selector} offset {ago}s or {selector}"));
-        all.push(format!("sum_over_time({selector}[5m] @ start())"));
-        all.push(format!("max_over_time({selector}[5m] @ end() offset {ago}s)"));
-        all.push(format!("max_over_time({selector}[{ago}s * 2 - 1m])"));
-        all.push(format!("increase({selector}[{ago}s] anchored)"));
-        all.push(format!("increase({selector}[{ago}s] smoothed)"));
-    }
-    all
-}
-
-#[test]
-fn nothing_older_than_the_retention_period_is_found() {
-    let (_prometheus, port, now) = prometheus_with_old_data();
-    let limits = json!({"limits": {"retention_period": "1h"}, "lookback_delta": "30m"});
-    let limited = Setup::shipped(port).plugin(limits).start("envoy-retention");
-    let free = Setup::shipped(port).start("envoy-no-retention");
-    let (mut found, mut refused, mut empty, mut old) = (0, 0, 0, 0);
-    let mut ask = |path: &str, parameters: &[(&str, &str)], by_form: bool| {
-        let request = if by_form {
-            let (url, body) = parameters.split_at(parameters.len() / 2);
-            Request::post(&format!("{path}?{}", form(url)), &form(body))
-        } else {
-            Request::get(&format!("{path}?{}", form(parameters)))
-        };
-        let request = request.tenant("team-a");
-        let answer = request.send(limited.port());
-        match answer.status {
-            422 => {
-                assert!(answer.refused(422).contains("retention_period"), "{}", answer.text());
-                refused += 1;
-            }
-            200 => match largest(&answer) {
-                Some(value) => {
-                    assert!(value < OLD, "{value}: {parameters:?}: {}", answer.text());
-                    found += 1;
-                }
-                None => empty += 1,
-            },
-            status => panic!("{status}: {parameters:?}: {}", answer.text()),
-        }
-        let answer = request.send(free.port());
-        assert_eq!(answer.status, 200, "{parameters:?}: {}", answer.text());
-        old += u32::from(largest(&answer).is_some_and(|value| value >= OLD));
-    };
-    for (number, ago) in [60, 1_200, 2_000, 3_300, 3_700, 5_400].into_iter().enumerate() {
-        for query in shapes(ago) {
-            let by_form = number % 2 == 1;
-            ask("/api/v1/query", &[("query", &query)], by_form);
-            let time = (now - ago).to_string();
-            ask("/api/v1/query", &[("time", &time), ("query", &query)], by_form);
-            let (start, end) = ((now - 2 * HOUR + 7).to_string(), (now - ago / 2).to_string());
-            ask("/api/v1/query_range", &[("start", &start), ("query", &query), ("end", &end), ("step", "97")], by_form);
-        }
-    }
-    println!(
-        "{found} answers with samples, {empty} without, {refused} refused; {old} with old samples without the limit"
-    );
-    assert!(found > 100 && refused > 100 && old > 200);
-    // Label values are found, and the series' samples are not what they tell of.
-    for path in ["series", "labels", "label/number/values"] {
-        let answer = Request::get(&format!("/api/v1/{path}?match[]=worth")).tenant("team-a").send(limited.port());
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        assert_ne!(answer.json()["data"], json!([]));
-        let range = form(&[("start", &(now - 7_000).to_string()), ("end", &(now - 3_700).to_string())]);
-        let answer =
-            Request::get(&format!("/api/v1/{path}?match[]=worth&{range}")).tenant("team-a").send(limited.port());
-        assert_eq!((answer.status, answer.text().as_str()), (200, r#"{"status":"success","data":[]}"#));
-    }
-    limited.assert_healthy();
-}
+use std::time::Instant;
 
 #[test]
 fn changed_limit_is_in_force_at_once() {

@@ -8,7 +8,7 @@
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: what reaches the upstream on HTTP's edges
 //! - `times`: times and durations are read as the upstreams read them
-//! - `hostile`: queries made to exhaust the filter; `limits`: what tenants may ask for
+//! - `hostile`: queries made to exhaust the filter; `limits`: what tenants may ask for; `retention`: how far back
 //! - `sources`: who is asking, by certificate, token and configuration; `trail`: access logs, traces, the log
 //! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
 //! - `getting_started`: the guide, followed
@@ -39,6 +39,7 @@ mod limits;
 mod paths;
 mod queries;
 mod reload;
+mod retention;
 mod samples;
 mod selectors;
 mod smuggling;

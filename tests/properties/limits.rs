@@ -10,17 +10,18 @@ use promql_tenancy_filter::time;
 const NOW: i64 = 1_800_000_000_000;
 const HOUR: i64 = 3_600_000;
 const RETENTION: i64 = 48 * HOUR;
-const CONFIG: &str = r#"{"limits": {"retention_period": "2d", "max_query_into_future": "1h"}}"#;
 
-/// The decoded parameters that go upstream; `None` where nothing does.
-fn forwarded(path: &str, parameters: &[(&str, &[u8])]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+/// The decoded parameters that go upstream, which is of this kind; `None` where nothing does.
+fn forwarded(upstream: &str, path: &str, parameters: &[(&str, &[u8])]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut query = Vec::new();
     for (name, value) in parameters {
         form::append(&mut query, name.as_bytes(), value);
     }
     let target = [path.as_bytes(), b"?", &query].concat();
     let headers: [(&[u8], &[u8]); 3] = [(b":method", b"GET"), (b":path", &target), (b"thanos-tenant", b"a")];
-    let config = Config::parse(CONFIG.as_bytes()).unwrap();
+    let limits = r#"{"retention_period": "2d", "max_query_into_future": "1h"}"#;
+    let config = format!(r#"{{"upstream": "{upstream}", "path_prefixes": ["/prometheus"], "limits": {limits}}}"#);
+    let config = Config::parse(config.as_bytes()).unwrap();
     let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: Some(NOW) };
     let sent = decide(&head, &config).ok()?.path.unwrap_or(target);
     let query = sent.split(|&b| b == b'?').nth(1).unwrap();
@@ -40,8 +41,14 @@ fn instant(pairs: &[(Vec<u8>, Vec<u8>)], name: &str) -> i64 {
 fn assert_within(pairs: &[(Vec<u8>, Vec<u8>)], start_ms: i64, end_ms: i64, step_ms: i64) {
     let text = value(pairs, "query");
     let query = Query::parse(text).unwrap();
-    let evaluation =
-        Evaluation { start_ms, end_ms, step_ns: step_ms * 1_000_000, lookback_ms: 300_000, subquery_step_ms: 60_000 };
+    let evaluation = Evaluation {
+        start_ms,
+        end_ms,
+        step_ns: step_ms * 1_000_000,
+        lookback_ms: 300_000,
+        subquery_step_ms: 60_000,
+        in_parts: false,
+    };
     let Some((from, to)) = query.demand(&evaluation).unwrap().samples else { return };
     let text = String::from_utf8_lossy(text);
     assert!(from >= NOW - RETENTION, "{text} from {start_ms} reads {} too early", NOW - RETENTION - from);
@@ -65,7 +72,9 @@ fn nothing_older_than_retention_is_read() {
         // Go cuts the product of 1.001 and a billion, and so does the filter.
         let step_text = seconds(step);
         let step = time::duration(&step_text).unwrap() / 1_000_000;
-        if let Some(sent) = forwarded("/api/v1/query", &[("query", &query), ("time", &seconds(at))]) {
+        if let Some(sent) =
+            forwarded("prometheus", "/prometheus/api/v1/query", &[("query", &query), ("time", &seconds(at))])
+        {
             instants += 1;
             let at = instant(&sent, "time");
             assert_within(&sent, at, at, 0);
@@ -74,7 +83,7 @@ fn nothing_older_than_retention_is_read() {
             [("query", &query), ("start", &seconds(start)), ("end", &seconds(end)), ("step", &step_text)];
         if start <= end
             && step > 0
-            && let Some(sent) = forwarded("/api/v1/query_range", &parameters)
+            && let Some(sent) = forwarded("prometheus", "/prometheus/api/v1/query_range", &parameters)
         {
             ranges += 1;
             let (new_start, new_end) = (instant(&sent, "start"), instant(&sent, "end"));
@@ -85,4 +94,43 @@ fn nothing_older_than_retention_is_read() {
     }
     println!("{instants} instant queries and {ranges} range queries were forwarded, {moved} of them starting later");
     assert!(instants > 500 && ranges > 500 && moved > 100);
+}
+
+/// What query frontends make of a range query: Cortex's aligns it to its step, and Thanos's, asked for `auto`, lets it end earlier too.
+#[test]
+fn nothing_older_than_retention_is_read_through_a_query_frontend() {
+    let (mut ranges, mut moved) = (0, 0);
+    for seed in 0..6_000 {
+        let upstream = if seed % 2 == 0 { "thanos" } else { "cortex" };
+        let query = generator::query(seed);
+        let mut rng = Rng::new(seed);
+        let (start, length) = (NOW - rng.below(60 * HOUR as usize) as i64, rng.below(60 * HOUR as usize) as i64);
+        let end = start + length;
+        let longest = if rng.below(2) == 0 { 7_200_000 } else { NOW };
+        let step = 1 + rng.below(longest as usize) as i64;
+        let [start, end, step] = [start, end, step].map(|milliseconds| {
+            let mut text = Vec::new();
+            time::write(milliseconds, &mut text);
+            text
+        });
+        let mut parameters: Vec<(&str, &[u8])> =
+            vec![("query", &query), ("start", &start), ("end", &end), ("step", &step)];
+        if upstream == "thanos" {
+            parameters.push(("max_source_resolution", b"auto"));
+        }
+        let Some(sent) = forwarded(upstream, "/prometheus/api/v1/query_range", &parameters) else { continue };
+        ranges += 1;
+        let step = time::duration(&step).unwrap() / 1_000_000;
+        let [start, end] = ["start", "end"].map(|name| instant(&sent, name));
+        let [aligned_start, aligned_end] = [start, end].map(|time| time - time % step);
+        moved += usize::from(aligned_end != end);
+        assert_within(&sent, start, end, step);
+        assert_within(&sent, aligned_start, aligned_end, step);
+        if upstream == "thanos" {
+            let between = aligned_start + rng.below((aligned_end - aligned_start + 1) as usize) as i64;
+            assert_within(&sent, aligned_start, between, step);
+        }
+    }
+    println!("{ranges} range queries were forwarded, {moved} of them to be aligned");
+    assert!(ranges > 300 && moved > 300, "{ranges} {moved}");
 }

@@ -14,6 +14,7 @@ const EVALUATION: Evaluation = Evaluation {
     step_ns: 2 * MINUTE * 1_000_000,
     lookback_ms: 5 * MINUTE,
     subquery_step_ms: MINUTE,
+    in_parts: false,
 };
 
 fn demand(query: &str) -> Result<Demand, Unknown> {
@@ -147,10 +148,28 @@ fn info_reads_as_its_argument_does() {
 #[test]
 fn what_limits_are_about_is_counted() {
     let query = "sum by (a) (x{a=~\"a.\\x62\", b!~'', c='long enough'} @ 5) + y[1h:] + z[1h:7m] + w[10m:(0.0001)]";
-    let demand = demand(query).expect("it can be computed");
-    assert_eq!((demand.selectors, demand.longest_pattern, demand.subquery_steps), (4, 3, 60));
-    assert!(demand.fixed_time);
-    let demand = super::reach::demand("topk(scalar(x @ end()), y)").expect("it can be computed");
-    assert_eq!((demand.selectors, demand.longest_pattern, demand.subquery_steps), (2, 0, 0));
-    assert!(!demand.fixed_time, "it is walked twice, but counted once");
+    let counted = |query: &str| {
+        let read = Query::parse(query.as_bytes()).expect("it is PromQL");
+        let demand = demand(query).expect("it can be computed");
+        ((read.selectors(), read.longest_pattern(), demand.subquery_steps), demand.fixed_time)
+    };
+    assert_eq!(counted(query), ((4, 3, 60), true));
+    assert_eq!(counted("topk(scalar(x @ end()), y)"), ((2, 0, 0), false));
+}
+
+#[test]
+fn range_of_a_query_that_is_split_is_not_known() {
+    let of = |query: &str, evaluation: Evaluation| {
+        Query::parse(query.as_bytes()).expect("it is PromQL").demand(&evaluation).is_ok()
+    };
+    let split = Evaluation { in_parts: true, ..EVALUATION };
+    let one_step = Evaluation { end_ms: START, ..split };
+    for query in ["x[range()]", "x offset -range()", "x offset min_of(range(), 1h)", "x[1h:max_of(1m, range())]"] {
+        // With one step, it is 0.
+        assert!(of(query, EVALUATION) && !of(query, split), "{query}");
+    }
+    assert!(of("x offset -range()", one_step));
+    for query in ["x[step()]", "x @ end()", "x[5m + 1m]"] {
+        assert!(of(query, split), "{query}");
+    }
 }

@@ -31,7 +31,8 @@ impl Asked {
             (Kind::Time, "time") => (&mut self.time, true),
             (Kind::Time, "start") => (&mut self.start, true),
             (Kind::Time, "end") => (&mut self.end, true),
-            (Kind::Duration, "step") => (&mut self.step, false),
+            // Where it is empty, the upstream's default would count before one that is written behind it.
+            (Kind::Duration, "step") => (&mut self.step, value.is_empty()),
             (Kind::Duration, "lookback_delta") => (&mut self.lookback, false),
             (Kind::Duration, "max_source_resolution") => (&mut self.resolution, true),
             _ => return false,
@@ -86,17 +87,23 @@ impl Asked {
         read(name, value, time::duration)
     }
 
+    /// `max_source_resolution`, as the client says it.
+    pub(super) fn source_resolution(&self) -> Result<Option<SourceResolution>, Rejection> {
+        read("max_source_resolution", &self.resolution, time::source_resolution)
+    }
+
     /// How coarse the data may be that Thanos reads, in milliseconds.
     pub(super) fn resolution(&self, is_instant: bool, step_ms: i64) -> Result<i64, Rejection> {
         const COARSEST: i64 = 3_600_000;
-        // A fifth of the step is what `auto` means, and what an absent one means with `--query.auto-downsampling`.
-        let auto = if is_instant { COARSEST } else { step_ms / 5 };
-        Ok(match read("max_source_resolution", &self.resolution, time::source_resolution)? {
+        Ok(match self.source_resolution()? {
             Some(SourceResolution::Most(milliseconds)) => milliseconds,
-            Some(SourceResolution::Auto) => auto,
-            // An instant query is made to say 0s.
+            // A flag of Thanos's says what it means for an instant query. For a range query, it is a fifth of the step, but a query
+            // frontend asks once more for coarser data where there are none (`downsampled` in pkg/queryfrontend, 0.42.5).
+            Some(SourceResolution::Auto) => COARSEST,
+            // An instant query is made to say that it means raw data.
             None if is_instant => 0,
-            None => auto,
+            // With `--query.auto-downsampling`.
+            None => step_ms / 5,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Limits that move nothing: a request is within them, or refused.
 
-use super::{Plan, Rejection, unbounded};
+use super::{Plan, Rejection};
 use crate::limits::{Facts, InForce, Limit, Verdict};
 use crate::promql::{Demand, Query};
 
@@ -17,24 +17,21 @@ pub fn size(limits: &InForce, texts: &[&[u8]]) -> Result<(), Rejection> {
     texts.iter().try_for_each(|text| check(limits, Limit::ExpressionSize, text.len() as i64))
 }
 
-/// What a query demands, wherever it is evaluated.
-pub fn query(limits: &InForce, demand: &Demand) -> Result<(), Rejection> {
-    check(limits, Limit::Selectors, demand.selectors.into())?;
-    check(limits, Limit::PatternLength, demand.longest_pattern.into())?;
+/// What a query demands, evaluated at its times.
+pub fn demand(limits: &InForce, demand: &Demand) -> Result<(), Rejection> {
     check(limits, Limit::SubquerySteps, demand.subquery_steps)?;
     check(limits, Limit::Length, demand.longest_ms)
 }
 
-/// What selectors demand that aren't evaluated. Each counts for itself, and all of them together.
-pub fn selectors(plan: &Plan, queries: &[Query<'_>]) -> Result<(), Rejection> {
-    const STEP: i64 = 60_000_000_000;
+/// What queries and selectors are made of, whenever they are evaluated, and whether they are. Each pattern counts for itself, and
+/// all selectors together.
+pub fn parts(limits: &InForce, queries: &[Query<'_>]) -> Result<(), Rejection> {
     let mut count = 0i64;
     for query in queries {
-        let demand = query.demand(&plan.evaluation(0, 0, STEP, plan.lookback_ms)).map_err(unbounded)?;
-        count += i64::from(demand.selectors);
-        check(&plan.limits, Limit::PatternLength, demand.longest_pattern.into())?;
+        count += query.selectors() as i64;
+        check(limits, Limit::PatternLength, query.longest_pattern() as i64)?;
     }
-    check(&plan.limits, Limit::Selectors, count)
+    check(limits, Limit::Selectors, count)
 }
 
 /// From start to end in steps, as what was left of it is evaluated. In milliseconds.

@@ -25,11 +25,12 @@ use super::Rejection;
 use crate::config::Config;
 use crate::form;
 use crate::limits::{InForce, Limit};
-use crate::promql::Query;
+use crate::promql::{Evaluation, Query};
 use crate::rejection::Empty;
 use crate::routes::{Answer, Kind, Route, Upstream};
 use crate::tenant::Tenants;
-use crate::{text, time};
+use crate::text;
+use crate::time::{self, SourceResolution};
 use std::rc::Rc;
 use window::Window;
 
@@ -129,6 +130,7 @@ impl Plan {
         let texts = asked.texts();
         judge::size(&self.limits, &texts)?;
         let queries = asked.parse()?;
+        judge::parts(&self.limits, &queries)?;
         let window = Window::new(&self.limits, now);
         let mut write = |name: &str, given: &Option<Vec<u8>>, settled: Option<i64>| match (given, settled) {
             (Some(given), None) => form::append(out, name.as_bytes(), given),
@@ -162,26 +164,29 @@ impl Plan {
                 write("end", &asked.end, end);
             }
             Endpoint::Now => {
-                judge::selectors(self, &queries)?;
                 judge::rules(self, &queries, None, None, None, now)?;
                 window.check_reach(now.map(|now| (now.saturating_sub(self.lookback_ms).saturating_add(1), now)))?;
             }
         }
-        match (&asked.resolution, self.forces_raw_data(asked, &window)) {
-            (Some(given), _) => form::append(out, b"max_source_resolution", given),
-            (None, true) => form::append(out, b"max_source_resolution", b"0s"),
+        match (&asked.resolution, self.means_raw_data(asked, &window)?) {
+            (_, true) => form::append(out, b"max_source_resolution", b"1ms"),
+            (Some(given), false) => form::append(out, b"max_source_resolution", given),
             (None, false) => {}
         }
         Ok(())
     }
 
-    /// What an instant query of Thanos reads without this parameter is up to a flag (`--query.instant.default.max_source_resolution`,
-    /// 0s by default), so that its reach would not be known.
-    fn forces_raw_data(&self, asked: &Asked, window: &Window) -> bool {
-        self.upstream == Upstream::Thanos
-            && self.endpoint == Endpoint::Instant
-            && !asked.lacks_query()
-            && window.bounds_the_past()
+    /// What a query of Thanos reads without this parameter is up to flags (`--query.instant.default.max_source_resolution`, 0s by
+    /// default, and `--query.auto-downsampling`), so that its reach would not be known. A query frontend drops one of 0
+    /// (`EncodeRequest` in pkg/queryfrontend/queryrange_codec.go, 0.42.5): a millisecond is as good, and is not dropped.
+    fn means_raw_data(&self, asked: &Asked, window: &Window) -> Result<bool, Rejection> {
+        if self.upstream != Upstream::Thanos || asked.lacks_query() || !window.bounds_the_past() {
+            return Ok(false);
+        }
+        Ok(match asked.source_resolution()? {
+            None => self.endpoint == Endpoint::Instant,
+            Some(resolution) => resolution == SourceResolution::Most(0),
+        })
     }
 
     fn nothing_left(&self, limit: Limit, beyond: i64) -> Rejection {
@@ -195,9 +200,24 @@ impl Plan {
         Rejection::Limit { limit, asked, allowed: self.limits.get(limit).unwrap_or(0) }
     }
 
-    fn evaluation(&self, start_ms: i64, end_ms: i64, step_ns: i64, lookback_ms: i64) -> crate::promql::Evaluation {
-        let subquery_step_ms = self.subquery_step_ms;
-        crate::promql::Evaluation { start_ms, end_ms, step_ns, lookback_ms, subquery_step_ms }
+    /// How far back a query reads that is evaluated so, and how far ahead. Refuses one that demands too much by itself. `None` where
+    /// it reads nothing, or where no limit depends on it: a query whose reach can't be computed is refused only where that matters.
+    fn reach(&self, query: &Query<'_>, at: &At, start_ms: i64, end_ms: i64) -> Result<Option<(i64, i64)>, Rejection> {
+        if !self.limits.need_the_reach() {
+            return Ok(None);
+        }
+        let (lookback_ms, older) = at.lookback;
+        let demand = query.demand(&Evaluation {
+            start_ms,
+            end_ms,
+            step_ns: at.step_ns,
+            lookback_ms,
+            subquery_step_ms: self.subquery_step_ms,
+            in_parts: self.upstream != Upstream::Prometheus,
+        });
+        let demand = demand.map_err(|unknown| Rejection::Unbounded(unknown.0))?;
+        judge::demand(&self.limits, &demand)?;
+        Ok(demand.samples.map(|(from, to)| (from.saturating_sub(older), to)))
     }
 
     /// Returns the `time` to write, where it is not the client's.
@@ -210,11 +230,8 @@ impl Plan {
     ) -> Result<Option<i64>, Rejection> {
         let given = asked.instant("time", &asked.time)?;
         let at = given.or(window.now()).unwrap_or(0);
-        let (lookback, older) = self.lookback(asked, 0)?;
-        let demand = query.demand(&self.evaluation(at, at, 0, lookback)).map_err(unbounded)?;
-        let samples = demand.samples.map(|(from, to)| (from.saturating_sub(older), to));
+        let samples = self.reach(query, &At { step_ns: 0, lookback: self.lookback(asked, 0)? }, at, at)?;
         judge::rules(self, queries, None, None, samples, window.now())?;
-        judge::query(&self.limits, &demand)?;
         if let Some((limit, beyond)) = window.outside(at) {
             return Err(match self.nothing_left(limit, beyond) {
                 Rejection::Empty(_) if query.is_range() => Rejection::Empty(Empty::Matrix),
@@ -253,32 +270,34 @@ impl Plan {
         if step == 0 {
             return Err(Rejection::Value("step", "less than a millisecond".to_owned()));
         }
-        let (lookback, older) = self.lookback(asked, step)?;
-        let reach = |start, end| {
-            let demand = query.demand(&self.evaluation(start, end, step_ns, lookback)).map_err(unbounded)?;
-            let samples = demand.samples.map(|(from, to)| (from.saturating_sub(older), to));
-            Ok((demand, samples))
-        };
-        let (demand, samples) = reach(start, end)?;
+        let at = At { step_ns, lookback: self.lookback(asked, step)? };
+        let samples = self.reach(query, &at, start, end)?;
         judge::rules(self, queries, Some((start, end)), Some(step), samples, window.now())?;
-        judge::query(&self.limits, &demand)?;
         let (first, last) = window.evaluations(start, end, samples)?;
-        // Query frontends move a start to a multiple of the step before it (`--query-range.align-range-with-step` of Thanos, on by
-        // default; `align_queries_with_step` of Cortex and Mimir).
-        let moved = match self.upstream {
+        // Query frontends move start and end to multiples of the step before them (`--query-range.align-range-with-step` of Thanos, on
+        // by default; `align_queries_with_step` of Cortex and Mimir).
+        let past_the_grid = |time: i64| match self.upstream {
             Upstream::Prometheus => 0,
-            Upstream::Thanos | Upstream::Cortex => start.rem_euclid(step),
+            Upstream::Thanos | Upstream::Cortex => time.rem_euclid(step),
         };
+        let moved = past_the_grid(start);
         let left = time::first_step(start.saturating_sub(moved), last.saturating_sub(moved), step, first);
         let Some(new_start) = left.map(|aligned| aligned.saturating_add(moved)) else {
             let (limit, beyond) = window.beyond(start, end);
             return Err(self.nothing_left(limit, beyond));
         };
         let (new_start, new_end) = (new_start.max(start), last.min(end));
-        if (new_start, new_end) != (start, end) {
-            // What stands at a fixed time, or depends on start and end, has not moved along.
-            let (_, samples) = reach(new_start.saturating_sub(moved), new_end)?;
-            window.check_reach(samples)?;
+        // What stands at a fixed time, or depends on start and end, has not moved along. Where coarser data are asked for once more, the
+        // end is wherever the finer ones began.
+        let aligned = new_start.saturating_sub(moved);
+        let is_auto = asked.source_resolution()? == Some(SourceResolution::Auto);
+        let earliest_end = if is_auto { aligned } else { new_end.saturating_sub(past_the_grid(new_end)) };
+        let mut reached = (start, end);
+        for evaluated in [(new_start, new_end), (aligned, earliest_end)] {
+            if evaluated != reached {
+                reached = evaluated;
+                window.check_reach(self.reach(query, &at, reached.0, reached.1)?)?;
+            }
         }
         judge::range(&self.limits, new_start, new_end, step)?;
         Ok(Settled {
@@ -297,12 +316,18 @@ impl Plan {
     ) -> Result<(Option<i64>, Option<i64>), Rejection> {
         const HOUR: i64 = 3_600_000;
         let (start, end) = (asked.instant("start", &asked.start)?, asked.instant("end", &asked.end)?);
-        judge::selectors(self, queries)?;
         judge::rules(self, queries, start.zip(end), None, start.zip(end), window.now())?;
         if let (Some(start), Some(end)) = (start, end)
             && end < start
         {
-            return Ok((None, None));
+            // Prometheus answers `labels` and label values from each block that both lie in (observed with 3.15).
+            return match window.earliest() {
+                Some(earliest) if end < earliest => {
+                    let (limit, beyond) = window.beyond(end, end);
+                    Err(self.nothing_left(limit, beyond))
+                }
+                Some(_) | None => Ok((None, None)),
+            };
         }
         let latest = window.latest();
         let new_end = match (end, latest) {
@@ -346,6 +371,13 @@ impl Plan {
     }
 }
 
+/// How a query is evaluated, whenever that is.
+struct At {
+    step_ns: i64,
+    /// How far back an instant selector looks, and how much older what a sample tells of may be, in milliseconds.
+    lookback: (i64, i64),
+}
+
 /// What a range query is given besides what the client says.
 #[derive(Default)]
 struct Settled {
@@ -358,8 +390,4 @@ struct Settled {
 /// nanoseconds; the times in milliseconds.
 fn default_step((start, end): (i64, i64)) -> i64 {
     (end.saturating_sub(start) / 1_000 / 250).max(1).saturating_mul(1_000_000_000)
-}
-
-fn unbounded(unknown: crate::promql::Unknown) -> Rejection {
-    Rejection::Unbounded(unknown.0)
 }

@@ -1,8 +1,10 @@
 //! Requests as tables: what goes upstream, or why not.
 
 mod enforcement;
+mod frontends;
 mod hostile;
 mod limits;
+mod limits_rules;
 mod properties;
 mod sources;
 mod statistics;

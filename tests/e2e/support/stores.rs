@@ -155,6 +155,38 @@ impl Stores {
     }
 }
 
+/// A Query over an empty Receive, and a query frontend before it.
+pub struct Frontend {
+    processes: Vec<Process>,
+    /// Where the Receive is written to.
+    pub write: u16,
+    /// Where Query serves.
+    pub query: u16,
+    /// Where the query frontend serves.
+    pub frontend: u16,
+}
+
+impl Frontend {
+    pub fn start(name: &str) -> Frontend {
+        let (grpc, query, frontend) = (free_port(), free_port(), free_port());
+        let (receive, http, write) = receive(&format!("{name}-receive"), grpc, &[]);
+        let arguments = ["--query.lookback-delta=30m", &format!("--endpoint=127.0.0.1:{grpc}")];
+        let query_process = thanos(&format!("{name}-query"), "query", query, free_port(), &arguments);
+        let mut command = Command::new(process::program("TENANCY_THANOS"));
+        command
+            .args(["query-frontend", "--log.level=warn"])
+            .arg(format!("--http-address=127.0.0.1:{frontend}"))
+            .arg(format!("--query-frontend.downstream-url=http://127.0.0.1:{query}"));
+        let frontend_process = Process::start(&format!("{name}-frontend"), command);
+        receive.wait_until(|| [http, query, frontend].into_iter().all(upstreams::answers));
+        Frontend { processes: vec![receive, query_process, frontend_process], write, query, frontend }
+    }
+
+    pub fn wait_until(&self, ready: impl Fn() -> bool) {
+        self.processes.iter().for_each(|process| process.wait_until(&ready));
+    }
+}
+
 /// A Receive: where it serves HTTP, and where it is written to.
 fn receive(name: &str, grpc: u16, arguments: &[&str]) -> (Process, u16, u16) {
     let (http, write) = (free_port(), free_port());
