@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 /// Where VMs draw their numbers.
 const NUMBER: &str = "tenancy_leases";
-/// Before a tenant's ID.
+/// Before a bucket's number.
 const PREFIX: &str = "tenancy_leases;";
 /// As often as this, others may come before us. They are few.
 const TRIES: usize = 100;
@@ -88,11 +88,11 @@ impl Held {
 
 /// Writes this VM's share, unless `most` would be exceeded by it; returns how many queries the others run.
 fn update(tenant: &str, count: u32, most: Option<i64>) -> Result<i64, HostError> {
-    let key = [PREFIX, tenant].concat();
+    let key = super::stats::numbered(PREFIX, leases::bucket(tenant));
     let vm = number()?;
     let now = calls::now_ms()?;
     change(&key, |shares| {
-        let (others, new) = leases::write(shares, vm, count, now);
+        let (others, new) = leases::write(shares, tenant, vm, count, now);
         let fits = most.is_none_or(|most| others + i64::from(count) <= most);
         (others, fits.then_some(new))
     })

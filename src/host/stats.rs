@@ -215,7 +215,7 @@ impl Stats {
                 Seat::Other => return false,
                 Seat::Ask(seat) => seat,
             };
-            let key = seat_key(seat);
+            let key = numbered("tenancy_tenant_", seat);
             match calls::shared_data(&key) {
                 Ok(Some((entry, _))) => self.roster.note(&entry),
                 Ok(None) => {
@@ -400,14 +400,14 @@ fn next_vm() -> Option<u32> {
     None
 }
 
-/// The key of a seat, in as little code as can be.
-fn seat_key(mut seat: u32) -> String {
-    let mut key = String::from("tenancy_tenant_");
+/// A key with a number, in as little code as can be.
+pub fn numbered(name: &str, mut number: u32) -> String {
+    let mut key = String::from(name);
     // The digits from the last to the first: a name like any other.
     loop {
-        key.push(char::from_digit(seat % 16, 16).unwrap_or('-'));
-        seat /= 16;
-        if seat == 0 {
+        key.push(char::from_digit(number % 16, 16).unwrap_or('-'));
+        number /= 16;
+        if number == 0 {
             return key;
         }
     }

@@ -5,7 +5,8 @@ use promql_tenancy_filter::limits::leases::{self, TERM_MS};
 
 const CONFIG: &str =
     r#"{"limits": {"max_concurrent_queries": 2}, "overrides": {"big": {"max_concurrent_queries": 0}}}"#;
-const KEY: &[u8] = b"tenancy_leases;team-a";
+/// Where team-a's are: the digits of the bucket's number stand the other way round.
+const KEY: &[u8] = b"tenancy_leases;49";
 /// No VM of these tests draws this number.
 const ELSEWHERE: u64 = 1 << 60;
 
@@ -21,7 +22,7 @@ fn at(envoy: &mut Harness, milliseconds: i64) -> i64 {
 
 /// How many queries of team-a run in this VM, as another sees it.
 fn seen_elsewhere(envoy: &Harness, now: i64) -> i64 {
-    leases::write(&envoy.shared_data(KEY), ELSEWHERE, 0, now).0
+    leases::write(&envoy.shared_data(KEY), "team-a", ELSEWHERE, 0, now).0
 }
 
 #[test]
@@ -63,7 +64,7 @@ fn where_nothing_is_counted_nothing_is_shared() {
 fn queries_of_other_vms_count_until_they_are_not_renewed() {
     let mut envoy = Harness::new(CONFIG).unwrap();
     let now = at(&mut envoy, 1_000_000);
-    let (_, elsewhere) = leases::write(b"", ELSEWHERE, 2, now);
+    let (_, elsewhere) = leases::write(b"", "team-a", ELSEWHERE, 2, now);
     envoy.set_shared_data(KEY, &elsewhere);
     assert_eq!(envoy.request(query("team-a")).answer().status, 429);
     // That VM trapped: nobody renews its share.
@@ -112,4 +113,34 @@ fn a_host_that_fails_refuses_and_loses_no_count() {
     let (first, second) = (envoy.open(query("team-a")), envoy.open(query("team-a")));
     assert!(!envoy.close(first).local && !envoy.close(second).local);
     assert_eq!(envoy.shared_data(KEY), b"");
+}
+
+/// What the proxy shares stays until it ends, so that a key for each tenant would be memory for whoever makes up tenants.
+#[test]
+fn made_up_tenants_leave_nothing_behind() {
+    let mut envoy = Harness::new(CONFIG).unwrap();
+    for number in 0..3_000 {
+        assert!(!envoy.request(query(&format!("made-up-{number}"))).local);
+    }
+    let held = envoy.shared("tenancy_leases;");
+    assert!(held.len() <= leases::BUCKETS as usize, "{} keys", held.len());
+    assert!(held.values().all(Vec::is_empty));
+}
+
+/// However a stream ends, and at whatever stage, its lease ends with it.
+#[test]
+fn a_stream_that_ends_early_gives_its_lease_back() {
+    let mut envoy = Harness::new(CONFIG).unwrap();
+    for _ in 0..20 {
+        // While its form is read.
+        let form = Request::form("/api/v1/query", "").header("THANOS-TENANT", "team-a");
+        let stream = envoy.open(form);
+        assert!(!envoy.shared_data(KEY).is_empty());
+        envoy.close(stream);
+        assert!(envoy.shared_data(KEY).is_empty());
+        // Refused in its form.
+        let refused = Request::form("/api/v1/query", "query=up{").header("THANOS-TENANT", "team-a");
+        assert!(envoy.request(refused).local);
+        assert!(envoy.shared_data(KEY).is_empty());
+    }
 }

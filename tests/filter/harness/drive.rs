@@ -2,10 +2,10 @@
 
 use super::callbacks::*;
 use super::half::{Half, Phase};
-use super::host::{self, CallOut, Fault, Host, LogLine, MetricKind, Stream};
+use super::host::{self, CallOut, Fault, Host, LogLine, Stream};
 use super::http::{Headers, Request, Response};
 use super::outcome::Outcome;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// A running stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -289,59 +289,6 @@ impl Harness {
         filter(context, || proxy_on_http_call_response(context, token, sizes.0, sizes.1, sizes.2));
         host::with(|host| host.call_out_answer = None);
         self.run_woken();
-    }
-
-    /// A counter's or gauge's value.
-    pub fn metric(&self, name: &str) -> Option<(MetricKind, u64)> {
-        host::with(|host| {
-            host.metrics.iter().find(|metric| metric.name == name).map(|metric| (metric.kind, metric.value))
-        })
-    }
-
-    /// The names of all stats.
-    pub fn metric_names(&self) -> Vec<String> {
-        host::with(|host| host.metrics.iter().map(|metric| metric.name.clone()).collect())
-    }
-
-    /// What a worker has shared with all others.
-    pub fn share(&mut self, key: &str, value: &[u8]) {
-        host::with(|host| host.shared_data.insert(key.into(), (value.to_vec(), 1)));
-    }
-
-    /// What a histogram was given.
-    pub fn histogram(&self, name: &str) -> Vec<u64> {
-        host::with(|host| {
-            let found = host.metrics.iter().find(|metric| metric.name == name);
-            found.map_or_else(Vec::new, |metric| metric.records.clone())
-        })
-    }
-
-    /// What VMs share under a key; empty where there is nothing.
-    pub fn shared_data(&self, key: &[u8]) -> Vec<u8> {
-        host::with(|host| host.shared_data.get(key).map_or(Vec::new(), |(value, _)| value.clone()))
-    }
-
-    /// Writes what another VM would.
-    pub fn set_shared_data(&mut self, key: &[u8], value: &[u8]) {
-        host::with(|host| {
-            let held = host.shared_data.get(key).map_or(0, |(_, held)| *held);
-            host.shared_data.insert(key.to_vec(), (value.to_vec(), held + 1));
-        });
-    }
-
-    /// How often the filter asked to be called.
-    pub fn tick_period_ms(&self) -> u32 {
-        host::with(|host| host.tick_period_ms)
-    }
-
-    /// Moves the clock.
-    pub fn advance_ns(&mut self, by: u64) {
-        host::with(|host| host.now_ns += by);
-    }
-
-    /// Host calls by name since the last request was opened.
-    pub fn calls(&self) -> BTreeMap<&'static str, usize> {
-        host::with(|host| host.counts.clone())
     }
 
     fn run_woken(&mut self) {

@@ -9,6 +9,7 @@
 //! - `callbacks`: the filter's exported callbacks
 //! - `hostcalls`: the host functions that the filter does not use yet
 //! - `drive`: the order of callbacks, buffering, pausing, local replies
+//! - `inspect`: what the host holds besides streams, for tests to look at and to change
 //! - `outcome`: what became of a stream
 //!
 //! Behaviour follows Envoy 1.40.0 as observed; where a rule comes from there, a comment says so. State and the filter's
@@ -23,6 +24,7 @@ mod half;
 mod host;
 pub mod hostcalls;
 mod http;
+mod inspect;
 mod outcome;
 
 pub use drive::Harness;
