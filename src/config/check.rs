@@ -159,7 +159,7 @@ pub fn path_prefixes(field: Option<Field>, upstream: Upstream) -> Result<Vec<Str
     let Some(field) = field else {
         return Ok(match upstream {
             Upstream::Prometheus | Upstream::Thanos => vec![String::new()],
-            // `-api.prometheus-http-prefix` and `-http.prefix` of Cortex; Mimir serves the first.
+            // `-http.prometheus-http-prefix` and `-http.prefix` of Cortex; Mimir serves the first.
             Upstream::Cortex => vec!["/prometheus".to_owned(), "/api/prom".to_owned()],
         });
     };
