@@ -1,6 +1,6 @@
 //! What a request costs in host calls, as upper bounds: each is a crossing of the VM's border.
 
-use crate::harness::{Harness, Outcome, Request};
+use crate::harness::{Harness, Outcome, Request, Response};
 
 /// As one of many: the first ones of a tenant, and of each second, also cost the calls that name and set stats.
 fn send_as_one_of_many(mut envoy: Harness, request: &Request) -> Outcome {
@@ -61,6 +61,48 @@ fn form_costs_the_same_in_any_number_of_chunks() {
         assert_cost(&out, FORM);
         assert_eq!(out.answer().status, 200);
     }
+}
+
+/// The pairs of the request's head and of the answer's, the target, what is set in their place, and an answer of 30 bytes.
+#[test]
+fn few_bytes_cross_the_border() {
+    let form = Request::form("/api/v1/query", "query=up").header("THANOS-TENANT", "team-a");
+    for (request, most) in [(get(), 400), (form, 480)] {
+        let out = send(request);
+        assert!(out.crossed <= most, "{} bytes", out.crossed);
+    }
+}
+
+#[test]
+fn query_crosses_the_border_once_in_each_direction() {
+    const LONGER: usize = 5000;
+    let query = |names: usize| format!("up%7Bjob%3D%22{}%22%7D", "x".repeat(names));
+    for request in [
+        |query: &str| Request::get(format!("/api/v1/query?query={query}")),
+        |query: &str| Request::form("/api/v1/query", format!("query={query}")),
+        |query: &str| Request::form("/api/v1/query", format!("query={query}")).split(&[100; 20]),
+    ] {
+        let [short, long] = [10, 10 + LONGER].map(|size| send(request(&query(size)).header("THANOS-TENANT", "team-a")));
+        assert_eq!(long.answer().status, 200);
+        let more = long.crossed - short.crossed;
+        // The digits of content-length, too.
+        assert!((2 * LONGER..=2 * LONGER + 20).contains(&more), "{more} bytes for {LONGER}");
+    }
+}
+
+#[test]
+fn answer_crosses_the_border_once() {
+    let answer = |size: usize| {
+        let mut envoy = Harness::new("{}").unwrap();
+        let values = "\"x\",".repeat(size / 4);
+        let body = format!(r#"{{"status":"success","data":[{values}"z"]}}"#);
+        envoy.upstream_answers(Response::new(200, body).header("content-type", "application/json"));
+        let out = send_as_one_of_many(envoy, &get());
+        assert_eq!(out.answer().status, 200);
+        out.crossed
+    };
+    let more = answer(40_000) - answer(400);
+    assert!((39_600..=39_620).contains(&more), "{more} bytes for 39600");
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub fn call(name: &'static str, work: impl FnOnce(&mut Host) -> Result<(), u32>)
 /// # Safety
 /// `data` points to `size` readable bytes, or `size` is 0.
 pub unsafe fn bytes(data: *const u8, size: usize) -> Vec<u8> {
+    host::crossed(size);
     match size {
         0 => Vec::new(),
         // SAFETY: the caller's promise.
@@ -33,6 +34,7 @@ pub unsafe fn bytes(data: *const u8, size: usize) -> Vec<u8> {
 /// # Safety
 /// Both pointers can be written to.
 pub unsafe fn hand_over(data: &[u8], return_data: *mut *mut u8, return_size: *mut usize) {
+    host::crossed(data.len());
     // SAFETY: the allocator gives `data.len()` bytes; the pointers are the caller's promise.
     unsafe {
         let memory = match data.len() {

@@ -191,6 +191,7 @@ impl Harness {
         events.extend(after_end.map(|bytes| Event::Data { bytes, end: true }));
         host::with(|host| {
             host.counts.clear();
+            host::take_crossed();
             let stream = Stream {
                 request: Half::new(headers, trailers),
                 response: Half::new(Headers::default(), Headers::default()),
@@ -247,7 +248,17 @@ impl Harness {
         });
         let hung = response.is_none() && !stream.reset;
         let (local, properties) = (stream.local_reply.is_some(), stream.properties);
-        Outcome { sent, response, local, reset: stream.reset, hung, calls, logs, properties }
+        Outcome {
+            sent,
+            response,
+            local,
+            reset: stream.reset,
+            hung,
+            calls,
+            crossed: host::take_crossed(),
+            logs,
+            properties,
+        }
     }
 
     /// An open stream's request headers as they are now: what an access log would say.

@@ -2,7 +2,7 @@
 
 use super::half::Half;
 use super::http::{Headers, Response};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// `WasmResult` of proxy-wasm, as far as the harness answers with it.
@@ -145,10 +145,22 @@ impl Host {
 }
 
 thread_local! {
+    /// Apart from the rest, which is borrowed where bytes cross.
+    static CROSSED: Cell<usize> = const { Cell::new(0) };
     static HOST: RefCell<Host> = RefCell::new(Host::default());
 }
 
 /// Works on this thread's proxy. Never call the filter from inside: its host calls need the same borrow.
 pub fn with<R>(work: impl FnOnce(&mut Host) -> R) -> R {
     HOST.with(|host| work(&mut host.borrow_mut()))
+}
+
+/// Notes that so many bytes were copied into the VM or out of it.
+pub fn crossed(size: usize) {
+    CROSSED.set(CROSSED.get() + size);
+}
+
+/// What was noted since this was asked last.
+pub fn take_crossed() -> usize {
+    CROSSED.take()
 }

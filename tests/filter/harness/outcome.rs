@@ -20,6 +20,8 @@ pub struct Outcome {
     pub hung: bool,
     /// Host calls by name.
     pub calls: BTreeMap<&'static str, usize>,
+    /// Bytes that were copied into the VM and out of it.
+    pub crossed: usize,
     /// What the filter wrote to the log meanwhile.
     pub logs: Vec<LogLine>,
     /// The properties at its end; a path's segments are joined by NUL.
