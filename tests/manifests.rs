@@ -274,6 +274,72 @@ fn grafana_s_data_sources_are_provisioned_as_its_documentation_says() {
     assert_eq!(tenants.len(), 2, "{tenants:?}");
 }
 
+#[test]
+fn grafana_s_dashboard_is_where_its_provider_looks_and_asks_a_data_source_that_there_is() {
+    let folder = "examples/docker-compose/grafana";
+    // https://grafana.com/docs/grafana/latest/administration/provisioning/#dashboards
+    let [file] = &files(&format!("{folder}/dashboards"), ".yaml")[..] else { panic!("one provider") };
+    let provider = &json("documents", &root().join(file)).remove(0);
+    assert_eq!(provider["apiVersion"], 1);
+    let [provider] = &provider["providers"].as_array().unwrap()[..] else { panic!("{provider}") };
+    assert_eq!(provider["type"], "file");
+    let keys: Vec<_> = provider.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["allowUiUpdates", "name", "options", "type"], "Grafana ignores what it does not know");
+
+    let uids: BTreeSet<String> = files(&format!("{folder}/datasources"), ".yaml")
+        .iter()
+        .flat_map(|file| json("documents", &root().join(file)).remove(0)["datasources"].as_array().unwrap().clone())
+        .map(|source| source["uid"].as_str().unwrap().to_owned())
+        .collect();
+    for file in COMPOSE {
+        let project = json("compose", &root().join(file)).remove(0);
+        let volumes = project["services"]["grafana"]["volumes"].as_array().unwrap().clone();
+        let mounted = |source: &str| -> String {
+            let source = root().join(source).canonicalize().unwrap();
+            let is_it = |volume: &&Value| Path::new(volume["source"].as_str().unwrap()) == source;
+            let volume =
+                volumes.iter().find(is_it).unwrap_or_else(|| panic!("{file}: {} is not mounted", source.display()));
+            volume["target"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(mounted(&format!("{folder}/datasources")), "/etc/grafana/provisioning/datasources");
+        assert_eq!(mounted(&format!("{folder}/dashboards")), "/etc/grafana/provisioning/dashboards");
+        let dashboard = mounted("examples/grafana/tenants.json");
+        assert_eq!(Path::new(&dashboard).parent().unwrap(), Path::new(provider["options"]["path"].as_str().unwrap()));
+    }
+
+    let dashboard: Value = serde_json::from_str(&read("examples/grafana/tenants.json")).unwrap();
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let chosen = variables.iter().find(|variable| variable["type"] == "datasource").unwrap();
+    assert!(uids.contains(chosen["current"]["value"].as_str().unwrap()), "{chosen}, of {uids:?}");
+    let variable = json!(format!("${{{}}}", chosen["name"].as_str().unwrap()));
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let asks = panels.chain(variables.iter().filter(|variable| variable["type"] == "query"));
+    for ask in asks {
+        assert_eq!(ask["datasource"]["uid"], variable, "{}{}", ask["title"], ask["name"]);
+    }
+}
+
+/// Envoy ignores what it does not know in a file that it discovers, unless it is told not to.
+#[test]
+fn envoy_is_started_so_that_it_refuses_unknown_fields() {
+    const OPTION: &str = "--reject-unknown-dynamic-fields";
+    for file in COMPOSE {
+        let project = json("compose", &root().join(file)).remove(0);
+        let command = project["services"]["envoy"]["command"].as_array().unwrap();
+        assert!(command.contains(&json!(OPTION)), "{file}");
+    }
+    let mut discovering = 0;
+    for file in ["envoy", "examples/kubernetes"].iter().flat_map(|folder| files(folder, ".yaml")) {
+        let text = read(&file);
+        if text.contains("config_discovery:") {
+            discovering += 1;
+            assert!(text.contains(OPTION), "{file}");
+        }
+    }
+    assert_eq!(discovering, 2);
+    assert!(read("scripts/run").contains(OPTION));
+}
+
 /// Every YAML and JSON file, or a folder's, and what loads it in CI: a file which names it.
 const CLAIMS: &[(&str, &str, &str)] = &[
     ("envoy/", "scripts/lint", "envoy examples"),
@@ -301,6 +367,7 @@ const CLAIMS: &[(&str, &str, &str)] = &[
     ("examples/docker-compose/prometheus/team-a.yml", "examples/docker-compose/compose.yaml", "team-a.yml"),
     ("examples/docker-compose/prometheus/team-b.yml", "examples/docker-compose/compose.yaml", "team-b.yml"),
     ("examples/docker-compose/grafana/datasources/", "tests/e2e/deployments.rs", "grafana/datasources"),
+    ("examples/docker-compose/grafana/dashboards/", "tests/manifests.rs", "/dashboards"),
     ("examples/istio/", "tests/manifests.rs", "examples/istio"),
     ("examples/envoy-gateway/", "tests/manifests.rs", "examples/envoy-gateway"),
     ("examples/kubernetes/", "tests/manifests.rs", "examples/kubernetes"),

@@ -69,18 +69,20 @@ fn sidecars_check_passes_and_fails_without_the_filter() {
         assert_eq!(answer.json()["data"]["result"].as_array().unwrap().len(), 1, "{}", answer.text());
     }
 
-    // What the operators see: each tenant by name, once Envoy's figures have been scraped.
+    // What the operators see: each tenant by name, and what it has read, once Envoy's figures have been scraped.
     let platform = SocketAddrV4::new(topology.address("prometheus-platform"), 9090);
-    let counted = || {
-        let query = "query=sum+by+(tenant)+(tenancy_requests_total)";
-        let result = Request::post("/api/v1/query", query).send_to(platform).json()["data"]["result"].clone();
-        let tenants = result.as_array().unwrap().iter().map(|series| series["metric"]["tenant"].to_string());
-        tenants.collect::<Vec<_>>()
-    };
-    let start = Instant::now();
-    while !["\"team-a\"", "\"team-b\""].iter().all(|tenant| counted().iter().any(|counted| counted == tenant)) {
-        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", counted());
-        std::thread::sleep(Duration::from_millis(500));
+    for stat in ["tenancy_requests_total", "tenancy_query_samples_total"] {
+        let counted = || {
+            let query = format!("query=sum+by+(tenant)+({stat})+>+0");
+            let result = Request::post("/api/v1/query", &query).send_to(platform).json()["data"]["result"].clone();
+            let tenants = result.as_array().unwrap().iter().map(|series| series["metric"]["tenant"].to_string());
+            tenants.collect::<Vec<_>>()
+        };
+        let start = Instant::now();
+        while !["\"team-a\"", "\"team-b\""].iter().all(|tenant| counted().iter().any(|counted| counted == tenant)) {
+            assert!(start.elapsed() < Duration::from_secs(60), "{stat}: {:?}", counted());
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 
     // The upstream in reach of clients.
