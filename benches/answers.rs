@@ -1,7 +1,7 @@
 //! What an answer costs: a megabyte of rules that is filtered whole, ten megabytes of samples that stream by.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use promql_tenancy_filter::response::{Data, Held, MessageFilter, Owner, Shape};
+use promql_tenancy_filter::response::{Data, Held, MessageFilter, Owner, Shape, Statistics};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
 use std::fmt::Write;
 use std::hint::black_box;
@@ -62,6 +62,13 @@ fn matrix(size: usize) -> String {
     body
 }
 
+/// The same with the upstream's statistics, as they are asked for where samples are counted.
+fn measured(matrix: &str) -> String {
+    let statistics = r#"],"stats":{"timings":{"evalTotalTime":0.012,"resultSortTime":0,"queryPreparationTime":0.001,"innerEvalTime":0.01,"execQueueTime":0.0001,"execTotalTime":0.0121},"samples":{"totalQueryableSamples":1234567,"peakSamples":4321}}},"warnings""#;
+    assert_eq!(matrix.matches(r#"]},"warnings""#).count(), 1);
+    matrix.replacen(r#"]},"warnings""#, statistics, 1)
+}
+
 /// Label values: long strings without structure.
 fn values(size: usize) -> String {
     let mut body = r#"{"status":"success","data":["#.to_owned();
@@ -92,16 +99,17 @@ fn held(c: &mut Criterion) {
 
 fn streamed(c: &mut Criterion) {
     let mut group = c.benchmark_group("streamed");
-    for (name, data, body) in [
-        ("matrix", Data::Passes, matrix(10 << 20)),
-        ("matrix of Thanos", Data::Analyzed, matrix(10 << 20)),
-        ("values", Data::Passes, values(10 << 20)),
+    for (name, data, statistics, body) in [
+        ("matrix", Data::Passes, Statistics::Unread, matrix(10 << 20)),
+        ("matrix, samples counted", Data::Passes, Statistics::Taken, measured(&matrix(10 << 20))),
+        ("matrix of Thanos", Data::Analyzed, Statistics::Unread, matrix(10 << 20)),
+        ("values", Data::Passes, Statistics::Unread, values(10 << 20)),
     ] {
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(BenchmarkId::new(name, body.len()), &body, |b, body| {
             let mut out = Vec::with_capacity(CHUNK * 2);
             b.iter(|| {
-                let mut filter = MessageFilter::new(Shape::One, data);
+                let mut filter = MessageFilter::new(Shape::One, data).measuring(statistics);
                 for chunk in body.as_bytes().chunks(CHUNK) {
                     out.clear();
                     filter.push(black_box(chunk), false, &mut out);
@@ -109,6 +117,7 @@ fn streamed(c: &mut Criterion) {
                 }
                 filter.push(b"", true, &mut out);
                 assert!(filter.fault().is_none());
+                assert_eq!(filter.samples().total.is_some(), statistics == Statistics::Taken);
             });
         });
     }

@@ -93,6 +93,9 @@ OURS = {
     "allow_on_headers_stop_iteration": True,
 }
 
+# Samples that queries read are counted: statistics are asked for, read in the answer and taken out again.
+COUNTING = {**OURS, "stats": {"samples": True}}
+
 # A vector of one series, as an instant query's answer has it.
 ANSWER = (
     '{"status":"success","data":{"resultType":"vector","result":'
@@ -207,10 +210,11 @@ class Machine:
             "router": [],
             "no-op filter": [wasm_filter(self.programs["noop"], {})],
             "this filter": [wasm_filter(self.programs["filter"], OURS)],
+            "this filter, counting samples": [wasm_filter(self.programs["filter"], COUNTING)],
         }
         ways = []
         for name, chain in filters.items():
-            port, envoy = self.envoy(f"{name.replace(' ', '-')}-{workers}", cores, workers, chain, *to_upstream(upstream))
+            port, envoy = self.envoy(f"{name.replace(', ', '-').replace(' ', '-')}-{workers}", cores, workers, chain, *to_upstream(upstream))
             ways.append(Way(name, port, [envoy]))
         second, proxy = self.label_proxy(f"behind-envoy-{workers}", cores, upstream)
         port, envoy = self.envoy(f"before-label-proxy-{workers}", cores, workers, [], *to_upstream(second))
