@@ -13,7 +13,7 @@
 //! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
 //! - `getting_started`: the guide, followed
 //! - `kubernetes`: what the examples for Kubernetes, Envoy Gateway and Istio make of Envoy
-//! - `basic_auth`: the user name is the tenant, whatever else the client says
+//! - `basic_auth`, `ext_authz`: the user name, or whom a service names, is the tenant, whatever else the client says
 //! - `stats`: what is counted, and for whom; `samples`: what queries have read
 //! - `dashboards`: the examples' dashboard and rules, over a Prometheus that scrapes Envoy
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
@@ -27,6 +27,7 @@ mod bodies;
 mod configuration;
 mod dashboards;
 mod deployments;
+mod ext_authz;
 mod foreign;
 #[path = "../generator/mod.rs"]
 mod generator;
