@@ -213,6 +213,26 @@ fn every_guide_is_in_the_readme() {
     }
 }
 
+#[test]
+fn the_picture_is_of_the_dashboard_as_it_is() {
+    let picture = read("docs/dashboard.svg");
+    let dashboard: serde_json::Value = serde_json::from_str(&read("examples/grafana/tenants.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() > 10);
+    for panel in panels {
+        let title = panel["title"].as_str().unwrap();
+        // scripts/dashboard-svg writes what it asked into the picture.
+        let queries = panel["targets"].as_array().unwrap().iter().map(|target| target["expr"].as_str().unwrap());
+        let queries =
+            queries.collect::<Vec<_>>().join("\n").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let drawn = picture.split("<g>").find(|group| group.contains(&format!(">{title}</text>")));
+        let drawn = drawn.unwrap_or_else(|| panic!("{title}: run scripts/picture"));
+        assert!(drawn.contains(&format!("<desc>{queries}</desc>")), "{title} asks something else: run scripts/picture");
+    }
+    assert_eq!(picture.matches("<g>").count(), panels.len(), "run scripts/picture");
+    assert!(picture.len() < 150_000, "{} bytes", picture.len());
+}
+
 /// Lines without comments and indentation; a list's dash is indentation.
 fn plain_lines(yaml: &str) -> Vec<&str> {
     let uncommented = yaml.lines().map(|line| line.split(" # ").next().unwrap_or_default().trim());

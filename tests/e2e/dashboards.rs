@@ -3,11 +3,12 @@
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Request, form};
-use crate::support::process;
+use crate::support::process::{self, Process};
 use crate::support::stub::{BEHAVIOUR, Stub};
 use crate::support::upstreams::prometheus_process;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -92,56 +93,103 @@ fn missing(port: u16) -> Vec<String> {
     missing
 }
 
-#[test]
-fn every_panel_and_every_rule_has_data_after_traffic() {
-    let stub = Stub::start();
-    let module = process::program("TENANCY_WASM_TRAP");
-    let setup = Setup::shipped(stub.port).flushes_stats_soon().plugin(json!({"stats": {"samples": true}}));
-    let envoy = setup.clone().start_with("envoy-dashboards", &module);
-    let config = format!(
-        "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: ['{}']\nscrape_configs:\n- job_name: envoy\n  metrics_path: /stats/prometheus\n  static_configs: [{{ targets: ['127.0.0.1:{}'] }}]\n",
-        example(RULES).display(),
-        envoy.admin_port()
-    );
-    let (_prometheus, port) = prometheus_process("prometheus-dashboards", &config);
-    let rules = Request::get("/api/v1/rules").send(port).json();
-    let count =
-        rules["data"]["groups"].as_array().unwrap().iter().map(|group| group["rules"].as_array().unwrap().len());
-    assert_eq!(count.sum::<usize>(), 10, "rules were not read: {rules}");
-    assert!(panels().len() >= 15);
+/// An Envoy that counts samples and can be made to trap, and a Prometheus that scrapes it.
+pub struct Scene {
+    pub envoy: Envoy,
+    setup: Setup,
+    _prometheus: Process,
+    pub port: u16,
+}
+
+impl Scene {
+    /// Scraped so often; with the operators' rules.
+    pub fn start(name: &str, setup: Setup, seconds: u32) -> Scene {
+        let setup = setup.flushes_stats_soon().plugin(json!({"stats": {"samples": true}}));
+        let envoy = setup.clone().start_with(&format!("envoy-{name}"), &process::program("TENANCY_WASM_TRAP"));
+        let config = format!(
+            "global: {{ scrape_interval: {seconds}s, evaluation_interval: {seconds}s }}\nrule_files: ['{}']\nscrape_configs:\n- job_name: envoy\n  metrics_path: /stats/prometheus\n  static_configs: [{{ targets: ['127.0.0.1:{}'] }}]\n",
+            example(RULES).display(),
+            envoy.admin_port()
+        );
+        let (prometheus, port) = prometheus_process(&format!("prometheus-{name}"), &config);
+        let scene = Scene { envoy, setup, _prometheus: prometheus, port };
+        // What is new with a value in it is no increase: first there has to be a scrape without.
+        let start = Instant::now();
+        while !has_data(&result(port, "envoy_wasm_promql_tenancy_vm_reload_success")) {
+            assert!(start.elapsed() < Duration::from_secs(30), "Prometheus scrapes nothing");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        scene
+    }
+
+    pub fn trap(&self) {
+        let request = Request::get("/api/v1/query?query=up").tenant("team-a").header("x-tenancy-test-trap", "1");
+        request.try_send(self.envoy.port());
+    }
+
+    pub fn refuse_a_configuration(&self) {
+        self.envoy.reload(&self.setup.clone().plugin(json!({"no such key": true})));
+    }
+
+    /// The dashboard as a picture of the last minutes; fails where a panel has no data.
+    pub fn picture(&self, minutes: u32, scraped: u32) -> String {
+        let output = Command::new("python3")
+            .arg(example("scripts/dashboard-svg"))
+            .args(["--prometheus", &format!("http://127.0.0.1:{}", self.port)])
+            .args(["--dashboard", example(DASHBOARD).to_str().unwrap()])
+            .args(["--minutes", &minutes.to_string(), "--scrape-interval", &scraped.to_string()])
+            .output()
+            .expect("python3 runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+/// Does `work` while another thread sends without end what `send` sends.
+pub fn under_traffic(send: impl Fn() + Sync, work: impl FnOnce()) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
-                send_mix(&envoy);
+                send();
             }
         });
         // A panic in here must not leave the other running.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            // What is new with a value in it is no increase: first there has to be a scrape without.
-            let start = Instant::now();
-            while !has_data(&result(port, "envoy_wasm_promql_tenancy_vm_reload_success")) {
-                assert!(start.elapsed() < Duration::from_secs(30), "Prometheus scrapes nothing");
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            Request::get("/api/v1/query?query=up")
-                .tenant("team-a")
-                .header("x-tenancy-test-trap", "1")
-                .try_send(envoy.port());
-            envoy.reload(&setup.clone().plugin(json!({"no such key": true})));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        stop.store(true, Ordering::Relaxed);
+        outcome.unwrap_or_else(|problem| std::panic::resume_unwind(problem));
+    });
+}
+
+#[test]
+fn every_panel_and_every_rule_has_data_after_traffic() {
+    let stub = Stub::start();
+    let scene = Scene::start("dashboards", Setup::shipped(stub.port), 1);
+    let rules = Request::get("/api/v1/rules").send(scene.port).json();
+    let count =
+        rules["data"]["groups"].as_array().unwrap().iter().map(|group| group["rules"].as_array().unwrap().len());
+    assert_eq!(count.sum::<usize>(), 10, "rules were not read: {rules}");
+    assert!(panels().len() >= 15);
+    under_traffic(
+        || send_mix(&scene.envoy),
+        || {
+            scene.trap();
+            scene.refuse_a_configuration();
             let start = Instant::now();
             loop {
-                let missing = missing(port);
+                let missing = missing(scene.port);
                 if missing.is_empty() {
-                    return;
+                    break;
                 }
                 assert!(start.elapsed() < Duration::from_secs(90), "no data: {missing:#?}");
                 std::thread::sleep(Duration::from_millis(500));
             }
-        }));
-        stop.store(true, Ordering::Relaxed);
-        outcome.unwrap_or_else(|problem| std::panic::resume_unwind(problem));
-    });
+            let picture = scene.picture(1, 1);
+            for (title, _) in panels() {
+                assert!(picture.contains(&format!(">{title}</text>")), "{title} is not drawn");
+            }
+        },
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@
 //! - `kubernetes`: what the examples for Kubernetes, Envoy Gateway and Istio make of Envoy
 //! - `basic_auth`, `ext_authz`: the user name, or whom a service names, is the tenant, whatever else the client says
 //! - `stats`: what is counted, and for whom; `samples`: what queries have read
-//! - `dashboards`: the examples' dashboard and rules, over a Prometheus that scrapes Envoy
+//! - `dashboards`: the examples' dashboard and rules, over a Prometheus that scrapes Envoy; `picture`: the README's, when asked for
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
 //!
 //! The programs are found by environment variables that `make test` sets; without them a test fails, and says so.
@@ -38,6 +38,7 @@ mod hostile;
 mod kubernetes;
 mod limits;
 mod paths;
+mod picture;
 mod queries;
 mod reload;
 mod retention;

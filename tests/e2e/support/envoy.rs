@@ -102,14 +102,14 @@ impl Setup {
         Setup { filter: text.to_owned(), ..self }
     }
 
-    /// Sends requests with this header to a second upstream, over HTTP/2, each over a connection of its own.
-    pub fn second_upstream(mut self, header: &str, port: u16) -> Setup {
+    /// Sends requests with this header to a second upstream, over `http` or `http2`, each over a connection of its own.
+    pub fn second_upstream(mut self, header: &str, port: u16, protocol: &str) -> Setup {
         const CLUSTER: &str = r#"  - name: second
     type: STATIC
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: { http2_protocol_options: {} }
+        explicit_http_config: { PROTOCOL_protocol_options: {} }
         common_http_protocol_options: { max_requests_per_connection: 1 }
     load_assignment:
       cluster_name: second
@@ -122,7 +122,7 @@ impl Setup {
             "              - match: {{ prefix: /, headers: [{{ name: {header}, present_match: true }}] }}\n                route: {{ cluster: second }}\n"
         );
         self = self.replace(route, &(second + route));
-        self.yaml.push_str(&CLUSTER.replace("SECOND_PORT", &port.to_string()));
+        self.yaml.push_str(&CLUSTER.replace("SECOND_PORT", &port.to_string()).replace("PROTOCOL", protocol));
         self
     }
 

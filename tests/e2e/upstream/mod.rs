@@ -34,7 +34,7 @@ fn upstream() -> &'static Scripted {
 
 fn setup(stop_iteration: bool) -> Setup {
     Setup::shipped(upstream().port)
-        .second_upstream(PROTOCOL, upstream().h2_port)
+        .second_upstream(PROTOCOL, upstream().h2_port, "http2")
         .http1_trailers()
         .plugin(json!({"upstream": "thanos"}))
         .stop_iteration(stop_iteration)
