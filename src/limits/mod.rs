@@ -8,8 +8,8 @@ pub mod leases;
 mod pattern;
 mod rules;
 
-pub use pattern::{Pattern, TooCostly};
-pub use rules::{Attributes, Between, Blocked, Facts, Text, Verdict};
+pub use pattern::{MAX_STEPS, Pattern, TooCostly};
+pub use rules::{Attributes, Between, Blocked, Facts, Text, Verdict, Work};
 
 use crate::tenant::Tenants;
 use std::rc::Rc;

@@ -18,8 +18,10 @@
 
 mod read;
 
-/// The most steps of one match.
-const MAX_STEPS: u32 = 4_000_000;
+use std::cell::Cell;
+
+/// The most steps of all matches of one request: some hundredths of a second.
+pub const MAX_STEPS: u32 = 10_000_000;
 
 /// A pattern that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct Pattern {
     whole: bool,
 }
 
-/// A match would take too many steps.
+/// The matches of one request would take too many steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooCostly;
 
@@ -78,11 +80,10 @@ impl Pattern {
         Ok(Pattern { code: read::code(rest, dot_is_all)?, folds, whole })
     }
 
-    /// Whether a text matches.
-    pub fn matches(&self, text: &str) -> Result<bool, TooCostly> {
+    /// Whether a text matches. Takes the steps from those that are left.
+    pub fn matches(&self, text: &str, steps: &Cell<u32>) -> Result<bool, TooCostly> {
         let mut now = Threads::new(self.code.len());
         let mut next = Threads::new(self.code.len());
-        let mut steps = MAX_STEPS;
         let mut before = None;
         let mut characters = text.chars();
         loop {
@@ -91,11 +92,14 @@ impl Pattern {
             if rest.len() == text.len() || !self.whole {
                 now.add(0, &self.code, before, here);
             }
-            steps = steps.checked_sub(1 + now.work).ok_or(TooCostly)?;
+            steps.set(steps.get().checked_sub(1 + now.work).ok_or(TooCostly)?);
             if now.matched && (!self.whole || here.is_none()) {
                 return Ok(true);
             }
             let Some(character) = here else { return Ok(false) };
+            if self.whole && now.waiting.is_empty() {
+                return Ok(false);
+            }
             let after = characters.clone().next();
             for &at in &now.waiting {
                 if let Some(Instruction::One { negated, ranges }) = self.code.get(at)
@@ -163,7 +167,11 @@ impl Threads {
                 continue;
             }
             match code.get(at) {
-                Some(Instruction::One { .. }) => self.waiting.push(at),
+                Some(Instruction::One { negated: _, ranges }) => {
+                    // A class is looked through range by range.
+                    self.work = self.work.saturating_add((ranges.len() / 4) as u32);
+                    self.waiting.push(at);
+                }
                 Some(Instruction::At(place)) if place.is_between(before, after) => self.stack.push(at + 1),
                 Some(Instruction::At(_)) => {}
                 Some(Instruction::Split(first, second)) => {

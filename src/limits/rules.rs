@@ -1,7 +1,9 @@
 //! Queries that are refused by what they are: `blocked_queries` (Mimir) and `query_rejection` (Cortex).
 
 use super::Pattern;
+use super::pattern::MAX_STEPS;
 use crate::promql::Query;
+use std::cell::{Cell, OnceCell};
 
 /// What a query is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +82,25 @@ pub struct Facts<'a> {
     pub dashboard: &'a [u8],
     /// `x-panel-id`.
     pub panel: &'a [u8],
+    /// What comparing may still cost.
+    pub work: Work,
+}
+
+/// What is shared by all comparisons of one request, so that many rules cost no more than they must.
+#[derive(Debug)]
+pub struct Work {
+    /// Steps of patterns that are left.
+    steps: Cell<u32>,
+    /// The queries as patterns see them: without comments and with single spaces.
+    readable: OnceCell<Vec<String>>,
+    /// Their tokens.
+    tokens: OnceCell<Vec<Vec<u8>>>,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Work { steps: Cell::new(MAX_STEPS), readable: OnceCell::new(), tokens: OnceCell::new() }
+    }
 }
 
 /// What became of the comparison.
@@ -100,14 +121,16 @@ impl From<bool> for Verdict {
 }
 
 impl Pattern {
-    fn verdict(&self, text: &[u8]) -> Verdict {
-        self.matches(&String::from_utf8_lossy(text)).map_or(Verdict::Unknown, Verdict::from)
+    fn verdict(&self, text: &str, facts: &Facts<'_>) -> Verdict {
+        self.matches(text, &facts.work.steps).map_or(Verdict::Unknown, Verdict::from)
     }
 
     /// Whether one of the queries matches, written without comments and with single spaces.
-    fn verdict_on(&self, queries: &[Query<'_>]) -> Verdict {
-        let verdicts = queries.iter().map(|query| self.verdict(&query.plain(false)));
-        verdicts.fold(Verdict::No, |all, one| if all == Verdict::No { one } else { all })
+    fn verdict_on_queries(&self, facts: &Facts<'_>) -> Verdict {
+        let readable = |query: &Query<'_>| String::from_utf8_lossy(&query.plain(false)).into_owned();
+        let texts = facts.work.readable.get_or_init(|| facts.texts.iter().map(readable).collect());
+        // The first that doesn't say no.
+        texts.iter().map(|text| self.verdict(text, facts)).find(|one| *one != Verdict::No).unwrap_or(Verdict::No)
     }
 }
 
@@ -132,8 +155,11 @@ impl Blocked {
         }
         match &self.text {
             None => Verdict::Yes,
-            Some(Text::Tokens(tokens)) => facts.texts.iter().any(|query| query.plain(true) == *tokens).into(),
-            Some(Text::Pattern(pattern)) => pattern.verdict_on(facts.texts),
+            Some(Text::Tokens(tokens)) => {
+                let all = facts.work.tokens.get_or_init(|| facts.texts.iter().map(|query| query.plain(true)).collect());
+                all.contains(tokens).into()
+            }
+            Some(Text::Pattern(pattern)) => pattern.verdict_on_queries(facts),
         }
     }
 }
@@ -164,8 +190,14 @@ impl Attributes {
         if !has_all {
             return Verdict::No;
         }
-        let by_agent = self.user_agent.as_ref().map_or(Verdict::Yes, |pattern| pattern.verdict(facts.user_agent));
-        let by_text = self.regex.as_ref().map_or(Verdict::Yes, |pattern| pattern.verdict_on(facts.texts));
+        let by_agent = self
+            .user_agent
+            .as_ref()
+            .map_or(Verdict::Yes, |pattern| pattern.verdict(&String::from_utf8_lossy(facts.user_agent), facts));
+        if by_agent == Verdict::No {
+            return Verdict::No;
+        }
+        let by_text = self.regex.as_ref().map_or(Verdict::Yes, |pattern| pattern.verdict_on_queries(facts));
         match (by_agent, by_text) {
             (Verdict::No, _) | (_, Verdict::No) => Verdict::No,
             (Verdict::Unknown, _) | (_, Verdict::Unknown) => Verdict::Unknown,

@@ -34,8 +34,12 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn alternation(&mut self) -> Code {
         let mut branches = vec![self.sequence()?];
+        let mut length = 0;
         while self.eat("|") {
-            branches.push(self.sequence()?);
+            let branch = self.sequence()?;
+            length += branch.len() + 2;
+            check(length)?;
+            branches.push(branch);
         }
         let mut code = branches.pop().unwrap_or_default();
         while let Some(branch) = branches.pop() {
@@ -84,7 +88,11 @@ impl Reader<'_> {
                 return Ok(None);
             };
             let (least, most) = inside.split_once(',').unwrap_or((inside, inside));
-            let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            // `{01}` is no repetition to Go.
+            let is_number = |text: &str| match text.as_bytes() {
+                [] | [b'0', _, ..] => false,
+                digits => digits.iter().all(u8::is_ascii_digit),
+            };
             if !is_number(least) || !(most.is_empty() || is_number(most)) {
                 return Ok(None);
             }
@@ -173,6 +181,7 @@ impl Reader<'_> {
                 return Err("a range whose end is before its begin");
             }
             ranges.push((first, last));
+            check(ranges.len())?;
         }
         self.eat("]");
         Ok(Instruction::One { negated: is_negated, ranges })
@@ -205,14 +214,19 @@ impl Reader<'_> {
 }
 
 fn bounded(code: Vec<Instruction>) -> Code {
-    if code.len() > MAX_INSTRUCTIONS { Err("it is too long, with its repetitions written out") } else { Ok(code) }
+    check(code.len()).map(|()| code)
+}
+
+/// Before it is put together, since that takes time too.
+fn check(length: usize) -> Result<(), &'static str> {
+    if length > MAX_INSTRUCTIONS { Err("it is too long, with its repetitions written out") } else { Ok(()) }
 }
 
 fn repeated(atom: Vec<Instruction>, least: usize, most: Option<usize>) -> Code {
     let length = atom.len() as isize;
     let copies = most.unwrap_or(least + 1).max(1);
     if (atom.len() + 1).saturating_mul(copies) > MAX_INSTRUCTIONS {
-        return bounded(vec![Instruction::Jump(1); MAX_INSTRUCTIONS + 1]);
+        check(MAX_INSTRUCTIONS + 1)?;
     }
     let mut code = Vec::new();
     for _ in 0..least {

@@ -6,11 +6,15 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn is(pattern: &str, text: &str) -> bool {
     let pattern = Pattern::parse(pattern, false).unwrap_or_else(|problem| panic!("{pattern}: {problem}"));
-    pattern.matches(text).expect("a short text")
+    matches(&pattern, text).expect("a short text")
+}
+
+fn matches(pattern: &Pattern, text: &str) -> Result<bool, TooCostly> {
+    pattern.matches(text, &Cell::new(MAX_STEPS))
 }
 
 fn whole(pattern: &str, text: &str) -> bool {
-    Pattern::parse(pattern, true).unwrap().matches(text).unwrap()
+    matches(&Pattern::parse(pattern, true).unwrap(), text).unwrap()
 }
 
 #[test]
@@ -20,6 +24,8 @@ fn braces_of_promql_are_characters() {
     assert!(is("up{}", "up{}") && is("up{2,1a}", "up{2,1a}") && is("a{,2}", "a{,2}"));
     assert!(is("^a{2}$", "aa") && is("^a{2,}$", "aaaa") && is("^a{2,3}$", "aaa") && !is("^a{2,3}$", "aaaa"));
     assert!(is("^(ab){0}$", "") && is("^x{0,1}y$", "y"));
+    // Go reads no number that begins with a 0 in vain.
+    assert!(is("^a{01}$", "a{01}") && is("^a{1,02}$", "a{1,02}") && is("^a{00}$", "a{00}"));
 }
 
 #[test]
@@ -76,15 +82,28 @@ fn what_is_not_understood_is_refused() {
     assert!(Pattern::parse("(a{1000}){1000}", true).is_err());
     assert!(Pattern::parse("((a{100}){100}){100}", true).is_err());
     assert!(Pattern::parse(&"a".repeat(3_000), true).is_err());
+    // At once, however long they are.
+    for long in ["a|", "a{9}|", "(a|", "[ab]"] {
+        assert!(Pattern::parse(&long.repeat(200_000), true).is_err(), "{long}");
+    }
+    assert!(Pattern::parse(&format!("[{}]", "ab".repeat(200_000)), true).is_err());
 }
 
 #[test]
 fn a_match_ends_in_bounded_time() {
     let pattern = Pattern::parse("(a*)*(a|aa)*b(a?){300}c", true).unwrap();
-    assert_eq!(pattern.matches(&"a".repeat(3_000)), Ok(false));
-    assert_eq!(pattern.matches(&"a".repeat(1_000_000)), Err(TooCostly));
+    assert_eq!(matches(&pattern, &"a".repeat(3_000)), Ok(false));
+    assert_eq!(matches(&pattern, &"a".repeat(1_000_000)), Err(TooCostly));
+    // All matches of a request together.
+    let (pattern, steps) = (Pattern::parse("(a?){300}b", false).unwrap(), Cell::new(MAX_STEPS));
+    let until = (0..100).take_while(|_| pattern.matches(&"a".repeat(3_000), &steps).is_ok()).count();
+    assert!((1..20).contains(&until), "{until}");
     let pattern = Pattern::parse(".*expensive.*", true).unwrap();
-    assert_eq!(pattern.matches(&"up + ".repeat(10_000)), Ok(false));
+    assert_eq!(matches(&pattern, &"up + ".repeat(10_000)), Ok(false));
+    // What can't become a match any more costs nothing.
+    let steps = Cell::new(MAX_STEPS);
+    assert_eq!(Pattern::parse("rate.*", true).unwrap().matches(&"a".repeat(100_000), &steps), Ok(false));
+    assert!(steps.get() > MAX_STEPS - 100);
 }
 
 #[cfg(not(target_family = "wasm"))]
@@ -102,7 +121,7 @@ proptest::proptest! {
         match (Pattern::parse(&pattern, anchored), theirs) {
             (Ok(ours), Ok(theirs)) => {
                 for text in &texts {
-                    proptest::prop_assert_eq!(ours.matches(text), Ok(theirs.is_match(text)), "{} {:?}", pattern, text);
+                    proptest::prop_assert_eq!(matches(&ours, text), Ok(theirs.is_match(text)), "{} {:?}", pattern, text);
                 }
             }
             // Go refuses one repetition behind another; this engine doesn't.

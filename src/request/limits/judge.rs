@@ -1,7 +1,7 @@
 //! Limits that move nothing: a request is within them, or refused.
 
 use super::{Plan, Rejection};
-use crate::limits::{Facts, InForce, Limit, Verdict};
+use crate::limits::{Facts, InForce, Limit, Verdict, Work};
 use crate::promql::{Demand, Query};
 
 fn check(limits: &InForce, limit: Limit, asked: i64) -> Result<(), Rejection> {
@@ -65,6 +65,7 @@ pub fn rules(
         user_agent,
         dashboard,
         panel,
+        work: Work::default(),
     };
     for blocked in plan.limits.blocked.iter().filter(|_| is_query).flat_map(|list| list.iter()) {
         judge(blocked.applies(&facts), "blocked_queries", &blocked.reason)?;
