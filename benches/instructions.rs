@@ -16,12 +16,14 @@ const ALTERNATION: &[u8] = include_bytes!("queries/alternation_500.promql");
 
 type Work = (&'static str, fn() -> Box<dyn FnMut()>);
 
-const WORKS: [Work; 8] = [
+const WORKS: [Work; 10] = [
     ("rewrite_typical", || rewriting(TYPICAL)),
     ("rewrite_2000_terms", || rewriting(TERMS)),
     ("rewrite_alternation", || rewriting(ALTERNATION)),
-    ("request_get", || request(TYPICAL)),
-    ("request_form", posted),
+    ("request_get", || request(|number| number)),
+    ("request_get_as_before", || request(|_| 0)),
+    ("request_form", || posted(|number| number)),
+    ("request_form_as_before", || posted(|_| 0)),
     ("answer_64_kb", answer),
     ("rules_100", rules),
     ("configuration", configuration),
@@ -47,17 +49,22 @@ fn rewriting(query: &'static [u8]) -> Box<dyn FnMut()> {
     })
 }
 
-fn encoded(query: &[u8]) -> Vec<u8> {
+/// What is asked in the request of this number: the same again is remembered, another is not.
+fn encoded(query: &[u8], number: usize) -> Vec<u8> {
     let mut form = Vec::new();
-    form::append(&mut form, b"query", query);
     form::append(&mut form, b"time", b"1767225600");
+    form::append(&mut form, b"query", query);
+    form.extend_from_slice(format!("%2B{number:04}").as_bytes());
     form
 }
 
-fn request(query: &'static [u8]) -> Box<dyn FnMut()> {
+fn request(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
     let config = Config::parse(b"{}").expect("a configuration");
-    let path = [b"/api/v1/query?", encoded(query).as_slice()].concat();
+    let prepared: Vec<Vec<u8>> =
+        (0..16).map(|number| [b"/api/v1/query?", encoded(TYPICAL, ask(number)).as_slice()].concat()).collect();
+    let mut paths = prepared.into_iter();
     Box::new(move || {
+        let path = paths.next().expect("as many as are counted");
         let headers: [(&[u8], &[u8]); 6] = [
             (b":authority", b"prometheus:9090"),
             (b":method", b"GET"),
@@ -71,10 +78,12 @@ fn request(query: &'static [u8]) -> Box<dyn FnMut()> {
     })
 }
 
-fn posted() -> Box<dyn FnMut()> {
+fn posted(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
     let config = Config::parse(b"{}").expect("a configuration");
-    let form = encoded(ALTERNATION);
+    let prepared: Vec<Vec<u8>> = (0..16).map(|number| encoded(ALTERNATION, ask(number))).collect();
+    let mut forms = prepared.into_iter();
     Box::new(move || {
+        let form = forms.next().expect("as many as are counted");
         let headers: [(&[u8], &[u8]); 4] = [
             (b":method", b"POST"),
             (b":path", b"/api/v1/query"),

@@ -32,9 +32,13 @@ fn forms(c: &mut Criterion) {
 
 fn decisions(c: &mut Criterion) {
     let config = Config::parse(b"{}").expect("a configuration");
-    let mut query = Vec::new();
-    form::append(&mut query, b"query", QUERY);
-    form::append(&mut query, b"time", b"1767225600");
+    let asked = |number: usize| {
+        let mut query = Vec::new();
+        form::append(&mut query, b"query", &[QUERY, format!(" + {number}").as_bytes()].concat());
+        form::append(&mut query, b"time", b"1767225600");
+        query
+    };
+    let query = asked(0);
     let target = [b"/api/v1/query?", query.as_slice()].concat();
     let head = |method, path, more: &[(&'static [u8], &'static [u8])]| -> Vec<(&[u8], &[u8])> {
         let mut headers: Vec<(&[u8], &[u8])> = vec![
@@ -57,18 +61,33 @@ fn decisions(c: &mut Criterion) {
         &[(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"400")];
     let post = head(b"POST".as_slice(), b"/api/v1/query".as_slice(), form);
 
+    // So many that none comes again before another took its place in the memo.
+    const NEW: usize = 20_000;
+    let targets: Vec<Vec<u8>> = (0..NEW).map(|number| [b"/api/v1/query?", asked(number).as_slice()].concat()).collect();
+    let forms: Vec<Vec<u8>> = (0..NEW).map(asked).collect();
     let mut group = c.benchmark_group("decide");
     group.bench_function("get", |b| {
+        let mut targets = targets.iter().cycle();
+        b.iter(|| {
+            let headers = head(b"GET", targets.next().expect("endless"), &[]);
+            let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
+            decide(black_box(&head), &config).expect("forwarded")
+        });
+    });
+    group.bench_function("get, as before", |b| {
         let head = Head { headers: &get, evidence: None, end_of_stream: true, now_ms: None };
         b.iter(|| decide(black_box(&head), &config).expect("forwarded"));
     });
-    group.bench_function("form", |b| {
+    let decide_form = |query: &[u8]| {
         let head = Head { headers: &post, evidence: None, end_of_stream: false, now_ms: None };
-        b.iter(|| {
-            let forward = decide(black_box(&head), &config).expect("forwarded");
-            forward.body.finish(black_box(&query), None).expect("a form")
-        });
+        let forward = decide(black_box(&head), &config).expect("forwarded");
+        forward.body.finish(black_box(query), None).expect("a form")
+    };
+    group.bench_function("form", |b| {
+        let mut forms = forms.iter().cycle();
+        b.iter(|| decide_form(forms.next().expect("endless")));
     });
+    group.bench_function("form, as before", |b| b.iter(|| decide_form(&query)));
     group.finish();
 }
 

@@ -51,30 +51,59 @@ pub struct Pair<'a> {
     pub value: Cow<'a, [u8]>,
 }
 
+/// A pair of which only the key has been decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raw<'a> {
+    /// The decoded key.
+    pub key: Cow<'a, [u8]>,
+    /// The value as it stands there.
+    pub encoded: &'a [u8],
+    pair: &'a [u8],
+}
+
+impl<'a> Raw<'a> {
+    /// The decoded value.
+    pub fn value(&self) -> Result<Cow<'a, [u8]>, Error> {
+        unescape(self.encoded, self.pair)
+    }
+}
+
 /// The pairs of a query string (without its `?`) or of a form body, in their order.
-pub fn pairs(form: &[u8]) -> impl Iterator<Item = Result<Pair<'_>, Error>> {
-    form.split(|&byte| byte == b'&').filter(|raw| !raw.is_empty()).enumerate().map(|(index, raw)| {
+pub fn raw_pairs(form: &[u8]) -> impl Iterator<Item = Result<Raw<'_>, Error>> {
+    form.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).enumerate().map(|(index, pair)| {
         if index >= MAX_PAIRS {
             return Err(Error::TooMany);
         }
-        if raw.contains(&b';') {
-            return Err(Error::Semicolon(text::quote(raw)));
+        if pair.contains(&b';') {
+            return Err(Error::Semicolon(text::quote(pair)));
         }
-        let mut halves = raw.splitn(2, |&byte| byte == b'=');
-        let key = unescape(halves.next().unwrap_or_default(), raw)?;
-        let value = unescape(halves.next().unwrap_or_default(), raw)?;
-        Ok(Pair { key, value })
+        let mut halves = pair.splitn(2, |&byte| byte == b'=');
+        let key = unescape(halves.next().unwrap_or_default(), pair)?;
+        Ok(Raw { key, encoded: halves.next().unwrap_or_default(), pair })
+    })
+}
+
+/// The same, with their values decoded.
+pub fn pairs(form: &[u8]) -> impl Iterator<Item = Result<Pair<'_>, Error>> {
+    raw_pairs(form).map(|raw| {
+        let raw = raw?;
+        Ok(Pair { value: raw.value()?, key: raw.key })
     })
 }
 
 /// Appends a pair to an encoded form.
 pub fn append(form: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    append_key(form, key);
+    escape(form, value);
+}
+
+/// Appends a pair's key to an encoded form: an encoded value is to follow.
+pub fn append_key(form: &mut Vec<u8>, key: &[u8]) {
     if !form.is_empty() {
         form.push(b'&');
     }
     escape(form, key);
     form.push(b'=');
-    escape(form, value);
 }
 
 /// What each byte is written as: itself, `+` for a space, and 0 where it takes an escape (the form encoding of the URL standard,
@@ -97,9 +126,11 @@ const WRITTEN: [u8; 256] = {
 /// Bytes that are escaped in one go, and the room that they take at most.
 const CHUNK: usize = 64;
 
+/// Appends bytes as a form holds them.
+///
 /// One look-up and one store for most bytes: a query is escaped whole, twice where it is a form, so that this is the busiest loop
 /// of the filter. Iterators of `form_urlencoded` took a third of a request's time in the module.
-fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
     let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or_default();
     let mut room = [0; 3 * CHUNK];

@@ -7,10 +7,11 @@
 //! ```text
 //! promql  form  path  text ─────────┐
 //! tenant  stats  routes  rejection ─┼─> config ─> response ─> request ─> host
-//! promql ─> time  limits  protobuf ─┘
+//! promql ─> time limits memo protobuf ┘
 //! ```
 //!
 //! - [`promql`] reads a query, adds a matcher to each selector, writes it again. It knows matchers, not tenants.
+//! - [`memo`] keeps what expressions were rewritten to.
 //! - [`form`] reads and writes query strings and form bodies as Go's `net/url` does; `path` judges request paths.
 //! - [`tenant`] makes validated tenants of the bytes of a header, a certificate or metadata; `protobuf` reads the latter.
 //! - [`time`] reads and writes the times and durations of requests.
@@ -25,7 +26,8 @@
 //!
 //! # What never breaks
 //!
-//! - The core (all but `host`) does no I/O, keeps no state and never panics: bytes in, decisions out.
+//! - The core (all but `host`) does no I/O and never panics: bytes in, decisions out. All that it keeps is [`memo`], on which no
+//!   decision depends.
 //! - Nothing is forwarded unread: what goes upstream is written from what was parsed.
 //! - Every selector that goes upstream carries the tenant's matcher, and exactly one tenant header goes with it.
 //! - Whatever is not understood is refused, and so is everything when something fails inside.
@@ -36,6 +38,7 @@ pub mod form;
 #[cfg(feature = "filter")]
 mod host;
 pub mod limits;
+pub mod memo;
 mod path;
 pub mod promql;
 mod protobuf;

@@ -21,10 +21,12 @@ pub use source::MAX_PATTERN;
 pub use stats::Stats;
 
 use crate::limits::{InForce, Limits};
+use crate::memo::Memo;
 use crate::promql::{Enforcer, OnConflict};
 use crate::routes::{self, Found, Upstream};
 use crate::tenant::{self, Federation, Format, Source, Tenants};
 use allowed::Allowed;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -113,6 +115,8 @@ pub struct Config {
     log_queries: bool,
     /// The keys that the configuration names, for [`Config::explain`].
     given: BTreeSet<&'static str>,
+    /// What was rewritten under this configuration.
+    memo: Rc<RefCell<Memo>>,
 }
 
 /// What is wrong with a configuration, and under which key.
@@ -218,6 +222,7 @@ impl Config {
             stats,
             log_queries,
             given,
+            memo: Rc::default(),
         })
     }
 
@@ -298,6 +303,11 @@ impl Config {
             Some(pattern) => Enforcer::matching(&self.label, pattern),
             None => tenants.enforcer(&self.label, self.on_conflict, self.federation),
         }
+    }
+
+    /// What was rewritten under this configuration.
+    pub fn memo(&self) -> &Rc<RefCell<Memo>> {
+        &self.memo
     }
 
     /// Parameters that are forwarded besides those that an endpoint knows.

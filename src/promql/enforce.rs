@@ -104,7 +104,8 @@ impl Enforcer {
         self.label.as_bytes()
     }
 
-    pub(super) fn written(&self) -> &[u8] {
+    /// The matcher as it is written into selectors.
+    pub fn written(&self) -> &[u8] {
         self.written.as_bytes()
     }
 

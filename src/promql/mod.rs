@@ -45,6 +45,15 @@ use lexer::{Names, Tokens};
 /// (`per_connection_buffer_limit_bytes`, 1 MiB). Prometheus has no limit of its own.
 pub const MAX_LENGTH: usize = 1 << 20;
 
+/// What a text is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// An expression.
+    Expression,
+    /// A `match[]` value, which is one selector without modifiers.
+    Selector,
+}
+
 /// Rewrites an expression: appends the enforced text to `out`, and returns how many selectors it has.
 ///
 /// # Errors

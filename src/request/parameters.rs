@@ -4,10 +4,13 @@ use super::limits::Asked;
 use super::{Place, Rejection, Tenants};
 use crate::config::Config;
 use crate::form;
-use crate::promql::{self, Enforcer};
+use crate::memo::{Key, Memo};
+use crate::promql::{self, Enforcer, Reading};
 use crate::response::Statistics;
 use crate::routes::{Kind, Parameter, Route, Rule, Upstream};
 use crate::text;
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// The longest query string or form that is sent upstream. Go reads 10 MiB of a form and, past that, none of it: `FormValue`
@@ -31,6 +34,7 @@ pub struct Enforcement {
     adds_selector: bool,
     /// The upstream is asked for statistics.
     asks_for_statistics: bool,
+    memo: Rc<RefCell<Memo>>,
 }
 
 /// What was found in a query string or form.
@@ -42,6 +46,10 @@ pub struct Written {
     pub selectors: u32,
     /// Whether `stats` is there, and asks for anything: an empty one is not sent on.
     pub statistics: Option<bool>,
+}
+
+fn decoded<'a>(pair: &form::Raw<'a>, place: Place) -> Result<Cow<'a, [u8]>, Rejection> {
+    pair.value().map_err(|error| Rejection::Form(place, error))
 }
 
 impl Enforcement {
@@ -68,6 +76,7 @@ impl Enforcement {
             adds_selector,
             asks_for_statistics: config.stats().samples
                 && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),
+            memo: config.memo().clone(),
         }
     }
 
@@ -97,8 +106,7 @@ impl Enforcement {
     ) -> Result<Written, Rejection> {
         let mut written = Written::default();
         let mut seen = 0u64;
-        let mut rewritten = Vec::new();
-        for pair in form::pairs(form) {
+        for pair in form::raw_pairs(form) {
             let pair = pair.map_err(|error| Rejection::Form(place, error))?;
             let mut known = self.route.parameters.iter().zip(0u32..);
             if let Some((parameter, index)) = known.find(|(parameter, _)| parameter.name.as_bytes() == &*pair.key) {
@@ -109,26 +117,55 @@ impl Enforcement {
                     }
                     seen |= bit;
                 }
-                written.has_selector |= parameter.kind == Kind::Selector;
-                if self.asks_for_statistics && parameter.kind == Kind::Statistics {
-                    written.statistics = Some(!pair.value.is_empty());
-                    if pair.value.is_empty() {
-                        continue;
-                    }
+                self.known(parameter, &pair, place, asked.as_deref_mut(), out, &mut written)?;
+            } else {
+                let value = decoded(&pair, place)?;
+                if self.extra.iter().any(|name| name.as_bytes() == &*pair.key) {
+                    form::append(out, &pair.key, &value);
                 }
-                rewritten.clear();
-                let value = self.value(parameter, &pair.value, &mut rewritten, &mut written.selectors)?;
-                if !asked.as_mut().is_some_and(|asked| asked.takes(parameter, &pair.value)) {
-                    form::append(out, parameter.name.as_bytes(), value);
-                }
-            } else if self.extra.iter().any(|name| name.as_bytes() == &*pair.key) {
-                form::append(out, &pair.key, &pair.value);
             }
             if out.len() > MAX_REWRITTEN {
                 return Err(Rejection::TooLarge(MAX_REWRITTEN));
             }
         }
         Ok(written)
+    }
+
+    /// Writes a pair that the row knows.
+    fn known(
+        &self,
+        parameter: &Parameter,
+        pair: &form::Raw<'_>,
+        place: Place,
+        asked: Option<&mut Asked>,
+        out: &mut Vec<u8>,
+        written: &mut Written,
+    ) -> Result<(), Rejection> {
+        written.has_selector |= parameter.kind == Kind::Selector;
+        let key = self.key(parameter, pair.encoded);
+        if self.recall(key.as_ref(), parameter, out, &mut written.selectors) {
+            if let Some(asked) = asked {
+                asked.takes(parameter, &decoded(pair, place)?);
+            }
+            return Ok(());
+        }
+        let given = decoded(pair, place)?;
+        if self.asks_for_statistics && parameter.kind == Kind::Statistics {
+            written.statistics = Some(!given.is_empty());
+            if given.is_empty() {
+                return Ok(());
+            }
+        }
+        let before = written.selectors;
+        let mut rewritten = Vec::new();
+        let value = self.value(parameter, &given, &mut rewritten, &mut written.selectors)?;
+        if !asked.is_some_and(|asked| asked.takes(parameter, &given)) {
+            form::append_key(out, parameter.name.as_bytes());
+            let begin = out.len();
+            form::escape(out, value);
+            self.keep(key.as_ref(), out.get(begin..), written.selectors.saturating_sub(before));
+        }
+        Ok(())
     }
 
     /// Adds a selector that matches nothing, where the row's endpoint reads selectors.
@@ -149,6 +186,41 @@ impl Enforcement {
             };
             form::append(out, SELECTOR, selector.as_bytes());
             written.selectors = written.selectors.saturating_add(1);
+        }
+    }
+
+    /// What a parameter's value is remembered by, where it is one that is rewritten.
+    fn key<'k>(&'k self, parameter: &Parameter, encoded: &'k [u8]) -> Option<Key<'k>> {
+        let reading = match parameter.kind {
+            Kind::Query => Reading::Expression,
+            Kind::Selector => Reading::Selector,
+            Kind::Expression
+            | Kind::Time
+            | Kind::Duration
+            | Kind::Integer
+            | Kind::Boolean
+            | Kind::Word
+            | Kind::Statistics
+            | Kind::Text
+            | Kind::ReplicaLabel
+            | Kind::StoreSelector => return None,
+        };
+        Key::new(reading, encoded, self.enforcer.as_ref()?)
+    }
+
+    /// Appends the pair, if its value was rewritten lately.
+    fn recall(&self, key: Option<&Key<'_>>, parameter: &Parameter, out: &mut Vec<u8>, selectors: &mut u32) -> bool {
+        let (Some(key), Ok(memo)) = (key, self.memo.try_borrow()) else { return false };
+        let Some(kept) = memo.get(key) else { return false };
+        form::append_key(out, parameter.name.as_bytes());
+        out.extend_from_slice(&kept.written);
+        *selectors = selectors.saturating_add(kept.selectors);
+        true
+    }
+
+    fn keep(&self, key: Option<&Key<'_>>, written: Option<&[u8]>, selectors: u32) {
+        if let (Some(key), Some(written), Ok(mut memo)) = (key, written, self.memo.try_borrow_mut()) {
+            memo.note(key, written, selectors);
         }
     }
 

@@ -181,6 +181,22 @@ proptest! {
     }
 
     #[test]
+    fn what_is_remembered_changes_nothing(requests in vec(request(), 1..6)) {
+        let limited = r#"{"limits": {"max_query_length": "32d", "retention_period": "30d"}}"#;
+        for json in CONFIGS.into_iter().chain([limited]) {
+            let remembering = config(json);
+            for request in requests.iter().cycle().take(3 * requests.len()) {
+                let fresh = config(json);
+                let seen = |config: &Config| {
+                    let selectors = request.decide(config).map_err(|refused| refused.rejection.body())?.selectors;
+                    request.send(config).map_err(|rejection| rejection.body()).map(|sent| (sent, selectors))
+                };
+                prop_assert_eq!(seen(&remembering), seen(&fresh));
+            }
+        }
+    }
+
+    #[test]
     fn what_was_sent_is_sent_again_unchanged(request in request()) {
         let config = config("{}");
         let Ok(sent) = request.send(&config) else { return Ok(()) };
