@@ -231,3 +231,27 @@ fn form_roundtrip_of_queries() {
         checks::form_roundtrip(format!("a={encoded}&{}", Rng::new(seed).next()).as_bytes());
     }
 }
+
+/// Evidence as Envoy writes it, with bytes changed, cut and doubled.
+#[test]
+fn evidence_names_valid_tenants() {
+    let subjects = [
+        r"CN=team-a\2CO=x,O=b+OU=\C3\BC".as_bytes(),
+        b"\n\x1a\n\x01n\x12\x15\n\x13\n\x01t\x12\x0e2\x0c\n\x04\x1a\x02ab\n\x04\x1a\x02cd",
+        b"\n\x14\n\x01n\x12\x0f\n\x0d\n\x01t\x12\x08\x1a\x06team-a",
+    ];
+    for seed in 0..GENERATED {
+        let mut rng = Rng::new(seed);
+        let mut evidence = subjects[rng.below(subjects.len())].to_vec();
+        for _ in 0..rng.below(4) {
+            let at = rng.below(evidence.len());
+            match rng.below(4) {
+                0 => evidence[at] = rng.next() as u8,
+                1 => evidence.truncate(at + 1),
+                2 => evidence.extend_from_within(at..),
+                _ => evidence[at] = evidence[at].wrapping_add(1),
+            }
+        }
+        checks::evidence_names_valid_tenants(&evidence);
+    }
+}

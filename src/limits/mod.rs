@@ -310,7 +310,16 @@ impl InForce {
                 (left, right) => left.min(right),
             };
         }
-        self.blocked.extend(other.blocked);
-        self.rejected.extend(other.rejected);
+        add(&mut self.blocked, other.blocked);
+        add(&mut self.rejected, other.rejected);
+    }
+}
+
+/// Tenants without a list of their own share the default one, which is compared once.
+fn add<T>(lists: &mut Vec<Rc<[T]>>, more: Vec<Rc<[T]>>) {
+    for list in more {
+        if !lists.iter().any(|other| Rc::ptr_eq(other, &list)) {
+            lists.push(list);
+        }
     }
 }

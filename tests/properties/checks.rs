@@ -119,21 +119,45 @@ pub fn decide_never_panics(input: &[u8]) {
     }
     for config in CONFIGS {
         let config = Config::parse(config.as_bytes()).expect("a valid configuration");
-        let request = Head { headers: &headers, evidence: None, end_of_stream: body.is_empty(), now_ms: None };
+        let request = Head { headers: &headers, evidence: None, end_of_stream: body.is_empty(), now_ms: Some(NOW) };
         let Ok(forward) = decide(&request, &config) else { continue };
         assert!(!forward.tenant.is_empty(), "never the empty tenant");
-        if let (BodyPlan::Absent | BodyPlan::MustBeEmpty, Ok(_)) = (&forward.body, forward.body.finish(body, None)) {
+        if let (BodyPlan::Absent | BodyPlan::MustBeEmpty, Ok(_)) = (&forward.body, forward.body.finish(body, Some(NOW)))
+        {
             assert!(body.is_empty(), "a body that was not expected is refused");
         }
     }
 }
 
-const CONFIGS: [&str; 4] = [
+/// Whatever the proxy hands over as a certificate's subject or as metadata, what is read from it is a tenant, or several, that a header
+/// could name as well.
+pub fn evidence_names_valid_tenants(evidence: &[u8]) {
+    for keys in [
+        r#""tenant_certificate_field": "organization""#,
+        r#""tenant_certificate_field": "commonName", "tenant_id_format": "thanos""#,
+        r#""tenant_metadata": ["n", "t"]"#,
+        r#""tenant_metadata": ["n", "t", "u"], "tenant_id_format": "thanos", "tenant_federation": {"enabled": true}"#,
+    ] {
+        let config = Config::parse(format!("{{{keys}}}").as_bytes()).expect("a valid configuration");
+        let Ok(tenants) = config.identify(Some(b"spoofed"), Some(evidence)) else { continue };
+        let joined = tenants.joined();
+        assert_eq!(config.tenants(joined.as_bytes()).as_ref(), Ok(&tenants), "{joined}");
+        assert!(!joined.is_empty() && tenants.ids().all(|id| !id.is_empty() && !id.contains('|')));
+    }
+}
+
+/// Milliseconds since 1970.
+const NOW: i64 = 1_800_000_000_000;
+
+const CONFIGS: [&str; 6] = [
     "{}",
     r#"{"limits":{"max_selectors_per_query":3,"max_regex_pattern_length":9,"max_query_points":9,"min_query_step":"5s",
         "blocked_queries":[{"pattern":"(?i).*a+[b-d]?.*","regex":true}]}}"#,
     r#"{"upstream":"thanos","tenant_federation":{"enabled":true,"max_tenants":2},"on_conflict":"reject","path_prefixes":["","/p"]}"#,
     r#"{"upstream":"cortex","default_tenant_id":"","enforce_tenancy":true,"on_conflict":"intersect"}"#,
+    r#"{"upstream":"thanos","limits":{"retention_period":"30d","max_query_into_future":"1h","max_subquery_steps":50}}"#,
+    r#"{"limits":{"max_query_lookback":"7d","max_query_length":"1d","query_rejection":{"enabled":true,"query_attributes":[
+        {"regex":"a.*b","time_window":{"start":"2h","end":"1h"},"time_range_limit":{"min":"1m"}}]}}}"#,
 ];
 
 fn text_of(bytes: &[u8]) -> String {

@@ -412,7 +412,7 @@ fn values_of(request: &Request, name: &str) -> Vec<String> {
 }
 
 impl Request {
-    fn clone_for(&self, tenant: &str) -> Request {
+    pub(super) fn clone_for(&self, tenant: &str) -> Request {
         let mut headers = self.headers.clone();
         headers.retain(|(name, _)| name != b"thanos-tenant");
         Request { headers, evidence: None, body: self.body.clone() }.tenant(tenant)

@@ -106,6 +106,21 @@ fn rejected_queries_have_every_attribute() {
     sent(&query(), &off);
 }
 
+/// Were each tenant's compared, those of many tenants would take too long.
+#[test]
+fn default_list_of_many_tenants_is_compared_once() {
+    let config = config(
+        r#"{"tenant_federation": {"enabled": true}, "limits": {"blocked_queries": [{"pattern": ".*expensive.*", "regex": true}]},
+            "overrides": {"t7": {"blocked_queries": [{"pattern": "cheap"}]}}}"#,
+    );
+    let tenants: Vec<String> = (0..700).map(|number| format!("t{number}")).collect();
+    let ask = |query: &str| post("query", &[], &[("query", query)]).clone_for(&tenants.join("|"));
+    sent(&ask(&vec!["up"; 1_000].join(" + ")), &config);
+    for query in ["up + expensive", "cheap"] {
+        message(&ask(query), &config);
+    }
+}
+
 #[test]
 fn unknown_reach_matters_only_where_a_limit_depends_on_it() {
     for query in ["up[5m ^ 1.5]", "up offset (1 / (1h - 1h))", "(x[200y:])[200y:]"] {
