@@ -210,11 +210,11 @@ class Machine:
             "router": [],
             "no-op filter": [wasm_filter(self.programs["noop"], {})],
             "this filter": [wasm_filter(self.programs["filter"], OURS)],
-            "this filter, counting samples": [wasm_filter(self.programs["filter"], COUNTING)],
+            "this filter + samples": [wasm_filter(self.programs["filter"], COUNTING)],
         }
         ways = []
         for name, chain in filters.items():
-            port, envoy = self.envoy(f"{name.replace(', ', '-').replace(' ', '-')}-{workers}", cores, workers, chain, *to_upstream(upstream))
+            port, envoy = self.envoy(f"{name.replace(' ', '-')}-{workers}", cores, workers, chain, *to_upstream(upstream))
             ways.append(Way(name, port, [envoy]))
         second, proxy = self.label_proxy(f"behind-envoy-{workers}", cores, upstream)
         port, envoy = self.envoy(f"before-label-proxy-{workers}", cores, workers, [], *to_upstream(second))

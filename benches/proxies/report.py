@@ -222,7 +222,7 @@ def write(path, summary, about):
         "One worker has a core of its own; the load (wrk, 32 connections) and the upstream, an Envoy that answers every request"
         " itself, have the other. CPU is what the processes between the two used. prom-label-proxy leaves some selectors"
         " open and messages as they are (docs/promql.md, docs/answers.md), so that it does less for what it costs.\n",
-        "Counting samples is `\"stats\": {\"samples\": true}` (docs/stats.md): statistics are asked for, read in the answer and taken out"
+        "“+ samples” is `\"stats\": {\"samples\": true}` (docs/stats.md): statistics are asked for, read in the answer and taken out"
         " again. The upstream's own cost of making them is not in these figures, and the stub's answers have none: Prometheus's have.\n",
         "## Against the goals\n",
         goals(summary, about["sizes"]),
