@@ -10,7 +10,7 @@
 //! - `root`: one per worker and configuration: reads the configuration, makes streams
 //! - `stream`: one per request: head → body → trailers
 //! - `answer`: its answer: head → body → trailers
-//! - `record`: what one stream adds to the stats; `stats`: what was added, on its way to the proxy
+//! - `record`: what one stream adds to the stats; `stats`: what was added, on its way to the proxy; `reloads`: configurations
 //!
 //! The proxy-wasm SDK for Rust is not used. Its host-call wrappers panic on a status that they don't expect and on text that is not
 //! UTF-8 (proxy-wasm 0.2.5, `src/hostcalls.rs`), its dispatcher on a callback that it did not expect, and a panic takes the worker's
@@ -23,6 +23,7 @@ mod leases;
 mod pairs;
 mod record;
 mod refuse;
+mod reloads;
 mod root;
 mod stats;
 mod stream;

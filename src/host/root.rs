@@ -3,9 +3,9 @@
 use super::calls::{self, Buffer, Level};
 use super::dispatch::RootContext;
 use super::leases;
-use super::stats;
 use super::stream::Stream;
 use super::trail::Lines;
+use super::{reloads, stats};
 use crate::config::Config;
 use std::rc::Rc;
 
@@ -27,14 +27,14 @@ impl RootContext for Root {
             Ok((config, json)) => {
                 // Without it, stats come late, and requests are served all the same.
                 let _status = calls::set_tick_period(stats::TICK_MILLISECONDS);
-                stats::accepted(&config, &json);
+                reloads::accepted(&config, &json);
                 self.config = Some(Rc::new(config));
                 calls::log(Level::Info, ACCEPTED);
                 true
             }
             Err(reason) => {
                 calls::log(Level::Error, &format!("configuration refused: {reason}"));
-                stats::refused();
+                reloads::refused();
                 false
             }
         }

@@ -6,6 +6,7 @@
 //! `Kind::Error`: the parser reports it when it gets there, as an earlier mistake in the grammar comes first.
 
 mod bytes;
+mod durations;
 mod literals;
 
 use super::error::{ErrorKind, Fault};
@@ -213,59 +214,6 @@ impl<'a> Lexer<'a> {
         Ok(State::Braces)
     }
 
-    /// Right after `[`, until the first number: durations, their operators, and no comment.
-    fn duration(&mut self) -> Next {
-        self.skip_blank(false);
-        let Some(b) = self.peek() else { return Err(self.fault("unexpected end of input in duration expression")) };
-        match b {
-            b']' => {
-                self.single(Kind::RightBracket);
-                self.bracket = None;
-                return Ok(State::Statement);
-            }
-            b':' => {
-                let bracket = self.bracket.get_or_insert_default();
-                let fault = match (bracket.duration, bracket.colon) {
-                    (false, _) => Some("unexpected colon before duration in duration expression"),
-                    (true, true) => Some("unexpected repeated colon in duration expression"),
-                    (true, false) => None,
-                };
-                bracket.colon = true;
-                if let Some(message) = fault {
-                    return Err(self.fault_behind(message));
-                }
-                self.single(Kind::Colon);
-            }
-            b'(' => {
-                self.single(Kind::LeftParen);
-                self.open_parens += 1;
-            }
-            b')' => self.right_paren()?,
-            b'+' => self.single(Kind::Add),
-            b'-' => self.single(Kind::Sub),
-            b'*' => self.single(Kind::Mul),
-            b'/' => self.single(Kind::Div),
-            b'%' => self.single(Kind::Mod),
-            b'^' => self.single(Kind::Pow),
-            b',' => self.single(Kind::Comma),
-            b'0'..=b'9' => {
-                self.number_or_duration()?;
-                self.bracket.get_or_insert_default().duration = true;
-                return Ok(State::Statement);
-            }
-            b'.' if self.byte(1).is_some_and(|b| b.is_ascii_digit()) => {
-                self.number_or_duration()?;
-                self.bracket.get_or_insert_default().duration = true;
-                return Ok(State::Statement);
-            }
-            b if b.is_ascii_alphabetic() && self.duration_keyword() => {
-                self.bracket.get_or_insert_default().duration = true;
-            }
-            _ => return Err(self.unexpected("unexpected character in duration expression:")),
-        }
-        Ok(State::Duration)
-    }
-
     fn right_paren(&mut self) -> Result<(), Fault> {
         let Some(left) = self.open_parens.checked_sub(1) else {
             return Err(self.fault_behind("unexpected right parenthesis ')'"));
@@ -273,37 +221,6 @@ impl<'a> Lexer<'a> {
         self.open_parens = left;
         self.single(Kind::RightParen);
         Ok(())
-    }
-
-    /// A word after the first duration in brackets: the colon of a subquery, or `step`, `range`, `max_of`, `min_of`.
-    fn word_in_bracket(&mut self) -> Result<(), Fault> {
-        if self.peek() == Some(b':') {
-            let bracket = self.bracket.get_or_insert_default();
-            if bracket.colon {
-                return Err(self.fault("unexpected colon ':'"));
-            }
-            bracket.colon = true;
-            self.single(Kind::Colon);
-            return Ok(());
-        }
-        if self.duration_keyword() {
-            return Ok(());
-        }
-        let fault = self.unexpected("unexpected character:");
-        Err(Fault { message: format!("{}, expected ':'", fault.message), ..fault })
-    }
-
-    fn duration_keyword(&mut self) -> bool {
-        let word = self.rest().iter().take_while(|b| is_alpha(**b)).count();
-        let text = self.rest().get(..word).unwrap_or_default().to_ascii_lowercase();
-        match Kind::duration_keyword(&text) {
-            Some(kind) => {
-                self.at += word;
-                self.emit(kind);
-                true
-            }
-            None => false,
-        }
     }
 
     fn keyword_or_identifier(&mut self) {

@@ -361,30 +361,6 @@ fn length_is_bounded() {
 }
 
 #[test]
-fn strictest_of_several_tenants_counts() {
-    let config = config(
-        r#"{"tenant_federation": {"enabled": true}, "limits": {"retention_period": "30d", "min_query_step": "1s"},
-            "overrides": {"a": {"retention_period": "90d", "blocked_queries": [{"pattern": "x"}]},
-                          "b": {"retention_period": 0, "min_query_step": "1m", "blocked_queries": [{"pattern": "y"}]}}}"#,
-    );
-    let old = |tenant: &str, days: i64| {
-        let query = format!("up offset {days}d");
-        Request::get(format!("/api/v1/query?query={}", query.replace(' ', "+"))).tenant(tenant).send(&config).is_ok()
-    };
-    assert!(old("a", 89) && !old("a", 91) && old("b", 900) && !old("c", 31));
-    assert!(old("a|b", 89) && !old("a|b", 91));
-    assert!(!old("a|c", 31) && !old("b|c", 31));
-    let query = |tenant: &str, query: &str| Request::get(format!("/api/v1/query?query={query}")).tenant(tenant);
-    assert!(query("a", "y").send(&config).is_ok());
-    for name in ["x", "y"] {
-        assert_eq!(reason(&query("a|b", name), &config), "blocked_queries");
-    }
-    let step = range("up", NOW - DAY, NOW, "30");
-    assert!(step.clone_for("a").send(&config).is_ok());
-    assert_eq!(reason(&step.clone_for("a|b"), &config), "min_query_step");
-}
-
-#[test]
 fn without_the_time_a_limited_request_is_refused() {
     let target = b"/api/v1/query?query=up".as_slice();
     let headers: [(&[u8], &[u8]); 3] = [(b":method", b"GET"), (b":path", target), (b"thanos-tenant", b"team-a")];

@@ -136,3 +136,27 @@ fn unknown_reach_matters_only_where_a_limit_depends_on_it() {
     // Nor does a time matter that no limit looks at.
     sent(&get("query", &[("query", "up"), ("time", "1e13")]), &limited(r#""max_selectors_per_query": 5"#));
 }
+
+#[test]
+fn strictest_of_several_tenants_counts() {
+    let config = config(
+        r#"{"tenant_federation": {"enabled": true}, "limits": {"retention_period": "30d", "min_query_step": "1s"},
+            "overrides": {"a": {"retention_period": "90d", "blocked_queries": [{"pattern": "x"}]},
+                          "b": {"retention_period": 0, "min_query_step": "1m", "blocked_queries": [{"pattern": "y"}]}}}"#,
+    );
+    let old = |tenant: &str, days: i64| {
+        let query = format!("up offset {days}d");
+        Request::get(format!("/api/v1/query?query={}", query.replace(' ', "+"))).tenant(tenant).send(&config).is_ok()
+    };
+    assert!(old("a", 89) && !old("a", 91) && old("b", 900) && !old("c", 31));
+    assert!(old("a|b", 89) && !old("a|b", 91));
+    assert!(!old("a|c", 31) && !old("b|c", 31));
+    let query = |tenant: &str, query: &str| Request::get(format!("/api/v1/query?query={query}")).tenant(tenant);
+    assert!(query("a", "y").send(&config).is_ok());
+    for name in ["x", "y"] {
+        assert_eq!(reason(&query("a|b", name), &config), "blocked_queries");
+    }
+    let step = range("up", NOW - DAY, NOW, "30");
+    assert!(step.clone_for("a").send(&config).is_ok());
+    assert_eq!(reason(&step.clone_for("a|b"), &config), "min_query_step");
+}
