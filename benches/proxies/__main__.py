@@ -48,14 +48,15 @@ class Results:
 
 
 def take_turns(results, load, ways, script, cores, connections, options):
-    """Rounds of one load: a short one that nobody counts, then back and forth through the ways."""
-    for way in ways:
-        mix.run(way, script, cores, connections, 1)
+    """Rounds of one load, back and forth through the ways. Each round has new processes: where a process lies in memory decides on
+    what meets in the caches, and as long as it lives. A first run, that nobody counts, fills them."""
     for turn in range(options.rounds):
         say(f"{load}: round {turn + 1} of {options.rounds}")
         for way in ways if turn % 2 == 0 else reversed(ways):
-            figures = mix.run(way, script, cores, connections, options.seconds)
-            figures["memory"] = way.memory() if way.processes else 0
+            with way:
+                mix.run(way, script, cores, connections, 1)
+                figures = mix.run(way, script, cores, connections, options.seconds)
+                figures["memory"] = way.memory()
             results.add(load, way.name, figures)
 
 
@@ -87,14 +88,14 @@ def soak(machine, script, options):
     """The filter under the mix for so many minutes: memory and requests, half a minute at a time. Anything refused ends it."""
     stub, _ = machine.stub(LOAD_CORES)
     chain = [processes.wasm_filter(machine.programs["filter"], processes.OURS)]
-    port, envoy = machine.envoy("soak", PROXY_CORES, 1, chain, *processes.to_upstream(stub))
-    way = processes.Way("this filter", port, [envoy])
     slices = []
-    for turn in range(2 * options.soak):
-        figures = mix.run(way, script, LOAD_CORES, 32, 30)
-        slices.append([figures["count"], envoy.memory()])
-        say(f"soak: {(turn + 1) / 2} of {options.soak} minutes, {slices[-1][1]:.1f} MiB")
-    with open(envoy.log) as log:
+    way = processes.Way("this filter", lambda: machine.envoy("soak", PROXY_CORES, 1, chain, *processes.to_upstream(stub)))
+    with way:
+        for turn in range(2 * options.soak):
+            figures = mix.run(way, script, LOAD_CORES, 32, 30)
+            slices.append([figures["count"], way.memory()])
+            say(f"soak: {(turn + 1) / 2} of {options.soak} minutes, {slices[-1][1]:.1f} MiB")
+    with open(f"{machine.folder}/soak.log") as log:
         if text := log.read():
             raise SystemExit(f"bench: Envoy logged errors under load:\n{text[-2000:]}")
     return slices
@@ -113,7 +114,7 @@ def measure(options, folder):
     with processes.Machine(programs, folder) as machine:
         start_ups(results, machine, options)
         stub, _ = machine.stub(LOAD_CORES)
-        direct = processes.Way("upstream alone", stub, [])
+        direct = processes.Way("upstream alone", lambda: (stub, []))
         ways = machine.ways(stub, PROXY_CORES, 1)
         for connections, suffix, extra in ((32, "", []), (1, ", one connection", [direct])):
             take_turns(results, "plain" + suffix, extra + ways, plain, LOAD_CORES, connections, options)

@@ -140,17 +140,25 @@ class Process:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) / 1024
 
     def stop(self):
+        """Also of one that has ended."""
         self.child.kill()
         self.child.wait()
 
 
 class Way:
-    """From a client to an upstream: a name, the port to ask, and the processes between."""
+    """From a client to an upstream: a name, and while it is entered, the port to ask and the processes between."""
 
-    def __init__(self, name, port, processes):
+    def __init__(self, name, start):
         self.name = name
-        self.port = port
-        self.processes = processes
+        self.start = start
+
+    def __enter__(self):
+        self.port, self.processes = self.start()
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.stop()
 
     def cpu(self):
         return sum(process.cpu() for process in self.processes)
@@ -175,10 +183,11 @@ class Machine:
             process.stop()
 
     def start(self, name, arguments, cores, port):
+        """The port, and the process in a list of its own."""
         process = Process(arguments, cores, f"{self.folder}/{name}.log")
         self.started.append(process)
         process.wait_for(port)
-        return process
+        return port, [process]
 
     def envoy(self, name, cores, workers, filters, route, clusters):
         port = free_port()
@@ -187,7 +196,7 @@ class Machine:
             json.dump(bootstrap(port, filters, route, clusters), out)
         arguments = [self.programs["envoy"], "--config-path", path, "--disable-hot-restart"]
         arguments += ["--concurrency", str(workers), "--log-level", "error"]
-        return port, self.start(name, arguments, cores, port)
+        return self.start(name, arguments, cores, port)
 
     def stub(self, cores):
         """The fastest upstream at hand: an Envoy that answers every request itself."""
@@ -202,7 +211,7 @@ class Machine:
         arguments = [self.programs["label_proxy"], f"-insecure-listen-address={HOST}:{port}"]
         arguments += [f"-upstream=http://{HOST}:{upstream}", "-label=tenant_id"]
         arguments += ["-header-name=THANOS-TENANT", "-enable-label-apis"]
-        return port, self.start(name, arguments, cores, port)
+        return self.start(name, arguments, cores, port)
 
     def ways(self, upstream, cores, workers):
         """All of them, before the same upstream."""
@@ -212,24 +221,26 @@ class Machine:
             "this filter": [wasm_filter(self.programs["filter"], OURS)],
             "this filter + samples": [wasm_filter(self.programs["filter"], COUNTING)],
         }
-        ways = []
-        for name, chain in filters.items():
-            port, envoy = self.envoy(f"{name.replace(' ', '-')}-{workers}", cores, workers, chain, *to_upstream(upstream))
-            ways.append(Way(name, port, [envoy]))
-        second, proxy = self.label_proxy(f"behind-envoy-{workers}", cores, upstream)
-        port, envoy = self.envoy(f"before-label-proxy-{workers}", cores, workers, [], *to_upstream(second))
-        ways.append(Way("Envoy + prom-label-proxy", port, [envoy, proxy]))
-        port, proxy = self.label_proxy(f"alone-{workers}", cores, upstream)
-        ways.append(Way("prom-label-proxy", port, [proxy]))
+        route = to_upstream(upstream)
+        ways = [
+            Way(name, lambda chain=chain: self.envoy("filter", cores, workers, chain, *route)) for name, chain in filters.items()
+        ]
+
+        def both():
+            port, proxy = self.label_proxy("behind-envoy", cores, upstream)
+            port, envoy = self.envoy("before-label-proxy", cores, workers, [], *to_upstream(port))
+            return port, envoy + proxy
+
+        ways.append(Way("Envoy + prom-label-proxy", both))
+        ways.append(Way("prom-label-proxy", lambda: self.label_proxy("alone", cores, upstream)))
         return ways
 
     def start_up(self, chain, cores):
         """Milliseconds until an Envoy with this chain listens, and of CPU until then."""
         route, clusters = to_upstream(1)
         before = time.monotonic()
-        _, process = self.envoy("start-up", cores, 1, chain, route, clusters)
+        _, [process] = self.envoy("start-up", cores, 1, chain, route, clusters)
         wall, cpu = time.monotonic() - before, process.cpu()
         memory = process.memory()
         process.stop()
-        self.started.remove(process)
         return wall * 1e3, cpu * 1e3, memory

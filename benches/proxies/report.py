@@ -218,7 +218,7 @@ def write(path, summary, about):
         " prom-label-proxy alone.\n",
         f"{about['date']}; {processor()}, {memory()}, Linux {platform.release()}; {versions()}. The load average at the beginning was"
         f" {about['load']:.1f}: above 0.5, something else ran, and ratios say more than figures. {about['rounds']} rounds of"
-        f" {about['seconds']} s in turn: the median, and in brackets the lowest and the highest round.\n",
+        f" {about['seconds']} s in turn, each with new processes: the median, and in brackets the lowest and the highest round.\n",
         "One worker has a core of its own; the load (wrk, 32 connections) and the upstream, an Envoy that answers every request"
         " itself, have the other. CPU is what the processes between the two used. prom-label-proxy leaves some selectors"
         " open and messages as they are (docs/promql.md, docs/answers.md), so that it does less for what it costs.\n",
