@@ -5,6 +5,7 @@ mod frontends;
 mod hostile;
 mod limits;
 mod limits_rules;
+mod memory;
 mod properties;
 mod sources;
 mod statistics;
