@@ -1,6 +1,7 @@
 //! The order of things: which callback comes when, what a pause holds back, what a local reply ends.
 
 use super::callbacks::*;
+use super::events::{Event, Way, events};
 use super::half::{Half, Phase};
 use super::host::{self, CallOut, Fault, Host, LogLine, Stream};
 use super::http::{Headers, Request, Response};
@@ -10,46 +11,6 @@ use std::collections::{HashMap, VecDeque};
 /// A running stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamId(u32);
-
-/// The direction of travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Request,
-    Response,
-}
-
-impl Way {
-    fn half(self, host: &mut Host, context: u32) -> &mut Half {
-        let stream = host.streams.get_mut(&context).expect("the stream is open");
-        match self {
-            Way::Request => &mut stream.request,
-            Way::Response => &mut stream.response,
-        }
-    }
-}
-
-/// What is still to come in a stream.
-#[derive(Debug)]
-enum Event {
-    Head { end: bool },
-    Data { bytes: Vec<u8>, end: bool },
-    Trailers,
-}
-
-/// The events of a message: how its end shows is Envoy's, as observed with 1.40.0.
-fn events(chunks: Vec<Vec<u8>>, open: bool, trailers: bool) -> VecDeque<Event> {
-    let mut events = VecDeque::from([Event::Head { end: chunks.is_empty() && !open && !trailers }]);
-    let count = chunks.len();
-    for (at, bytes) in chunks.into_iter().enumerate() {
-        events.push_back(Event::Data { bytes, end: at + 1 == count && !open && !trailers });
-    }
-    if trailers {
-        events.push_back(Event::Trailers);
-    } else if open {
-        events.push_back(Event::Data { bytes: Vec::new(), end: true });
-    }
-    events
-}
 
 /// A proxy with the filter in it. One at a time on a thread: a new one starts from nothing.
 pub struct Harness {

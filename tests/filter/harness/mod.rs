@@ -8,6 +8,7 @@
 //! - `abi`, `abi_vm`: every host function of proxy-wasm 0.2.1, as the symbol that the filter links to
 //! - `callbacks`: the filter's exported callbacks
 //! - `hostcalls`: the host functions that the filter does not use yet
+//! - `events`: what there is to deliver of a message
 //! - `drive`: the order of callbacks, buffering, pausing, local replies
 //! - `inspect`: what the host holds besides streams, for tests to look at and to change
 //! - `outcome`: what became of a stream
@@ -20,6 +21,7 @@ mod abi;
 mod abi_vm;
 mod callbacks;
 mod drive;
+mod events;
 mod half;
 mod host;
 pub mod hostcalls;
