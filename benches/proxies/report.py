@@ -187,7 +187,7 @@ def headline(summary, about):
     about_this = f"({about['date']}; see [docs/benchmarks.md](docs/benchmarks.md))"
     # Shares of CPU hold on a loaded machine, waiting times don't.
     if about["load"] > 1:
-        return f"{head}\nTaken beside other work, so without times to wait {about_this}.\n"
+        return f"{head}\nWithout times to wait, since the load average was {about['load']:.1f} before it began {about_this}.\n"
     return (
         f"{head}\nIt adds {added_ms(one, 'p50')} to the median and {added_ms(one, 'p99')} to the 99th percentile of a request"
         f" that Envoy alone passes on, and {start[OURS]['wall']['median'] - start[ROUTER]['wall']['median']:.0f} ms to Envoy's"
