@@ -1,11 +1,8 @@
 //! `envoy/basic_auth.yaml`: who has a password is that tenant, whatever else he says, and nobody else gets anywhere.
 
-use crate::support::http::{Request, Response};
-use crate::support::process::{self, Process};
-use crate::support::stub::Seen;
-use crate::support::{stub, unique};
-use std::path::Path;
-use std::process::Command;
+use crate::support::envoy::{Envoy, Setup};
+use crate::support::http::Request;
+use crate::support::{authentication, stub, unique};
 use std::sync::LazyLock;
 
 /// As `curl --user` writes them.
@@ -16,43 +13,9 @@ const WRONG: &str = "Basic dGVhbS1hOmRlbW8tYg==";
 const EMPTY: &str = "Basic Og==";
 
 fn port() -> u16 {
-    static ENVOY: LazyLock<(Process, u16)> = LazyLock::new(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy/basic_auth.yaml");
-        let mut yaml = std::fs::read_to_string(&file).unwrap();
-        let port = process::free_port();
-        for (old, new) in [
-            ("10000 } # LISTEN_PORT", format!("{port} }}")),
-            ("9901 } # ADMIN_PORT", format!("{} }}", process::free_port())),
-            ("9090 } # PROMETHEUS_PORT", format!("{} }}", stub().port)),
-            ("dist/promql_tenancy_filter.wasm", process::program("TENANCY_WASM").display().to_string()),
-        ] {
-            assert_eq!(yaml.matches(old).count(), 1, "{old}");
-            yaml = yaml.replace(old, &new);
-        }
-        let path = process::folder().join("envoy-basic-auth.yaml");
-        std::fs::write(&path, yaml).unwrap();
-        let mut command = Command::new(process::program("TENANCY_ENVOY"));
-        command
-            .arg("--config-path")
-            .arg(&path)
-            .args(["--disable-hot-restart", "--concurrency", "1"])
-            .args(["--log-level", "warning"]);
-        let process = Process::start("envoy-basic-auth", command);
-        process.wait_until(|| Request::get("/").try_send(port).is_some());
-        (process, port)
-    });
-    ENVOY.0.used();
-    ENVOY.1
-}
-
-/// Over both protocols: what came back, and what reached the upstream.
-fn send(request: &Request) -> [(Response, Vec<Seen>); 2] {
-    [false, true].map(|h2| {
-        let id = unique();
-        let request = request.clone().header("x-e2e-id", &id);
-        let answer = if h2 { request.send_h2(port()).unwrap() } else { request.send(port()) };
-        (answer, stub().seen(&id))
-    })
+    static ENVOY: LazyLock<Envoy> =
+        LazyLock::new(|| Setup::example("basic_auth.yaml", stub().port).start("envoy-basic-auth"));
+    ENVOY.port()
 }
 
 fn get() -> Request {
@@ -61,20 +24,12 @@ fn get() -> Request {
 
 #[track_caller]
 fn assert_is(tenant: &str, request: &Request) {
-    for (answer, seen) in send(request) {
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let [seen] = seen.try_into().unwrap();
-        seen.assert_scoped(tenant);
-        assert!(!seen.has("authorization"), "the password goes no further: {seen:#?}");
-    }
+    authentication::assert_is(port(), tenant, request);
 }
 
 #[track_caller]
 fn assert_refused(status: u16, request: &Request) {
-    for (answer, seen) in send(request) {
-        assert_eq!(answer.status, status, "{}", answer.text());
-        assert!(seen.is_empty(), "{seen:#?}");
-    }
+    authentication::assert_refused(port(), status, request);
 }
 
 #[test]
@@ -118,7 +73,9 @@ fn nobody_gets_anywhere() {
 
 #[test]
 fn two_passwords_are_one_tenant_or_none() {
-    for (answer, seen) in send(&get().header("authorization", TEAM_A).header("authorization", TEAM_B)) {
+    for (answer, seen) in
+        authentication::send(port(), &get().header("authorization", TEAM_A).header("authorization", TEAM_B))
+    {
         match answer.status {
             // Envoy goes by the first, observed with 1.40.0.
             200 => seen.iter().for_each(|seen| seen.assert_scoped("team-a")),

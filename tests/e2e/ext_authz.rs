@@ -1,9 +1,8 @@
 //! `envoy/ext_authz.yaml`: the tenant is the one that the service names, whatever the client says; without the service's word there is none.
 
 use crate::support::envoy::{Envoy, Setup};
-use crate::support::http::{Request, Response};
-use crate::support::stub::Seen;
-use crate::support::{stub, unique};
+use crate::support::http::Request;
+use crate::support::{authentication, stub, unique};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::LazyLock;
@@ -52,36 +51,18 @@ fn port() -> u16 {
     ENVOY.port()
 }
 
-/// Over both protocols: what came back, and what reached the upstream.
-fn send(request: &Request) -> [(Response, Vec<Seen>); 2] {
-    [false, true].map(|h2| {
-        let id = unique();
-        let request = request.clone().header("x-e2e-id", &id);
-        let answer = if h2 { request.send_h2(port()).unwrap() } else { request.send(port()) };
-        (answer, stub().seen(&id))
-    })
-}
-
 fn get(bearer: &str) -> Request {
     Request::get("/api/v1/query?query=up").header("authorization", format!("Bearer {bearer}"))
 }
 
 #[track_caller]
 fn assert_is(tenant: &str, request: &Request) {
-    for (answer, seen) in send(request) {
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let [seen] = seen.try_into().unwrap();
-        seen.assert_scoped(tenant);
-        assert!(!seen.has("authorization"), "{seen:#?}");
-    }
+    authentication::assert_is(port(), tenant, request);
 }
 
 #[track_caller]
 fn assert_refused(status: u16, request: &Request) {
-    for (answer, seen) in send(request) {
-        assert_eq!(answer.status, status, "{}", answer.text());
-        assert!(seen.is_empty(), "{seen:#?}");
-    }
+    authentication::assert_refused(port(), status, request);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the tests stand on. What many of them share is started once, by the first that asks for it.
 
+pub mod authentication;
 pub mod compare;
 pub mod compose;
 pub mod data;
