@@ -138,13 +138,13 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("envoy", "filter", "noop", "label-proxy", "prometheus", "demo-data", "empty-config", "output", "core"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--load", type=float, required=True, help="the load average before anything was started")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--soak", type=int, default=0, help="minutes")
     options = parser.parse_args()
     if len(os.sched_getaffinity(0)) < 2:
         raise SystemExit("bench: needs two cores: one for what is measured, one for the load and the upstream")
-    load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         summary = measure(options, folder)
     with open(options.core) as core:
@@ -153,7 +153,7 @@ def main():
         "date": datetime.date.today().isoformat(),
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "load": load_before,
+        "load": options.load,
         "sizes": {"no-op filter": os.path.getsize(options.noop), "this filter": os.path.getsize(options.filter)},
     }
     report.write(options.output, summary, about)

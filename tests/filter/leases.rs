@@ -47,17 +47,19 @@ fn as_many_queries_run_as_the_limit_allows() {
 
 #[test]
 fn where_nothing_is_counted_nothing_is_shared() {
-    let shared = |config: &str, tenant: &str| {
+    let cost = |config: &str, tenant: &str| {
         let mut envoy = Harness::new(config).unwrap();
         // The first request of a VM has more to do.
         envoy.request(query(tenant));
-        let calls = envoy.request(query(tenant)).calls;
+        let out = envoy.request(query(tenant));
         let count = |(name, count): (&&str, &usize)| if name.contains("shared_data") { *count } else { 0 };
-        calls.iter().map(count).sum::<usize>()
+        (out.calls.iter().map(count).sum::<usize>(), out.cost())
     };
-    assert_eq!(shared("{}", "team-a"), 0);
-    assert_eq!(shared(CONFIG, "big"), 0);
-    assert_eq!(shared(CONFIG, "team-a"), 4);
+    let (_, uncounted) = cost("{}", "team-a");
+    assert_eq!(cost("{}", "team-a").0, 0);
+    assert_eq!(cost(CONFIG, "big"), (0, uncounted));
+    // At its begin and at its end: the time, a look and a write.
+    assert_eq!(cost(CONFIG, "team-a"), (4, uncounted + 6));
 }
 
 #[test]
