@@ -1,7 +1,7 @@
 //! What an answer costs: a megabyte of rules that is filtered whole, ten megabytes of samples that stream by.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use promql_tenancy_filter::response::{Data, Held, MessageFilter, Owner, Shape, Statistics};
+use promql_tenancy_filter::answer::{Data, Held, MessageFilter, Owner, Shape, Statistics};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
 use std::fmt::Write;
 use std::hint::black_box;

@@ -1,10 +1,10 @@
 //! How cost grows: with a query's length and selectors, with tenants and overrides in the configuration, with the rules of an answer.
 //! Prints one JSON object: for each curve, pairs of a size and its microseconds, the least of several runs.
 
+use promql_tenancy_filter::answer::{Held, Owner};
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
 use promql_tenancy_filter::request::{Head, decide};
-use promql_tenancy_filter::response::{Held, Owner};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -2,12 +2,12 @@
 //!
 //! scripts/bench-instructions counts what they cost under callgrind, which noise can't touch.
 
+use promql_tenancy_filter::answer::{Data, MessageFilter, Shape};
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
 use promql_tenancy_filter::request::{Head, decide};
-use promql_tenancy_filter::response::{Data, MessageFilter, Shape};
-use promql_tenancy_filter::{form, tenant::Tenants};
-use promql_tenancy_filter::{response::Held, response::Owner, tenant::Federation, tenant::Format};
+use promql_tenancy_filter::{answer::Held, answer::Owner, tenant::Federation, tenant::Format};
+use promql_tenancy_filter::{go::form, tenant::Tenants};
 use std::hint::black_box;
 
 const TYPICAL: &[u8] = include_bytes!("queries/typical.promql");

@@ -2,7 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use promql_tenancy_filter::config::Config;
-use promql_tenancy_filter::form;
+use promql_tenancy_filter::go::form;
 use promql_tenancy_filter::request::{Head, decide};
 use std::hint::black_box;
 

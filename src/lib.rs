@@ -2,27 +2,17 @@
 //!
 //! # A map of the code
 //!
-//! Modules import from left to right only:
+//! Modules import downwards only:
 //!
 //! ```text
-//! promql  form  path  text ─────────┐
-//! tenant  stats  routes  rejection ─┼─> config ─> response ─> request ─> host
-//! promql ─> time limits memo protobuf ┘
+//! host                      the adapters: the only modules that call a host
+//! request  answer           decides what goes upstream; filters what comes back
+//! config                    the plugin's JSON → a valid configuration
+//! limits  api  rejection    per-tenant limits; the API table; every refusal
+//! tenant  stats  workers    who asks; names of stats; what workers share
+//! promql  memo              PromQL read, enforced, written; what was rewritten lately
+//! go  json  wire  path  text    formats
 //! ```
-//!
-//! - [`promql`] reads a query, adds a matcher to each selector, writes it again. It knows matchers, not tenants.
-//! - [`memo`] keeps what expressions were rewritten to.
-//! - [`form`] reads and writes query strings and form bodies as Go's `net/url` does; `path` judges request paths.
-//! - [`tenant`] makes validated tenants of the bytes of a header, a certificate or metadata; `protobuf` reads the latter.
-//! - [`time`] reads and writes the times and durations of requests.
-//! - [`limits`] holds what each tenant may ask for.
-//! - [`routes`] is the API table: which paths there are, and what is done with each.
-//! - [`rejection`] gives every refusal its status, `errorType`, message and stat name.
-//! - [`stats`] names every stat, and says which tenants have series of their own.
-//! - [`config`] makes a valid [`config::Config`] of the plugin's JSON, or says what is wrong with it.
-//! - [`response`] decides on an answer's head, and filters its body.
-//! - [`request`] decides what goes upstream, or why nothing does.
-//! - `host` (feature `filter`) enacts that in Envoy. It alone calls the host.
 //!
 //! # What never breaks
 //!
@@ -33,20 +23,21 @@
 //! - Whatever is not understood is refused, and so is everything when something fails inside.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod answer;
+pub mod api;
 pub mod config;
-pub mod form;
+pub mod go;
 #[cfg(feature = "filter")]
 mod host;
+pub mod json;
 pub mod limits;
 pub mod memo;
 mod path;
 pub mod promql;
-mod protobuf;
 pub mod rejection;
 pub mod request;
-pub mod response;
-pub mod routes;
 pub mod stats;
 pub mod tenant;
 mod text;
-pub mod time;
+mod wire;
+pub mod workers;

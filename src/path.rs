@@ -10,7 +10,7 @@
 //! With that, no two readers differ about which endpoint a path names: not Go's `path.Clean`, not Envoy's
 //! `path_with_escaped_slashes_action`, not a proxy that decodes once more.
 
-use crate::routes::{Found, Path};
+use crate::api::{Found, Path};
 use crate::text;
 use std::borrow::Cow;
 
@@ -140,7 +140,7 @@ fn escape(out: &mut Vec<u8>, name: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::{Upstream, find};
+    use crate::api::{Upstream, find};
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -2,10 +2,10 @@
 //!
 //! The body is Prometheus's error object, so that Grafana and every other client shows the message.
 
-use crate::form;
+use crate::api::Method;
+use crate::go::form;
 use crate::limits::Limit;
 use crate::promql::{self, ErrorKind};
-use crate::routes::Method;
 use crate::tenant;
 use serde::Serialize;
 

@@ -2,7 +2,7 @@
 #![cfg(not(target_family = "wasm"))]
 
 use promql_tenancy_filter::config::Config;
-use promql_tenancy_filter::{form, limits, promql, stats, tenant};
+use promql_tenancy_filter::{go::form, limits, promql, stats, tenant};
 use std::collections::BTreeSet;
 use std::path::Path;
 

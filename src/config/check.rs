@@ -2,8 +2,8 @@
 
 use super::json::Field;
 use super::{ConfigError, find, limits};
+use crate::api::{self, Kind, Rule, Upstream};
 use crate::path as normal;
-use crate::routes::{self, Kind, Rule, Upstream};
 use crate::tenant::Federation;
 use std::collections::BTreeSet;
 
@@ -230,7 +230,7 @@ pub fn passthrough_paths(
 /// Whether the path would read a tenant's data under some prefix, at some upstream: prefixes and upstream may be wrong.
 fn reads_series(path: &str) -> bool {
     let suffixes = path.match_indices('/').filter_map(|(at, _)| path.get(at..));
-    let mut found = suffixes.flat_map(|suffix| Upstream::ALL.map(|upstream| routes::find(upstream, suffix.as_bytes())));
+    let mut found = suffixes.flat_map(|suffix| Upstream::ALL.map(|upstream| api::find(upstream, suffix.as_bytes())));
     found.any(|found| {
         found.is_some_and(|found| match found.route.rule {
             Rule::Queries | Rule::Selectors | Rule::Filtered => true,
@@ -246,7 +246,7 @@ pub fn extra_parameters(field: Field) -> Result<Vec<String>, ConfigError> {
             return Err(field.error("a parameter needs a name"));
         }
         let scopes = SCOPING_PARAMETERS.contains(&name.as_str())
-            || routes::TABLE
+            || api::TABLE
                 .iter()
                 .flat_map(|route| route.parameters)
                 .any(|parameter| parameter.name == name && is_scoping(parameter.kind));

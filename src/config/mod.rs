@@ -20,10 +20,10 @@ pub use explain::Setting;
 pub use source::MAX_PATTERN;
 pub use stats::Stats;
 
+use crate::api::{self, Found, Upstream};
 use crate::limits::{InForce, Limits};
 use crate::memo::Memo;
 use crate::promql::{Enforcer, OnConflict};
-use crate::routes::{self, Found, Upstream};
 use crate::tenant::{self, Federation, Format, Source, Tenants};
 use allowed::Allowed;
 use std::cell::RefCell;
@@ -374,7 +374,7 @@ impl Config {
     pub fn find<'p>(&self, path: &'p [u8]) -> Option<(Found<'p>, &str)> {
         let is_passthrough = std::str::from_utf8(path).is_ok_and(|path| self.passthrough_paths.contains(path));
         if is_passthrough {
-            return Some((Found { route: &routes::PASSTHROUGH, segment: None }, ""));
+            return Some((Found { route: &api::PASSTHROUGH, segment: None }, ""));
         }
         find(self.upstream, &self.path_prefixes, path)
     }
@@ -383,7 +383,7 @@ impl Config {
 fn find<'p, 'c>(upstream: Upstream, prefixes: &'c [String], path: &'p [u8]) -> Option<(Found<'p>, &'c str)> {
     prefixes.iter().find_map(|prefix| {
         let rest = path.strip_prefix(prefix.as_bytes())?;
-        routes::find(upstream, rest).map(|found| (found, prefix.as_str()))
+        api::find(upstream, rest).map(|found| (found, prefix.as_str()))
     })
 }
 

@@ -4,7 +4,6 @@
 //! blocked and rejected queries do. Names and meaning are Cortex's (pkg/util/validation/limits.go and pkg/querier/querier.go, 1.21)
 //! and Mimir's (pkg/util/validation/limits.go, 3.0); docs/tenant-limits.md says whose each is, and where it differs.
 
-pub mod leases;
 mod pattern;
 mod rules;
 

@@ -6,8 +6,8 @@
 //! Set: the tenant's header, once; with a form, `content-type`.
 
 use super::{Rejection, Tenants};
+use crate::api::Answer;
 use crate::config::Config;
-use crate::routes::Answer;
 use crate::tenant;
 use std::rc::Rc;
 

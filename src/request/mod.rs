@@ -21,11 +21,11 @@ mod parameters;
 #[cfg(test)]
 mod tests;
 
+use crate::answer::Expected;
+use crate::api::{Method, Route, Rule};
 use crate::config::Config;
 use crate::path;
 use crate::rejection::{Place, Rejection};
-use crate::response::Expected;
-use crate::routes::{Method, Route, Rule};
 use crate::tenant::Tenants;
 use crate::text;
 use parameters::{Enforcement, Written};

@@ -2,12 +2,12 @@
 
 use super::limits::Asked;
 use super::{Place, Rejection, Tenants};
+use crate::answer::Statistics;
+use crate::api::{Kind, Parameter, Route, Rule, Upstream};
 use crate::config::Config;
-use crate::form;
+use crate::go::form;
 use crate::memo::{Key, Memo};
 use crate::promql::{self, Enforcer, Reading};
-use crate::response::Statistics;
-use crate::routes::{Kind, Parameter, Route, Rule, Upstream};
 use crate::text;
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -10,17 +10,12 @@
 //! out again. Each value's characters are chosen here (`naming`) so that none can pass for another tag.
 //!
 //! - `naming`: how a series is written
-//! - `roster`: which tenants have series of their own, over all workers
-//! - `in_flight`: the gauge that is summed over workers, some of which may have died
 //!
 //! docs/stats.md is compared with [`ALL`].
 
-pub mod in_flight;
 mod naming;
-mod roster;
 
 pub use naming::{Naming, scope, series};
-pub use roster::{Roster, Seat};
 
 /// Stands for every tenant that has no series of its own, and for requests that name none. No tenant is called so.
 pub const OTHER: &str = "__other__";

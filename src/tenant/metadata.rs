@@ -13,7 +13,7 @@
 //! source/extensions/common/wasm/context.cc; observed with Envoy 1.40.0): a number is its eight bytes, and a list is the bytes
 //! of a map, which a string may hold as well. A user who chooses the text of a claim could make it a list of tenants.
 
-use crate::protobuf::{self, Value};
+use crate::wire::protobuf::{self, Value};
 
 /// What stands at the end of the path.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What holds of the filters over any bytes, judged by another reader of JSON. For the fuzz target and for `any_bytes…`.
 
-use promql_tenancy_filter::response::{Data, Held, MessageFilter, Owner, Shape};
+use promql_tenancy_filter::answer::{Data, Held, MessageFilter, Owner, Shape};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Answers that stream by: what Prometheus 3.16 and Thanos 0.42.5 send, and what no upstream should.
 
-use promql_tenancy_filter::response::{Data, MessageFilter, Shape, Unreadable};
+use promql_tenancy_filter::answer::{Data, MessageFilter, Shape, Unreadable};
 
 const STORE: &str =
     r#"receive series from Addr: thanos-b:10901 LabelSets: {tenant_id=\"team-b\"}: rpc error: code = Unavailable"#;

@@ -1,7 +1,7 @@
 //! Thanos's trees of operators, in answers that stream by: whatever names others is gone, whatever the chunks.
 #![cfg(not(target_family = "wasm"))]
 
-use promql_tenancy_filter::response::{Data, MessageFilter, Shape, Unreadable};
+use promql_tenancy_filter::answer::{Data, MessageFilter, Shape, Unreadable};
 use proptest::prelude::*;
 
 /// In every text that is not the tenant's.

@@ -2,7 +2,7 @@
 #![cfg(not(target_family = "wasm"))]
 
 use crate::checks::{held_answers_are_the_tenant_s, streams_are_silent};
-use promql_tenancy_filter::response::{Data, Held, MessageFilter, Owner, Shape};
+use promql_tenancy_filter::answer::{Data, Held, MessageFilter, Owner, Shape};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;

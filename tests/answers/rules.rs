@@ -1,6 +1,6 @@
 //! Answers that are read whole: rules, alerts and exemplars as Prometheus 3.16 and Thanos 0.42.5 write them.
 
-use promql_tenancy_filter::response::{Held, Owner, Unreadable};
+use promql_tenancy_filter::answer::{Held, Owner, Unreadable};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
 
 const OWN: Held = Held::Rules { shared: false, narrowed: false };

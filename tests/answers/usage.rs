@@ -1,7 +1,7 @@
 //! What queries have read: taken from the answer wherever it is cut into chunks, and out of it where the client had not asked.
 #![cfg(not(target_family = "wasm"))]
 
-use promql_tenancy_filter::response::{Data, MessageFilter, Samples, Shape, Statistics, Unreadable};
+use promql_tenancy_filter::answer::{Data, MessageFilter, Samples, Shape, Statistics, Unreadable};
 use proptest::prelude::*;
 
 struct Read {

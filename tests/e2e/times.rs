@@ -4,7 +4,7 @@
 use crate::generator::Rng;
 use crate::support::http::{Request, Response, form};
 use crate::support::{prometheus, thanos};
-use promql_tenancy_filter::time;
+use promql_tenancy_filter::go::time;
 
 const TEXTS: u64 = 700;
 

@@ -1,7 +1,7 @@
 //! `max_concurrent_queries`: queries are counted in all VMs, and what a VM loses is given back by time.
 
 use crate::harness::{Fault, Harness, Request, Upon, status};
-use promql_tenancy_filter::limits::leases::{self, TERM_MS};
+use promql_tenancy_filter::workers::leases::{self, TERM_MS};
 
 const CONFIG: &str =
     r#"{"limits": {"max_concurrent_queries": 2}, "overrides": {"big": {"max_concurrent_queries": 0}}}"#;

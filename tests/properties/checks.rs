@@ -2,7 +2,7 @@
 //! tests of `tests/properties.rs`. A property that doesn't hold panics.
 
 use promql_tenancy_filter::config::Config;
-use promql_tenancy_filter::form;
+use promql_tenancy_filter::go::form;
 use promql_tenancy_filter::promql::{Enforcer, Error, MAX_LENGTH, OnConflict, rewrite, rewrite_selector};
 use promql_tenancy_filter::request::{BodyPlan, Head, decide};
 

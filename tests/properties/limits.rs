@@ -2,10 +2,10 @@
 
 use crate::generator::{self, Rng};
 use promql_tenancy_filter::config::Config;
-use promql_tenancy_filter::form;
+use promql_tenancy_filter::go::form;
+use promql_tenancy_filter::go::time;
 use promql_tenancy_filter::promql::{Evaluation, Query};
 use promql_tenancy_filter::request::{Head, decide};
-use promql_tenancy_filter::time;
 
 const NOW: i64 = 1_800_000_000_000;
 const HOUR: i64 = 3_600_000;

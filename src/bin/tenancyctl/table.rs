@@ -1,6 +1,6 @@
 //! The API table as Markdown: the text of docs/api-table.md.
 
-use promql_tenancy_filter::routes::{Answer, Kind, Parameter, Path, Route, Rule, TABLE, Upstream};
+use promql_tenancy_filter::api::{Answer, Kind, Parameter, Path, Route, Rule, TABLE, Upstream};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 

@@ -1,10 +1,10 @@
 //! What a request asks for, as far as limits need it.
 
 use super::Rejection;
+use crate::api::{Kind, Parameter};
+use crate::go::time::{self, SourceResolution};
 use crate::promql::Query;
-use crate::routes::{Kind, Parameter};
 use crate::text;
-use crate::time::{self, SourceResolution};
 
 /// A request's parameters. Go's reading: an empty value is absent, but hides the one in the URL.
 #[derive(Debug, Clone, Default)]
@@ -135,7 +135,7 @@ fn read<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routes::TABLE;
+    use crate::api::TABLE;
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

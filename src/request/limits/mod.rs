@@ -22,15 +22,15 @@ mod window;
 pub use asked::Asked;
 
 use super::Rejection;
+use crate::api::{Answer, Kind, Route, Upstream};
 use crate::config::Config;
-use crate::form;
+use crate::go::form;
+use crate::go::time::{self, SourceResolution};
 use crate::limits::{InForce, Limit};
 use crate::promql::{Evaluation, Query};
 use crate::rejection::Empty;
-use crate::routes::{Answer, Kind, Route, Upstream};
 use crate::tenant::Tenants;
 use crate::text;
-use crate::time::{self, SourceResolution};
 use std::rc::Rc;
 use window::Window;
 

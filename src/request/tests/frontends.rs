@@ -11,7 +11,7 @@ fn ask(upstream: &str, query: &str, start: i64, end: i64, step: &str, more: &[(&
     let (start, end) = (seconds(start), seconds(end));
     let mut form = Vec::new();
     for (name, value) in [("query", query), ("start", &start), ("end", &end), ("step", step)].iter().chain(more) {
-        crate::form::append(&mut form, name.as_bytes(), value.as_bytes());
+        crate::go::form::append(&mut form, name.as_bytes(), value.as_bytes());
     }
     let prefix = if upstream == "cortex" { "/prometheus" } else { "" };
     Request::get(format!("{prefix}/api/v1/query_range?{}", String::from_utf8(form).unwrap())).tenant("team-a")
@@ -56,7 +56,7 @@ fn start_that_a_query_frontend_aligns_stays_within_retention() {
             seconds(NOW)
         );
         let sent = sent(&Request::get(target).tenant("team-a"), &config);
-        let new = crate::time::instant(values(&sent, "start")[0].as_bytes()).unwrap();
+        let new = crate::go::time::instant(values(&sent, "start")[0].as_bytes()).unwrap();
         let evaluated = if aligns { new - new % step } else { new };
         assert_eq!((new - start) % step, 0);
         let oldest = evaluated - step + 1;
@@ -93,7 +93,7 @@ fn coarser_data_that_a_query_frontend_asks_for_stay_within_retention() {
     let hour = DAY / 24;
     let earliest = |query: &str, more: &[(&str, &str)]| {
         let sent = sent(&ask("thanos", query, NOW - 40 * DAY, NOW, "60", more), &config);
-        crate::time::instant(values(&sent, "start")[0].as_bytes()).unwrap()
+        crate::go::time::instant(values(&sent, "start")[0].as_bytes()).unwrap()
     };
     let oldest = NOW - 30 * DAY;
     assert!((oldest + hour / 12 - 1..oldest + hour / 12 + 60_000).contains(&earliest("up", &[])));

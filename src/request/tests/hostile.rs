@@ -32,7 +32,7 @@ fn forms_that_two_readers_could_read_differently_are_refused() {
 
 #[test]
 fn too_many_parameters_are_refused() {
-    let many = vec!["a=1"; crate::form::MAX_PAIRS + 1].join("&");
+    let many = vec!["a=1"; crate::go::form::MAX_PAIRS + 1].join("&");
     for request in [Request::get(format!("/api/v1/query?{many}")), Request::form("/api/v1/query", &many)] {
         let rejection = request.send(&config("{}")).unwrap_err();
         assert_eq!((rejection.status(), rejection.reason()), (413, "too_large"));

@@ -22,7 +22,7 @@ pub(super) fn seconds(milliseconds: i64) -> String {
 pub(super) fn get(path: &str, parameters: &[(&str, &str)]) -> Request {
     let mut form = Vec::new();
     for (name, value) in parameters {
-        crate::form::append(&mut form, name.as_bytes(), value.as_bytes());
+        crate::go::form::append(&mut form, name.as_bytes(), value.as_bytes());
     }
     Request::get(format!("/api/v1/{path}?{}", String::from_utf8(form).unwrap())).tenant("team-a")
 }
@@ -31,7 +31,7 @@ pub(super) fn post(path: &str, url: &[(&str, &str)], form: &[(&str, &str)]) -> R
     let encode = |pairs: &[(&str, &str)]| {
         let mut out = Vec::new();
         for (name, value) in pairs {
-            crate::form::append(&mut out, name.as_bytes(), value.as_bytes());
+            crate::go::form::append(&mut out, name.as_bytes(), value.as_bytes());
         }
         String::from_utf8(out).unwrap()
     };
@@ -128,7 +128,7 @@ fn range_query_starts_later_by_whole_steps() {
     for (query, back) in [("up", 300_000), ("rate(up[6h])", 6 * hour), ("up offset 2d", 2 * DAY + 300_000)] {
         let sent = sent(&range(query, start, NOW, "1h"), &config);
         let [new] = &values(&sent, "start")[..] else { panic!("{sent:?}") };
-        let new = crate::time::instant(new.as_bytes()).unwrap();
+        let new = crate::go::time::instant(new.as_bytes()).unwrap();
         assert_eq!((new - start) % hour, 0, "{query}");
         let earliest = NOW - 30 * DAY + back - 1;
         assert!(new >= earliest && new < earliest + hour, "{query}: {new} {earliest}");

@@ -116,7 +116,7 @@ pub fn config(json: &str) -> Config {
 /// The decoded pairs of a form or of a target's query string.
 pub fn pairs(form: &str) -> Vec<(String, String)> {
     let form = form.split_once('?').map_or(if form.starts_with('/') { "" } else { form }, |(_, query)| query);
-    crate::form::pairs(form.as_bytes())
+    crate::go::form::pairs(form.as_bytes())
         .map(|pair| pair.expect("a form that was written here"))
         .map(|pair| {
             (

@@ -1,7 +1,7 @@
 //! Which requests ask the upstream for statistics, and what the client hears of them.
 
 use super::*;
-use crate::response::Statistics;
+use crate::answer::Statistics;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

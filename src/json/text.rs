@@ -1,6 +1,6 @@
 //! A JSON string as it stands, and what it says.
 
-use super::Unreadable;
+use super::Malformed;
 use std::str::Chars;
 
 /// A string as it stands in the text, without its quotes. Its escapes are known to be well-formed.
@@ -31,8 +31,8 @@ impl<'a> Text<'a> {
     }
 
     /// The same where its escapes have been looked at already.
-    pub fn checked(inner: &'a [u8]) -> Result<Text<'a>, Unreadable> {
-        std::str::from_utf8(inner).map(Text).map_err(|_| Unreadable::Malformed)
+    pub fn checked(inner: &'a [u8]) -> Result<Text<'a>, Malformed> {
+        std::str::from_utf8(inner).map(Text).map_err(|_| Malformed)
     }
 
     /// Between the quotes, escapes as they stand.
@@ -52,13 +52,13 @@ impl<'a> Text<'a> {
 
     /// Which of the names this key is; none where it is another one. A key that only some readers take for one of the names is
     /// an error, so that a value can be carried over under a key that was not found among them.
-    pub fn among(self, names: &[&str]) -> Result<Option<usize>, Unreadable> {
+    pub fn among(self, names: &[&str]) -> Result<Option<usize>, Malformed> {
         if let Some(index) = names.iter().position(|name| *name == self.0) {
             return Ok(Some(index));
         }
         let is_plain = self.0.bytes().all(|byte| byte.is_ascii() && byte != b'\\');
         let is_alike = names.iter().any(|name| name.eq_ignore_ascii_case(self.0));
-        if is_plain && !is_alike { Ok(None) } else { Err(Unreadable::Malformed) }
+        if is_plain && !is_alike { Ok(None) } else { Err(Malformed) }
     }
 }
 
@@ -110,7 +110,7 @@ impl Iterator for Decoded<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::response::json::Cursor;
+    use crate::json::Cursor;
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

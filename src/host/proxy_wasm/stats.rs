@@ -11,8 +11,9 @@
 
 use super::calls;
 use crate::config::Config;
-use crate::stats::in_flight::{self, Vm};
-use crate::stats::{self, Kind, Naming, OTHER, Roster, Seat, Stat};
+use crate::stats::{self, Kind, Naming, OTHER, Stat};
+use crate::workers::in_flight::{self, Vm};
+use crate::workers::{Roster, Seat};
 use std::cell::RefCell;
 
 /// How often `tick` is called.

@@ -18,10 +18,10 @@
 //! `expanding series: …` and `unexpected error: …` are the engine's, and what they carry is the storage's; likewise Thanos's
 //! `remote query warning (…): …`, `receive series from …` and `remote exec error […]: …`.
 
-use super::text::Text;
+use crate::json::{MAX_HELD, Text};
 
 /// The longest message that is held back to be read. A longer one is withheld.
-pub const MAX_MESSAGE: usize = 4_096;
+pub const MAX_MESSAGE: usize = MAX_HELD;
 
 /// The longest word.
 const MAX_WORD: usize = 32;

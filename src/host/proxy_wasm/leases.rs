@@ -5,7 +5,7 @@
 //! a number that is drawn there, too: one that was started again after a trap is another.
 
 use super::calls::{self, Fault, HostError};
-use crate::limits::leases;
+use crate::workers::leases;
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -1,6 +1,6 @@
 //! JSON that is written from slices of other JSON.
 
-use super::text::Text;
+use super::Text;
 
 /// Writes an object or an array from pieces of another: the commas between those that are kept.
 pub struct Pieces<'o> {

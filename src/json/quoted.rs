@@ -1,6 +1,7 @@
 //! A string that is held back until it is whole, while it streams by: as much of it as matters.
 
-use super::messages::MAX_MESSAGE;
+/// As much of a string as is held back.
+pub const MAX_HELD: usize = 4_096;
 
 /// The string at hand.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ impl Quoted {
     pub fn hold(&mut self, bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len());
         // One byte more than the longest that passes, so that a longer one shows.
-        let room = (MAX_MESSAGE + 1).saturating_sub(self.held.len());
+        let room = (MAX_HELD + 1).saturating_sub(self.held.len());
         self.held.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 

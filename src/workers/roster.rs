@@ -4,7 +4,7 @@
 //! that all workers read (`host::stats` keeps it in the proxy's shared data, a key for each seat). Seats are never given
 //! back. What is here is one worker's copy of the list, as far as it has read it.
 
-use super::OTHER;
+use crate::stats::OTHER;
 use crate::tenant::MAX_THANOS_ID;
 
 /// One worker's copy of the list.

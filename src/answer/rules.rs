@@ -21,12 +21,9 @@
 //! - A rule that is nobody's, or whose label is a template, is shown where the operator asks for it: with its known keys, the alerts
 //!   in it that are the tenant's by label, and only if there are any.
 
-use super::Unreadable;
 use super::held::{element, known};
-use super::json::{Cursor, Seen};
 use super::owner::{Owner, Whose};
-use super::pieces::Pieces;
-use super::text::Text;
+use crate::json::{Cursor, Malformed, Pieces, Seen, Text};
 
 const NAMES_OF_GROUP: &[&str] =
     &["rules", "evaluationTime", "name", "file", "interval", "limit", "lastEvaluation", "partialResponseStrategy"];
@@ -67,7 +64,7 @@ pub fn groups<'a>(
     shared: bool,
     narrowed: bool,
     out: &mut Vec<u8>,
-) -> Result<(), Unreadable> {
+) -> Result<(), Malformed> {
     let mut filter = Filter {
         owner,
         shared,
@@ -131,7 +128,7 @@ enum Verdict {
 }
 
 impl<'a> Filter<'a, '_> {
-    fn group(&mut self, cursor: &mut Cursor<'a>, list: &mut Pieces<'_>) -> Result<(), Unreadable> {
+    fn group(&mut self, cursor: &mut Cursor<'a>, list: &mut Pieces<'_>) -> Result<(), Malformed> {
         self.group.clear();
         self.rules.clear();
         let mut seen = Seen::default();
@@ -166,7 +163,7 @@ impl<'a> Filter<'a, '_> {
     }
 
     /// Writes the group's rules, nothing where none is left, and says whether all are there as they came.
-    fn rules(&mut self, cursor: &mut Cursor<'a>) -> Result<bool, Unreadable> {
+    fn rules(&mut self, cursor: &mut Cursor<'a>) -> Result<bool, Malformed> {
         if cursor.null()? {
             return Ok(true);
         }
@@ -189,7 +186,7 @@ impl<'a> Filter<'a, '_> {
         Ok(is_whole)
     }
 
-    fn read_rule(&mut self, cursor: &mut Cursor<'a>) -> Result<Verdict, Unreadable> {
+    fn read_rule(&mut self, cursor: &mut Cursor<'a>) -> Result<Verdict, Malformed> {
         self.members.clear();
         self.alerts.clear();
         let mut whose = Whose::Nobodys;
@@ -227,7 +224,7 @@ impl<'a> Filter<'a, '_> {
         })
     }
 
-    fn read_alerts(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Unreadable> {
+    fn read_alerts(&mut self, cursor: &mut Cursor<'a>) -> Result<(), Malformed> {
         cursor.array(|cursor| {
             let mut alert = Alert { whose: Whose::Nobodys, state: None, raw: b"" };
             alert.raw = element(cursor, NAMES_OF_ALERT, |index, cursor| match index {
@@ -239,7 +236,7 @@ impl<'a> Filter<'a, '_> {
         })
     }
 
-    fn write_rule(&self, verdict: Verdict, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    fn write_rule(&self, verdict: Verdict, out: &mut Vec<u8>) -> Result<(), Malformed> {
         let kept = || self.alerts.iter().filter(|alert| verdict.keeps(alert));
         let is_reduced = kept().count() < self.alerts.len();
         let severest = kept().filter_map(|alert| alert.state).fold(INACTIVE, usize::max);
@@ -285,7 +282,7 @@ impl Verdict {
     }
 }
 
-fn state(cursor: &mut Cursor<'_>) -> Result<usize, Unreadable> {
+fn state(cursor: &mut Cursor<'_>) -> Result<usize, Malformed> {
     let text = cursor.string()?;
-    STATES.iter().position(|state| text.is(state)).ok_or(Unreadable::Malformed)
+    STATES.iter().position(|state| text.is(state)).ok_or(Malformed)
 }

@@ -22,11 +22,11 @@ use super::pairs;
 use super::record::Record;
 use super::refuse::{self, Refusal};
 use super::trail::{Lines, Subject};
+use crate::answer::Expected;
 use crate::config::Config;
 use crate::limits::Limit;
 use crate::rejection::Rejection;
 use crate::request::{self, BodyPlan, Forward, Head};
-use crate::response::Expected;
 use crate::tenant::Evidence;
 use std::rc::Rc;
 

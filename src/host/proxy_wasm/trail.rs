@@ -10,8 +10,8 @@
 use super::calls::{self, Level, Map};
 use super::pairs;
 use super::refuse::Refusal;
+use crate::api::Route;
 use crate::config::Config;
-use crate::routes::Route;
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -7,7 +7,6 @@
 //! - `usage`: how many samples a query has read
 //! - `messages`: which messages those are
 //! - `substitute`: what stands for a body that is not passed on
-//! - `json`, `text`: the reader in place, and its strings; `pieces`: the writer; `quoted`: a string that streams by
 //!
 //! Invariants: of all the bytes that came, never more go on, since Envoy ends with a segmentation fault when a buffered
 //! answer grows beyond its buffer (observed with Envoy 1.40.0); what goes on is made of slices of what came, in their
@@ -15,17 +14,12 @@
 
 mod head;
 mod held;
-mod json;
 mod messages;
 mod operators;
 mod owner;
-mod pieces;
-mod quoted;
 mod rules;
-mod skim;
 mod stream;
 mod substitute;
-mod text;
 mod usage;
 
 pub use head::{Body, Expected, Head, HeldBody, Plan};
@@ -54,6 +48,12 @@ pub enum Unreadable {
     Trailers,
     /// It came before the upstream had the whole request, so that it may not be scoped to the tenant.
     Early,
+}
+
+impl From<crate::json::Malformed> for Unreadable {
+    fn from(_: crate::json::Malformed) -> Self {
+        Unreadable::Malformed
+    }
 }
 
 impl Unreadable {

@@ -16,8 +16,7 @@
 //!   quote the query as it is sent to remote engines, grouped by the external labels of each of them, whosever they are
 //!   (`newRemoteAggregation` in logicalplan/distribute.go), and with the times of what they hold.
 
-use super::quoted::{Quoted, quoted};
-use super::skim::{Skim, Step};
+use crate::json::{Quoted, Skim, Step, quoted};
 
 /// Reads one `data`.
 #[derive(Debug)]

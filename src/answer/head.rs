@@ -21,8 +21,8 @@ use super::owner::Owner;
 use super::stream::{Data, MessageFilter, Shape};
 use super::substitute::Substitute;
 use super::usage::Statistics;
+use crate::api::{Answer, Route};
 use crate::config::Config;
-use crate::routes::{Answer, Route};
 use crate::tenant::Tenants;
 
 /// What an answer is expected to be. Made with the decision on the request, and kept until the answer comes.

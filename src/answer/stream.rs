@@ -21,10 +21,9 @@
 use super::Unreadable;
 use super::messages;
 use super::operators::Operators;
-use super::quoted::{Quoted, quoted};
-use super::skim::{Skim, Step};
 use super::substitute::Substitute;
 use super::usage::{Samples, Statistics, Usage};
+use crate::json::{Quoted, Skim, Step, quoted};
 
 /// How many documents there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

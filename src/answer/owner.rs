@@ -1,7 +1,6 @@
 //! Whose a set of labels is.
 
-use super::Unreadable;
-use super::json::Cursor;
+use crate::json::{Cursor, Malformed};
 use crate::tenant::Tenants;
 use std::rc::Rc;
 
@@ -32,7 +31,7 @@ impl Owner {
     }
 
     /// Reads a set of labels: an object of strings, or `null`. The label given twice could be read either way: an error.
-    pub fn read(&self, cursor: &mut Cursor<'_>) -> Result<Whose, Unreadable> {
+    pub fn read(&self, cursor: &mut Cursor<'_>) -> Result<Whose, Malformed> {
         if cursor.null()? {
             return Ok(Whose::Nobodys);
         }
@@ -51,7 +50,7 @@ impl Owner {
             };
             match whose.replace(found) {
                 None => Ok(()),
-                Some(_) => Err(Unreadable::Malformed),
+                Some(_) => Err(Malformed),
             }
         })?;
         Ok(whose.unwrap_or(Whose::Nobodys))

@@ -14,8 +14,7 @@
 //! A key is held back until it is whole, and the comma before it; nothing else is. Only these four names are looked for, each
 //! where it stands: a label called `stats` is a part of another value, which is passed over whole. Of two, the first counts.
 
-use super::quoted::{Quoted, quoted};
-use super::skim::{Skim, Step};
+use crate::json::{Quoted, Skim, Step, quoted};
 
 /// What is done with the statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,11 +10,9 @@
 //! others'. That includes `groupNextToken`, which is made from the next group's file and name. What is the tenant's own (a rule, an
 //! alert, an exemplar) is carried over with all of its keys.
 
-use super::json::{Cursor, Seen};
 use super::owner::{Owner, Whose};
-use super::pieces::Pieces;
-use super::text::Text;
 use super::{Unreadable, messages, rules};
+use crate::json::{Cursor, Malformed, Pieces, Seen, Text};
 
 /// What is read whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +74,7 @@ impl Held {
         Ok(Filtered { body: out, withheld })
     }
 
-    fn data(self, cursor: &mut Cursor<'_>, owner: &Owner, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    fn data(self, cursor: &mut Cursor<'_>, owner: &Owner, out: &mut Vec<u8>) -> Result<(), Malformed> {
         if null(cursor, out)? {
             return Ok(());
         }
@@ -91,7 +89,7 @@ impl Held {
 }
 
 /// A key's place among the names that are known where it stands; one that is not may be dropped with its value.
-pub fn known(key: Text<'_>, names: &[&str], seen: &mut Seen) -> Result<Option<usize>, Unreadable> {
+pub fn known(key: Text<'_>, names: &[&str], seen: &mut Seen) -> Result<Option<usize>, Malformed> {
     // What only resembles a name is dropped with the unknown ones.
     let index = key.among(names).unwrap_or(None);
     index.map_or(Ok(()), |index| seen.note(index))?;
@@ -99,7 +97,7 @@ pub fn known(key: Text<'_>, names: &[&str], seen: &mut Seen) -> Result<Option<us
 }
 
 /// Copies `null`, where it stands.
-pub fn null(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, Unreadable> {
+pub fn null(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, Malformed> {
     let is_null = cursor.null()?;
     if is_null {
         out.extend_from_slice(b"null");
@@ -112,8 +110,8 @@ fn member(
     name: &str,
     cursor: &mut Cursor<'_>,
     out: &mut Vec<u8>,
-    mut filter: impl FnMut(&mut Cursor<'_>, &mut Vec<u8>) -> Result<(), Unreadable>,
-) -> Result<(), Unreadable> {
+    mut filter: impl FnMut(&mut Cursor<'_>, &mut Vec<u8>) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
     let mut object = Pieces::object(out);
     let mut seen = Seen::default();
     cursor.object(|key, cursor| match known(key, &[name], &mut seen)? {
@@ -128,7 +126,7 @@ fn member(
 }
 
 /// An array of which those elements are kept whose labels are the tenant's.
-fn own(cursor: &mut Cursor<'_>, owner: &Owner, labels: &str, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+fn own(cursor: &mut Cursor<'_>, owner: &Owner, labels: &str, out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut list = Pieces::array(out);
     cursor.array(|cursor| {
         let mut whose = Whose::Nobodys;
@@ -146,8 +144,8 @@ fn own(cursor: &mut Cursor<'_>, owner: &Owner, labels: &str, out: &mut Vec<u8>) 
 pub fn element<'a>(
     cursor: &mut Cursor<'a>,
     names: &[&str],
-    mut read: impl FnMut(usize, &mut Cursor<'a>) -> Result<(), Unreadable>,
-) -> Result<&'a [u8], Unreadable> {
+    mut read: impl FnMut(usize, &mut Cursor<'a>) -> Result<(), Malformed>,
+) -> Result<&'a [u8], Malformed> {
     let mut seen = Seen::default();
     let from = cursor.mark();
     cursor.object(|key, cursor| match key.among(names)? {
@@ -161,17 +159,17 @@ pub fn element<'a>(
 }
 
 /// `status`, `errorType`: a word of the upstream's, with nothing in it that could name anything.
-fn word(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+fn word(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
     let text = cursor.string()?;
     if !messages::is_word(text.raw().as_bytes()) {
-        return Err(Unreadable::Malformed);
+        return Err(Malformed);
     }
     quoted(text.raw(), out);
     Ok(())
 }
 
 /// One message, which is withheld unless it is the engine's.
-fn message(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, Unreadable> {
+fn message(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, Malformed> {
     let text = cursor.string()?.raw();
     let passes = messages::is_engine(text.as_bytes());
     quoted(if passes { text } else { messages::generic(text.len()) }, out);
@@ -179,7 +177,7 @@ fn message(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<bool, Unreadabl
 }
 
 /// A list of messages. One line stands for all that are withheld: how many there were is told to nobody.
-fn messages(cursor: &mut Cursor<'_>, out: &mut Vec<u8>, withheld: &mut u32) -> Result<(), Unreadable> {
+fn messages(cursor: &mut Cursor<'_>, out: &mut Vec<u8>, withheld: &mut u32) -> Result<(), Malformed> {
     if null(cursor, out)? {
         return Ok(());
     }

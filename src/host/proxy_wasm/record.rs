@@ -3,10 +3,10 @@
 
 use super::calls;
 use super::stats::{self, SeriesId};
+use crate::answer::Samples;
 use crate::config::Config;
 use crate::rejection::Rejection;
 use crate::request::{Forward, Refused};
-use crate::response::Samples;
 use crate::stats::{
     DURATION, NO_HANDLER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SAMPLES, SELECTORS,
     UNREADABLE, WITHHELD, class,

@@ -9,8 +9,7 @@
 //! No document tree, no recursion that input can drive: a value that is carried over is skipped with a stack of bits, at most
 //! [`MAX_DEPTH`] deep. What a client could read otherwise than this reader is an error: here, a known key that is given twice.
 
-use super::Unreadable;
-use super::text::Text;
+use super::{Malformed, Text};
 
 /// The deepest nesting that is read. Rules and exemplars nest nine deep.
 pub const MAX_DEPTH: u32 = 64;
@@ -50,15 +49,15 @@ impl<'a> Cursor<'a> {
     }
 
     /// Nothing but white space follows.
-    pub fn finish(&mut self) -> Result<(), Unreadable> {
-        if self.peek().is_none() { Ok(()) } else { Err(Unreadable::Malformed) }
+    pub fn finish(&mut self) -> Result<(), Malformed> {
+        if self.peek().is_none() { Ok(()) } else { Err(Malformed) }
     }
 
     /// Reads an object. For each key, `each` has to read the value.
     pub fn object(
         &mut self,
-        mut each: impl FnMut(Text<'a>, &mut Self) -> Result<(), Unreadable>,
-    ) -> Result<(), Unreadable> {
+        mut each: impl FnMut(Text<'a>, &mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
         self.expect(b'{')?;
         if self.take(b'}') {
             return Ok(());
@@ -75,7 +74,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads an array. `each` has to read one element.
-    pub fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
+    pub fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), Malformed>) -> Result<(), Malformed> {
         self.expect(b'[')?;
         if self.take(b']') {
             return Ok(());
@@ -90,17 +89,17 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a string.
-    pub fn string(&mut self) -> Result<Text<'a>, Unreadable> {
+    pub fn string(&mut self) -> Result<Text<'a>, Malformed> {
         self.expect(b'"')?;
         let from = self.at;
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
             let stop = rest.iter().position(|&byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-            self.at += stop.ok_or(Unreadable::Malformed)?;
+            self.at += stop.ok_or(Malformed)?;
             match self.bump() {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
-                Some(_) | None => return Err(Unreadable::Malformed),
+                Some(_) | None => return Err(Malformed),
             }
         }
         let inner = self.text.get(from..self.at.saturating_sub(1)).unwrap_or_default();
@@ -108,29 +107,29 @@ impl<'a> Cursor<'a> {
     }
 
     /// Whether the value is `null`, which is then taken.
-    pub fn null(&mut self) -> Result<bool, Unreadable> {
+    pub fn null(&mut self) -> Result<bool, Malformed> {
         match self.peek() {
             Some(b'n') => self.literal(b"null").map(|()| true),
             Some(_) => Ok(false),
-            None => Err(Unreadable::Malformed),
+            None => Err(Malformed),
         }
     }
 
     /// Skips any value, and hands it out as it stands.
-    pub fn value(&mut self) -> Result<&'a [u8], Unreadable> {
+    pub fn value(&mut self) -> Result<&'a [u8], Malformed> {
         let from = self.mark();
         // One bit a level: set for an object.
         let mut levels = 0u64;
         let mut depth = 0u32;
         loop {
-            let opened = match self.peek().ok_or(Unreadable::Malformed)? {
+            let opened = match self.peek().ok_or(Malformed)? {
                 opening @ (b'{' | b'[') => {
                     self.at += 1;
                     let is_object = opening == b'{';
                     let is_empty = self.take(if is_object { b'}' } else { b']' });
                     if !is_empty {
                         if depth == MAX_DEPTH {
-                            return Err(Unreadable::Malformed);
+                            return Err(Malformed);
                         }
                         depth += 1;
                         levels = levels << 1 | u64::from(is_object);
@@ -168,7 +167,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn key(&mut self) -> Result<(), Unreadable> {
+    fn key(&mut self) -> Result<(), Malformed> {
         self.string()?;
         self.expect(b':')
     }
@@ -185,34 +184,34 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    fn expect(&mut self, wanted: u8) -> Result<(), Unreadable> {
-        if self.take(wanted) { Ok(()) } else { Err(Unreadable::Malformed) }
+    fn expect(&mut self, wanted: u8) -> Result<(), Malformed> {
+        if self.take(wanted) { Ok(()) } else { Err(Malformed) }
     }
 
     /// After the backslash.
-    fn escape(&mut self) -> Result<(), Unreadable> {
+    fn escape(&mut self) -> Result<(), Malformed> {
         match self.bump() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
             Some(b'u') => {
-                let digits = self.text.get(self.at..).and_then(|rest| rest.get(..4)).ok_or(Unreadable::Malformed)?;
+                let digits = self.text.get(self.at..).and_then(|rest| rest.get(..4)).ok_or(Malformed)?;
                 self.at += 4;
-                if digits.iter().all(u8::is_ascii_hexdigit) { Ok(()) } else { Err(Unreadable::Malformed) }
+                if digits.iter().all(u8::is_ascii_hexdigit) { Ok(()) } else { Err(Malformed) }
             }
-            Some(_) | None => Err(Unreadable::Malformed),
+            Some(_) | None => Err(Malformed),
         }
     }
 
-    fn literal(&mut self, word: &[u8]) -> Result<(), Unreadable> {
+    fn literal(&mut self, word: &[u8]) -> Result<(), Malformed> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         if !rest.starts_with(word) {
-            return Err(Unreadable::Malformed);
+            return Err(Malformed);
         }
         self.at += word.len();
         Ok(())
     }
 
     /// `[ "-" ] ( "0" / 1-9 *digit ) [ "." 1*digit ] [ ( "e" / "E" ) [ "+" / "-" ] 1*digit ]`
-    fn number(&mut self) -> Result<(), Unreadable> {
+    fn number(&mut self) -> Result<(), Malformed> {
         self.take_if(|byte| byte == b'-');
         if !self.take_if(|byte| byte == b'0') {
             self.digits()?;
@@ -233,10 +232,10 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    fn digits(&mut self) -> Result<(), Unreadable> {
+    fn digits(&mut self) -> Result<(), Malformed> {
         let from = self.at;
         while self.take_if(|byte| byte.is_ascii_digit()) {}
-        if self.at > from { Ok(()) } else { Err(Unreadable::Malformed) }
+        if self.at > from { Ok(()) } else { Err(Malformed) }
     }
 }
 
@@ -246,10 +245,10 @@ pub struct Seen(u64);
 
 impl Seen {
     /// Notes a known key by its index.
-    pub fn note(&mut self, index: usize) -> Result<(), Unreadable> {
-        let bit = u32::try_from(index).ok().and_then(|index| 1u64.checked_shl(index)).ok_or(Unreadable::Malformed)?;
+    pub fn note(&mut self, index: usize) -> Result<(), Malformed> {
+        let bit = u32::try_from(index).ok().and_then(|index| 1u64.checked_shl(index)).ok_or(Malformed)?;
         if self.0 & bit != 0 {
-            return Err(Unreadable::Malformed);
+            return Err(Malformed);
         }
         self.0 |= bit;
         Ok(())

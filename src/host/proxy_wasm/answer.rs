@@ -19,7 +19,7 @@ use super::dispatch::Action;
 use super::record::{AnswerRecord, Record};
 use super::refuse::{CACHE_CONTROL, PRIVATE};
 use super::stream::{out_of_order, read_pairs};
-use crate::response::{Body, Expected, Head, HeldBody, MessageFilter, Substitute, Unreadable};
+use crate::answer::{Body, Expected, Head, HeldBody, MessageFilter, Substitute, Unreadable};
 
 /// How far an answer has come.
 pub enum Answer {

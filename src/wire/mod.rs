@@ -1,0 +1,3 @@
+//! Binary formats: protobuf.
+
+pub mod protobuf;
