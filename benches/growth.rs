@@ -6,6 +6,7 @@ use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
 use promql_tenancy_filter::request::{Head, decide};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -88,6 +89,7 @@ fn overridden(count: usize) -> String {
 
 fn requesting(json: String, tenant: String) -> Box<dyn FnMut()> {
     let config = Config::parse(json.as_bytes()).expect("a configuration");
+    let memo = RefCell::default();
     Box::new(move || {
         let headers: [(&[u8], &[u8]); 3] = [
             (b":method", b"GET"),
@@ -95,7 +97,7 @@ fn requesting(json: String, tenant: String) -> Box<dyn FnMut()> {
             (b"thanos-tenant", black_box(tenant.as_bytes())),
         ];
         let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
-        black_box(decide(&head, &config).expect("forwarded"));
+        black_box(decide(&head, &config, &memo).expect("forwarded"));
     })
 }
 

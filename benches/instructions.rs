@@ -8,6 +8,7 @@ use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
 use promql_tenancy_filter::request::{Head, decide};
 use promql_tenancy_filter::{answer::Held, answer::Owner, tenant::Federation, tenant::Format};
 use promql_tenancy_filter::{go::form, tenant::Tenants};
+use std::cell::RefCell;
 use std::hint::black_box;
 
 const TYPICAL: &[u8] = include_bytes!("queries/typical.promql");
@@ -60,6 +61,7 @@ fn encoded(query: &[u8], number: usize) -> Vec<u8> {
 
 fn request(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
     let config = Config::parse(b"{}").expect("a configuration");
+    let memo = RefCell::default();
     let prepared: Vec<Vec<u8>> =
         (0..16).map(|number| [b"/api/v1/query?", encoded(TYPICAL, ask(number)).as_slice()].concat()).collect();
     let mut paths = prepared.into_iter();
@@ -74,12 +76,13 @@ fn request(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
             (b"x-request-id", b"5b5b2d1e-1c9d-4b7e-9b0a-1d8f2b1d7a10"),
         ];
         let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
-        black_box(decide(&head, &config).expect("forwarded"));
+        black_box(decide(&head, &config, &memo).expect("forwarded"));
     })
 }
 
 fn posted(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
     let config = Config::parse(b"{}").expect("a configuration");
+    let memo = RefCell::default();
     let prepared: Vec<Vec<u8>> = (0..16).map(|number| encoded(ALTERNATION, ask(number))).collect();
     let mut forms = prepared.into_iter();
     Box::new(move || {
@@ -91,8 +94,8 @@ fn posted(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
             (b"content-type", b"application/x-www-form-urlencoded"),
         ];
         let head = Head { headers: &headers, evidence: None, end_of_stream: false, now_ms: None };
-        let forward = decide(&head, &config).expect("forwarded");
-        black_box(forward.body.finish(black_box(&form), None).expect("a form"));
+        let forward = decide(&head, &config, &memo).expect("forwarded");
+        black_box(forward.body.finish(black_box(&form), None, &memo).expect("a form"));
     })
 }
 

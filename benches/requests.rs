@@ -4,6 +4,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::go::form;
 use promql_tenancy_filter::request::{Head, decide};
+use std::cell::RefCell;
 use std::hint::black_box;
 
 const QUERY: &[u8] = include_bytes!("queries/typical.promql");
@@ -32,6 +33,7 @@ fn forms(c: &mut Criterion) {
 
 fn decisions(c: &mut Criterion) {
     let config = Config::parse(b"{}").expect("a configuration");
+    let memo = RefCell::default();
     let asked = |number: usize| {
         let mut query = Vec::new();
         form::append(&mut query, b"query", &[QUERY, format!(" + {number}").as_bytes()].concat());
@@ -71,17 +73,17 @@ fn decisions(c: &mut Criterion) {
         b.iter(|| {
             let headers = head(b"GET", targets.next().expect("endless"), &[]);
             let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
-            decide(black_box(&head), &config).expect("forwarded")
+            decide(black_box(&head), &config, &memo).expect("forwarded")
         });
     });
     group.bench_function("get, as before", |b| {
         let head = Head { headers: &get, evidence: None, end_of_stream: true, now_ms: None };
-        b.iter(|| decide(black_box(&head), &config).expect("forwarded"));
+        b.iter(|| decide(black_box(&head), &config, &memo).expect("forwarded"));
     });
     let decide_form = |query: &[u8]| {
         let head = Head { headers: &post, evidence: None, end_of_stream: false, now_ms: None };
-        let forward = decide(black_box(&head), &config).expect("forwarded");
-        forward.body.finish(black_box(query), None).expect("a form")
+        let forward = decide(black_box(&head), &config, &memo).expect("forwarded");
+        forward.body.finish(black_box(query), None, &memo).expect("a form")
     };
     group.bench_function("form", |b| {
         let mut forms = forms.iter().cycle();

@@ -16,8 +16,8 @@
 //!
 //! # What never breaks
 //!
-//! - The core (all but `host`) does no I/O and never panics: bytes in, decisions out. All that it keeps is [`memo`], on which no
-//!   decision depends.
+//! - The core (all but `host`) does no I/O and never panics: bytes in, decisions out. It keeps nothing: [`memo`], on which no
+//!   decision depends, belongs to the worker.
 //! - Nothing is forwarded unread: what goes upstream is written from what was parsed.
 //! - Every selector that goes upstream carries the tenant's matcher, and exactly one tenant header goes with it.
 //! - Whatever is not understood is refused, and so is everything when something fails inside.

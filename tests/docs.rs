@@ -144,7 +144,7 @@ fn runbook_has_every_log_line() {
     let lines = rows(table);
     let documented: Vec<&str> = lines.iter().map(|row| row[0].split('`').nth(1).expect("a line")).collect();
     let mut written = Vec::new();
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/host")).unwrap() {
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/host/proxy_wasm")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "rs") {
             let source = std::fs::read_to_string(&path).unwrap();

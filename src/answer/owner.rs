@@ -2,12 +2,12 @@
 
 use crate::json::{Cursor, Malformed};
 use crate::tenant::Tenants;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The tenants for whom an answer is filtered, and the label that tells.
 #[derive(Debug, Clone)]
 pub struct Owner {
-    label: Rc<str>,
+    label: Arc<str>,
     tenants: Tenants,
 }
 
@@ -26,7 +26,7 @@ pub enum Whose {
 
 impl Owner {
     /// For these tenants.
-    pub fn new(label: Rc<str>, tenants: Tenants) -> Self {
+    pub fn new(label: Arc<str>, tenants: Tenants) -> Self {
         Owner { label, tenants }
     }
 

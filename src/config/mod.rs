@@ -22,13 +22,11 @@ pub use stats::Stats;
 
 use crate::api::{self, Found, Upstream};
 use crate::limits::{InForce, Limits};
-use crate::memo::Memo;
 use crate::promql::{Enforcer, OnConflict};
 use crate::tenant::{self, Federation, Format, Source, Tenants};
 use allowed::Allowed;
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 const KNOWN: &[&str] = &[
     "allow_on_headers_stop_iteration",
@@ -85,23 +83,23 @@ pub struct Config {
     upstream: Upstream,
     source: Source,
     /// The pattern that stands for the tenants, where an operator looks at many.
-    view: Option<Rc<str>>,
+    view: Option<Arc<str>>,
     format: Format,
     federation: Federation,
     allowed: Option<Allowed>,
-    forward_tenant_header: Rc<str>,
+    forward_tenant_header: Arc<str>,
     strip_headers: Vec<String>,
     /// All that [`Config::removes`] looks for.
     removed: Vec<String>,
     /// The lengths of those names, one bit each: most headers are told apart by it alone.
     removed_lengths: u128,
     enforce: bool,
-    label: Rc<str>,
+    label: Arc<str>,
     on_conflict: OnConflict,
     /// Longest first, so that the most specific one decides.
     path_prefixes: Vec<String>,
     passthrough_paths: BTreeSet<String>,
-    extra_parameters: Rc<[String]>,
+    extra_parameters: Arc<[String]>,
     max_response_bytes: usize,
     shared_rules: bool,
     match_rules: bool,
@@ -115,8 +113,6 @@ pub struct Config {
     log_queries: bool,
     /// The keys that the configuration names, for [`Config::explain`].
     given: BTreeSet<&'static str>,
-    /// What was rewritten under this configuration.
-    memo: Rc<RefCell<Memo>>,
 }
 
 /// What is wrong with a configuration, and under which key.
@@ -222,7 +218,6 @@ impl Config {
             stats,
             log_queries,
             given,
-            memo: Rc::default(),
         })
     }
 
@@ -242,12 +237,12 @@ impl Config {
     }
 
     /// The pattern that stands for the tenants, where an operator looks at many.
-    pub fn view(&self) -> Option<&Rc<str>> {
+    pub fn view(&self) -> Option<&Arc<str>> {
         self.view.as_ref()
     }
 
     /// The header that is set upstream, in lower case.
-    pub fn forward_tenant_header(&self) -> &Rc<str> {
+    pub fn forward_tenant_header(&self) -> &Arc<str> {
         &self.forward_tenant_header
     }
 
@@ -293,7 +288,7 @@ impl Config {
     }
 
     /// The label that is enforced.
-    pub fn label(&self) -> &Rc<str> {
+    pub fn label(&self) -> &Arc<str> {
         &self.label
     }
 
@@ -305,13 +300,8 @@ impl Config {
         }
     }
 
-    /// What was rewritten under this configuration.
-    pub fn memo(&self) -> &Rc<RefCell<Memo>> {
-        &self.memo
-    }
-
     /// Parameters that are forwarded besides those that an endpoint knows.
-    pub fn extra_parameters(&self) -> &Rc<[String]> {
+    pub fn extra_parameters(&self) -> &Arc<[String]> {
         &self.extra_parameters
     }
 

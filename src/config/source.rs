@@ -6,7 +6,7 @@ use super::allowed::Allowed;
 use super::json::Field;
 use crate::promql::OnConflict;
 use crate::tenant::{Federation, Format, Source, Tenants, certificate};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The values of `tenant_certificate_field`. Empty: the certificate names nobody.
 pub const CERTIFICATE_FIELDS: &[(&str, Option<certificate::Field>)] = &[
@@ -35,7 +35,7 @@ const REGEX: &str = "tenant_regex";
 pub fn source(
     take: &mut dyn FnMut(&'static str) -> Option<Field>,
     context: &Context<'_>,
-) -> Result<(Source, Option<Rc<str>>), ConfigError> {
+) -> Result<(Source, Option<Arc<str>>), ConfigError> {
     let mut found = None;
     for (key, read) in OTHER_SOURCES.into_iter().zip([certificate_field, metadata_path, static_tenants]) {
         let Some(source) = take(key).map_or(Ok(None), |field| read(field, context))? else {
@@ -127,7 +127,7 @@ fn static_tenants(field: Field, context: &Context<'_>) -> Result<Option<Source>,
     }
 }
 
-fn view(field: &Field, source: &Source, context: &Context<'_>) -> Result<Rc<str>, ConfigError> {
+fn view(field: &Field, source: &Source, context: &Context<'_>) -> Result<Arc<str>, ConfigError> {
     let is_named = match source {
         Source::Static(tenants) => !tenants.joined().contains('|'),
         Source::Header { .. } | Source::Certificate(_) | Source::Metadata(_) => false,

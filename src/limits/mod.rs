@@ -11,7 +11,7 @@ pub use pattern::{MAX_STEPS, Pattern, TooCostly};
 pub use rules::{Attributes, Between, Blocked, Facts, Text, Verdict, Work};
 
 use crate::tenant::Tenants;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A limit that is one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,9 +128,9 @@ pub struct Set {
     /// Each limit at most once.
     pub values: Box<[(Limit, i64)]>,
     /// `blocked_queries`.
-    pub blocked: Option<Rc<[Blocked]>>,
+    pub blocked: Option<Arc<[Blocked]>>,
     /// `query_rejection`; empty where it is switched off.
-    pub rejected: Option<Rc<[Attributes]>>,
+    pub rejected: Option<Arc<[Attributes]>>,
 }
 
 /// All limits of a configuration.
@@ -147,9 +147,9 @@ pub struct Limits {
 pub struct InForce {
     values: [i64; TABLE.len()],
     /// Each tenant's, in its order.
-    pub blocked: Vec<Rc<[Blocked]>>,
+    pub blocked: Vec<Arc<[Blocked]>>,
     /// Likewise.
-    pub rejected: Vec<Rc<[Attributes]>>,
+    pub rejected: Vec<Arc<[Attributes]>>,
 }
 
 impl Limits {
@@ -315,9 +315,9 @@ impl InForce {
 }
 
 /// Tenants without a list of their own share the default one, which is compared once.
-fn add<T>(lists: &mut Vec<Rc<[T]>>, more: Vec<Rc<[T]>>) {
+fn add<T>(lists: &mut Vec<Arc<[T]>>, more: Vec<Arc<[T]>>) {
     for list in more {
-        if !lists.iter().any(|other| Rc::ptr_eq(other, &list)) {
+        if !lists.iter().any(|other| Arc::ptr_eq(other, &list)) {
             lists.push(list);
         }
     }

@@ -9,7 +9,7 @@ use super::{Rejection, Tenants};
 use crate::api::Answer;
 use crate::config::Config;
 use crate::tenant;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The one content type of forms, as it is sent upstream.
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -33,7 +33,7 @@ pub struct Facts<'a> {
     pub content_length: Option<&'a [u8]>,
     content_type: Once<'a>,
     encoded: bool,
-    remove: Vec<Rc<str>>,
+    remove: Vec<Arc<str>>,
     /// Those of `NEGOTIATION` that are present.
     negotiation: Vec<&'static str>,
 }
@@ -67,9 +67,9 @@ impl<'a> Once<'a> {
 #[derive(Debug)]
 pub struct Edits {
     /// Each replaces all of that name.
-    pub set: Vec<(Rc<str>, Rc<str>)>,
+    pub set: Vec<(Arc<str>, Arc<str>)>,
     /// Names that are present and must go.
-    pub remove: Vec<Rc<str>>,
+    pub remove: Vec<Arc<str>>,
 }
 
 /// Reads the headers.
@@ -79,7 +79,7 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
     let tenant_header = config.source().header();
     let reads_claims = config.source().evidence() == Some(tenant::Evidence::Metadata);
     let mut encoded = false;
-    let mut remove: Vec<Rc<str>> = Vec::new();
+    let mut remove: Vec<Arc<str>> = Vec::new();
     let mut negotiation = Vec::new();
     for &(name, value) in headers {
         match name {
@@ -136,7 +136,7 @@ pub fn edit(
     let mut remove = facts.remove.clone();
     if answer.is_read() {
         let asked = facts.negotiation.iter().filter(|name| !remove.iter().any(|seen| &**seen == **name));
-        remove.extend(asked.copied().map(Rc::from).collect::<Vec<_>>());
+        remove.extend(asked.copied().map(Arc::from).collect::<Vec<_>>());
     }
     if has_form {
         let content_type = facts.content_type.get(Rejection::ContentType)?;

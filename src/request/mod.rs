@@ -24,12 +24,14 @@ mod tests;
 use crate::answer::Expected;
 use crate::api::{Method, Route, Rule};
 use crate::config::Config;
+use crate::memo::Memo;
 use crate::path;
 use crate::rejection::{Place, Rejection};
 use crate::tenant::Tenants;
 use crate::text;
 use parameters::{Enforcement, Written};
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::sync::Arc;
 
 /// The request's head as the proxy hands it over: every pair, in order, names in lower case, pseudo-headers among them.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +52,7 @@ pub struct Head<'a> {
 #[derive(Debug, Clone)]
 pub struct Forward {
     /// The tenant; several are joined by `|`.
-    pub tenant: Rc<str>,
+    pub tenant: Arc<str>,
     /// The row of the API table that applies.
     pub route: &'static Route,
     /// The new `:path`; `None` where it already reads so.
@@ -58,9 +60,9 @@ pub struct Forward {
     /// How many selectors of the URL carry the matcher now.
     pub selectors: u32,
     /// Headers to set; each replaces all of that name.
-    pub set: Vec<(Rc<str>, Rc<str>)>,
+    pub set: Vec<(Arc<str>, Arc<str>)>,
     /// Headers that the client sent and that must go. Only names that are present, so that no host call is wasted.
-    pub remove: Vec<Rc<str>>,
+    pub remove: Vec<Arc<str>>,
     /// What has to happen to the body.
     pub body: BodyPlan,
     /// What the answer has to be, and what is done with it.
@@ -109,22 +111,23 @@ pub struct Refused {
     /// Why.
     pub rejection: Rejection,
     /// The tenant, where one was identified, whether or not it is served; several are joined by `|`.
-    pub tenant: Option<Rc<str>>,
+    pub tenant: Option<Arc<str>>,
     /// The row of the API table, where one was found.
     pub route: Option<&'static Route>,
 }
 
 /// Decides on the request's head. Everything that concerns headers happens here, since later they have gone on.
-pub fn decide(head: &Head<'_>, config: &Config) -> Result<Forward, Refused> {
+pub fn decide(head: &Head<'_>, config: &Config, memo: &RefCell<Memo>) -> Result<Forward, Refused> {
     let (mut tenant, mut route) = (None, None);
-    judge(head, config, &mut tenant, &mut route).map_err(|rejection| Refused { rejection, tenant, route })
+    judge(head, config, memo, &mut tenant, &mut route).map_err(|rejection| Refused { rejection, tenant, route })
 }
 
 /// `tenant` and `route` are noted as soon as they are known.
 fn judge(
     head: &Head<'_>,
     config: &Config,
-    tenant: &mut Option<Rc<str>>,
+    memo: &RefCell<Memo>,
+    tenant: &mut Option<Arc<str>>,
     row: &mut Option<&'static Route>,
 ) -> Result<Forward, Rejection> {
     let facts = head::read(head.headers, config)?;
@@ -178,7 +181,7 @@ fn judge(
     let plan = limits::Plan::new(route, config, &tenants, head.headers);
     let mut asked = limits::Asked::default();
     let held = plan.as_ref().map(|_| &mut asked);
-    let mut url = enforcement.rewrite(target.query, Place::Url, held, &mut query)?;
+    let mut url = enforcement.rewrite(target.query, Place::Url, held, memo, &mut query)?;
     if let Some(plan) = &plan {
         plan.settle(&asked, !has_form, head.now_ms, &mut query)?;
     }
@@ -214,7 +217,7 @@ fn judge(
 
 impl BodyPlan {
     /// Decides on the whole body. The time is asked for again, since a client may take as much of it as it likes to send a form.
-    pub fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<Finished, Rejection> {
+    pub fn finish(&self, body: &[u8], now_ms: Option<i64>, memo: &RefCell<Memo>) -> Result<Finished, Rejection> {
         let as_it_is = Finished { body: None, selectors: 0, statistics: None };
         match self {
             BodyPlan::Absent | BodyPlan::MustBeEmpty => {
@@ -224,18 +227,18 @@ impl BodyPlan {
                     Err(Rejection::Body)
                 }
             }
-            BodyPlan::Form(plan) => plan.finish(body, now_ms),
+            BodyPlan::Form(plan) => plan.finish(body, now_ms, memo),
             BodyPlan::Untouched => Ok(as_it_is),
         }
     }
 }
 
 impl FormPlan {
-    fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<Finished, Rejection> {
+    fn finish(&self, body: &[u8], now_ms: Option<i64>, memo: &RefCell<Memo>) -> Result<Finished, Rejection> {
         let mut form = Vec::with_capacity(body.len().saturating_mul(2).min(1 << 20));
         let mut asked = limits::Asked::default();
         let held = self.limits.as_ref().map(|_| &mut asked);
-        let mut written = self.enforcement.rewrite(body, Place::Form, held, &mut form)?;
+        let mut written = self.enforcement.rewrite(body, Place::Form, held, memo, &mut form)?;
         if let Some((plan, url)) = self.limits.as_deref() {
             plan.settle(&asked.over(url), true, now_ms, &mut form)?;
         }

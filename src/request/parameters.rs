@@ -11,7 +11,7 @@ use crate::promql::{self, Enforcer, Reading};
 use crate::text;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The longest query string or form that is sent upstream. Go reads 10 MiB of a form and, past that, none of it: `FormValue`
 /// drops the error (net/http/request.go, Go 1.26), and `labels` then answers for every tenant (observed with Prometheus 3.15.0).
@@ -26,15 +26,14 @@ const STATISTICS: &[u8] = b"stats";
 #[derive(Debug, Clone)]
 pub struct Enforcement {
     route: &'static Route,
-    label: Rc<str>,
-    extra: Rc<[String]>,
+    label: Arc<str>,
+    extra: Arc<[String]>,
     /// None: nothing is rewritten (`enforce_tenancy: false`), or nothing has to be.
     enforcer: Option<Enforcer>,
     /// A request without any selector gains one.
     adds_selector: bool,
     /// The upstream is asked for statistics.
     asks_for_statistics: bool,
-    memo: Rc<RefCell<Memo>>,
 }
 
 /// What was found in a query string or form.
@@ -76,7 +75,6 @@ impl Enforcement {
             adds_selector,
             asks_for_statistics: config.stats().samples
                 && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),
-            memo: config.memo().clone(),
         }
     }
 
@@ -102,6 +100,7 @@ impl Enforcement {
         form: &[u8],
         place: Place,
         mut asked: Option<&mut Asked>,
+        memo: &RefCell<Memo>,
         out: &mut Vec<u8>,
     ) -> Result<Written, Rejection> {
         let mut written = Written::default();
@@ -117,7 +116,7 @@ impl Enforcement {
                     }
                     seen |= bit;
                 }
-                self.known(parameter, &pair, place, asked.as_deref_mut(), out, &mut written)?;
+                self.known(parameter, &pair, place, asked.as_deref_mut(), memo, out, &mut written)?;
             } else {
                 let value = decoded(&pair, place)?;
                 if self.extra.iter().any(|name| name.as_bytes() == &*pair.key) {
@@ -138,12 +137,13 @@ impl Enforcement {
         pair: &form::Raw<'_>,
         place: Place,
         asked: Option<&mut Asked>,
+        memo: &RefCell<Memo>,
         out: &mut Vec<u8>,
         written: &mut Written,
     ) -> Result<(), Rejection> {
         written.has_selector |= parameter.kind == Kind::Selector;
         let key = self.key(parameter, pair.encoded);
-        if self.recall(key.as_ref(), parameter, out, &mut written.selectors) {
+        if recall(memo, key.as_ref(), parameter, out, &mut written.selectors) {
             if let Some(asked) = asked {
                 asked.takes(parameter, &decoded(pair, place)?);
             }
@@ -163,7 +163,7 @@ impl Enforcement {
             form::append_key(out, parameter.name.as_bytes());
             let begin = out.len();
             form::escape(out, value);
-            self.keep(key.as_ref(), out.get(begin..), written.selectors.saturating_sub(before));
+            keep(memo, key.as_ref(), out.get(begin..), written.selectors.saturating_sub(before));
         }
         Ok(())
     }
@@ -206,22 +206,6 @@ impl Enforcement {
             | Kind::StoreSelector => return None,
         };
         Key::new(reading, encoded, self.enforcer.as_ref()?)
-    }
-
-    /// Appends the pair, if its value was rewritten lately.
-    fn recall(&self, key: Option<&Key<'_>>, parameter: &Parameter, out: &mut Vec<u8>, selectors: &mut u32) -> bool {
-        let (Some(key), Ok(memo)) = (key, self.memo.try_borrow()) else { return false };
-        let Some(kept) = memo.get(key) else { return false };
-        form::append_key(out, parameter.name.as_bytes());
-        out.extend_from_slice(&kept.written);
-        *selectors = selectors.saturating_add(kept.selectors);
-        true
-    }
-
-    fn keep(&self, key: Option<&Key<'_>>, written: Option<&[u8]>, selectors: u32) {
-        if let (Some(key), Some(written), Ok(mut memo)) = (key, written, self.memo.try_borrow_mut()) {
-            memo.note(key, written, selectors);
-        }
     }
 
     fn value<'v>(
@@ -273,5 +257,27 @@ impl Enforcement {
     /// Thanos takes the value whole; a list is looked through as well, should a version split it.
     fn names_the_label(&self, value: &[u8]) -> bool {
         value.split(|&byte| byte == b',').any(|name| name.trim_ascii() == self.label.as_bytes())
+    }
+}
+
+/// Appends the pair, if its value was rewritten lately.
+fn recall(
+    memo: &RefCell<Memo>,
+    key: Option<&Key<'_>>,
+    parameter: &Parameter,
+    out: &mut Vec<u8>,
+    selectors: &mut u32,
+) -> bool {
+    let (Some(key), Ok(memo)) = (key, memo.try_borrow()) else { return false };
+    let Some(kept) = memo.get(key) else { return false };
+    form::append_key(out, parameter.name.as_bytes());
+    out.extend_from_slice(&kept.written);
+    *selectors = selectors.saturating_add(kept.selectors);
+    true
+}
+
+fn keep(memo: &RefCell<Memo>, key: Option<&Key<'_>>, written: Option<&[u8]>, selectors: u32) {
+    if let (Some(key), Some(written), Ok(mut memo)) = (key, written, memo.try_borrow_mut()) {
+        memo.note(key, written, selectors);
     }
 }

@@ -25,7 +25,7 @@ pub use source::{Evidence, Source};
 use crate::promql::{Enforcer, OnConflict};
 use crate::text;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The longest header that is read, however many tenants it names. Each selector of a query grows by about as much.
 pub const MAX_HEADER: usize = 4_096;
@@ -66,7 +66,7 @@ pub enum Federation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenants {
     /// The IDs joined by `|`, which no ID holds.
-    joined: Rc<str>,
+    joined: Arc<str>,
 }
 
 /// Why a tenant is not one.
@@ -193,7 +193,7 @@ impl Tenants {
     }
 
     /// The IDs, joined by `|`: what goes upstream and into logs.
-    pub fn joined(&self) -> &Rc<str> {
+    pub fn joined(&self) -> &Arc<str> {
         &self.joined
     }
 

@@ -3,7 +3,7 @@
 use super::certificate::{self, Field};
 use super::metadata::{self, Claim};
 use super::{Error, Federation, Format, Tenants};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What names the tenant.
 #[derive(Debug, Clone)]
@@ -11,7 +11,7 @@ pub enum Source {
     /// A header of the request.
     Header {
         /// Its name, in lower case.
-        name: Rc<str>,
+        name: Arc<str>,
         /// The tenant of a request that lacks it.
         default: Option<Tenants>,
     },
@@ -19,7 +19,7 @@ pub enum Source {
     Certificate(Field),
     /// What another filter has put into the dynamic metadata: the path there, beginning with the namespace. A string is one
     /// tenant, and a list of them, with federation, several.
-    Metadata(Rc<[String]>),
+    Metadata(Arc<[String]>),
     /// The configuration.
     Static(Tenants),
 }
@@ -44,7 +44,7 @@ impl Source {
     }
 
     /// The header that names the tenant, where one does.
-    pub fn header(&self) -> Option<&Rc<str>> {
+    pub fn header(&self) -> Option<&Arc<str>> {
         match self {
             Source::Header { name, .. } => Some(name),
             Source::Certificate(_) | Source::Metadata(_) | Source::Static(_) => None,

@@ -1,4 +1,4 @@
-//! Times and durations: what `src/time.rs` reads is what the upstreams read. The texts are generated, and sent straight to Prometheus and
+//! Times and durations: what `src/go/time.rs` reads is what the upstreams read. The texts are generated, and sent straight to Prometheus and
 //! to Thanos, whose answer to `time()` tells what they made of one.
 
 use crate::generator::Rng;

@@ -5,6 +5,7 @@ use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::go::form;
 use promql_tenancy_filter::promql::{Enforcer, Error, MAX_LENGTH, OnConflict, rewrite, rewrite_selector};
 use promql_tenancy_filter::request::{BodyPlan, Head, decide};
+use std::cell::RefCell;
 
 const LABEL: &str = "tenant_id";
 
@@ -121,9 +122,10 @@ pub fn decide_never_panics(input: &[u8]) {
         let config = Config::parse(config.as_bytes()).expect("a valid configuration");
         let request = Head { headers: &headers, evidence: None, end_of_stream: body.is_empty(), now_ms: Some(NOW) };
         let decided = || {
-            let forward = decide(&request, &config).map_err(|refused| refused.rejection.body())?;
+            let forward = decide(&request, &config, &RefCell::default()).map_err(|refused| refused.rejection.body())?;
             assert!(!forward.tenant.is_empty(), "never the empty tenant");
-            let finished = forward.body.finish(body, Some(NOW)).map_err(|rejection| rejection.body());
+            let finished =
+                forward.body.finish(body, Some(NOW), &RefCell::default()).map_err(|rejection| rejection.body());
             if let (BodyPlan::Absent | BodyPlan::MustBeEmpty, Ok(_)) = (&forward.body, &finished) {
                 assert!(body.is_empty(), "a body that was not expected is refused");
             }

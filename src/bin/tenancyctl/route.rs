@@ -4,6 +4,7 @@ use super::{Failure, configuration, table};
 use clap::Args;
 use promql_tenancy_filter::request::{BodyPlan, Forward, Head, decide};
 use promql_tenancy_filter::tenant::{Source, certificate, metadata};
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -68,13 +69,14 @@ impl Route {
         let now_ms = now.ok().and_then(|now| i64::try_from(now.as_millis()).ok());
         let head =
             Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream: self.data.is_none(), now_ms };
-        let decided = decide(&head, &config).map_err(|refused| refused.rejection).and_then(|forward| {
-            let body = match &self.data {
-                Some(data) => forward.body.finish(data.as_bytes(), now_ms)?.body,
-                None => None,
-            };
-            Ok((forward, body))
-        });
+        let decided =
+            decide(&head, &config, &RefCell::default()).map_err(|refused| refused.rejection).and_then(|forward| {
+                let body = match &self.data {
+                    Some(data) => forward.body.finish(data.as_bytes(), now_ms, &RefCell::default())?.body,
+                    None => None,
+                };
+                Ok((forward, body))
+            });
         let (forward, body) = decided.map_err(|rejection| {
             Failure::No(Some(format!(
                 "refused: {} {}: {}",

@@ -7,7 +7,7 @@
 use super::calls::{self, Fault, HostError};
 use crate::workers::leases;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Where VMs draw their numbers.
 const NUMBER: &str = "tenancy_leases";
@@ -18,7 +18,7 @@ const TRIES: usize = 100;
 
 /// One running query. When it is dropped, another may run.
 pub struct Lease {
-    tenant: Rc<str>,
+    tenant: Arc<str>,
 }
 
 #[derive(Default)]
@@ -26,7 +26,7 @@ struct Held {
     /// This VM's number.
     vm: Option<u64>,
     /// How many queries of a tenant run in this VM.
-    counts: Vec<(Rc<str>, u32)>,
+    counts: Vec<(Arc<str>, u32)>,
 }
 
 thread_local! {
@@ -43,7 +43,7 @@ pub enum Answer {
 }
 
 /// Asks for a lease.
-pub fn take(tenant: &Rc<str>, most: i64) -> Result<Answer, HostError> {
+pub fn take(tenant: &Arc<str>, most: i64) -> Result<Answer, HostError> {
     let own = HELD.with_borrow(|held| held.of(tenant));
     let wanted = own.saturating_add(1);
     let others = update(tenant, wanted, Some(most))?;
@@ -77,7 +77,7 @@ impl Held {
         self.counts.iter().find(|(held, _)| &**held == tenant).map_or(0, |(_, count)| *count)
     }
 
-    fn set(&mut self, tenant: &Rc<str>, count: u32) {
+    fn set(&mut self, tenant: &Arc<str>, count: u32) {
         match self.counts.iter_mut().find(|(held, _)| held == tenant) {
             Some((_, held)) => *held = count,
             None => self.counts.push((tenant.clone(), count)),

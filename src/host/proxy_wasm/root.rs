@@ -7,7 +7,10 @@ use super::stream::Stream;
 use super::trail::Lines;
 use super::{reloads, stats};
 use crate::config::Config;
+use crate::memo::Memo;
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Says which version runs, once for each worker and configuration.
 const ACCEPTED: &str = concat!("promql-tenancy-filter ", env!("CARGO_PKG_VERSION"), ": configuration accepted");
@@ -16,9 +19,11 @@ const ACCEPTED: &str = concat!("promql-tenancy-filter ", env!("CARGO_PKG_VERSION
 #[derive(Default)]
 pub struct Root {
     /// `None` until a configuration was accepted; a stream without one refuses.
-    config: Option<Rc<Config>>,
+    config: Option<Arc<Config>>,
     /// What bounds the log.
     lines: Rc<Lines>,
+    /// What was rewritten lately, under this configuration.
+    memo: Rc<RefCell<Memo>>,
 }
 
 impl RootContext for Root {
@@ -28,7 +33,8 @@ impl RootContext for Root {
                 // Without it, stats come late, and requests are served all the same.
                 let _status = calls::set_tick_period(stats::TICK_MILLISECONDS);
                 reloads::accepted(&config, &json);
-                self.config = Some(Rc::new(config));
+                self.config = Some(Arc::new(config));
+                self.memo = Rc::default();
                 calls::log(Level::Info, ACCEPTED);
                 true
             }
@@ -41,7 +47,7 @@ impl RootContext for Root {
     }
 
     fn create_stream(&self, _id: u32) -> Stream {
-        Stream::new(self.config.clone(), self.lines.clone())
+        Stream::new(self.config.clone(), self.lines.clone(), self.memo.clone())
     }
 
     fn on_tick(&mut self) {

@@ -25,16 +25,20 @@ use super::trail::{Lines, Subject};
 use crate::answer::Expected;
 use crate::config::Config;
 use crate::limits::Limit;
+use crate::memo::Memo;
 use crate::rejection::Rejection;
 use crate::request::{self, BodyPlan, Forward, Head};
 use crate::tenant::Evidence;
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// One request.
 pub struct Stream {
     /// `None` where no configuration was accepted.
-    config: Option<Rc<Config>>,
+    config: Option<Arc<Config>>,
     lines: Rc<Lines>,
+    memo: Rc<RefCell<Memo>>,
     stage: Stage,
     subject: Subject,
     /// `None` until the request has been forwarded.
@@ -70,10 +74,11 @@ struct Reading {
 }
 
 impl Stream {
-    pub fn new(config: Option<Rc<Config>>, lines: Rc<Lines>) -> Self {
+    pub fn new(config: Option<Arc<Config>>, lines: Rc<Lines>, memo: Rc<RefCell<Memo>>) -> Self {
         Stream {
             config,
             lines,
+            memo,
             stage: Stage::Untouched,
             subject: Subject::default(),
             expected: None,
@@ -126,7 +131,7 @@ impl Stream {
         };
         let now_ms = now_for(config)?;
         let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream, now_ms };
-        let decided = request::decide(&head, config);
+        let decided = request::decide(&head, config, &self.memo);
         self.record.identify(config, &decided);
         let forward = match decided {
             Ok(forward) => forward,
@@ -195,7 +200,7 @@ impl Stream {
         };
         let now = self.config.as_deref().map_or(Ok(None), now_for)?;
         let body = read_body(reading.buffered)?;
-        match reading.plan.finish(&body, now) {
+        match reading.plan.finish(&body, now, &self.memo) {
             Ok(finished) => {
                 // A form that stays as it is must not be written: where trailers follow the head at once, there is no buffer,
                 // and even writing nothing is a BAD_ARGUMENT (observed with Envoy 1.40.0).

@@ -13,7 +13,7 @@ use super::refuse::Refusal;
 use crate::api::Route;
 use crate::config::Config;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The property; `wasm.tenancy` among Envoy's filter states.
 const STATE: &str = "tenancy";
@@ -33,7 +33,7 @@ pub struct Subject {
     /// The body, where it was read and may be logged.
     pub body: Vec<u8>,
     /// The tenant, once identified.
-    pub tenant: Option<Rc<str>>,
+    pub tenant: Option<Arc<str>>,
     /// The row of the API table, once found.
     pub route: Option<&'static Route>,
 }

@@ -31,13 +31,13 @@ use crate::promql::{Evaluation, Query};
 use crate::rejection::Empty;
 use crate::tenant::Tenants;
 use crate::text;
-use std::rc::Rc;
+use std::sync::Arc;
 use window::Window;
 
 /// The limits in force for one request.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    limits: Rc<InForce>,
+    limits: Arc<InForce>,
     handler: &'static str,
     endpoint: Endpoint,
     /// What is answered where nothing is left; `None`: there is no such answer, so it is refused.
@@ -93,7 +93,7 @@ impl Plan {
             found.map_or(Vec::new(), |(_, value)| value.to_vec())
         });
         Some(Plan {
-            limits: Rc::new(limits),
+            limits: Arc::new(limits),
             handler: route.handler,
             endpoint,
             empty,

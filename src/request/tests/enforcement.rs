@@ -8,7 +8,7 @@ const TEAM_A: &str = r#"{tenant_id="team-a"}"#;
 const NOTHING: &str = r#"{__name__="promql_tenancy_filter:nothing",tenant_id="team-a"}"#;
 
 #[track_caller]
-fn sent(request: Request, config: &Config) -> Sent {
+fn sent(request: Request, config: &Worker) -> Sent {
     request
         .tenant("team-a")
         .send(config)
@@ -346,7 +346,7 @@ fn a_request_that_already_reads_so_is_left_alone() {
     assert!(forward.path.is_none() && forward.remove.is_empty());
     assert!(matches!(forward.body, BodyPlan::Absent));
     let forward = Request::form("/api/v1/query", "query=1").tenant("a").decide(&config("{}")).unwrap();
-    assert_eq!(forward.body.finish(b"query=1", None).map(|finished| finished.body), Ok(None));
+    assert_eq!(forward.body.finish(b"query=1", None, &RefCell::default()).map(|finished| finished.body), Ok(None));
 }
 
 #[test]

@@ -6,11 +6,11 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 pub(super) const DAY: i64 = 86_400_000;
 
-pub(super) fn limited(limits: &str) -> Config {
+pub(super) fn limited(limits: &str) -> Worker {
     config(&format!(r#"{{"limits": {{{limits}}}}}"#))
 }
 
-pub(super) fn thirty_days() -> Config {
+pub(super) fn thirty_days() -> Worker {
     limited(r#""retention_period": "30d""#)
 }
 
@@ -43,19 +43,19 @@ pub(super) fn range(query: &str, start: i64, end: i64, step: &str) -> Request {
 }
 
 #[track_caller]
-pub(super) fn sent(request: &Request, config: &Config) -> Sent {
+pub(super) fn sent(request: &Request, config: &Worker) -> Sent {
     request.send(config).unwrap_or_else(|rejection| panic!("{}", rejection.message()))
 }
 
 #[track_caller]
-pub(super) fn message(request: &Request, config: &Config) -> String {
+pub(super) fn message(request: &Request, config: &Worker) -> String {
     let rejection = request.send(config).expect_err("a refusal");
     assert_eq!((rejection.status(), rejection.error_type()), (422, "execution"), "{}", rejection.message());
     rejection.message()
 }
 
 #[track_caller]
-pub(super) fn empty(request: &Request, config: &Config) -> String {
+pub(super) fn empty(request: &Request, config: &Worker) -> String {
     let rejection = request.send(config).expect_err("an answer of ours");
     assert_eq!((rejection.status(), rejection.reason()), (200, "beyond_limits"), "{}", rejection.message());
     String::from_utf8(rejection.body()).unwrap()
@@ -237,7 +237,7 @@ fn absent_time_of_a_range_query_is_refused_before_an_upstream_makes_one_up() {
     );
 }
 
-pub(super) fn config_of(upstream: &str) -> Config {
+pub(super) fn config_of(upstream: &str) -> Worker {
     config(&format!(r#"{{"upstream": "{upstream}", "limits": {{"retention_period": "30d"}}}}"#))
 }
 
@@ -365,10 +365,10 @@ fn without_the_time_a_limited_request_is_refused() {
     let target = b"/api/v1/query?query=up".as_slice();
     let headers: [(&[u8], &[u8]); 3] = [(b":method", b"GET"), (b":path", target), (b"thanos-tenant", b"team-a")];
     let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
-    assert_eq!(decide(&head, &thirty_days()).expect_err("refused").rejection.status(), 500);
+    assert_eq!(decide(&head, &thirty_days(), &RefCell::default()).expect_err("refused").rejection.status(), 500);
     assert!(thirty_days().needs_the_time());
     let config = limited(r#""max_selectors_per_query": 5"#);
-    assert!(!config.needs_the_time() && decide(&head, &config).is_ok());
+    assert!(!config.needs_the_time() && decide(&head, &config, &RefCell::default()).is_ok());
 }
 
 #[test]

@@ -80,14 +80,18 @@ impl Request {
         self
     }
 
-    pub fn decide(&self, config: &Config) -> Result<Forward, Refused> {
+    pub fn decide(&self, config: &Worker) -> Result<Forward, Refused> {
         let headers: Vec<(&[u8], &[u8])> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let evidence = self.evidence.as_deref();
-        decide(&Head { headers: &headers, evidence, end_of_stream: self.body.is_none(), now_ms: Some(NOW) }, config)
+        decide(
+            &Head { headers: &headers, evidence, end_of_stream: self.body.is_none(), now_ms: Some(NOW) },
+            config,
+            &config.memo,
+        )
     }
 
     /// Enacts the decision, as the host does.
-    pub fn send(&self, config: &Config) -> Result<Sent, Rejection> {
+    pub fn send(&self, config: &Worker) -> Result<Sent, Rejection> {
         let forward = self.decide(config).map_err(|refused| refused.rejection)?;
         let mut headers = self.headers.clone();
         headers.retain(|(name, _)| !forward.remove.iter().any(|removed| removed.as_bytes() == &**name));
@@ -101,7 +105,9 @@ impl Request {
             path = text(new.clone());
         }
         let body = match &self.body {
-            Some(body) => Some(text(forward.body.finish(body, Some(NOW))?.body.unwrap_or_else(|| body.clone()))),
+            Some(body) => {
+                Some(text(forward.body.finish(body, Some(NOW), &config.memo)?.body.unwrap_or_else(|| body.clone())))
+            }
             None => None,
         };
         let headers = headers.into_iter().skip(4).map(|(name, value)| (text(name), text(value))).collect();
@@ -109,8 +115,22 @@ impl Request {
     }
 }
 
-pub fn config(json: &str) -> Config {
-    Config::parse(json.as_bytes()).expect("a valid configuration")
+/// One worker: a configuration, and what was rewritten lately.
+pub struct Worker {
+    config: Config,
+    memo: RefCell<Memo>,
+}
+
+impl std::ops::Deref for Worker {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.config
+    }
+}
+
+pub fn config(json: &str) -> Worker {
+    Worker { config: Config::parse(json.as_bytes()).expect("a valid configuration"), memo: RefCell::default() }
 }
 
 /// The decoded pairs of a form or of a target's query string.
@@ -134,7 +154,7 @@ pub fn values(sent: &Sent, name: &str) -> Vec<String> {
 }
 
 #[track_caller]
-pub fn reason(request: &Request, config: &Config) -> &'static str {
+pub fn reason(request: &Request, config: &Worker) -> &'static str {
     match request.send(config) {
         Ok(sent) => panic!("forwarded: {:.200}", format!("{sent:?}")),
         Err(rejection) => {

@@ -126,8 +126,8 @@ proptest! {
         for json in CONFIGS {
             let config = config(json);
             for end_of_stream in [true, false] {
-                match decide(&Head { headers: &pairs, evidence: None, end_of_stream, now_ms: None }, &config) {
-                    Ok(forward) => { let _ = forward.body.finish(&body, None).map_err(|rejection| rejection.body()); }
+                match decide(&Head { headers: &pairs, evidence: None, end_of_stream, now_ms: None }, &config, &RefCell::default()) {
+                    Ok(forward) => { let _ = forward.body.finish(&body, None, &RefCell::default()).map_err(|rejection| rejection.body()); }
                     Err(refused) => prop_assert!(serde_json::from_slice::<serde_json::Value>(&refused.rejection.body()).is_ok()),
                 }
             }
@@ -187,7 +187,7 @@ proptest! {
             let remembering = config(json);
             for request in requests.iter().cycle().take(3 * requests.len()) {
                 let fresh = config(json);
-                let seen = |config: &Config| {
+                let seen = |config: &Worker| {
                     let selectors = request.decide(config).map_err(|refused| refused.rejection.body())?.selectors;
                     request.send(config).map_err(|rejection| rejection.body()).map(|sent| (sent, selectors))
                 };

@@ -8,12 +8,12 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 const ON: &str = r#"{"stats": {"samples": true}}"#;
 
 /// What Go's `FormValue("stats")` reads upstream, and what is done with the answer.
-fn asked(request: &Request, config: &Config) -> (Option<String>, Statistics) {
+fn asked(request: &Request, config: &Worker) -> (Option<String>, Statistics) {
     let sent = request.send(config).unwrap();
     let forward = request.decide(config).unwrap();
     let mut expected = forward.expected.clone();
     if let Some(body) = &request.body
-        && let Some(asks) = forward.body.finish(body, Some(NOW)).unwrap().statistics
+        && let Some(asks) = forward.body.finish(body, Some(NOW), &RefCell::default()).unwrap().statistics
     {
         expected.client_asks_for_statistics(asks);
     }
