@@ -11,6 +11,7 @@
 //! limits  api  rejection    per-tenant limits; the API table; every refusal
 //! tenant  stats  workers    who asks; names of stats; what workers share
 //! promql  memo              PromQL read, enforced, written; what was rewritten lately
+//! pattern                   regular expressions that the filter runs itself, in bounded time
 //! go  json  wire  path  text    formats
 //! ```
 //!
@@ -33,6 +34,7 @@ pub mod json;
 pub mod limits;
 pub mod memo;
 mod path;
+pub mod pattern;
 pub mod promql;
 pub mod rejection;
 pub mod request;

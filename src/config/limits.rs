@@ -2,7 +2,8 @@
 
 use super::ConfigError;
 use super::json::{Field, Object};
-use crate::limits::{Attributes, Between, Blocked, Limits, Pattern, Set, TABLE, Text, Unit};
+use crate::limits::{Attributes, Between, Blocked, Limits, Set, TABLE, Text, Unit};
+use crate::pattern::Pattern;
 use crate::promql::{self, Query};
 use crate::tenant::{Federation, Format, Tenants};
 

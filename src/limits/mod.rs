@@ -4,10 +4,8 @@
 //! blocked and rejected queries do. Names and meaning are Cortex's (pkg/util/validation/limits.go and pkg/querier/querier.go, 1.21)
 //! and Mimir's (pkg/util/validation/limits.go, 3.0); docs/tenant-limits.md says whose each is, and where it differs.
 
-mod pattern;
 mod rules;
 
-pub use pattern::{MAX_STEPS, Pattern, TooCostly};
 pub use rules::{Attributes, Between, Blocked, Facts, Text, Verdict, Work};
 
 use crate::tenant::Tenants;

@@ -1,7 +1,6 @@
 //! Queries that are refused by what they are: `blocked_queries` (Mimir) and `query_rejection` (Cortex).
 
-use super::Pattern;
-use super::pattern::MAX_STEPS;
+use crate::pattern::{MAX_STEPS, Pattern};
 use crate::promql::Query;
 use std::cell::{Cell, OnceCell};
 
