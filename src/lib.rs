@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! host                      the adapters: the only modules that call a host
+//! exchange                  one exchange as a state machine: events in, effects out
 //! request  answer           decides what goes upstream; filters what comes back
 //! config                    the plugin's JSON → a valid configuration
 //! limits  api  rejection    per-tenant limits; the API table; every refusal
@@ -27,6 +28,7 @@
 pub mod answer;
 pub mod api;
 pub mod config;
+pub mod exchange;
 pub mod go;
 #[cfg(feature = "filter")]
 mod host;

@@ -8,6 +8,7 @@
 //! far as its slot saw, so that made-up ones cost a hash each; and all of it goes when it holds [`MAX_HELD`].
 
 use crate::promql::{Enforcer, Reading};
+use crate::text::{hash, slot};
 
 /// Bytes that all entries hold at most; each VM has its own.
 const MAX_HELD: usize = 1 << 20;
@@ -80,15 +81,6 @@ impl<'k> Key<'k> {
     }
 }
 
-/// Quick, and nothing depends on it but the slot: eight bytes at a time, as the hash of the Rust compiler does it.
-fn hash(begin: u64, bytes: &[u8]) -> u64 {
-    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
-    let add = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let hash = words.iter().fold(begin, |hash, word| add(hash, u64::from_le_bytes(*word)));
-    rest.iter().fold(add(hash, bytes.len() as u64), |hash, &byte| add(hash, u64::from(byte)))
-}
-
 impl Memo {
     /// What this was rewritten to.
     pub fn get(&self, key: &Key<'_>) -> Option<&Kept> {
@@ -124,8 +116,7 @@ impl Memo {
 }
 
 fn place(key: &Key<'_>) -> usize {
-    // The upper bits are the better mixed ones.
-    (key.hash >> 48) as usize % SLOTS
+    slot(key.hash, SLOTS)
 }
 
 #[cfg(test)]

@@ -64,12 +64,10 @@ pub struct Plan {
 pub enum Body {
     /// Passed on as it comes.
     Untouched,
-    /// Passed on as it comes, but for its messages.
-    Messages(Box<MessageFilter>),
+    /// Filtered.
+    Filtered(super::FilteredBody),
     /// Not passed on: something shorter stands for it.
     Substitute(Substitute),
-    /// Held back until it is whole.
-    Held(HeldBody),
 }
 
 /// A body that is held back.
@@ -167,11 +165,11 @@ impl Expected {
             (true, None) => return Err(Unreadable::ContentType),
             (true, Some(shape)) => match self.held() {
                 Some(held) => self.hold(held, find("content-length"))?,
-                None => Body::Messages(Box::new(self.filter(shape, self.data()))),
+                None => stream(self.filter(shape, self.data())),
             },
             (false, Some(shape)) => {
                 let data = if self.held().is_some() { Data::IsDropped } else { self.data() };
-                Body::Messages(Box::new(self.filter(shape, data)))
+                stream(self.filter(shape, data))
             }
             (false, None) => Body::Substitute(Substitute::new(0)),
         };
@@ -218,7 +216,12 @@ impl Expected {
         if length.is_some_and(|length: u64| usize::try_from(length).map_or(true, |length| length > self.max)) {
             return Err(Unreadable::TooLarge);
         }
-        Ok(Body::Held(HeldBody { held, owner: self.owner.clone(), max: self.max, holds_head: self.can_hold_head }))
+        let held = HeldBody { held, owner: self.owner.clone(), max: self.max, holds_head: self.can_hold_head };
+        Ok(Body::Filtered(super::FilteredBody {
+            holds_head: self.can_hold_head,
+            max_held: self.max,
+            filter: Box::new(super::Filter::Held { held, bytes: Vec::new(), fault: None, withheld: 0 }),
+        }))
     }
 
     /// How many documents the body holds; none where it is not JSON.
@@ -230,6 +233,14 @@ impl Expected {
         let is_lines = self.answer == Answer::Lines && media_type.eq_ignore_ascii_case(b"application/x-ndjson");
         is_lines.then_some(Shape::Lines)
     }
+}
+
+fn stream(filter: MessageFilter) -> Body {
+    Body::Filtered(super::FilteredBody {
+        filter: Box::new(super::Filter::Messages(Box::new(filter))),
+        holds_head: false,
+        max_held: 0,
+    })
 }
 
 impl HeldBody {

@@ -18,6 +18,8 @@ mod messages;
 mod operators;
 mod owner;
 mod rules;
+mod shim;
+pub use shim::{Filter, Filtered as FilteredBody};
 mod stream;
 mod substitute;
 mod usage;

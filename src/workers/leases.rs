@@ -1,138 +1,218 @@
-//! Who runs how many queries of a tenant at the same time, as the VMs of one proxy tell each other.
+//! `max_concurrent_queries`: how many queries of a tenant run, in all workers of this proxy.
 //!
-//! ```text
-//! bucket = *( vm count expiry size tenant{size} )     8, 4, 8 and 4 bytes, the least significant first; expiry in milliseconds since 1970
-//! ```
-//!
-//! Tenants share buckets, of which there are so many and no more: what is shared is never taken back by the proxy, and there may be as many
-//! tenants as clients care to make up. What is in a bucket ends with the queries that run.
-//!
-//! Each VM writes its own shares whole, and again every second. A share that was not renewed for [`TERM_MS`] counts no more:
-//! so a VM that trapped locks nobody out, and what was lost of a share mends itself.
+//! Each worker counts its own queries, and tells the others by `shares`. Tenants share [`BUCKETS`] keys and no more: the proxy never
+//! removes a key, and there may be as many tenants as clients care to make up. What is in a bucket ends with the queries that run.
 
-/// How long a share counts.
-pub const TERM_MS: i64 = 5_000;
-/// How many buckets there are.
-pub const BUCKETS: u32 = 256;
+use super::shares::{self, Share};
+use super::{Number, Store, change, numbered};
+use crate::text;
+use std::sync::Arc;
 
-/// The bucket of a tenant.
-pub fn bucket(tenant: &str) -> u32 {
-    tenant.bytes().fold(5_381u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte)) % BUCKETS
+/// How many keys all tenants share.
+pub const BUCKETS: usize = 256;
+/// What stands before a bucket's number.
+const PREFIX: &str = "tenancy_leases;";
+
+/// The queries that run in this worker.
+#[derive(Debug, Default)]
+pub struct Leases {
+    /// How many queries of each tenant.
+    counts: Vec<(Arc<str>, u32)>,
 }
 
-/// One VM's queries of one tenant.
-struct Share<'s> {
-    vm: u64,
-    count: u32,
-    expiry: i64,
-    tenant: &'s [u8],
+/// Whether a query may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// It may, and is counted until [`Leases::release`].
+    Granted,
+    /// So many queries of the tenant run already.
+    Refused(i64),
 }
 
-/// Writes a VM's share of a tenant beside those of others that still count. Returns how many queries of that tenant these run, and the
-/// new shares.
-pub fn write(mut shares: &[u8], tenant: &str, vm: u64, count: u32, now_ms: i64) -> (i64, Vec<u8>) {
-    let expiry = now_ms.saturating_add(TERM_MS);
-    let own = Share { vm, count, expiry, tenant: tenant.as_bytes() };
-    let mut new = Vec::new();
-    let mut others = 0i64;
-    while let Some(share) = read(&mut shares) {
-        let is_of_tenant = share.tenant == own.tenant;
-        // The clock may have been set back, too.
-        if share.count > 0 && (now_ms..=expiry).contains(&share.expiry) && !(is_of_tenant && share.vm == vm) {
-            if is_of_tenant {
-                others = others.saturating_add(i64::from(share.count));
+/// The key under which the workers count a tenant's queries.
+pub fn key(tenant: &str) -> String {
+    numbered(PREFIX, bucket(tenant))
+}
+
+fn bucket(tenant: &str) -> u32 {
+    u32::try_from(text::slot(text::hash(0, tenant.as_bytes()), BUCKETS)).unwrap_or(0)
+}
+
+impl Leases {
+    /// When no query runs.
+    pub const fn new() -> Self {
+        Leases { counts: Vec::new() }
+    }
+
+    /// Counts one more query of a tenant, unless `most` run already. `now`: nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// The host could not be asked. The query must not run then.
+    pub fn take<S: Store>(
+        &mut self,
+        store: &mut S,
+        number: &mut Number,
+        tenant: &Arc<str>,
+        most: i64,
+        now: u64,
+    ) -> Result<Grant, S::Error> {
+        let own = self.of(tenant);
+        self.set(tenant, own.saturating_add(1));
+        let others = match self.share(store, number, tenant, Some(most), now) {
+            Ok(others) => others,
+            Err(error) => {
+                self.set(tenant, own);
+                return Err(error);
             }
-            append(&share, &mut new);
+        };
+        let running = others.saturating_add(i64::from(own));
+        if running >= most {
+            self.set(tenant, own);
+            return Ok(Grant::Refused(running));
+        }
+        Ok(Grant::Granted)
+    }
+
+    /// One query of the tenant has ended. Where the host can't be asked, or has no clock (`None`), the others hear of it when this
+    /// worker's share is renewed.
+    pub fn release<S: Store>(&mut self, store: &mut S, number: &mut Number, tenant: &Arc<str>, now: Option<u64>) {
+        self.set(tenant, self.of(tenant).saturating_sub(1));
+        if let Some(now) = now {
+            let _later = self.share(store, number, tenant, None, now);
         }
     }
-    if count > 0 {
-        append(&own, &mut new);
+
+    /// Writes this worker's shares again, before they count as those of a dead one.
+    pub fn renew<S: Store>(&mut self, store: &mut S, number: &mut Number, now: u64) {
+        let tenants: Vec<Arc<str>> = self.counts.iter().map(|(tenant, _)| tenant.clone()).collect();
+        for (at, tenant) in tenants.iter().enumerate() {
+            let is_first = tenants.iter().position(|other| bucket(other) == bucket(tenant)) == Some(at);
+            if is_first {
+                let _later = self.share(store, number, tenant, None, now);
+            }
+        }
     }
-    (others, new)
-}
 
-fn append(share: &Share<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(&share.vm.to_le_bytes());
-    out.extend_from_slice(&share.count.to_le_bytes());
-    out.extend_from_slice(&share.expiry.to_le_bytes());
-    // A tenant's ID, or several, fit into a header.
-    out.extend_from_slice(&u32::try_from(share.tenant.len()).unwrap_or(0).to_le_bytes());
-    out.extend_from_slice(share.tenant);
-}
+    /// Writes this worker's share of a tenant's bucket, unless `most` would be exceeded by it. Returns how many queries of the tenant
+    /// the other workers run.
+    fn share<S: Store>(
+        &self,
+        store: &mut S,
+        number: &mut Number,
+        tenant: &str,
+        most: Option<i64>,
+        now: u64,
+    ) -> Result<i64, S::Error> {
+        let worker = number.get(store)?;
+        let bucket = bucket(tenant);
+        let in_bucket = self.counts.iter().filter(|(other, _)| self::bucket(other) == bucket);
+        let entries = in_bucket.map(|(tenant, count)| (&**tenant, *count)).collect();
+        let own = Share { worker, time: now, entries };
+        let wanted = i64::from(self.of(tenant));
+        let mut others = 0;
+        change(store, &numbered(PREFIX, bucket), &mut |value| {
+            let shares = shares::of_others(value, worker, now);
+            others = shares::running(&shares, tenant);
+            let fits = most.is_none_or(|most| others.saturating_add(wanted) <= most);
+            fits.then(|| shares::write(shares.iter().chain([&own])))
+        })?;
+        Ok(others)
+    }
 
-/// Takes the next share. What makes no sense ends them.
-fn read<'s>(shares: &mut &'s [u8]) -> Option<Share<'s>> {
-    let (vm, rest) = shares.split_first_chunk()?;
-    let (count, rest) = rest.split_first_chunk()?;
-    let (expiry, rest) = rest.split_first_chunk()?;
-    let (size, rest) = rest.split_first_chunk()?;
-    let (tenant, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*size)).ok()?)?;
-    *shares = rest;
-    let (vm, count, expiry) = (u64::from_le_bytes(*vm), u32::from_le_bytes(*count), i64::from_le_bytes(*expiry));
-    Some(Share { vm, count, expiry, tenant })
+    fn of(&self, tenant: &str) -> u32 {
+        self.counts.iter().find(|(other, _)| **other == *tenant).map_or(0, |(_, count)| *count)
+    }
+
+    fn set(&mut self, tenant: &Arc<str>, count: u32) {
+        match self.counts.iter_mut().find(|(other, _)| other == tenant) {
+            Some((_, held)) => *held = count,
+            None => self.counts.push((tenant.clone(), count)),
+        }
+        self.counts.retain(|(_, count)| *count > 0);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Shared;
     use super::*;
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    /// Of a tenant with an ID of one byte.
-    const SHARE: usize = 25;
+    const NOW: u64 = 1_000_000_000_000;
 
-    fn write(shares: &[u8], vm: u64, count: u32, now_ms: i64) -> (i64, Vec<u8>) {
-        super::write(shares, "a", vm, count, now_ms)
+    #[derive(Default)]
+    struct Worker {
+        leases: Leases,
+        number: Number,
     }
 
-    #[test]
-    fn shares_of_others_stand_as_long_as_they_are_renewed() {
-        let (others, shares) = write(b"", 1, 3, 1_000);
-        assert_eq!((others, shares.len()), (0, SHARE));
-        let (others, shares) = write(&shares, 2, 4, 2_000);
-        assert_eq!((others, shares.len()), (3, 2 * SHARE));
-        assert_eq!(write(&shares, 1, 9, 6_000).0, 4);
-        assert_eq!(write(&shares, 3, 1, 6_000).0, 7);
-        assert_eq!(write(&shares, 3, 1, 6_001).0, 4);
-        let (others, shares) = write(&shares, 3, 0, 7_001);
-        assert_eq!((others, shares.len()), (0, 0));
-    }
-
-    #[test]
-    fn own_share_is_replaced_and_ends_with_its_last_query() {
-        let (_, shares) = write(b"", 1, 3, 0);
-        let (_, shares) = write(&shares, 2, 1, 0);
-        let (others, shares) = write(&shares, 1, 0, 0);
-        assert_eq!((others, shares.len()), (1, SHARE));
-    }
-
-    #[test]
-    fn tenants_of_one_bucket_are_told_apart() {
-        let (_, shares) = write(b"", 1, 3, 0);
-        for other in ["b", "", "aa"] {
-            let (others, both) = super::write(&shares, other, 1, 2, 0);
-            assert_eq!((others, both.len()), (0, SHARE * 2 + other.len() - 1));
-            assert_eq!(write(&both, 2, 0, 0).0, 3);
-            assert_eq!(super::write(&both, other, 2, 0, 0).0, 2);
-            let (others, shares) = super::write(&both, other, 1, 0, 0);
-            assert_eq!((others, shares), (0, super::write(b"", "a", 1, 3, 0).1));
+    impl Worker {
+        fn take(&mut self, shared: &mut Shared, tenant: &str, most: i64, now: u64) -> Grant {
+            self.leases.take(shared, &mut self.number, &tenant.into(), most, now).unwrap()
         }
-        let used: std::collections::BTreeSet<u32> = (0..4_000).map(|n| bucket(&format!("tenant-{n}"))).collect();
-        assert!(used.len() > 200 && used.last() < Some(&BUCKETS));
+
+        fn release(&mut self, shared: &mut Shared, tenant: &str, now: u64) {
+            self.leases.release(shared, &mut self.number, &tenant.into(), Some(now));
+        }
     }
 
     #[test]
-    fn what_is_no_share_counts_nothing() {
-        let (_, shares) = write(b"", 1, u32::MAX, i64::MAX);
-        for bytes in [&b"x"[..], &[0xff; SHARE], &[0; SHARE * 3 + 1], &shares] {
-            assert_eq!(write(bytes, 2, 0, 0), (0, Vec::new()));
+    fn the_queries_of_all_workers_count() {
+        let (mut shared, mut one, mut other) = (Shared::default(), Worker::default(), Worker::default());
+        assert_eq!(one.take(&mut shared, "a", 2, NOW), Grant::Granted);
+        assert_eq!(other.take(&mut shared, "a", 2, NOW), Grant::Granted);
+        assert_eq!(one.take(&mut shared, "a", 2, NOW), Grant::Refused(2));
+        assert_eq!(one.take(&mut shared, "b", 1, NOW), Grant::Granted);
+        other.release(&mut shared, "a", NOW);
+        assert_eq!(one.take(&mut shared, "a", 2, NOW), Grant::Granted);
+    }
+
+    #[test]
+    fn a_refused_query_is_not_counted() {
+        let (mut shared, mut worker) = (Shared::default(), Worker::default());
+        assert_eq!(worker.take(&mut shared, "a", 1, NOW), Grant::Granted);
+        assert_eq!(worker.take(&mut shared, "a", 1, NOW), Grant::Refused(1));
+        worker.release(&mut shared, "a", NOW);
+        assert_eq!(worker.take(&mut shared, "a", 1, NOW), Grant::Granted);
+    }
+
+    #[test]
+    fn nothing_is_left_behind_when_no_query_runs() {
+        let (mut shared, mut worker) = (Shared::default(), Worker::default());
+        for tenant in ["a", "b", "c"] {
+            assert_eq!(worker.take(&mut shared, tenant, 1, NOW), Grant::Granted);
         }
-        // The clock was set back by a day.
-        let (_, shares) = write(b"", 1, 1, 86_400_000);
-        assert_eq!(write(&shares, 2, 0, 0).0, 0);
-        let (_, shares) = write(b"", 1, 1, 0);
-        for length in 0..SHARE {
-            assert_eq!(write(&shares[..length], 2, 0, 0).0, 0);
+        for tenant in ["a", "b", "c"] {
+            worker.release(&mut shared, tenant, NOW);
+            assert_eq!(shared.held[&key(tenant)].0, b"");
         }
+    }
+
+    #[test]
+    fn the_shares_of_a_dead_worker_end_and_those_of_a_live_one_are_renewed() {
+        let (mut shared, mut dead, mut alive) = (Shared::default(), Worker::default(), Worker::default());
+        assert_eq!(dead.take(&mut shared, "a", 2, NOW), Grant::Granted);
+        assert_eq!(alive.take(&mut shared, "a", 2, NOW), Grant::Granted);
+        let later = NOW + shares::DEAD_AFTER;
+        alive.leases.renew(&mut shared, &mut alive.number, later - 1);
+        let mut third = Worker::default();
+        assert_eq!(third.take(&mut shared, "a", 2, later - 1), Grant::Refused(2));
+        assert_eq!(third.take(&mut shared, "a", 2, later), Grant::Granted);
+        assert_eq!(third.take(&mut shared, "a", 2, later), Grant::Refused(2));
+    }
+
+    #[test]
+    fn a_share_that_another_worker_writes_after_this_one_looked_at_its_clock_counts() {
+        let (mut shared, mut one, mut other) = (Shared::default(), Worker::default(), Worker::default());
+        assert_eq!(other.take(&mut shared, "a", 1, NOW + 1_000), Grant::Granted);
+        assert_eq!(one.take(&mut shared, "a", 1, NOW), Grant::Refused(1));
+    }
+
+    #[test]
+    fn tenants_share_a_bounded_number_of_keys() {
+        let keys: std::collections::BTreeSet<String> =
+            (0..10_000).map(|tenant| key(&format!("team-{tenant}"))).collect();
+        assert!(keys.len() <= BUCKETS && keys.len() > BUCKETS / 2, "{}", keys.len());
     }
 }

@@ -171,7 +171,13 @@ fn messages_of_others_do_not_stream_by() {
         envoy.answer_in_chunks(size, size < 50);
         let out = ask(&mut envoy, "/api/v1/query?query=up", json(200, &body));
         assert_eq!(out.answer().text(), format!(r#"{{{data},"warnings":["{GENERIC}","PromQL warning: x"]}}"#));
-        assert!(out.logs.iter().any(|line| line.text == "messages of the upstream withheld: 1"), "{:?}", out.logs);
+        assert!(
+            out.logs
+                .iter()
+                .any(|line| line.text == "messages withheld: tenant=team-a path=/api/v1/query count=1 request_id=-"),
+            "{:?}",
+            out.logs
+        );
     }
 }
 

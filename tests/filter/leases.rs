@@ -1,28 +1,33 @@
 //! `max_concurrent_queries`: queries are counted in all VMs, and what a VM loses is given back by time.
 
 use crate::harness::{Fault, Harness, Request, Upon, status};
-use promql_tenancy_filter::workers::leases::{self, TERM_MS};
+use promql_tenancy_filter::workers::leases;
+use promql_tenancy_filter::workers::shares::{self, DEAD_AFTER, Share};
 
 const CONFIG: &str =
     r#"{"limits": {"max_concurrent_queries": 2}, "overrides": {"big": {"max_concurrent_queries": 0}}}"#;
-/// Where team-a's are: the digits of the bucket's number stand the other way round.
-const KEY: &[u8] = b"tenancy_leases;49";
 /// No VM of these tests draws this number.
-const ELSEWHERE: u64 = 1 << 60;
+const ELSEWHERE: u32 = 1 << 30;
+const MILLISECOND: u64 = 1_000_000;
+
+/// Where team-a's queries are counted.
+fn key() -> Vec<u8> {
+    leases::key("team-a").into_bytes()
+}
 
 fn query(tenant: &str) -> Request {
     Request::get("/api/v1/query?query=up").header("THANOS-TENANT", tenant)
 }
 
-/// Milliseconds, as the simulated clock has them.
-fn at(envoy: &mut Harness, milliseconds: i64) -> i64 {
-    envoy.advance_ns(milliseconds as u64 * 1_000_000);
-    milliseconds
+/// Moves the simulated clock on.
+fn advance(envoy: &mut Harness, nanoseconds: u64) -> u64 {
+    envoy.advance_ns(nanoseconds);
+    nanoseconds
 }
 
 /// How many queries of team-a run in this VM, as another sees it.
-fn seen_elsewhere(envoy: &Harness, now: i64) -> i64 {
-    leases::write(&envoy.shared_data(KEY), "team-a", ELSEWHERE, 0, now).0
+fn seen_elsewhere(envoy: &Harness, now: u64) -> i64 {
+    shares::running(&shares::of_others(&envoy.shared_data(&key()), ELSEWHERE, now), "team-a")
 }
 
 #[test]
@@ -42,7 +47,7 @@ fn as_many_queries_run_as_the_limit_allows() {
     assert!(!envoy.close(first).local);
     assert!(!envoy.request(query("team-a")).local);
     envoy.close(second);
-    assert_eq!(envoy.shared_data(KEY), b"");
+    assert_eq!(envoy.shared_data(&key()), b"");
 }
 
 #[test]
@@ -65,27 +70,27 @@ fn where_nothing_is_counted_nothing_is_shared() {
 #[test]
 fn queries_of_other_vms_count_until_they_are_not_renewed() {
     let mut envoy = Harness::new(CONFIG).unwrap();
-    let now = at(&mut envoy, 1_000_000);
-    let (_, elsewhere) = leases::write(b"", "team-a", ELSEWHERE, 2, now);
-    envoy.set_shared_data(KEY, &elsewhere);
+    let now = advance(&mut envoy, 1_000_000 * MILLISECOND);
+    let elsewhere = shares::write(&[Share { worker: ELSEWHERE, time: now, entries: vec![("team-a", 2)] }]);
+    envoy.set_shared_data(&key(), &elsewhere);
     assert_eq!(envoy.request(query("team-a")).answer().status, 429);
     // That VM trapped: nobody renews its share.
-    at(&mut envoy, TERM_MS);
+    advance(&mut envoy, DEAD_AFTER - 1);
     assert_eq!(envoy.request(query("team-a")).answer().status, 429);
-    at(&mut envoy, 1);
+    advance(&mut envoy, 1);
     assert!(!envoy.request(query("team-a")).local);
 }
 
 #[test]
 fn a_long_query_is_counted_as_long_as_it_runs() {
     let mut envoy = Harness::new(CONFIG).unwrap();
-    assert!(envoy.tick_period_ms() * 4 < TERM_MS as u32);
-    let mut now = at(&mut envoy, 1_000_000);
+    assert!(u64::from(envoy.tick_period_ms()) * MILLISECOND * 4 < DEAD_AFTER);
+    let mut now = advance(&mut envoy, 1_000_000 * MILLISECOND);
     let long = envoy.open(query("team-a"));
     for _ in 0..20 {
-        now += at(&mut envoy, 1_000);
+        now += advance(&mut envoy, 1_000 * MILLISECOND);
         envoy.tick();
-        assert_eq!(seen_elsewhere(&envoy, now + TERM_MS), 1);
+        assert_eq!(seen_elsewhere(&envoy, now + DEAD_AFTER - 1), 1);
     }
     // A reload leaves it alone.
     envoy.reload(CONFIG).unwrap();
@@ -114,7 +119,7 @@ fn a_host_that_fails_refuses_and_loses_no_count() {
     envoy.heal();
     let (first, second) = (envoy.open(query("team-a")), envoy.open(query("team-a")));
     assert!(!envoy.close(first).local && !envoy.close(second).local);
-    assert_eq!(envoy.shared_data(KEY), b"");
+    assert_eq!(envoy.shared_data(&key()), b"");
 }
 
 /// What the proxy shares stays until it ends, so that a key for each tenant would be memory for whoever makes up tenants.
@@ -125,7 +130,7 @@ fn made_up_tenants_leave_nothing_behind() {
         assert!(!envoy.request(query(&format!("made-up-{number}"))).local);
     }
     let held = envoy.shared("tenancy_leases;");
-    assert!(held.len() <= leases::BUCKETS as usize, "{} keys", held.len());
+    assert!(held.len() <= leases::BUCKETS, "{} keys", held.len());
     assert!(held.values().all(Vec::is_empty));
 }
 
@@ -137,12 +142,12 @@ fn a_stream_that_ends_early_gives_its_lease_back() {
         // While its form is read.
         let form = Request::form("/api/v1/query", "").header("THANOS-TENANT", "team-a");
         let stream = envoy.open(form);
-        assert!(!envoy.shared_data(KEY).is_empty());
+        assert!(!envoy.shared_data(&key()).is_empty());
         envoy.close(stream);
-        assert!(envoy.shared_data(KEY).is_empty());
+        assert!(envoy.shared_data(&key()).is_empty());
         // Refused in its form.
         let refused = Request::form("/api/v1/query", "query=up{").header("THANOS-TENANT", "team-a");
         assert!(envoy.request(refused).local);
-        assert!(envoy.shared_data(KEY).is_empty());
+        assert!(envoy.shared_data(&key()).is_empty());
     }
 }

@@ -1,69 +1,12 @@
 //! The host functions of proxy-wasm ABI 0.2.1 that are used here, as safe functions. A status is a plain number, so
 //! that one which no specification knows is an error and not undefined behaviour.
 
-use crate::stats::Kind;
-use std::fmt;
+use crate::exchange::{Fault, HostError, Level};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, StreamType};
 use std::ptr::null_mut;
 
 /// `WasmResult::Ok`.
 const OK: u32 = 0;
-
-/// A header map of the host.
-#[derive(Debug, Clone, Copy)]
-#[repr(u32)]
-pub enum Map {
-    RequestHeaders = 0,
-    RequestTrailers = 1,
-    ResponseHeaders = 2,
-    ResponseTrailers = 3,
-}
-
-/// A buffer of the host.
-#[derive(Debug, Clone, Copy)]
-#[repr(u32)]
-pub enum Buffer {
-    RequestBody = 0,
-    ResponseBody = 1,
-    PluginConfiguration = 7,
-}
-
-/// A level of the host's log.
-#[derive(Debug, Clone, Copy)]
-#[repr(u32)]
-pub enum Level {
-    Info = 2,
-    Error = 4,
-}
-
-/// A host call that did not do what it was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HostError {
-    /// What was asked for.
-    pub call: &'static str,
-    /// What was wrong with the answer.
-    pub fault: Fault,
-}
-
-/// What was wrong with the host's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// A status other than OK.
-    Status(u32),
-    /// OK, but with data that make no sense.
-    Data,
-    /// A callback that can't come at this time.
-    Order,
-}
-
-impl fmt::Display for HostError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.fault {
-            Fault::Status(status) => write!(f, "{} answered with status {status}", self.call),
-            Fault::Data => write!(f, "{} answered with malformed data", self.call),
-            Fault::Order => write!(f, "{} came out of order", self.call),
-        }
-    }
-}
 
 // Envoy binds imports of the module `env` by name.
 #[link(wasm_import_module = "env")]
@@ -122,23 +65,18 @@ unsafe extern "C" {
     fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, value_size: usize, cas: u32) -> u32;
 }
 
-/// What time it is, in milliseconds since 1970.
-pub fn now_ms() -> Result<i64, HostError> {
-    const CALL: &str = "proxy_get_current_time_nanoseconds";
-    let mut nanoseconds = 0;
-    // SAFETY: the out-pointer lives across the call.
-    done(CALL, unsafe { proxy_get_current_time_nanoseconds(&mut nanoseconds) })?;
-    i64::try_from(nanoseconds / 1_000_000).map_err(|_| HostError { call: CALL, fault: Fault::Data })
-}
-
 /// Writes a line to the host's log. Nothing depends on it, so a failure is nobody's.
 pub fn log(level: Level, message: &str) {
+    let level = match level {
+        Level::Info => LogLevel::Info,
+        Level::Error => LogLevel::Error,
+    };
     // SAFETY: the host reads `message.len()` bytes of a live slice before it returns.
     let _status = unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) };
 }
 
 /// All that the buffer holds now.
-pub fn buffer(buffer: Buffer) -> Result<Vec<u8>, HostError> {
+pub fn buffer(buffer: BufferType) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both out-pointers live across the call.
     let status = unsafe { proxy_get_buffer_bytes(buffer as u32, 0, usize::MAX, &mut data, &mut size) };
@@ -146,14 +84,14 @@ pub fn buffer(buffer: Buffer) -> Result<Vec<u8>, HostError> {
 }
 
 /// Replaces the buffer, which holds `size` bytes.
-pub fn replace_buffer(buffer: Buffer, size: usize, data: &[u8]) -> Result<(), HostError> {
+pub fn replace_buffer(buffer: BufferType, size: usize, data: &[u8]) -> Result<(), HostError> {
     // SAFETY: the host reads `data.len()` bytes of a live slice before it returns.
     let status = unsafe { proxy_set_buffer_bytes(buffer as u32, 0, size, data.as_ptr(), data.len()) };
     done("proxy_set_buffer_bytes", status)
 }
 
 /// The whole header map, serialised as `pairs` reads it.
-pub fn header_map(map: Map) -> Result<Vec<u8>, HostError> {
+pub fn header_map(map: MapType) -> Result<Vec<u8>, HostError> {
     let (mut data, mut size) = (null_mut(), 0);
     // SAFETY: both out-pointers live across the call.
     let status = unsafe { proxy_get_header_map_pairs(map as u32, &mut data, &mut size) };
@@ -161,7 +99,7 @@ pub fn header_map(map: Map) -> Result<Vec<u8>, HostError> {
 }
 
 /// Sets a header; every other value of that name goes.
-pub fn replace_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+pub fn replace_header(map: MapType, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     // SAFETY: the host reads both live slices before it returns.
     let status =
         unsafe { proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
@@ -169,7 +107,7 @@ pub fn replace_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostErr
 }
 
 /// Adds a header beside those of that name.
-pub fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+pub fn add_header(map: MapType, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     // SAFETY: the host reads both live slices before it returns.
     let status =
         unsafe { proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
@@ -177,7 +115,7 @@ pub fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> 
 }
 
 /// Removes every header of that name.
-pub fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
+pub fn remove_header(map: MapType, name: &[u8]) -> Result<(), HostError> {
     // SAFETY: the host reads the live slice before it returns.
     let status = unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) };
     done("proxy_remove_header_map_value", status)
@@ -224,26 +162,18 @@ pub fn send_local_response(status: u16, details: &str, headers: &[u8], body: &[u
     done("proxy_send_local_response", status)
 }
 
-/// Cuts the request off, where not even a local reply could be sent.
-pub fn reset_request() {
-    const HTTP_REQUEST: u32 = 0;
+/// Cuts a stream off.
+pub fn reset(stream: StreamType) {
     // SAFETY: takes a number only.
-    let _status = unsafe { proxy_close_stream(HTTP_REQUEST) };
+    let _status = unsafe { proxy_close_stream(stream as u32) };
 }
 
-/// Cuts the answer off, where it can't be changed as it has to be.
-pub fn reset_response() {
-    const HTTP_RESPONSE: u32 = 1;
-    // SAFETY: takes a number only.
-    let _status = unsafe { proxy_close_stream(HTTP_RESPONSE) };
-}
-
-/// Nanoseconds since the epoch, on a clock that may be set. 0 where the host has none.
-pub fn now() -> u64 {
+/// Nanoseconds since 1970, on a clock that may be set.
+pub fn now() -> Result<u64, HostError> {
     let mut time = 0;
     // SAFETY: the out-pointer lives across the call.
-    let _status = unsafe { proxy_get_current_time_nanoseconds(&mut time) };
-    time
+    let status = unsafe { proxy_get_current_time_nanoseconds(&mut time) };
+    done("proxy_get_current_time_nanoseconds", status).map(|()| time)
 }
 
 /// Has the root context's `on_tick` called so often.
@@ -253,7 +183,7 @@ pub fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
 }
 
 /// The number of a stat, which is made where there is none of that name. Takes a lock: once a VM, not once a request.
-pub fn define_metric(kind: Kind, name: &str) -> Result<u32, HostError> {
+pub fn define_metric(kind: MetricType, name: &str) -> Result<u32, HostError> {
     let mut id = 0;
     // SAFETY: the host reads a live slice before it returns; the out-pointer lives across the call.
     let status = unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &mut id) };
@@ -307,13 +237,13 @@ fn done(call: &'static str, status: u32) -> Result<(), HostError> {
 }
 
 /// Takes over the memory that the host filled for us.
-pub fn handed_over(call: &'static str, status: u32, data: *mut u8, size: usize) -> Result<Vec<u8>, HostError> {
+fn handed_over(call: &'static str, status: u32, data: *mut u8, size: usize) -> Result<Vec<u8>, HostError> {
     done(call, status)?;
     match (data.is_null(), size) {
         (_, 0) => Ok(Vec::new()),
         (true, _) => Err(HostError { call, fault: Fault::Data }),
-        // SAFETY: with OK, the host hands over a block of `size` bytes that it got from `dispatch`'s
-        // `proxy_on_memory_allocate`, which allocates them as a `Vec` with that capacity would.
+        // SAFETY: with OK, the host hands over a block of `size` bytes that it got from the SDK's
+        // `proxy_on_memory_allocate`, which leaks a `Vec` with that capacity (proxy-wasm 0.2.5, `src/allocator.rs`).
         (false, _) => Ok(unsafe { Vec::from_raw_parts(data, size, size) }),
     }
 }

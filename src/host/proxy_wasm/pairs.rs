@@ -6,11 +6,13 @@
 //!
 //! An empty map may be no bytes at all.
 
+use crate::exchange::{Fault, HostError};
+
 /// A header's name and value.
 pub type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// Reads the map in place. `None` where the bytes are anything but one whole map.
-pub fn read(bytes: &[u8]) -> Option<Vec<Pair<'_>>> {
+fn read(bytes: &[u8]) -> Option<Vec<Pair<'_>>> {
     if bytes.is_empty() {
         return Some(Vec::new());
     }
@@ -26,6 +28,11 @@ pub fn read(bytes: &[u8]) -> Option<Vec<Pair<'_>>> {
         pairs.push((name, value));
     }
     text.is_empty().then_some(pairs)
+}
+
+/// The same, as a failure of the host's.
+pub fn checked(bytes: &[u8]) -> Result<Vec<Pair<'_>>, HostError> {
+    read(bytes).ok_or(HostError { call: "proxy_get_header_map_pairs", fault: Fault::Data })
 }
 
 /// Writes a map.

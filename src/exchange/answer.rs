@@ -1,0 +1,250 @@
+//! The answer's half of an exchange.
+//!
+//! ```text
+//!            head                          body                            trailers
+//! Waiting ────┬───> Filtering ────────────────────────> Passing <──── Filtering
+//!             ├───> Holding      at its end                             its body's end was not seen
+//!             │        └───> Filtering    once it is larger than what may be held
+//!             ├───> Passing       └───> Discarding    it was replaced before its end
+//!             └───> refused: a local reply
+//! ```
+//!
+//! Invariants: no byte of a body is forwarded before it was read; over all parts never more bytes are forwarded than came; an effect that
+//! fails cuts the answer off.
+
+use super::Exchange;
+use super::effect::{AnswerEdits, Effect, Half, Level, Step};
+use super::refuse::{CACHE_CONTROL, PRIVATE, Refusal};
+use super::request::RequestStage;
+use crate::answer::{Body, Filter, Head, Substitute, Unreadable};
+use crate::rejection::Rejection;
+use crate::request::BodyPlan;
+
+/// How far an answer has come.
+#[derive(Default)]
+pub enum AnswerStage {
+    /// Its head has not come.
+    #[default]
+    Waiting,
+    /// It is forwarded as it comes.
+    Passing,
+    /// It is filtered as it comes.
+    Filtering(Box<Filter>),
+    /// It is held back with its head until it is whole, or larger than what may be held.
+    Holding {
+        /// What filters it.
+        filter: Box<Filter>,
+        /// How many bytes may be held back.
+        max: usize,
+    },
+    /// Something takes its place.
+    Replacing(Substitute),
+    /// Something has been said in its place; the rest of it is dropped.
+    Discarding,
+}
+
+impl Exchange {
+    /// Whether this answer is the upstream's, or something before it. `None`: it is to be forwarded, or not at all.
+    fn answer_without_reading(&mut self, size: usize) -> Option<Step> {
+        match self.request {
+            // Local replies pass here too: another filter's is left alone, ours is complete.
+            RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Refused => {
+                self.record.answer_body(size);
+                Some(Step::forwards(Vec::new()))
+            }
+            RequestStage::Cut => Some(Step::pauses(Vec::new())),
+            RequestStage::Reading { .. } | RequestStage::Decided | RequestStage::Streaming => None,
+        }
+    }
+
+    pub(super) fn answer_head(&mut self, end_of_stream: bool) -> Result<Step, Refusal> {
+        if let Some(step) = self.answer_without_reading(0) {
+            return Ok(step);
+        }
+        self.answer_ends_with_head = end_of_stream;
+        Ok(Step::asks(Effect::ReadAnswerHead))
+    }
+
+    /// Nothing of the answer has been forwarded yet, so that a failure can be a local reply.
+    pub(super) fn answer_head_read(&mut self, headers: &[(&[u8], &[u8])]) -> Result<Step, Refusal> {
+        let Some(expected) = self.expected.take() else {
+            return Ok(self.refuse_answer(Exchange::out_of_order("proxy_on_response_headers"), "host"));
+        };
+        self.record.status(headers.iter().find(|(name, _)| *name == b":status").map(|(_, status)| *status));
+        // A body that must be empty decides on nothing: the answer to a GET may come before its end.
+        let is_early = matches!(&self.request, RequestStage::Reading { plan: BodyPlan::Form(_), .. });
+        let head = Head { headers, end_of_stream: self.answer_ends_with_head, is_early };
+        let plan = match expected.decide(&head) {
+            Ok(plan) => plan,
+            Err(unreadable) => {
+                let refusal = Rejection::Answer(unreadable.reason()).into();
+                return Ok(self.refuse_answer(refusal, unreadable.name()));
+            }
+        };
+        // The answer was made for one tenant: a cache on the way must not give it to another. `vary` is added beside the upstream's
+        // own, which costs one call where merging would cost three.
+        let mut edits = AnswerEdits {
+            remove: plan.remove,
+            set: vec![(CACHE_CONTROL, PRIVATE)],
+            add: self.worker.vary().map(|name| ("vary", name.clone())),
+        };
+        if plan.is_json {
+            edits.set.push(("content-type", "application/json"));
+        }
+        let mut step = Step::forwards(vec![Effect::EditAnswer(edits)]);
+        self.answer = match plan.body {
+            Body::Untouched => AnswerStage::Passing,
+            Body::Substitute(substitute) => AnswerStage::Replacing(substitute),
+            Body::Filtered(filtered) if filtered.holds_head => {
+                step.flow = super::Flow::Pause;
+                AnswerStage::Holding { filter: filtered.filter, max: filtered.max_held }
+            }
+            Body::Filtered(filtered) => AnswerStage::Filtering(filtered.filter),
+        };
+        Ok(step)
+    }
+
+    /// `size` is what the host holds, which is the new part alone unless the parts before it were held back.
+    pub(super) fn answer_body(&mut self, size: usize, end_of_stream: bool) -> Result<Step, Refusal> {
+        if let Some(step) = self.answer_without_reading(size) {
+            return Ok(step);
+        }
+        self.answer_held = size;
+        self.answer_ends = end_of_stream;
+        Ok(match &mut self.answer {
+            AnswerStage::Waiting => self.cut_off_answer("host", "proxy_on_response_body came out of order"),
+            AnswerStage::Passing => {
+                self.record.answer_body(size);
+                Step::forwards(Vec::new())
+            }
+            AnswerStage::Holding { max, .. } if !end_of_stream && size <= *max => Step::pauses(Vec::new()),
+            AnswerStage::Filtering(_) | AnswerStage::Holding { .. } => self.read_answer_body(size),
+            AnswerStage::Replacing(substitute) => {
+                let mut out = Vec::new();
+                substitute.push(size, end_of_stream, &mut out);
+                self.replace_answer_body(size, out)
+            }
+            AnswerStage::Discarding => self.replace_answer_body(size, Vec::new()),
+        })
+    }
+
+    fn read_answer_body(&mut self, size: usize) -> Step {
+        match size {
+            0 => self.filter_answer_body(Vec::new()),
+            _ => Step::asks(Effect::ReadAnswerBody { size }),
+        }
+    }
+
+    pub(super) fn answer_body_read(&mut self, bytes: Vec<u8>) -> Result<Step, Refusal> {
+        Ok(self.filter_answer_body(bytes))
+    }
+
+    fn filter_answer_body(&mut self, bytes: Vec<u8>) -> Step {
+        let (mut filter, is_held) = match std::mem::take(&mut self.answer) {
+            AnswerStage::Filtering(filter) => (filter, false),
+            AnswerStage::Holding { filter, .. } => (filter, true),
+            _ => return self.cut_off_answer("host", "an answer's body came out of order"),
+        };
+        let size = self.answer_held;
+        let mut out = Vec::with_capacity(bytes.len());
+        filter.push(&bytes, self.answer_ends, &mut out);
+        self.record.found(filter.withheld(), filter.samples());
+        if let (true, Some(fault)) = (is_held, filter.fault()) {
+            return self.replace_held_answer(fault);
+        }
+        if let Some(fault) = filter.fault() {
+            self.record.unreadable(fault.name());
+        }
+        let report = if self.answer_ends { self.report(&filter) } else { None };
+        self.answer = if self.answer_ends { AnswerStage::Passing } else { AnswerStage::Filtering(filter) };
+        let mut step = if out == bytes {
+            self.record.answer_body(size);
+            Step::forwards(Vec::new())
+        } else {
+            self.replace_answer_body(size, out)
+        };
+        step.effects.extend(report);
+        step
+    }
+
+    /// Trailers: the body callback never saw the body's end.
+    pub(super) fn answer_trailers(&mut self) -> Result<Step, Refusal> {
+        if let Some(step) = self.answer_without_reading(0) {
+            return Ok(step);
+        }
+        let mut step = match std::mem::take(&mut self.answer) {
+            AnswerStage::Waiting => {
+                return Ok(self.cut_off_answer("host", "proxy_on_response_trailers came out of order"));
+            }
+            // The operator's own path, or text that is forwarded: its trailers with it.
+            AnswerStage::Passing => {
+                self.answer = AnswerStage::Passing;
+                return Ok(Step::forwards(Vec::new()));
+            }
+            AnswerStage::Filtering(mut filter) => {
+                // There is no part left to write to.
+                filter.push(b"", true, &mut Vec::new());
+                self.record.found(filter.withheld(), filter.samples());
+                if let Some(fault) = filter.fault() {
+                    self.record.unreadable(fault.name());
+                }
+                Step::forwards(self.report(&filter).into_iter().collect())
+            }
+            AnswerStage::Holding { .. } => self.replace_held_answer(Unreadable::Trailers),
+            AnswerStage::Replacing(_) | AnswerStage::Discarding => Step::forwards(Vec::new()),
+        };
+        self.answer = AnswerStage::Passing;
+        step.effects.push(Effect::ReadTrailers(Half::Answer));
+        Ok(step)
+    }
+
+    /// Says in the place of an answer that is held back with its head that it can't be had, with a status of its own.
+    fn replace_held_answer(&mut self, fault: Unreadable) -> Step {
+        let line = self.answer_line("answer withheld", Level::Error, &["reason=", fault.name()].concat());
+        self.record.unreadable(fault.name());
+        self.record.replace_status(502);
+        self.answer = AnswerStage::Discarding;
+        let edits = AnswerEdits { set: vec![(":status", "502")], ..AnswerEdits::default() };
+        let mut step = self.replace_answer_body(self.answer_held, fault.body(self.answer_held));
+        step.effects.insert(0, Effect::EditAnswer(edits));
+        step.effects.extend(line);
+        step
+    }
+
+    fn replace_answer_body(&mut self, size: usize, bytes: Vec<u8>) -> Step {
+        if size == 0 && bytes.is_empty() {
+            return Step::forwards(Vec::new());
+        }
+        self.record.answer_body(bytes.len());
+        Step::forwards(vec![Effect::ReplaceBody { half: Half::Answer, size, bytes }])
+    }
+
+    /// Answers in the place of an answer whose head has not been forwarded.
+    pub(super) fn refuse_answer(&mut self, refusal: Refusal, name: &'static str) -> Step {
+        self.record.unreadable(name);
+        self.record.answer_replaced(refusal.rejection().body().len());
+        self.refuse(&refusal)
+    }
+
+    /// After the head, nothing can be said any more.
+    pub(super) fn cut_off_answer(&mut self, name: &'static str, reason: &str) -> Step {
+        let line = self.answer_line("answer cut off", Level::Error, &format!("reason={reason:?}"));
+        self.record.unreadable(name);
+        self.request = RequestStage::Cut;
+        Step::pauses(line.into_iter().chain([Effect::Reset(Half::Answer)]).collect())
+    }
+
+    /// What the operator is told of an answer that was filtered.
+    fn report(&self, filter: &Filter) -> Option<Effect> {
+        match (filter.fault(), filter.withheld()) {
+            (Some(fault), _) => self.answer_line("answer cut short", Level::Error, &["reason=", fault.name()].concat()),
+            (None, 0) => None,
+            (None, count) => self.answer_line("messages withheld", Level::Info, &format!("count={count}")),
+        }
+    }
+
+    fn answer_line(&self, what: &str, level: Level, details: &str) -> Option<Effect> {
+        let suppressed = self.worker.lines.admit(self.subject.tenant(), self.record.began())?;
+        Some(Effect::Log(level, self.subject.line(what, details, suppressed)))
+    }
+}

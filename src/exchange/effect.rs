@@ -1,0 +1,171 @@
+//! What an exchange asks its adapter to do.
+
+use super::record::Summary;
+use std::sync::Arc;
+
+/// What follows from an event: effects, to be carried out in their order, and whether the host goes on then.
+#[derive(Debug)]
+pub struct Step {
+    /// Where one fails, the adapter sends [`Event::Failed`] and drops the rest of the step. An effect that asks stands last: its answer
+    /// is an event, whose step takes this one's place.
+    ///
+    /// [`Event::Failed`]: super::Event::Failed
+    pub effects: Vec<Effect>,
+    /// Whether the host goes on.
+    pub flow: Flow,
+}
+
+/// Whether the host goes on with this half of the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// What has come is forwarded.
+    Continue,
+    /// What has come is held back.
+    Pause,
+}
+
+impl Step {
+    /// Carries out the effects, then forwards what has come.
+    pub fn forwards(effects: Vec<Effect>) -> Self {
+        Step { effects, flow: Flow::Continue }
+    }
+
+    /// Carries out the effects, and holds back what has come.
+    pub fn pauses(effects: Vec<Effect>) -> Self {
+        Step { effects, flow: Flow::Pause }
+    }
+
+    /// Asks: the answer decides. Where none comes, nothing is forwarded.
+    pub fn asks(effect: Effect) -> Self {
+        Step { effects: vec![effect], flow: Flow::Pause }
+    }
+}
+
+/// One half of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// The request.
+    Request,
+    /// Its answer.
+    Answer,
+}
+
+/// How much a line of the log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// What clients and upstreams do.
+    Info,
+    /// What the operator should look at.
+    Error,
+}
+
+/// One thing to do.
+#[derive(Debug)]
+pub enum Effect {
+    /// Counts a request that is in flight. A tenant that is not served has no series. Can't fail.
+    Begin {
+        /// The tenant; several are joined by `|`.
+        tenant: Option<Arc<str>>,
+        /// The `handler` tag.
+        handler: &'static str,
+    },
+    /// Asks whether one more query of a tenant may run: [`Event::Leased`] or [`Event::LeaseRefused`]. The lease is held until the host
+    /// drops the exchange.
+    ///
+    /// [`Event::Leased`]: super::Event::Leased
+    /// [`Event::LeaseRefused`]: super::Event::LeaseRefused
+    TakeLease {
+        /// The tenant; several are joined by `|`.
+        tenant: Arc<str>,
+        /// How many queries may run.
+        allowed: i64,
+    },
+    /// Edits the request's head.
+    EditRequest(RequestEdits),
+    /// The same, for the sake of logs alone: a failure is logged, and is no failure of this effect.
+    TryEditRequest(RequestEdits),
+    /// Asks for the request's body, of so many bytes, and for the time where that is wanted: [`Event::RequestBodyRead`].
+    ///
+    /// [`Event::RequestBodyRead`]: super::Event::RequestBodyRead
+    ReadRequestBody {
+        /// The bytes that the host holds.
+        size: usize,
+        /// Whether the time is wanted.
+        with_time: bool,
+    },
+    /// Asks for the answer's head: [`Event::AnswerHeadRead`].
+    ///
+    /// [`Event::AnswerHeadRead`]: super::Event::AnswerHeadRead
+    ReadAnswerHead,
+    /// Edits the answer's head.
+    EditAnswer(AnswerEdits),
+    /// Asks for so many bytes of the answer's body, which are all that the host holds: [`Event::AnswerBodyRead`].
+    ///
+    /// [`Event::AnswerBodyRead`]: super::Event::AnswerBodyRead
+    ReadAnswerBody {
+        /// The bytes that the host holds.
+        size: usize,
+    },
+    /// Replaces the bytes of a body that the host holds. Where it holds none there may be no buffer to write to: what can't be written
+    /// then is dropped, which is no failure.
+    ReplaceBody {
+        /// Whose body.
+        half: Half,
+        /// The bytes that the host holds.
+        size: usize,
+        /// What takes their place.
+        bytes: Vec<u8>,
+    },
+    /// Asks for the names of a half's trailers: [`Event::TrailersRead`].
+    ///
+    /// [`Event::TrailersRead`]: super::Event::TrailersRead
+    ReadTrailers(Half),
+    /// Removes trailers.
+    RemoveTrailers {
+        /// Whose.
+        half: Half,
+        /// Their names.
+        names: Vec<Vec<u8>>,
+    },
+    /// Answers the request in the upstream's place.
+    Reply {
+        /// The HTTP status.
+        status: u16,
+        /// `%RESPONSE_CODE_DETAILS%` of Envoy's access log.
+        details: String,
+        /// Headers.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// Cuts a half off. Can't fail.
+    Reset(Half),
+    /// Sets the filter state `wasm.tenancy` of access logs. Can't fail.
+    Note(String),
+    /// Writes a line to the host's log. Can't fail.
+    Log(Level, String),
+    /// Adds to the stats what the exchange was. Can't fail.
+    End(Box<Summary>),
+}
+
+/// Edits of the request's head, in this order.
+#[derive(Debug, Default)]
+pub struct RequestEdits {
+    /// The new `:path`.
+    pub path: Option<Vec<u8>>,
+    /// Names to remove.
+    pub remove: Vec<Arc<str>>,
+    /// Headers to set; each replaces all of that name.
+    pub set: Vec<(Arc<str>, Arc<str>)>,
+}
+
+/// Edits of the answer's head, in this order.
+#[derive(Debug, Default)]
+pub struct AnswerEdits {
+    /// Names to remove.
+    pub remove: Vec<&'static str>,
+    /// Headers to set; each replaces all of that name.
+    pub set: Vec<(&'static str, &'static str)>,
+    /// A header to add beside others of that name.
+    pub add: Option<(&'static str, Arc<str>)>,
+}

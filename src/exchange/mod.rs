@@ -1,0 +1,161 @@
+//! One request and its answer as a state machine: events in, effects out. It knows no host.
+//!
+//! ```text
+//!   adapter                                  Exchange
+//!   a callback of its host   ── Event ──>    decides
+//!   carries each effect out  <── Step ───    effects, then: continue or pause
+//!   an effect that asks      ── Event ──>    … until a step asks for nothing
+//!   an effect that failed    ── Failed ─>    refuses, or cuts the exchange off
+//! ```
+//!
+//! - `effect`: what an adapter is asked to do; `event`: what it tells
+//! - `request`: the request's half; `answer`: the answer's half
+//! - `refuse`: how a request is answered in the upstream's place
+//! - `trail`: what an exchange leaves in access logs, traces and the log
+//! - `record`: what it adds to the stats; `ledger`: the stats of one worker, on their way to the host
+//! - `reloads`: counts configurations
+//! - `worker`: what the exchanges of one worker and configuration share
+//!
+//! Invariants, whatever status the host answers an effect with:
+//!
+//! - The head is forwarded only with all of its edits made. No byte of a body that has to be read is forwarded before it was decided on.
+//! - After a refusal nothing of the request is forwarded, and nothing but the refusal reaches the client.
+//! - No byte of an answer that has to be read is forwarded before it was filtered.
+//!
+//! The request's head is never paused on: without Envoy's `allow_on_headers_stop_iteration` its body would never come (observed with
+//! Envoy 1.40.0). So whatever concerns the head is decided when the head comes. The answer's head is paused on only where the operator
+//! says that the option is on.
+
+mod answer;
+mod effect;
+mod event;
+pub mod ledger;
+mod record;
+mod refuse;
+pub mod reloads;
+mod request;
+mod trail;
+mod worker;
+
+pub use effect::{AnswerEdits, Effect, Flow, Half, Level, RequestEdits, Step};
+pub use event::{Arrival, Event, Fault, HostError};
+pub use ledger::{Change, Ledger, Meter, Metric, SeriesId};
+pub use record::Summary;
+pub use worker::Worker;
+
+use crate::answer::Expected;
+use answer::AnswerStage;
+use record::Record;
+use refuse::Refusal;
+use request::RequestStage;
+use std::rc::Rc;
+use trail::Subject;
+
+/// One request and its answer.
+pub struct Exchange {
+    worker: Rc<Worker>,
+    request: RequestStage,
+    answer: AnswerStage,
+    /// Which half the running callback belongs to, and whether that half's head may still be replaced by a local reply.
+    callback: Callback,
+    /// The local reply has been handed to the adapter: where that fails, nothing is left but a reset.
+    is_replying: bool,
+    /// What the answer has to be; `None` before the request has been forwarded.
+    expected: Option<Expected>,
+    /// The answer's head is all of it.
+    answer_ends_with_head: bool,
+    /// The bytes of the answer's body that the host held at its last callback, and whether they were the last.
+    answer_held: usize,
+    answer_ends: bool,
+    subject: Subject,
+    record: Record,
+}
+
+/// Where the host has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Callback {
+    RequestHead,
+    RequestBody,
+    RequestTrailers,
+    AnswerHead,
+    AnswerBody,
+    AnswerTrailers,
+}
+
+impl Exchange {
+    /// Before the request's head has come.
+    pub fn new(worker: Rc<Worker>) -> Self {
+        Exchange {
+            worker,
+            request: RequestStage::Untouched,
+            answer: AnswerStage::default(),
+            callback: Callback::RequestHead,
+            is_replying: false,
+            expected: None,
+            answer_ends_with_head: false,
+            answer_held: 0,
+            answer_ends: false,
+            subject: Subject::default(),
+            record: Record::default(),
+        }
+    }
+
+    /// Takes an event, and says what is to be done.
+    pub fn on(&mut self, event: Event<'_>) -> Step {
+        let outcome = match event {
+            Event::Began { now } => {
+                self.record.start(now);
+                return Step::forwards(Vec::new());
+            }
+            Event::RequestHead(arrival) => self.request_head(&arrival),
+            Event::Leased => self.leased(),
+            Event::LeaseRefused { running } => self.lease_refused(running),
+            Event::RequestBody { size, end_of_stream } => {
+                self.callback = Callback::RequestBody;
+                self.request_body(size, end_of_stream)
+            }
+            Event::RequestBodyRead { body, now } => self.request_body_read(body, now),
+            Event::Trailers(Half::Request) => {
+                self.callback = Callback::RequestTrailers;
+                self.request_trailers()
+            }
+            Event::AnswerHead { end_of_stream } => {
+                self.callback = Callback::AnswerHead;
+                self.answer_head(end_of_stream)
+            }
+            Event::AnswerHeadRead { headers } => self.answer_head_read(headers),
+            Event::AnswerBody { size, end_of_stream } => {
+                self.callback = Callback::AnswerBody;
+                self.answer_body(size, end_of_stream)
+            }
+            Event::AnswerBodyRead { bytes } => self.answer_body_read(bytes),
+            Event::Trailers(Half::Answer) => {
+                self.callback = Callback::AnswerTrailers;
+                self.answer_trailers()
+            }
+            Event::TrailersRead { names } => self.trailers_read(names),
+            Event::Failed(error) => return self.failed(error),
+            Event::Done { now } => return Step::forwards(self.record.end(now).map(Effect::End).into_iter().collect()),
+        };
+        outcome.unwrap_or_else(|refusal| self.refuse(&refusal))
+    }
+
+    /// An effect was not carried out.
+    fn failed(&mut self, error: HostError) -> Step {
+        if std::mem::take(&mut self.is_replying) {
+            return self.cut_off_request(&error);
+        }
+        match self.callback {
+            Callback::RequestHead | Callback::RequestBody | Callback::RequestTrailers => {
+                self.refuse(&Refusal::Host(error))
+            }
+            Callback::AnswerHead => self.refuse_answer(Refusal::Host(error), "host"),
+            Callback::AnswerBody | Callback::AnswerTrailers => self.cut_off_answer("host", &error.to_string()),
+        }
+    }
+
+    /// A callback of the host's that can't come at this time.
+    fn out_of_order(callback: &'static str) -> Refusal {
+        Refusal::Host(HostError { call: callback, fault: Fault::Order })
+    }
+}

@@ -1,0 +1,144 @@
+//! What one exchange adds to the stats. It is gathered on the way and handed over at the end, whatever end that is: a host tells also of
+//! local replies, of upstreams that cut the answer off, and of clients that don't wait for it.
+
+use super::effect::Effect;
+use crate::answer::Samples;
+use crate::rejection::Rejection;
+use crate::request::{Forward, Refused};
+use crate::stats::NO_HANDLER;
+
+/// What is known of one exchange.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// The request's head has been read: the request is counted.
+    has_begun: bool,
+    /// `None` where the host has no clock.
+    began: Option<u64>,
+    /// The bytes of the request's body that have been forwarded.
+    forwarded: u64,
+    summary: Summary,
+    /// The body of an answer that a local reply replaces passes no filter, and is counted already.
+    is_answer_counted: bool,
+    /// The status that was set while the answer's head was held back; 0 where none was.
+    replaced_status: u16,
+}
+
+/// One exchange, as the stats count it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// From the request's head to the end.
+    pub milliseconds: u64,
+    /// The HTTP status; 0 where there was none.
+    pub status: u16,
+    /// Why the filter answered itself.
+    pub refused: Option<&'static str>,
+    /// Why the answer could not be forwarded whole.
+    pub unreadable: Option<&'static str>,
+    /// The bytes of the request's body that have come.
+    pub request_bytes: u64,
+    /// The bytes of the answer's body that have been forwarded.
+    pub answer_bytes: u64,
+    /// How many selectors the matcher was written into.
+    pub selectors: u32,
+    /// How many messages of the upstream were withheld.
+    pub withheld: u32,
+    /// How many samples the query has read, as far as the upstream says.
+    pub samples: Samples,
+}
+
+impl Record {
+    /// The request begins. `now`: nanoseconds since 1970; `None` where the host has no clock.
+    pub fn start(&mut self, now: Option<u64>) {
+        self.began = now;
+    }
+
+    /// When the request began.
+    pub fn began(&self) -> Option<u64> {
+        self.began
+    }
+
+    /// The head has been decided on.
+    pub fn identify(&mut self, decided: &Result<Forward, Refused>) -> Effect {
+        self.has_begun = true;
+        let (tenant, route) = match decided {
+            Ok(forward) => (Some(&forward.tenant), Some(forward.route)),
+            // A tenant that is not served has no series.
+            Err(Refused { rejection: Rejection::NotAllowed(_), route, .. }) => (None, *route),
+            Err(refused) => (refused.tenant.as_ref(), refused.route),
+        };
+        Effect::Begin { tenant: tenant.cloned(), handler: route.map_or(NO_HANDLER, |route| route.handler) }
+    }
+
+    /// The filter answers itself.
+    pub fn refuse(&mut self, status: u16, reason: &'static str) {
+        self.summary.status = status;
+        self.summary.refused = Some(reason);
+    }
+
+    /// The filter could not even answer itself.
+    pub fn cut_off(&mut self) {
+        self.summary.status = 0;
+    }
+
+    /// The status as it stands in the answer's head.
+    pub fn status(&mut self, status: Option<&[u8]>) {
+        let digits = status.and_then(|status| std::str::from_utf8(status).ok());
+        self.summary.status = digits.and_then(|digits| digits.parse().ok()).unwrap_or(0);
+    }
+
+    /// The status that takes its place, while the head is held back.
+    pub fn replace_status(&mut self, status: u16) {
+        self.replaced_status = status;
+    }
+
+    /// Selectors that the matcher was written into.
+    pub fn selectors(&mut self, count: u32) {
+        self.summary.selectors = self.summary.selectors.saturating_add(count);
+    }
+
+    /// So much of the request's body is held now, and is forwarded or held back.
+    pub fn request_body(&mut self, size: usize, is_forwarded: bool) {
+        self.summary.request_bytes = self.forwarded.saturating_add(size as u64);
+        if is_forwarded {
+            self.forwarded = self.summary.request_bytes;
+        }
+    }
+
+    /// So much of the answer's body is forwarded.
+    pub fn answer_body(&mut self, size: usize) {
+        if !self.is_answer_counted {
+            self.summary.answer_bytes = self.summary.answer_bytes.saturating_add(size as u64);
+        }
+    }
+
+    /// A local reply takes the answer's place. One that is sent in place of an answer's head passes no filter (observed with Envoy
+    /// 1.40.0), unlike one in place of a request.
+    pub fn answer_replaced(&mut self, size: usize) {
+        self.summary.answer_bytes = size as u64;
+        self.is_answer_counted = true;
+    }
+
+    /// The answer can't be forwarded whole. The first reason counts.
+    pub fn unreadable(&mut self, reason: &'static str) {
+        self.summary.unreadable.get_or_insert(reason);
+    }
+
+    /// What the answer's filter has found so far. After each part, since the next one may never come.
+    pub fn found(&mut self, withheld: u32, samples: Samples) {
+        self.summary.withheld = withheld;
+        self.summary.samples = samples;
+    }
+
+    /// The exchange is over.
+    pub fn end(&mut self, now: u64) -> Option<Box<Summary>> {
+        if !std::mem::take(&mut self.has_begun) {
+            return None;
+        }
+        let mut summary = std::mem::take(&mut self.summary);
+        summary.milliseconds = now.saturating_sub(self.began.unwrap_or(now)) / 1_000_000;
+        if self.replaced_status > 0 {
+            summary.status = self.replaced_status;
+        }
+        Some(Box::new(summary))
+    }
+}

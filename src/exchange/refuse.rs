@@ -1,0 +1,113 @@
+//! How a request is answered in the upstream's place: with a refusal, or with a reply that needs no upstream.
+
+use super::effect::{Effect, Half, Level, RequestEdits, Step};
+use super::event::HostError;
+use super::{Exchange, RequestStage};
+use crate::rejection::Rejection;
+
+/// No answer may be kept by a cache that serves others; ours included.
+pub const CACHE_CONTROL: &str = "cache-control";
+/// The value of [`CACHE_CONTROL`].
+pub const PRIVATE: &str = "private, no-store";
+
+/// What the client hears of a host's failure. Which call failed is the operator's matter, and stands in the log.
+const HOST_FAILURE: Rejection = Rejection::Internal("the proxy did not do what it was asked for");
+
+/// Why a request goes no further.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The request, or its answer, was refused.
+    Rejected(Rejection),
+    /// A call of the host failed, so that nothing is known to have happened. The request is refused, whatever it was.
+    Host(HostError),
+}
+
+impl Refusal {
+    /// What the client hears.
+    pub fn rejection(&self) -> &Rejection {
+        match self {
+            Refusal::Rejected(rejection) => rejection,
+            Refusal::Host(_) => &HOST_FAILURE,
+        }
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        Refusal::Rejected(rejection)
+    }
+}
+
+impl From<HostError> for Refusal {
+    fn from(error: HostError) -> Self {
+        Refusal::Host(error)
+    }
+}
+
+impl Exchange {
+    /// Refuses the request. Nothing of it is forwarded from here on.
+    pub(super) fn refuse(&mut self, refusal: &Refusal) -> Step {
+        let rejection = refusal.rejection();
+        let mut effects = Vec::new();
+        if let Some(line) = self.refusal_line(refusal) {
+            effects.push(line);
+        }
+        effects.push(Effect::Note(self.subject.state("refused:", rejection.reason())));
+        if let RequestStage::Untouched | RequestStage::Leasing(_) = self.request {
+            effects.extend(self.name_in_head());
+        }
+        self.record.refuse(rejection.status(), rejection.reason());
+        effects.push(self.reply(rejection));
+        Step::pauses(effects)
+    }
+
+    /// Answers in the upstream's place. The last effect of a step.
+    pub(super) fn reply(&mut self, rejection: &Rejection) -> Effect {
+        let mut headers = vec![("content-type", "application/json".to_owned()), (CACHE_CONTROL, PRIVATE.to_owned())];
+        headers.extend(self.worker.vary().map(|name| ("vary", name.to_string())));
+        headers.extend(rejection.headers());
+        self.request = RequestStage::Refused;
+        self.is_replying = true;
+        Effect::Reply {
+            status: rejection.status(),
+            details: ["tenancy_", rejection.reason()].concat(),
+            headers,
+            body: rejection.body(),
+        }
+    }
+
+    /// Not even a local reply could be sent.
+    pub(super) fn cut_off_request(&mut self, error: &HostError) -> Step {
+        self.record.cut_off();
+        self.request = RequestStage::Cut;
+        Step::pauses(vec![Effect::Log(Level::Error, format!("request cut off: {error}")), Effect::Reset(Half::Request)])
+    }
+
+    /// Makes the head name who was identified, or no tenant, in place of what the client said: traces and access logs read it. Only
+    /// while the head can be written.
+    fn name_in_head(&self) -> Option<Effect> {
+        let name = self.worker.config()?.forward_tenant_header().clone();
+        let edits = match &self.subject.tenant {
+            Some(tenant) => RequestEdits { set: vec![(name, tenant.clone())], ..RequestEdits::default() },
+            None if self.subject.names_tenant => RequestEdits { remove: vec![name], ..RequestEdits::default() },
+            None => return None,
+        };
+        Some(Effect::TryEditRequest(edits))
+    }
+
+    /// The line of a refusal, if one may be written.
+    fn refusal_line(&self, refusal: &Refusal) -> Option<Effect> {
+        let suppressed = self.worker.lines.admit(self.subject.tenant(), self.record.began())?;
+        let rejection = refusal.rejection();
+        let details = format!("status={} reason={}", rejection.status(), rejection.reason());
+        let mut line = self.subject.line("request refused", &details, suppressed);
+        let level = match refusal {
+            Refusal::Rejected(_) => Level::Info,
+            Refusal::Host(error) => {
+                line += &format!(": {error}");
+                Level::Error
+            }
+        };
+        Some(Effect::Log(level, line))
+    }
+}

@@ -1,0 +1,201 @@
+//! The request's half of an exchange.
+//!
+//! ```text
+//!              head                      body                        trailers
+//! Untouched ────┬───> Reading ──────────────────────────> Decided <──── Reading
+//!    │          ├───> Decided    when all of it has come                its body's end was not seen
+//!    │          ├───> Streaming
+//!    │          └───> Leasing ──> as above, once the query is counted
+//!    └──> Refused <──── any of them, at any time
+//! ```
+
+use super::effect::{Effect, Half, RequestEdits, Step};
+use super::event::Arrival;
+use super::refuse::Refusal;
+use super::trail::Subject;
+use super::{Callback, Exchange};
+use crate::config::Config;
+use crate::limits::Limit;
+use crate::rejection::Rejection;
+use crate::request::{self, BodyPlan, Forward, Head};
+
+/// How far a request has come.
+pub enum RequestStage {
+    /// Its head has not come. An answer at this stage is another filter's.
+    Untouched,
+    /// It is to be forwarded once the query is counted.
+    Leasing(Box<Forward>),
+    /// Its head has been forwarded, its body has not.
+    Reading {
+        /// What has to happen to the body.
+        plan: BodyPlan,
+        /// The bytes that the host holds back so far.
+        held: usize,
+    },
+    /// All has been decided. Trailers may still come, a body may not.
+    Decided,
+    /// All has been decided, and the body is forwarded as it comes.
+    Streaming,
+    /// Answered in the upstream's place.
+    Refused,
+    /// Cut off: there was no way to answer any more. Whether or not the host did so, nothing is forwarded.
+    Cut,
+}
+
+const NANOSECONDS: u64 = 1_000_000;
+
+/// The time for limits, in milliseconds since 1970.
+fn milliseconds(now: Option<u64>) -> Option<i64> {
+    i64::try_from(now? / NANOSECONDS).ok()
+}
+
+impl Exchange {
+    pub(super) fn request_head(&mut self, arrival: &Arrival<'_>) -> Result<Step, Refusal> {
+        let worker = self.worker.clone();
+        let (header, with_query) =
+            worker.config().map_or(("", false), |config| (&**config.forward_tenant_header(), config.logs_queries()));
+        self.subject = Subject::read(arrival, header, with_query);
+        let config = worker.config().ok_or_else(|| Exchange::out_of_order("proxy_on_request_headers"))?;
+        let head = Head {
+            headers: arrival.headers,
+            evidence: arrival.evidence,
+            end_of_stream: arrival.end_of_stream,
+            now_ms: milliseconds(self.record.began()),
+        };
+        let decided = request::decide(&head, config, &worker.memo);
+        let begin = self.record.identify(&decided);
+        let mut step = match decided {
+            Ok(forward) => {
+                self.subject.tenant = Some(forward.tenant.clone());
+                self.subject.route = Some(forward.route);
+                self.forward(forward)
+            }
+            Err(refused) => {
+                self.subject.tenant = refused.tenant;
+                self.subject.route = refused.route;
+                self.refuse(&refused.rejection.into())
+            }
+        };
+        step.effects.insert(0, begin);
+        Ok(step)
+    }
+
+    fn forward(&mut self, forward: Forward) -> Step {
+        match forward.concurrency {
+            Some(allowed) => {
+                let tenant = forward.tenant.clone();
+                self.request = RequestStage::Leasing(Box::new(forward));
+                Step::asks(Effect::TakeLease { tenant, allowed })
+            }
+            None => self.forward_head(forward),
+        }
+    }
+
+    pub(super) fn leased(&mut self) -> Result<Step, Refusal> {
+        match std::mem::replace(&mut self.request, RequestStage::Untouched) {
+            RequestStage::Leasing(forward) => Ok(self.forward_head(*forward)),
+            _ => Err(Exchange::out_of_order("a lease")),
+        }
+    }
+
+    pub(super) fn lease_refused(&mut self, running: i64) -> Result<Step, Refusal> {
+        let allowed = match &self.request {
+            RequestStage::Leasing(forward) => forward.concurrency.unwrap_or(0),
+            _ => return Err(Exchange::out_of_order("a lease")),
+        };
+        Err(Rejection::Limit { limit: Limit::Concurrency, asked: running, allowed }.into())
+    }
+
+    fn forward_head(&mut self, forward: Forward) -> Step {
+        self.record.selectors(forward.selectors);
+        self.expected = Some(forward.expected);
+        self.request = match forward.body {
+            BodyPlan::Absent => RequestStage::Decided,
+            BodyPlan::Untouched => RequestStage::Streaming,
+            plan @ (BodyPlan::MustBeEmpty | BodyPlan::Form(_)) => RequestStage::Reading { plan, held: 0 },
+        };
+        let edits = RequestEdits { path: forward.path, remove: forward.remove, set: forward.set };
+        let note = Effect::Note(self.subject.state("forwarded", ""));
+        Step::forwards(vec![Effect::EditRequest(edits), note])
+    }
+
+    /// `size` is all that the host holds: what it held back before, and the bytes that have just come.
+    pub(super) fn request_body(&mut self, size: usize, end_of_stream: bool) -> Result<Step, Refusal> {
+        let step = match &mut self.request {
+            RequestStage::Refused | RequestStage::Cut => Step::pauses(Vec::new()),
+            RequestStage::Streaming => Step::forwards(Vec::new()),
+            RequestStage::Decided if size == 0 => Step::forwards(Vec::new()),
+            RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Decided => {
+                self.record.request_body(size, false);
+                return Err(Exchange::out_of_order("proxy_on_request_body"));
+            }
+            RequestStage::Reading { plan, held } => {
+                *held = size;
+                // A body that must be empty is refused at its first byte, not when all of it is here.
+                let is_ready = match plan {
+                    BodyPlan::Absent | BodyPlan::Untouched | BodyPlan::MustBeEmpty => end_of_stream || size > 0,
+                    BodyPlan::Form(_) => end_of_stream,
+                };
+                if is_ready { self.read_request_body(size) } else { Step::pauses(Vec::new()) }
+            }
+        };
+        self.record.request_body(size, step.flow == super::Flow::Continue);
+        Ok(step)
+    }
+
+    fn read_request_body(&self, size: usize) -> Step {
+        let with_time = self.worker.config().is_some_and(Config::needs_the_time);
+        Step::asks(Effect::ReadRequestBody { size, with_time })
+    }
+
+    /// The whole body: it is decided on once, and replaced.
+    pub(super) fn request_body_read(&mut self, body: Vec<u8>, now: Option<u64>) -> Result<Step, Refusal> {
+        let RequestStage::Reading { plan, held } = std::mem::replace(&mut self.request, RequestStage::Refused) else {
+            return Err(Exchange::out_of_order("a request's body"));
+        };
+        let finished = match plan.finish(&body, milliseconds(now), &self.worker.memo) {
+            Ok(finished) => finished,
+            Err(rejection) => {
+                if self.worker.config().is_some_and(Config::logs_queries) {
+                    self.subject.asked_in_form(&body);
+                }
+                return Err(rejection.into());
+            }
+        };
+        self.record.selectors(finished.selectors);
+        if let (Some(asks), Some(expected)) = (finished.statistics, &mut self.expected) {
+            expected.client_asks_for_statistics(asks);
+        }
+        self.request = RequestStage::Decided;
+        self.record.request_body(held, true);
+        // A form that stays as it is must not be written: where trailers follow the head at once, there is no buffer, and even writing
+        // nothing is a BAD_ARGUMENT (observed with Envoy 1.40.0).
+        let replace = finished.body.map(|bytes| Effect::ReplaceBody { half: Half::Request, size: held, bytes });
+        let mut effects: Vec<Effect> = replace.into_iter().collect();
+        if self.callback == Callback::RequestTrailers {
+            effects.push(Effect::ReadTrailers(Half::Request));
+        }
+        Ok(Step::forwards(effects))
+    }
+
+    pub(super) fn request_trailers(&mut self) -> Result<Step, Refusal> {
+        match &self.request {
+            RequestStage::Refused | RequestStage::Cut => Ok(Step::pauses(Vec::new())),
+            RequestStage::Untouched | RequestStage::Leasing(_) => {
+                Err(Exchange::out_of_order("proxy_on_request_trailers"))
+            }
+            RequestStage::Reading { held, .. } => Ok(self.read_request_body(*held)),
+            RequestStage::Decided | RequestStage::Streaming => Ok(Step::asks(Effect::ReadTrailers(Half::Request))),
+        }
+    }
+
+    /// The names of a half's trailers: all of them are removed. A trailer is a header that comes after every decision was made, and no
+    /// endpoint reads any.
+    pub(super) fn trailers_read(&mut self, names: Vec<Vec<u8>>) -> Result<Step, Refusal> {
+        let half = match self.callback {
+            Callback::RequestHead | Callback::RequestBody | Callback::RequestTrailers => Half::Request,
+            Callback::AnswerHead | Callback::AnswerBody | Callback::AnswerTrailers => Half::Answer,
+        };
+        Ok(Step::forwards(vec![Effect::RemoveTrailers { half, names }]))
+    }
+}

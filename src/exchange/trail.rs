@@ -1,0 +1,159 @@
+//! What an exchange leaves behind for the operator: a filter state for access logs, and lines in the log.
+//!
+//! ```text
+//! state = decision " " route " " tenant     decision: forwarded, or refused:<reason>; route: the handler; "-" where unknown
+//! line  = what ": tenant=… path=… " details " request_id=…" [ " suppressed=" n ] [ " query=…" ]
+//! ```
+//!
+//! One state holds all three, since each would cost a host call on every request. The tenant stands last, for it may hold a space.
+
+use super::event::Arrival;
+use crate::api::Route;
+use crate::text;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+const UNKNOWN: &str = "-";
+
+/// The longest text of a request that stands in a line, but for a query's.
+const MAX_SHOWN: usize = 200;
+/// The longest query that does.
+const MAX_QUERY: usize = 2_000;
+
+/// One request, as far as it is known, and as much of it as a line may show.
+#[derive(Default)]
+pub struct Subject {
+    path: Box<[u8]>,
+    request_id: Box<[u8]>,
+    /// What the client asks for, in the URL and in a form, where queries may be logged.
+    queries: [Box<[u8]>; 2],
+    /// The client sent the header that names the tenant upstream.
+    pub names_tenant: bool,
+    /// The tenant, once identified.
+    pub tenant: Option<Arc<str>>,
+    /// The row of the API table, once found.
+    pub route: Option<&'static Route>,
+}
+
+impl Subject {
+    /// Reads a head. `tenant_header`: the header that names the tenant upstream.
+    pub fn read(arrival: &Arrival<'_>, tenant_header: &str, with_query: bool) -> Self {
+        let mut subject = Subject::default();
+        for (name, value) in arrival.headers {
+            match *name {
+                b":path" => {
+                    let (path, query) = split(value);
+                    subject.path = start(path, MAX_SHOWN);
+                    if with_query {
+                        subject.queries[0] = start(query, MAX_QUERY);
+                    }
+                }
+                b"x-request-id" => subject.request_id = start(value, MAX_SHOWN),
+                name if name == tenant_header.as_bytes() => subject.names_tenant = true,
+                _ => {}
+            }
+        }
+        subject
+    }
+
+    /// Notes a form that was refused.
+    pub fn asked_in_form(&mut self, form: &[u8]) {
+        self.queries[1] = start(form, MAX_QUERY);
+    }
+
+    /// The tenant as it is shown.
+    pub fn tenant(&self) -> &str {
+        self.tenant.as_deref().unwrap_or(UNKNOWN)
+    }
+
+    /// The filter state for a decision.
+    pub fn state(&self, decision: &str, reason: &str) -> String {
+        let route = self.route.map_or(UNKNOWN, |route| route.handler);
+        [decision, reason, " ", route, " ", self.tenant()].concat()
+    }
+
+    /// A line that says what has happened to this request.
+    pub fn line(&self, what: &str, details: &str, suppressed: u32) -> String {
+        let mut line =
+            [what, ": tenant=", &shown(self.tenant().as_bytes()), " path=", &shown(or_unknown(&self.path))].concat();
+        line += " ";
+        line += details;
+        line += " request_id=";
+        line += &shown(or_unknown(&self.request_id));
+        if suppressed > 0 {
+            line += &format!(" suppressed={suppressed}");
+        }
+        for query in self.queries.iter().filter(|query| !query.is_empty()) {
+            line += " query=";
+            line += &shown(query);
+        }
+        line
+    }
+}
+
+fn or_unknown(text: &[u8]) -> &[u8] {
+    if text.is_empty() { UNKNOWN.as_bytes() } else { text }
+}
+
+fn start(text: &[u8], max: usize) -> Box<[u8]> {
+    text.get(..max).unwrap_or(text).into()
+}
+
+fn split(target: &[u8]) -> (&[u8], &[u8]) {
+    let end = target.iter().position(|&byte| byte == b'?').unwrap_or(target.len());
+    let (path, query) = target.split_at_checked(end).unwrap_or((target, b""));
+    (path, query.strip_prefix(b"?").unwrap_or(query))
+}
+
+/// A text that others chose: in quotes and escaped where it could be taken for more than one word.
+fn shown(text: &[u8]) -> String {
+    let text = text.get(..MAX_QUERY).unwrap_or(text);
+    let escaped = text.escape_ascii().to_string();
+    if escaped.len() == text.len() && !text.contains(&b' ') { escaped } else { format!("\"{escaped}\"") }
+}
+
+/// Bounds the lines of the log, so that no tenant can fill the log or hide the lines of others in it: each tenant has a slot, which it
+/// may share with a few others.
+pub struct Lines {
+    slots: RefCell<[Slot; SLOTS]>,
+}
+
+const SLOTS: usize = 32;
+/// Lines a slot may write in a second.
+const BURST: u32 = 5;
+/// The longest that a request lasts, in seconds.
+const SLOWEST: u64 = 600;
+const SECOND: u64 = 1_000_000_000;
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    second: u64,
+    written: u32,
+    suppressed: u32,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Lines { slots: RefCell::new([Slot::default(); SLOTS]) }
+    }
+}
+
+impl Lines {
+    /// How many lines were suppressed before this one, if it may be written. `now`: in nanoseconds, the time at which the request began,
+    /// since that is known already; without a clock, all lines of a slot share one second. A slow request can't turn the second back; a
+    /// clock that was set can.
+    pub fn admit(&self, tenant: &str, now: Option<u64>) -> Option<u32> {
+        let second = now.unwrap_or(0) / SECOND;
+        let mut slots = self.slots.try_borrow_mut().ok()?;
+        let slot = slots.get_mut(text::slot(text::hash(0, tenant.as_bytes()), SLOTS))?;
+        if slot.second < second || slot.second - second > SLOWEST {
+            *slot = Slot { second, written: 0, ..*slot };
+        }
+        if slot.written >= BURST {
+            slot.suppressed = slot.suppressed.saturating_add(1);
+            return None;
+        }
+        slot.written += 1;
+        Some(std::mem::take(&mut slot.suppressed))
+    }
+}

@@ -1,0 +1,42 @@
+//! What the exchanges of one worker share under one configuration.
+
+use super::trail::Lines;
+use crate::config::Config;
+use crate::memo::Memo;
+use crate::tenant::Evidence;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// One worker under one configuration. Made anew when the configuration changes: what was rewritten under the old one must not be
+/// found again.
+#[derive(Default)]
+pub struct Worker {
+    /// `None` where no configuration was accepted: every request is refused.
+    pub(super) config: Option<Arc<Config>>,
+    /// What was rewritten lately.
+    pub(super) memo: RefCell<Memo>,
+    /// What bounds the log.
+    pub(super) lines: Lines,
+}
+
+impl Worker {
+    /// A worker under this configuration.
+    pub fn new(config: Arc<Config>) -> Self {
+        Worker { config: Some(config), ..Worker::default() }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Option<&Config> {
+        self.config.as_deref()
+    }
+
+    /// What the tenant's source needs from the host besides the head.
+    pub fn evidence(&self) -> Option<Evidence> {
+        self.config()?.source().evidence()
+    }
+
+    /// The header on which answers depend besides the URL.
+    pub(super) fn vary(&self) -> Option<&Arc<str>> {
+        self.config()?.source().header()
+    }
+}

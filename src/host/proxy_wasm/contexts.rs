@@ -1,0 +1,135 @@
+//! The SDK's contexts → events of an exchange. A root context stands for a worker and its configuration, an HTTP context for an exchange.
+
+use super::effects::Stream;
+use super::{calls, local, pairs};
+use crate::config::Config;
+use crate::exchange::ledger::TICK_MILLISECONDS;
+use crate::exchange::{Arrival, Event, Half, HostError, Level, Worker, reloads};
+use crate::tenant::Evidence;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, BufferType, ContextType, MapType};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Says which version runs, once for each worker and configuration.
+const ACCEPTED: &str = concat!("promql-tenancy-filter ", env!("CARGO_PKG_VERSION"), ": configuration accepted");
+
+/// One worker under one configuration.
+#[derive(Default)]
+pub struct Root {
+    worker: Rc<Worker>,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        match read_config(size) {
+            Ok((config, json)) => {
+                // Without it, stats come late, and requests are served all the same.
+                let _status = calls::set_tick_period(TICK_MILLISECONDS);
+                let name = calls::property("plugin_name").ok().flatten().unwrap_or_default();
+                reloads::accepted(&mut local::Shared, &name, &config, &json, &mut local::meter);
+                self.worker = Rc::new(Worker::new(Arc::new(config)));
+                calls::log(Level::Info, ACCEPTED);
+                true
+            }
+            Err(reason) => {
+                calls::log(Level::Error, &["configuration refused: ", &reason].concat());
+                reloads::refused(&mut local::meter);
+                false
+            }
+        }
+    }
+
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(self.worker.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn on_tick(&mut self) {
+        local::tick();
+    }
+}
+
+/// The configuration, and what it was read from.
+fn read_config(size: usize) -> Result<(Config, Vec<u8>), String> {
+    // Without a configuration, Envoy has no buffer to read: asking for it would be an error.
+    let json = match size {
+        0 => Vec::new(),
+        _ => calls::buffer(BufferType::PluginConfiguration).map_err(|error| error.to_string())?,
+    };
+    let config = Config::parse(&json).map_err(|error| one_line(&error.to_string()))?;
+    Ok((config, json))
+}
+
+/// A key may hold anything that JSON can write.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
+    }
+    line
+}
+
+/// Where Envoy has what the source of the tenant needs.
+fn property(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Subject => "connection\0subject_peer_certificate",
+        Evidence::Metadata => "metadata",
+    }
+}
+
+impl Stream {
+    fn request_head(&mut self, end_of_stream: bool) -> Result<Action, HostError> {
+        let map = calls::header_map(MapType::HttpRequestHeaders)?;
+        let headers = pairs::checked(&map)?;
+        #[cfg(feature = "trap")]
+        super::trap::trap_when_asked(&headers);
+        let evidence = match self.worker.evidence() {
+            Some(evidence) => calls::property(property(evidence))?,
+            None => None,
+        };
+        let arrival = Arrival { headers: &headers, evidence: evidence.as_deref(), end_of_stream };
+        Ok(self.on(Event::RequestHead(arrival)))
+    }
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        self.on(Event::Began { now: calls::now().ok() });
+        match self.request_head(end_of_stream) {
+            Ok(action) => action,
+            Err(error) => self.on(Event::Failed(error)),
+        }
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.on(Event::RequestBody { size, end_of_stream })
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        self.on(Event::Trailers(Half::Request))
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        self.on(Event::AnswerHead { end_of_stream })
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.on(Event::AnswerBody { size, end_of_stream })
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        self.on(Event::Trailers(Half::Answer))
+    }
+
+    fn on_log(&mut self) {
+        self.on(Event::Done { now: calls::now().unwrap_or(0) });
+    }
+}

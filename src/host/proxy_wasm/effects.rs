@@ -1,0 +1,169 @@
+//! Effects → host calls.
+
+use super::{calls, local, pairs};
+use crate::exchange::Level;
+use crate::exchange::{
+    AnswerEdits, Effect, Event, Exchange, Fault, Flow, Half, HostError, RequestEdits, SeriesId, Worker,
+};
+use crate::workers::leases::Grant;
+use proxy_wasm::types::{Action, BufferType, MapType, StreamType};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// One exchange, and what the host holds for it.
+pub struct Stream {
+    pub(super) worker: Rc<Worker>,
+    exchange: Exchange,
+    /// Where it is counted.
+    series: Option<SeriesId>,
+    /// The tenant whose queries are counted, while this one runs.
+    lease: Option<Arc<str>>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(tenant) = self.lease.take() {
+            local::release(&tenant);
+        }
+    }
+}
+
+impl Stream {
+    pub fn new(worker: Rc<Worker>) -> Self {
+        Stream { exchange: Exchange::new(worker.clone()), worker, series: None, lease: None }
+    }
+
+    /// Tells the exchange what has happened, and does what it asks for, until it asks for nothing more.
+    pub fn on(&mut self, event: Event<'_>) -> Action {
+        let mut step = self.exchange.on(event);
+        'step: loop {
+            for effect in std::mem::take(&mut step.effects) {
+                match self.enact(effect) {
+                    Ok(None) => {}
+                    Ok(Some(next)) => {
+                        step = next;
+                        continue 'step;
+                    }
+                    Err(error) => {
+                        step = self.exchange.on(Event::Failed(error));
+                        continue 'step;
+                    }
+                }
+            }
+            return match step.flow {
+                Flow::Continue => Action::Continue,
+                Flow::Pause => Action::Pause,
+            };
+        }
+    }
+
+    /// Carries an effect out. One that asks is answered to the exchange at once, which gives the next step.
+    fn enact(&mut self, effect: Effect) -> Result<Option<crate::exchange::Step>, HostError> {
+        match effect {
+            Effect::Begin { tenant, handler } => self.series = local::begin(&self.worker, tenant.as_deref(), handler),
+            Effect::TakeLease { tenant, allowed } => {
+                let event = match local::take(&tenant, allowed)? {
+                    Grant::Granted => {
+                        self.lease = Some(tenant);
+                        Event::Leased
+                    }
+                    Grant::Refused(running) => Event::LeaseRefused { running },
+                };
+                return Ok(Some(self.exchange.on(event)));
+            }
+            Effect::EditRequest(edits) => edit_request(&edits)?,
+            Effect::TryEditRequest(edits) => {
+                if let Err(error) = edit_request(&edits) {
+                    let line = format!("a refused request goes by the tenant that the client named: {error}");
+                    calls::log(Level::Error, &line);
+                }
+            }
+            Effect::ReadRequestBody { size, with_time } => {
+                let now = if with_time { Some(calls::now()?) } else { None };
+                let body = body(BufferType::HttpRequestBody, size)?;
+                return Ok(Some(self.exchange.on(Event::RequestBodyRead { body, now })));
+            }
+            Effect::ReadAnswerHead => {
+                let map = calls::header_map(MapType::HttpResponseHeaders)?;
+                let headers = pairs::checked(&map)?;
+                return Ok(Some(self.exchange.on(Event::AnswerHeadRead { headers: &headers })));
+            }
+            Effect::EditAnswer(edits) => edit_answer(&edits)?,
+            Effect::ReadAnswerBody { size } => {
+                let bytes = body(BufferType::HttpResponseBody, size)?;
+                return Ok(Some(self.exchange.on(Event::AnswerBodyRead { bytes })));
+            }
+            Effect::ReplaceBody { half, size, bytes } => match calls::replace_buffer(buffer(half), size, &bytes) {
+                Err(_) if size == 0 => {}
+                done => done?,
+            },
+            Effect::ReadTrailers(half) => {
+                let map = calls::header_map(trailers(half))?;
+                let names = pairs::checked(&map)?.into_iter().map(|(name, _)| name.to_vec()).collect();
+                return Ok(Some(self.exchange.on(Event::TrailersRead { names })));
+            }
+            Effect::RemoveTrailers { half, names } => {
+                names.iter().try_for_each(|name| calls::remove_header(trailers(half), name))?;
+            }
+            Effect::Reply { status, details, headers, body } => {
+                let headers: Vec<pairs::Pair<'_>> =
+                    headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+                calls::send_local_response(status, &details, &pairs::write(&headers), &body)?;
+            }
+            Effect::Reset(half) => calls::reset(match half {
+                Half::Request => StreamType::HttpRequest,
+                Half::Answer => StreamType::HttpResponse,
+            }),
+            Effect::Note(state) => calls::set_property("tenancy", state.as_bytes()),
+            Effect::Log(level, line) => calls::log(level, &line),
+            Effect::End(summary) => {
+                if let Some(series) = self.series.take() {
+                    local::end(series, &summary);
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn buffer(half: Half) -> BufferType {
+    match half {
+        Half::Request => BufferType::HttpRequestBody,
+        Half::Answer => BufferType::HttpResponseBody,
+    }
+}
+
+fn trailers(half: Half) -> MapType {
+    match half {
+        Half::Request => MapType::HttpRequestTrailers,
+        Half::Answer => MapType::HttpResponseTrailers,
+    }
+}
+
+fn edit_request(edits: &RequestEdits) -> Result<(), HostError> {
+    const HEAD: MapType = MapType::HttpRequestHeaders;
+    if let Some(path) = &edits.path {
+        calls::replace_header(HEAD, b":path", path)?;
+    }
+    edits.remove.iter().try_for_each(|name| calls::remove_header(HEAD, name.as_bytes()))?;
+    edits.set.iter().try_for_each(|(name, value)| calls::replace_header(HEAD, name.as_bytes(), value.as_bytes()))
+}
+
+fn edit_answer(edits: &AnswerEdits) -> Result<(), HostError> {
+    const HEAD: MapType = MapType::HttpResponseHeaders;
+    edits.remove.iter().try_for_each(|name| calls::remove_header(HEAD, name.as_bytes()))?;
+    edits.set.iter().try_for_each(|(name, value)| calls::replace_header(HEAD, name.as_bytes(), value.as_bytes()))?;
+    edits.add.iter().try_for_each(|(name, value)| calls::add_header(HEAD, name.as_bytes(), value.as_bytes()))
+}
+
+/// All of a body that the host holds, or none of it: bytes that were not read must not be forwarded.
+fn body(buffer: BufferType, size: usize) -> Result<Vec<u8>, HostError> {
+    let body = match size {
+        0 => Vec::new(),
+        _ => calls::buffer(buffer)?,
+    };
+    match body.len() == size {
+        true => Ok(body),
+        false => Err(HostError { call: "proxy_get_buffer_bytes", fault: Fault::Data }),
+    }
+}
