@@ -53,7 +53,9 @@ impl Exchange {
                 Some(Step::forwards(Vec::new()))
             }
             RequestStage::Cut => Some(Step::pauses(Vec::new())),
-            RequestStage::Reading { .. } | RequestStage::Decided | RequestStage::Streaming => None,
+            RequestStage::Reading { .. } | RequestStage::Deciding | RequestStage::Decided | RequestStage::Streaming => {
+                None
+            }
         }
     }
 

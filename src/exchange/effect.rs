@@ -106,8 +106,8 @@ pub enum Effect {
         /// The bytes that the host holds.
         size: usize,
     },
-    /// Replaces the bytes of a body that the host holds. Where it holds none there may be no buffer to write to: what can't be written
-    /// then is dropped, which is no failure.
+    /// Replaces the bytes of a body that the host holds. Where it holds none of an answer's there may be no buffer to write to: what can't be
+    /// written then is dropped, which is no failure.
     ReplaceBody {
         /// Whose body.
         half: Half,

@@ -34,6 +34,8 @@ mod record;
 mod refuse;
 pub mod reloads;
 mod request;
+#[cfg(test)]
+mod tests;
 mod trail;
 mod worker;
 

@@ -47,6 +47,9 @@ impl From<HostError> for Refusal {
 impl Exchange {
     /// Refuses the request. Nothing of it is forwarded from here on.
     pub(super) fn refuse(&mut self, refusal: &Refusal) -> Step {
+        if let RequestStage::Refused | RequestStage::Cut = self.request {
+            return Step::pauses(Vec::new());
+        }
         let rejection = refusal.rejection();
         let mut effects = Vec::new();
         if let Some(line) = self.refusal_line(refusal) {

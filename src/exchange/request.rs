@@ -32,6 +32,8 @@ pub enum RequestStage {
         /// The bytes that the host holds back so far.
         held: usize,
     },
+    /// Its body has come and is being decided on.
+    Deciding,
     /// All has been decided. Trailers may still come, a body may not.
     Decided,
     /// All has been decided, and the body is forwarded as it comes.
@@ -51,6 +53,10 @@ fn milliseconds(now: Option<u64>) -> Option<i64> {
 
 impl Exchange {
     pub(super) fn request_head(&mut self, arrival: &Arrival<'_>) -> Result<Step, Refusal> {
+        match self.request {
+            RequestStage::Untouched => {}
+            _ => return Err(Exchange::out_of_order("proxy_on_request_headers")),
+        }
         let worker = self.worker.clone();
         let (header, with_query) =
             worker.config().map_or(("", false), |config| (&**config.forward_tenant_header(), config.logs_queries()));
@@ -125,7 +131,7 @@ impl Exchange {
             RequestStage::Refused | RequestStage::Cut => Step::pauses(Vec::new()),
             RequestStage::Streaming => Step::forwards(Vec::new()),
             RequestStage::Decided if size == 0 => Step::forwards(Vec::new()),
-            RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Decided => {
+            RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Deciding | RequestStage::Decided => {
                 self.record.request_body(size, false);
                 return Err(Exchange::out_of_order("proxy_on_request_body"));
             }
@@ -150,7 +156,7 @@ impl Exchange {
 
     /// The whole body: it is decided on once, and replaced.
     pub(super) fn request_body_read(&mut self, body: Vec<u8>, now: Option<u64>) -> Result<Step, Refusal> {
-        let RequestStage::Reading { plan, held } = std::mem::replace(&mut self.request, RequestStage::Refused) else {
+        let RequestStage::Reading { plan, held } = std::mem::replace(&mut self.request, RequestStage::Deciding) else {
             return Err(Exchange::out_of_order("a request's body"));
         };
         let finished = match plan.finish(&body, milliseconds(now), &self.worker.memo) {
@@ -181,7 +187,7 @@ impl Exchange {
     pub(super) fn request_trailers(&mut self) -> Result<Step, Refusal> {
         match &self.request {
             RequestStage::Refused | RequestStage::Cut => Ok(Step::pauses(Vec::new())),
-            RequestStage::Untouched | RequestStage::Leasing(_) => {
+            RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Deciding => {
                 Err(Exchange::out_of_order("proxy_on_request_trailers"))
             }
             RequestStage::Reading { held, .. } => Ok(self.read_request_body(*held)),

@@ -94,7 +94,7 @@ impl Stream {
                 return Ok(Some(self.exchange.on(Event::AnswerBodyRead { bytes })));
             }
             Effect::ReplaceBody { half, size, bytes } => match calls::replace_buffer(buffer(half), size, &bytes) {
-                Err(_) if size == 0 => {}
+                Err(_) if size == 0 && half == Half::Answer => {}
                 done => done?,
             },
             Effect::ReadTrailers(half) => {
