@@ -2,12 +2,12 @@
 #![cfg(not(target_family = "wasm"))]
 
 mod generator;
-#[path = "../src/verify.rs"]
-#[allow(missing_docs)]
-mod verify; // the walk of `tenancyctl rewrite --verify`, whether or not the feature `cli` is on
+/// The walk of `tenancyctl rewrite --verify`, whether or not the feature `cli` is on.
+#[path = "../src/bin/tenancyctl/second_opinion.rs"]
+mod second_opinion;
 
 use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
-use verify::{Opinion, Wanted, second_opinion};
+use second_opinion::{Opinion, Wanted, second_opinion};
 
 const LABEL: &str = "tenant_id";
 

@@ -28,11 +28,12 @@ pub enum Field {
 }
 
 impl Field {
-    fn short_name(self) -> &'static [u8] {
+    /// The field's type as it stands in a subject.
+    pub fn short_name(self) -> &'static str {
         match self {
-            Field::Organization => b"O",
-            Field::OrganizationalUnit => b"OU",
-            Field::CommonName => b"CN",
+            Field::Organization => "O",
+            Field::OrganizationalUnit => "OU",
+            Field::CommonName => "CN",
         }
     }
 }
@@ -51,7 +52,7 @@ pub fn value(subject: &[u8], field: Field) -> Result<Vec<u8>, Error> {
         let value = value.strip_prefix(b"=").ok_or(UNREADABLE)?;
         let (text, next) = read(value).ok_or(UNREADABLE)?;
         rest = next;
-        if kind != field.short_name() {
+        if kind != field.short_name().as_bytes() {
             continue;
         }
         if value.first() == Some(&b'#') {
@@ -90,17 +91,6 @@ fn read(input: &[u8]) -> Option<(Vec<u8>, Option<&[u8]>)> {
         }
     }
     Some((value, None))
-}
-
-/// A subject in which this field has this value, and no other field has any.
-#[cfg(any(test, feature = "cli"))]
-pub fn written(field: Field, value: &str) -> Vec<u8> {
-    let mut subject = field.short_name().to_vec();
-    subject.push(b'=');
-    for byte in value.bytes() {
-        subject.extend(format!("\\{byte:02X}").into_bytes());
-    }
-    subject
 }
 
 #[cfg(test)]

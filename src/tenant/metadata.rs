@@ -101,56 +101,9 @@ fn texts(mut list: &[u8]) -> Option<Option<Vec<&[u8]>>> {
     Some(Some(texts))
 }
 
-/// Metadata in which this path leads to a tenant, or to a list of those that are separated by `|`.
-#[cfg(any(test, feature = "cli"))]
-pub fn written(path: &[String], tenants: &str) -> Vec<u8> {
-    let claim = match tenants.contains('|') {
-        true => tenants.split('|').collect(),
-        false => serde_json::Value::from(tenants),
-    };
-    let nested = path.iter().rev().fold(claim, |inner, part| serde_json::json!({ part: inner }));
-    encode(&nested)
-}
-
-/// An object of namespaces, each an object, as Envoy writes it.
-#[cfg(any(test, feature = "cli"))]
-pub fn encode(namespaces: &serde_json::Value) -> Vec<u8> {
-    use serde_json::Value as Json;
-
-    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-        let mut out = vec![number << 3 | 2];
-        let mut size = bytes.len();
-        while size > 0x7f {
-            out.push(size as u8 | 0x80);
-            size >>= 7;
-        }
-        out.push(size as u8);
-        out.extend(bytes);
-        out
-    }
-
-    fn map(object: &Json, encode: fn(&Json) -> Vec<u8>) -> Vec<u8> {
-        let entry =
-            |(key, member): (&String, _)| field(1, &[field(1, key.as_bytes()), field(2, &encode(member))].concat());
-        object.as_object().into_iter().flatten().flat_map(entry).collect()
-    }
-
-    fn value(json: &Json) -> Vec<u8> {
-        match json {
-            Json::Null => vec![1 << 3, 0],
-            Json::Number(number) => [&[2 << 3 | 1][..], &number.as_f64().unwrap_or(0.0).to_le_bytes()].concat(),
-            Json::String(text) => field(3, text.as_bytes()),
-            Json::Bool(value) => vec![4 << 3, u8::from(*value)],
-            Json::Object(_) => field(5, &map(json, value)),
-            Json::Array(list) => field(6, &list.iter().flat_map(|member| field(1, &value(member))).collect::<Vec<_>>()),
-        }
-    }
-
-    map(namespaces, |namespace| map(namespace, value))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::evidence::encode;
     use super::*;
     use serde_json::json;
     #[cfg(target_family = "wasm")]

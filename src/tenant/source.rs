@@ -89,7 +89,7 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metadata::encode;
+    use super::super::evidence::encode;
     use super::*;
     use serde_json::json;
     #[cfg(target_family = "wasm")]

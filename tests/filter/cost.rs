@@ -165,6 +165,6 @@ fn only_a_source_that_needs_it_costs_a_property() {
     let certificate = r#"{"tenant_certificate_field": "organization"}"#;
     let subject = cost(certificate, &["connection", "subject_peer_certificate"], b"O=team-a");
     assert_eq!(subject, (GET, Some(1)));
-    let claims = promql_tenancy_filter::tenant::metadata::encode(&serde_json::json!({"a": {"b": "team-a"}}));
+    let claims = crate::evidence::encode(&serde_json::json!({"a": {"b": "team-a"}}));
     assert_eq!(cost(r#"{"tenant_metadata": ["a", "b"]}"#, &["metadata"], &claims), (GET, Some(1)));
 }

@@ -12,6 +12,10 @@ mod bodies;
 mod config;
 mod cost;
 mod enforcement;
+/// Metadata as Envoy writes it.
+#[path = "../../src/bin/tenancyctl/evidence.rs"]
+#[allow(dead_code)]
+mod evidence;
 mod harness;
 mod hostile;
 mod leases;

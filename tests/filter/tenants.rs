@@ -1,7 +1,7 @@
 //! Who is asking, where the proxy says it: by the property that the source needs, and by no other.
 
+use crate::evidence;
 use crate::harness::{Fault, Harness, Outcome, Request, Upon};
-use promql_tenancy_filter::tenant::metadata;
 use serde_json::json;
 
 const CERTIFICATE: &str = r#"{"tenant_certificate_field": "organization"}"#;
@@ -22,7 +22,7 @@ fn with_certificate(subject: &str) -> Harness {
 fn with_claim(tenant: serde_json::Value) -> Harness {
     let mut envoy = Harness::new(CLAIM).unwrap();
     let claims = json!({"envoy.filters.http.jwt_authn": {"payload": {"tenant": tenant}}});
-    envoy.property(&["metadata"], metadata::encode(&claims));
+    envoy.property(&["metadata"], evidence::encode(&claims));
     envoy
 }
 

@@ -6,12 +6,12 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod check;
+mod evidence;
 mod mistakes;
 mod rewrite;
 mod route;
+mod second_opinion;
 mod table;
-#[path = "../../verify.rs"]
-mod verify;
 
 use clap::{Parser, Subcommand};
 use promql_tenancy_filter::config::Config;

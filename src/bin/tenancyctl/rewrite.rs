@@ -3,7 +3,7 @@
 //! With `--jsonl`, one JSON string a line in and one JSON object a line out, for tests that ask a million times: locked and
 //! buffered, and flushed whenever the next line isn't here yet, so that a program can also ask one line at a time.
 
-use super::verify::{Opinion, Wanted, second_opinion};
+use super::second_opinion::{Opinion, Wanted, second_opinion};
 use super::{Failure, configuration};
 use clap::Args;
 use promql_tenancy_filter::config::Config;

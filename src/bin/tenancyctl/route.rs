@@ -3,7 +3,7 @@
 use super::{Failure, configuration, table};
 use clap::Args;
 use promql_tenancy_filter::request::{BodyPlan, Forward, Head, decide};
-use promql_tenancy_filter::tenant::{Source, certificate, metadata};
+use promql_tenancy_filter::tenant::Source;
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -52,8 +52,8 @@ impl Route {
         if let Some(tenant) = &self.tenant {
             match config.source() {
                 Source::Header { name, .. } => headers.push((name.as_bytes(), tenant.as_bytes())),
-                Source::Certificate(field) => evidence = Some(certificate::written(*field, tenant)),
-                Source::Metadata(path) => evidence = Some(metadata::written(path, tenant)),
+                Source::Certificate(field) => evidence = Some(super::evidence::subject(field.short_name(), tenant)),
+                Source::Metadata(path) => evidence = Some(super::evidence::metadata(path, tenant)),
                 Source::Static(_) => {
                     return Err(Failure::Broken("static_tenant_ids names the tenant: leave --tenant out".to_owned()));
                 }

@@ -1,7 +1,7 @@
 //! Who is asking, by each source: what else the client sends never changes it.
 
 use super::*;
-use crate::tenant::metadata;
+use crate::tenant::evidence;
 use serde_json::json;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -18,7 +18,7 @@ fn query() -> Request {
 }
 
 fn claims(tenant: serde_json::Value) -> Vec<u8> {
-    metadata::encode(&json!({"envoy.filters.http.jwt_authn": {"payload": {"tenant": tenant}}}))
+    evidence::encode(&json!({"envoy.filters.http.jwt_authn": {"payload": {"tenant": tenant}}}))
 }
 
 /// Makes a request one of team-a's.
