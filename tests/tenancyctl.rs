@@ -1,6 +1,7 @@
 //! The native tool, as its users call it.
 #![cfg(feature = "cli")]
 
+use promql_tenancy_filter::promql::ErrorKind;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -85,7 +86,7 @@ fn check_names_every_mistake() {
         "overrides.team.a.max_query_lenth: ",
         "overrides.team.a.blocked_queries[1]: ",
         "overrides.a b: ",
-        "upsteam: unknown key",
+        "upsteam: unknown key; did you mean upstream?",
     ] {
         assert_eq!(err.lines().filter(|line| line.starts_with(&format!("-: {path}"))).count(), 1, "{path}\n{err}");
     }
@@ -197,13 +198,67 @@ fn route_says_what_becomes_of_a_request() {
     assert_eq!((status, err.as_str()), (0, ""));
     assert_eq!(
         out,
-        "forwarded labels\ntenant    a\npath      /api/v1/labels?match%5B%5D=%7B__name__%3D%22promql_tenancy_filter%3Anothing%22%2Ctenant_id%3D%22a%22%7D\nremove    x-scope-orgid\nset       thanos-tenant: a\n\
-         body      start=1&match%5B%5D=%7Btenant_id%3D%22a%22%7D\n"
+        "forwarded labels\ntenant    a\npath      /api/v1/labels?match%5B%5D=%7B__name__%3D%22promql_tenancy_filter%3Anothing%22%2Ctenant_id%3D%22a%22%7D\n            match[] = {__name__=\"promql_tenancy_filter:nothing\",tenant_id=\"a\"}\n\
+         remove    x-scope-orgid\nset       thanos-tenant: a\n\
+         body      start=1&match%5B%5D=%7Btenant_id%3D%22a%22%7D\n            start = 1\n            match[] = {tenant_id=\"a\"}\n"
     );
     let (status, out, err) = tenancyctl(&["route", "--config", "-", "GET", "/api/v1/metadata"], "{}");
     assert_eq!((status, out.as_str()), (1, ""));
     assert!(err.starts_with("refused: 403 forbidden_path: "), "{err}");
     assert_eq!(tenancyctl(&["route", "GET"], "").0, 2, "usage");
+}
+
+#[test]
+fn route_takes_a_url_and_escapes_what_a_form_holds() {
+    let url = "https://prometheus.example:9090/a/../api/v1/query?query=sum(up) by (job)#top";
+    let (status, out, err) = tenancyctl(&["route", "GET", url, "--tenant", "a"], "");
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.contains("  query = sum(up{tenant_id=\"a\"}) by (job)\n"), "{out}");
+    // A path is what the client sends, byte by byte.
+    assert_eq!(tenancyctl(&["route", "GET", "/a/../api/v1/query?query=up", "--tenant", "a"], "").0, 1);
+    assert_eq!(tenancyctl(&["route", "GET", "http://[/api/v1/query", "--tenant", "a"], "").0, 2);
+    let form = ["route", "POST", "/api/v1/series", "--tenant", "a", "--data-urlencode", "match[]=up{a=\"+ &%\"}"];
+    let (status, out, _) = tenancyctl(&form, "");
+    assert!(status == 0 && out.contains("  match[] = up{a=\"+ &%\",tenant_id=\"a\"}\n"), "{out}");
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (status, out, err) = tenancyctl(&["completions", shell], "");
+        assert_eq!((status, err.as_str()), (0, ""), "{shell}");
+        for word in ["check", "rewrite", "route", "schema", "completions", "data-urlencode"] {
+            assert!(out.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(tenancyctl(&["completions", "csh"], "").0, 2);
+}
+
+#[test]
+fn what_is_no_terminal_gets_no_colours() {
+    for arguments in [&["check", "-"][..], &["check", "no-such-file"], &["--help"], &["route", "GET", "/x"]] {
+        let (_, out, err) = tenancyctl(arguments, "");
+        assert!(!out.contains('\x1b') && !err.contains('\x1b'), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_kinds_in_the_help_are_those_of_the_code() {
+    let (_, help, _) = tenancyctl(&["rewrite", "--help"], "");
+    let kinds = [ErrorKind::Syntax, ErrorKind::TooLarge, ErrorKind::Info, ErrorKind::Reserved, ErrorKind::Conflict];
+    let position = |kind: &ErrorKind| match kind {
+        ErrorKind::Syntax => 0,
+        ErrorKind::TooLarge => 1,
+        ErrorKind::Info => 2,
+        ErrorKind::Reserved => 3,
+        ErrorKind::Conflict => 4,
+    };
+    let (_, list) = help.split_once("kind is ").expect("the sentence");
+    let (list, _) = list.split_once(" where ").expect("its end");
+    for (at, kind) in kinds.iter().enumerate() {
+        assert_eq!(position(kind), at);
+        assert!(list.split([' ', ',']).any(|word| word == kind.name()), "{}: {list}", kind.name());
+    }
 }
 
 #[test]
@@ -220,9 +275,11 @@ fn the_table_in_the_docs_is_the_one_that_decides() {
 
 #[test]
 fn help_teaches_by_example() {
-    for arguments in [&["--help"][..], &["check", "--help"], &["rewrite", "--help"], &["route", "--help"]] {
-        let (status, out, _) = tenancyctl(arguments, "");
+    for command in ["check", "rewrite", "route", "schema", "completions"] {
+        let (status, out, _) = tenancyctl(&[command, "--help"], "");
         assert_eq!(status, 0);
-        assert!(out.contains("Examples:\n  ") || arguments == ["--help"] && out.contains("Examples:"), "{out}");
+        assert!(out.contains("Examples:\n  "), "{out}");
     }
+    let (status, out, _) = tenancyctl(&["--help"], "");
+    assert!(status == 0 && out.contains("Examples:\n"), "{out}");
 }

@@ -3,6 +3,7 @@
 
 use super::ConfigError;
 use super::json::Field;
+use super::shape::{Member, Shape, member};
 use crate::tenant::{self, Format, Tenants};
 use std::collections::BTreeSet;
 
@@ -13,6 +14,11 @@ pub struct Allowed {
     /// Sorted. None of them begins with another, so that of those before an ID only the last can be its beginning.
     prefixes: Vec<String>,
 }
+
+/// What the key takes.
+pub(super) const SHAPE: Shape = Shape::set(&Shape::Either(&[Shape::NAME, Shape::Object(|| vec![PREFIX])]), 1);
+
+const PREFIX: Member = member("prefix", Shape::NAME, "", "how the IDs of the tenants that are served begin");
 
 impl Allowed {
     /// Reads the list.
@@ -44,10 +50,10 @@ impl Allowed {
             }
         }
         if allowed.ids.is_empty() && allowed.prefixes.is_empty() {
-            return Err(ConfigError {
+            return Err(ConfigError::new(
                 path,
-                message: "an empty list would serve nobody: leave the key out to serve every tenant".to_owned(),
-            });
+                "an empty list would serve nobody: leave the key out to serve every tenant",
+            ));
         }
         Ok(allowed)
     }
@@ -81,7 +87,7 @@ fn prefix(field: Field) -> Result<Field, ConfigError> {
     let mut object = field.object()?;
     let prefix = object.take("prefix");
     object.finish(&["prefix"], &[])?;
-    prefix.ok_or_else(|| ConfigError { path, message: "an object has to be {\"prefix\": \"…\"}".to_owned() })
+    prefix.ok_or_else(|| ConfigError::new(path, "an object has to be {\"prefix\": \"…\"}"))
 }
 
 #[cfg(test)]

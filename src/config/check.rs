@@ -1,6 +1,7 @@
 //! The rules for each value of the configuration.
 
 use super::json::Field;
+use super::shape::{Member, Shape, member, names};
 use super::{ConfigError, find, limits};
 use crate::api::{self, Kind, Rule, Upstream};
 use crate::path as normal;
@@ -67,19 +68,25 @@ pub fn upstream(field: &Field) -> Result<Upstream, ConfigError> {
     field.word(&words)
 }
 
+/// The members of `tenant_federation`.
+pub const FEDERATION: [Member; 2] = [
+    member("enabled", Shape::Boolean, "false", "a header may name several tenants, separated by |"),
+    member("max_tenants", Shape::COUNT, "0", "how many; 0 for no limit"),
+];
+
 pub fn federation(field: Field) -> Result<Federation, ConfigError> {
     let path = field.path.clone();
     let mut object = field.object()?;
     let enabled = object.take("enabled").map_or(Ok(false), |field| field.boolean())?;
     let max_tenants = object.take("max_tenants").map(|field| field.count()).transpose()?;
-    object.finish(&["enabled", "max_tenants"], &[])?;
+    object.finish(&names(&FEDERATION), &[])?;
     match (enabled, max_tenants) {
         (true, max_tenants) => Ok(Federation::On { max_tenants: max_tenants.unwrap_or(0) }),
         (false, None | Some(0)) => Ok(Federation::Off),
-        (false, Some(_)) => Err(ConfigError {
-            path: format!("{path}.max_tenants"),
-            message: "has no effect while tenant_federation.enabled is false".to_owned(),
-        }),
+        (false, Some(_)) => Err(ConfigError::new(
+            format!("{path}.max_tenants"),
+            "has no effect while tenant_federation.enabled is false",
+        )),
     }
 }
 
@@ -110,8 +117,8 @@ pub fn match_rules(field: &Field, shared_rules: bool) -> Result<bool, ConfigErro
 }
 
 /// A header's name, in lower case.
-pub fn header(field: Option<Field>, default: &str) -> Result<String, ConfigError> {
-    field.map_or(Ok(default.to_ascii_lowercase()), |field| header_name(&field, field.text()?))
+pub fn header(field: &Field) -> Result<String, ConfigError> {
+    header_name(field, field.text()?)
 }
 
 fn header_name(field: &Field, name: &str) -> Result<String, ConfigError> {
@@ -155,14 +162,7 @@ pub fn label(field: &Field) -> Result<String, ConfigError> {
     Ok(name.to_owned())
 }
 
-pub fn path_prefixes(field: Option<Field>, upstream: Upstream) -> Result<Vec<String>, ConfigError> {
-    let Some(field) = field else {
-        return Ok(match upstream {
-            Upstream::Prometheus | Upstream::Thanos => vec![String::new()],
-            // `-http.prometheus-http-prefix` and `-http.prefix` of Cortex; Mimir serves the first.
-            Upstream::Cortex => vec!["/prometheus".to_owned(), "/api/prom".to_owned()],
-        });
-    };
+pub fn path_prefixes(field: Field, upstream: Upstream) -> Result<Vec<String>, ConfigError> {
     let path = field.path.clone();
     let mut prefixes = Vec::new();
     for (field, prefix) in field.texts()? {
@@ -186,10 +186,7 @@ pub fn path_prefixes(field: Option<Field>, upstream: Upstream) -> Result<Vec<Str
         prefixes.insert(place.unwrap_or(prefixes.len()), prefix);
     }
     if prefixes.is_empty() {
-        return Err(ConfigError {
-            path,
-            message: "an empty list would serve nothing: use [\"\"] for an API at the root".to_owned(),
-        });
+        return Err(ConfigError::new(path, "an empty list would serve nothing: use [\"\"] for an API at the root"));
     }
     Ok(prefixes)
 }

@@ -44,6 +44,11 @@ impl Config {
     }
 }
 
+/// What `overrides` sets.
+pub(super) fn overrides(config: &Config) -> Value {
+    Value::Object(config.limits.overridden().map(|(id, set)| (id.to_string(), object(set))).collect())
+}
+
 /// What an object sets; of lists, how many entries.
 pub(super) fn object(set: &Set) -> Value {
     let number = |&(limit, value): &(Limit, i64)| {

@@ -1,7 +1,7 @@
 //! JSON that keeps what `serde_json::Value` forgets: the order of keys, and that one was given twice. With it, the walk that
 //! takes each key once, knows its path, and ends with a look at what nobody took.
 
-use super::ConfigError;
+use super::{ConfigError, Mistake};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -100,7 +100,7 @@ pub struct Field {
 impl Field {
     /// The error that concerns this key.
     pub fn error(&self, message: impl Into<String>) -> ConfigError {
-        ConfigError { path: self.path.clone(), message: message.into() }
+        ConfigError::new(self.path.clone(), message)
     }
 
     fn expected(&self, what: &str) -> ConfigError {
@@ -205,8 +205,8 @@ impl Object {
         if json.trim_ascii().is_empty() {
             return Ok(Object { path: String::new(), entries: Vec::new() });
         }
-        let value: Json = serde_json::from_slice(json)
-            .map_err(|error| ConfigError { path: String::new(), message: format!("not JSON: {error}") })?;
+        let value: Json =
+            serde_json::from_slice(json).map_err(|error| ConfigError::new("", format!("not JSON: {error}")))?;
         Field { path: String::new(), value }.object()
     }
 
@@ -214,7 +214,7 @@ impl Object {
         let object = Object { path, entries };
         for (index, (key, _)) in object.entries.iter().enumerate() {
             if object.entries.iter().skip(index + 1).any(|(other, _)| other == key) {
-                return Err(ConfigError { path: object.path_of(key), message: "the key is given twice".to_owned() });
+                return Err(ConfigError::twice(object.path_of(key)));
             }
         }
         Ok(object)
@@ -232,15 +232,15 @@ impl Object {
     }
 
     /// Ends the walk: a key that nobody took is an error.
-    pub fn finish(self, known: &[&str], planned: &[&str]) -> Result<(), ConfigError> {
+    pub fn finish(self, known: &[&'static str], planned: &[&str]) -> Result<(), ConfigError> {
         let Some((key, _)) = self.entries.first() else {
             return Ok(());
         };
-        let message = if planned.contains(&key.as_str()) {
-            "not supported by this version".to_owned()
+        let (mistake, message) = if planned.contains(&key.as_str()) {
+            (Mistake::Value, "not supported by this version".to_owned())
         } else {
-            format!("unknown key; known are {}", known.join(", "))
+            (Mistake::Unknown(known.into()), format!("unknown key; known are {}", known.join(", ")))
         };
-        Err(ConfigError { path: self.path_of(key), message })
+        Err(ConfigError { path: self.path_of(key), mistake, message })
     }
 }

@@ -29,7 +29,7 @@ pub fn limits(limits: Option<Field>, overrides: Option<Field>, format: Format) -
         }
         let path = field.path.clone();
         if !all.add(id, set(field)?) {
-            return Err(ConfigError { path, message: "the key is given twice".to_owned() });
+            return Err(ConfigError::twice(path));
         }
     }
     Ok(all)
@@ -105,7 +105,7 @@ fn pattern(object: &mut Object, key: &str, whole: bool) -> Result<Option<Pattern
 
 /// From the one to the other; `None` where neither bounds anything.
 #[inline(never)]
-fn between(object: &mut Object, key: &str, [least, most]: [&str; 2]) -> Result<Option<Between>, ConfigError> {
+fn between(object: &mut Object, key: &str, [least, most]: [&'static str; 2]) -> Result<Option<Between>, ConfigError> {
     let Some(field) = object.take(key) else { return Ok(None) };
     let mut object = field.object()?;
     let between = Between { min: milliseconds(&mut object, least)?, max: milliseconds(&mut object, most)? };
@@ -130,7 +130,7 @@ fn blocked_query(field: Field) -> Result<Blocked, ConfigError> {
     };
     object.finish(BLOCKED, &[])?;
     if blocked.text.is_none() && blocked.longer_than == 0 && blocked.least_step == 0 && !blocked.unaligned {
-        return Err(ConfigError { path, message: "it says of no query that it is blocked: give a pattern".to_owned() });
+        return Err(ConfigError::new(path, "it says of no query that it is blocked: give a pattern"));
     }
     Ok(blocked)
 }
@@ -166,7 +166,7 @@ fn attributes(field: Field) -> Result<Attributes, ConfigError> {
     };
     object.finish(ATTRIBUTES, &[])?;
     if attributes == Attributes::default() {
-        return Err(ConfigError { path, message: "it says of no query that it is rejected".to_owned() });
+        return Err(ConfigError::new(path, "it says of no query that it is rejected"));
     }
     Ok(attributes)
 }

@@ -1,15 +1,21 @@
 //! The plugin's configuration: JSON → a value that is valid by construction.
 //!
 //! One JSON object. A key that is unknown, not supported yet, given twice or of another type is refused, with its path, so that
-//! nothing an operator wrote is silently without effect. `check` holds the rules for each value, `source` and `allowed` those for
-//! tenants; `explain` prints what is in force.
+//! nothing an operator wrote is silently without effect.
+//!
+//! - `keys`: one row for each key; a key is added there
+//! - `check`, `source`, `allowed`, `limits`, `stats`: the rules for each value
+//! - `shape`: the JSON that a key takes; `json`: JSON as it is read
+//! - `explain`, `effective`: what is in force, for the operator
 
 mod allowed;
 mod check;
 mod effective;
 mod explain;
 mod json;
+mod keys;
 mod limits;
+mod shape;
 mod source;
 mod stats;
 #[cfg(test)]
@@ -17,6 +23,8 @@ mod tests;
 
 pub use effective::Effective;
 pub use explain::Setting;
+pub use keys::{Key, all as keys};
+pub use shape::{Member, Shape, Text};
 pub use source::MAX_PATTERN;
 pub use stats::Stats;
 
@@ -25,43 +33,9 @@ use crate::limits::{InForce, Limits};
 use crate::promql::{Enforcer, OnConflict};
 use crate::tenant::{self, Federation, Format, Source, Tenants};
 use allowed::Allowed;
+use keys::Draft;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-const KNOWN: &[&str] = &[
-    "allow_on_headers_stop_iteration",
-    "allowed_tenants",
-    "default_evaluation_interval",
-    "default_tenant_id",
-    "enforce_tenancy",
-    "extra_parameters",
-    "forward_tenant_header",
-    "limits",
-    "log_queries",
-    "lookback_delta",
-    "match_rules",
-    "max_response_bytes",
-    "on_conflict",
-    "overrides",
-    "passthrough_paths",
-    "path_prefixes",
-    "shared_rules",
-    "static_tenant_ids",
-    "stats",
-    "strip_headers",
-    "tenant_certificate_field",
-    "tenant_federation",
-    "tenant_header",
-    "tenant_id_format",
-    "tenant_label_name",
-    "tenant_metadata",
-    "tenant_regex",
-    "upstream",
-];
-
-/// Keys of the contract that this version does not implement.
-const PLANNED: &[&str] =
-    &["allow_writes", "call_out_cluster", "call_out_timeout", "dry_run", "enable_metadata", "enable_remote_read"];
 
 const FORMATS: &[(&str, Format)] = &[("cortex", Format::Cortex), ("thanos", Format::Thanos)];
 const CONFLICTS: &[(&str, OnConflict)] =
@@ -111,8 +85,8 @@ pub struct Config {
     counts_queries: bool,
     stats: Stats,
     log_queries: bool,
-    /// The keys that the configuration names, for [`Config::explain`].
-    given: BTreeSet<&'static str>,
+    /// The keys that the configuration names, one bit for each row, for [`Config::explain`].
+    given: u64,
 }
 
 /// What is wrong with a configuration, and under which key.
@@ -120,8 +94,31 @@ pub struct Config {
 pub struct ConfigError {
     /// The key's path, for example `tenant_federation.max_tenants`; empty for the document itself.
     pub path: String,
+    /// Of what kind it is.
+    pub mistake: Mistake,
     /// What is wrong and what to do.
     pub message: String,
+}
+
+/// A kind of mistake in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mistake {
+    /// The key is given twice.
+    Twice,
+    /// The object has no such key; these are those that it has.
+    Unknown(Vec<&'static str>),
+    /// The value, or the document, is not one that is taken.
+    Value,
+}
+
+impl ConfigError {
+    fn new(path: impl Into<String>, message: impl Into<String>) -> ConfigError {
+        ConfigError { path: path.into(), mistake: Mistake::Value, message: message.into() }
+    }
+
+    fn twice(path: String) -> ConfigError {
+        ConfigError { path, mistake: Mistake::Twice, message: "the key is given twice".to_owned() }
+    }
 }
 
 impl std::fmt::Display for ConfigError {
@@ -136,89 +133,83 @@ impl Config {
     /// Reads the JSON of the plugin's configuration; empty bytes are `{}`.
     pub fn parse(json: &[u8]) -> Result<Config, ConfigError> {
         let mut object = json::Object::parse(json)?;
-        let mut given = BTreeSet::new();
-        let mut take = |key: &'static str| {
-            let field = object.take(key);
-            if field.is_some() {
-                given.insert(key);
+        let config = Config::defaults(Upstream::Prometheus);
+        let mut draft = Draft { config, source: source::Given::default(), limits: None, overrides: None };
+        let mut given = 0;
+        for ((name, read), key) in keys::NAMES.iter().zip(keys::READERS).zip(0..) {
+            if let Some(field) = object.take(name) {
+                given |= 1 << key;
+                read(&mut draft, field)?;
             }
-            field
-        };
-
-        let upstream = take("upstream").map_or(Ok(Upstream::Prometheus), |field| check::upstream(&field))?;
-        let format = take("tenant_id_format").map_or(Ok(Format::Cortex), |field| field.word(FORMATS))?;
-        let federation = take("tenant_federation").map_or(Ok(Federation::Off), check::federation)?;
-        let allowed = take("allowed_tenants").map(|field| Allowed::read(field, format)).transpose()?;
-        let forward_tenant_header = check::header(
-            take("forward_tenant_header"),
-            match upstream {
-                Upstream::Prometheus | Upstream::Thanos => "Thanos-Tenant",
-                Upstream::Cortex => "X-Scope-OrgID",
-            },
-        )?;
-        let strip_headers = take("strip_headers").map_or(Ok(Vec::new()), check::strip_headers)?;
-        let enforce = take("enforce_tenancy").map_or(Ok(upstream != Upstream::Cortex), |field| field.boolean())?;
-        let label = take("tenant_label_name").map_or(Ok("tenant_id".to_owned()), |field| check::label(&field))?;
-        let on_conflict = take("on_conflict").map_or(Ok(OnConflict::Replace), |field| field.word(CONFLICTS))?;
-        let context = source::Context { format, federation, allowed: allowed.as_ref(), enforce, on_conflict };
-        let (source, view) = source::source(&mut take, &context)?;
-        let path_prefixes = check::path_prefixes(take("path_prefixes"), upstream)?;
-        let passthrough_paths = take("passthrough_paths")
-            .map_or(Ok(BTreeSet::new()), |field| check::passthrough_paths(field, upstream, &path_prefixes))?;
-        let extra_parameters = take("extra_parameters").map_or(Ok(Vec::new()), check::extra_parameters)?;
-        let max_response_bytes =
-            take("max_response_bytes").map_or(Ok(DEFAULT_MAX_RESPONSE), |field| check::max_response_bytes(&field))?;
-        let shared_rules = take("shared_rules").map_or(Ok(false), |field| field.boolean())?;
-        let match_rules = take("match_rules").map_or(Ok(false), |field| check::match_rules(&field, shared_rules))?;
-        let can_hold_heads = take("allow_on_headers_stop_iteration").map_or(Ok(false), |field| field.boolean())?;
-        let limits = limits::limits(take("limits"), take("overrides"), format)?;
-        let mut interval = |key, default| take(key).map_or(Ok(default), |field| check::interval(&field));
-        let lookback_ms = interval("lookback_delta", DEFAULT_LOOKBACK)?;
-        let subquery_step_ms = interval("default_evaluation_interval", DEFAULT_INTERVAL)?;
-        let stats = take("stats").map_or(Ok(Stats::default()), Stats::read)?;
-        let log_queries = take("log_queries").map_or(Ok(false), |field| field.boolean())?;
-        object.finish(KNOWN, PLANNED)?;
-
-        let mut removed: BTreeSet<&str> = BTreeSet::new();
-        for name in TENANT_HEADERS
-            .into_iter()
-            .chain(source.header().map(|name| &**name))
-            .chain([&*forward_tenant_header])
-            .chain(strip_headers.iter().map(String::as_str))
-            .chain(check::NEVER_FORWARDED.iter().copied())
-        {
-            removed.insert(name);
         }
-        Ok(Config {
-            removed_lengths: removed.iter().fold(0, |lengths, name| lengths | length_bit(name.len())),
-            removed: removed.into_iter().map(str::to_owned).collect(),
+        object.finish(&keys::NAMES, keys::PLANNED)?;
+
+        let Draft { mut config, source, limits, overrides } = draft;
+        config.given = given;
+        let context = source::Context {
+            format: config.format,
+            federation: config.federation,
+            allowed: config.allowed.as_ref(),
+            enforce: config.enforce,
+            on_conflict: config.on_conflict,
+        };
+        (config.source, config.view) = source::source(source, &context)?;
+        config.limits = limits::limits(limits, overrides, config.format)?;
+        config.needs_the_time = config.limits.need_the_time();
+        config.counts_queries = config.limits.count_queries();
+        let removed: BTreeSet<&str> = TENANT_HEADERS
+            .into_iter()
+            .chain(config.source.header().map(|name| &**name))
+            .chain([&*config.forward_tenant_header])
+            .chain(config.strip_headers.iter().map(String::as_str))
+            .chain(check::NEVER_FORWARDED.iter().copied())
+            .collect();
+        config.removed_lengths = removed.iter().fold(0, |lengths, name| lengths | length_bit(name.len()));
+        config.removed = removed.into_iter().map(str::to_owned).collect();
+        Ok(config)
+    }
+
+    /// The default of each key. What depends on several keys is worked out in [`Config::parse`], once all are read.
+    fn defaults(upstream: Upstream) -> Config {
+        let forward_tenant_header = match upstream {
+            Upstream::Prometheus | Upstream::Thanos => "thanos-tenant",
+            Upstream::Cortex => "x-scope-orgid",
+        };
+        let path_prefixes = match upstream {
+            Upstream::Prometheus | Upstream::Thanos => vec![String::new()],
+            // `-http.prometheus-http-prefix` and `-http.prefix` of Cortex; Mimir serves the first.
+            Upstream::Cortex => vec!["/prometheus".to_owned(), "/api/prom".to_owned()],
+        };
+        Config {
             upstream,
-            source,
-            view,
-            format,
-            federation,
-            allowed,
+            source: Source::Header { name: "".into(), default: None },
+            view: None,
+            format: Format::Cortex,
+            federation: Federation::Off,
+            allowed: None,
             forward_tenant_header: forward_tenant_header.into(),
-            strip_headers,
-            enforce,
-            label: label.into(),
-            on_conflict,
+            strip_headers: Vec::new(),
+            removed: Vec::new(),
+            removed_lengths: 0,
+            enforce: upstream != Upstream::Cortex,
+            label: "tenant_id".into(),
+            on_conflict: OnConflict::Replace,
             path_prefixes,
-            passthrough_paths,
-            extra_parameters: extra_parameters.into(),
-            max_response_bytes,
-            shared_rules,
-            match_rules,
-            can_hold_heads,
-            needs_the_time: limits.need_the_time(),
-            counts_queries: limits.count_queries(),
-            limits,
-            lookback_ms,
-            subquery_step_ms,
-            stats,
-            log_queries,
-            given,
-        })
+            passthrough_paths: BTreeSet::new(),
+            extra_parameters: [].into(),
+            max_response_bytes: DEFAULT_MAX_RESPONSE,
+            shared_rules: false,
+            match_rules: false,
+            can_hold_heads: false,
+            limits: Limits::default(),
+            lookback_ms: DEFAULT_LOOKBACK,
+            subquery_step_ms: DEFAULT_INTERVAL,
+            needs_the_time: false,
+            counts_queries: false,
+            stats: Stats::default(),
+            log_queries: false,
+            given: 0,
+        }
     }
 
     /// Which API the upstream serves.

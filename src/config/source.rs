@@ -5,19 +5,30 @@ use super::ConfigError;
 use super::allowed::Allowed;
 use super::json::Field;
 use crate::promql::OnConflict;
-use crate::tenant::{Federation, Format, Source, Tenants, certificate};
+use crate::tenant::{self, Federation, Format, Source, Tenants};
 use std::sync::Arc;
 
 /// The values of `tenant_certificate_field`. Empty: the certificate names nobody.
-pub const CERTIFICATE_FIELDS: &[(&str, Option<certificate::Field>)] = &[
+pub const CERTIFICATE_FIELDS: &[(&str, Option<tenant::certificate::Field>)] = &[
     ("", None),
-    ("organization", Some(certificate::Field::Organization)),
-    ("organizationalUnit", Some(certificate::Field::OrganizationalUnit)),
-    ("commonName", Some(certificate::Field::CommonName)),
+    ("organization", Some(tenant::certificate::Field::Organization)),
+    ("organizationalUnit", Some(tenant::certificate::Field::OrganizationalUnit)),
+    ("commonName", Some(tenant::certificate::Field::CommonName)),
 ];
 
 /// The longest pattern of `tenant_regex`, in bytes: each selector of a query grows by it.
 pub const MAX_PATTERN: usize = 4_096;
+
+/// What the keys say that name the tenant. They are read last, since what is valid depends on other keys.
+#[derive(Default)]
+pub struct Given {
+    pub header: Option<Field>,
+    pub default_id: Option<Field>,
+    pub certificate_field: Option<Field>,
+    pub metadata: Option<Field>,
+    pub static_ids: Option<Field>,
+    pub regex: Option<Field>,
+}
 
 /// What the other keys say.
 pub struct Context<'a> {
@@ -28,34 +39,32 @@ pub struct Context<'a> {
     pub on_conflict: OnConflict,
 }
 
-const OTHER_SOURCES: [&str; 3] = ["tenant_certificate_field", "tenant_metadata", "static_tenant_ids"];
-const REGEX: &str = "tenant_regex";
+type Reader = fn(Field, &Context<'_>) -> Result<Option<Source>, ConfigError>;
 
-/// The source in force, and the pattern of a view. `take` takes a key of the configuration, where it is given.
-pub fn source(
-    take: &mut dyn FnMut(&'static str) -> Option<Field>,
-    context: &Context<'_>,
-) -> Result<(Source, Option<Arc<str>>), ConfigError> {
-    let mut found = None;
-    for (key, read) in OTHER_SOURCES.into_iter().zip([certificate_field, metadata_path, static_tenants]) {
-        let Some(source) = take(key).map_or(Ok(None), |field| read(field, context))? else {
-            continue;
-        };
-        if let Some((other, _)) = found.replace((key, source)) {
-            return Err(error(key, &["names the tenant, and so does ", other, ": one source only can be in force"]));
+/// The source in force, and the pattern of a view.
+pub fn source(given: Given, context: &Context<'_>) -> Result<(Source, Option<Arc<str>>), ConfigError> {
+    let Given { header, default_id, certificate_field, metadata, static_ids, regex } = given;
+    let mut found: Option<(String, Source)> = None;
+    let readers: [(Option<Field>, Reader); 3] =
+        [(certificate_field, certificate), (metadata, metadata_path), (static_ids, static_tenants)];
+    for (field, read) in readers {
+        let Some(field) = field else { continue };
+        let key = field.path.clone();
+        let Some(source) = read(field, context)? else { continue };
+        if let Some((other, _)) = &found {
+            return Err(error(&key, &["names the tenant, and so does ", other, ": one source only can be in force"]));
         }
+        found = Some((key, source));
     }
-    let (header, default, regex) = (take("tenant_header"), take("default_tenant_id"), take(REGEX));
     let Some((key, source)) = found else {
-        if regex.is_some() {
-            return Err(error(REGEX, &[NEEDS_A_NAME]));
+        if let Some(field) = regex {
+            return Err(field.error(NEEDS_A_NAME));
         }
-        let default = default_tenant(default, context)?;
-        return Ok((Source::Header { name: super::check::header(header, "THANOS-TENANT")?.into(), default }, None));
+        let name = header.map_or(Ok("thanos-tenant".to_owned()), |field| super::check::header(&field))?;
+        return Ok((Source::Header { name: name.into(), default: default_tenant(default_id, context)? }, None));
     };
-    let without_effect = match (&header, &default, &source, context.federation) {
-        (Some(_), ..) => Some("tenant_header"),
-        (None, Some(_), ..) => Some("default_tenant_id"),
+    let without_effect = match (&header, &default_id, &source, context.federation) {
+        (Some(field), ..) | (None, Some(field), ..) => Some(field.path.as_str()),
         // No request can name several.
         (None, None, Source::Certificate(_) | Source::Static(_), Federation::On { .. }) => {
             Some("tenant_federation.enabled")
@@ -63,7 +72,7 @@ pub fn source(
         (None, None, ..) => None,
     };
     if let Some(path) = without_effect {
-        return Err(error(path, &["has no effect, since ", key, " names the tenant: leave it out"]));
+        return Err(error(path, &["has no effect, since ", &key, " names the tenant: leave it out"]));
     }
     let view = regex.map(|field| view(&field, &source, context)).transpose()?;
     Ok((source, view))
@@ -73,7 +82,7 @@ const NEEDS_A_NAME: &str = "needs static_tenant_ids with one ID, which stands fo
                             statistics and in logs";
 
 fn error(path: &str, message: &[&str]) -> ConfigError {
-    ConfigError { path: path.to_owned(), message: message.concat() }
+    ConfigError::new(path, message.concat())
 }
 
 fn one(field: &Field, text: &str, context: &Context<'_>) -> Result<Tenants, ConfigError> {
@@ -96,18 +105,19 @@ fn default_tenant(field: Option<Field>, context: &Context<'_>) -> Result<Option<
     }
 }
 
-fn certificate_field(field: Field, _: &Context<'_>) -> Result<Option<Source>, ConfigError> {
+fn certificate(field: Field, _: &Context<'_>) -> Result<Option<Source>, ConfigError> {
     Ok(field.word(CERTIFICATE_FIELDS)?.map(Source::Certificate))
 }
 
 fn metadata_path(field: Field, _: &Context<'_>) -> Result<Option<Source>, ConfigError> {
+    let path = field.path.clone();
     let mut parts = Vec::new();
     for part in field.items("a list of strings")? {
         parts.push(part.text()?.to_owned());
     }
     if parts.len() < 2 || parts.iter().any(String::is_empty) {
         return Err(error(
-            "tenant_metadata",
+            &path,
             &["needs a namespace and the keys below it, none of them empty, for example \
                [\"envoy.filters.http.jwt_authn\", \"payload\", \"tenant\"]"],
         ));
@@ -116,6 +126,7 @@ fn metadata_path(field: Field, _: &Context<'_>) -> Result<Option<Source>, Config
 }
 
 fn static_tenants(field: Field, context: &Context<'_>) -> Result<Option<Source>, ConfigError> {
+    let path = field.path.clone();
     let texts = field.texts()?;
     for (field, text) in &texts {
         one(field, text, context)?;
@@ -123,7 +134,7 @@ fn static_tenants(field: Field, context: &Context<'_>) -> Result<Option<Source>,
     let ids: Vec<&[u8]> = texts.iter().map(|(_, text)| text.as_bytes()).collect();
     match Tenants::several(&ids, context.format, 0) {
         Ok(tenants) => Ok(Some(Source::Static(tenants))),
-        Err(problem) => Err(error("static_tenant_ids", &[&problem.to_string()])),
+        Err(problem) => Err(error(&path, &[&problem.to_string()])),
     }
 }
 
@@ -140,7 +151,7 @@ fn view(field: &Field, source: &Source, context: &Context<'_>) -> Result<Arc<str
         (true, true, OnConflict::Replace | OnConflict::Intersect) => problem(pattern.as_bytes()),
     };
     match problem {
-        Some(problem) => Err(error(REGEX, &[problem])),
+        Some(problem) => Err(field.error(problem)),
         None => Ok(pattern.into()),
     }
 }

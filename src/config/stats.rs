@@ -2,11 +2,19 @@
 
 use super::ConfigError;
 use super::json::Field;
+use super::shape::{Member, Shape, member, names, words};
 use crate::stats::Naming;
 
 /// Each tenant costs Envoy some ten kilobytes (docs/stats.md has the figures).
 const MOST_TENANTS: u32 = 100_000;
 const NAMINGS: &[(&str, Naming)] = &[("envoy", Naming::Envoy), ("istio", Naming::Istio)];
+
+/// The members of the key.
+pub(super) const MEMBERS: [Member; 3] = [
+    member("max_tenants", Shape::Count(0, MOST_TENANTS), "1000", "how many tenants get series of their own"),
+    member("samples", Shape::Boolean, "false", "the upstream is asked how many samples each query reads"),
+    member("tags", Shape::Word(|| words(NAMINGS)), r#""envoy""#, "how labels stand in a stat's name"),
+];
 
 /// What is counted, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +50,7 @@ impl Stats {
         if let Some(field) = object.take("tags") {
             stats.tags = field.word(NAMINGS)?;
         }
-        object.finish(&["max_tenants", "samples", "tags"], &[])?;
+        object.finish(&names(&MEMBERS), &[])?;
         Ok(stats)
     }
 

@@ -126,13 +126,34 @@ fn stats_are_bounded() {
 }
 
 #[test]
-fn the_explanation_names_every_key_once() {
+fn the_default_in_a_row_is_the_one_in_force() {
     let settings = parse("{}").unwrap().explain();
-    let mut keys: Vec<_> = settings.iter().map(|setting| setting.key).collect();
-    keys.sort_unstable();
-    assert_eq!(keys, KNOWN);
-    let federation = settings.iter().find(|setting| setting.key == "tenant_federation").unwrap();
-    assert_eq!(federation.value, r#"{"enabled":false,"max_tenants":0}"#);
+    assert_eq!(settings.len(), keys().len());
+    for (setting, key) in settings.iter().zip(keys()) {
+        assert_eq!((setting.key, setting.value.as_str()), (key.name, key.default));
+    }
+}
+
+#[test]
+fn a_row_is_whole_and_its_name_stands_once() {
+    let names: BTreeSet<&str> = keys().iter().map(|key| key.name).collect();
+    assert_eq!(names.len(), keys().len());
+    for key in keys() {
+        assert!(!key.meaning.is_empty() && key.docs.ends_with(".md"), "{}", key.name);
+        assert!(!names.contains(key.docs) && !super::keys::PLANNED.contains(&key.name), "{}", key.name);
+    }
+}
+
+#[test]
+fn mistakes_have_a_kind() {
+    let mistake = |json: &str| Config::parse(json.as_bytes()).expect_err(json).mistake;
+    let names = |keys: &[&'static str]| Mistake::Unknown(keys.to_vec());
+    assert_eq!(mistake(r#"{"stats": {}, "stats": {}}"#), Mistake::Twice);
+    assert_eq!(mistake(r#"{"overrides": {"a": {}, "a": {}}}"#), Mistake::Twice);
+    assert_eq!(mistake(r#"{"tenant_federation": {"enable": true}}"#), names(&["enabled", "max_tenants"]));
+    assert_eq!(mistake(r#"{"tenant_heder": "x"}"#), names(&super::keys::NAMES));
+    assert_eq!(mistake(r#"{"stats": {"samples": 1}}"#), Mistake::Value);
+    assert_eq!(mistake("{"), Mistake::Value);
 }
 
 #[test]
@@ -166,7 +187,7 @@ fn keys_that_are_not_there_are_refused() {
     refused(r#"{"tenant_heder": "x"}"#, "tenant_heder", "unknown key");
     refused(r#"{"Upstream": "thanos"}"#, "Upstream", "unknown key");
     refused(r#"{"tenant_federation": {"enable": true}}"#, "tenant_federation.enable", "unknown key");
-    for key in PLANNED {
+    for key in super::keys::PLANNED {
         refused(&format!(r#"{{"{key}": null}}"#), key, "not supported by this version");
     }
     refused(r#"{"upstream": "alertmanager"}"#, "upstream", "not supported by this version");
@@ -359,7 +380,7 @@ proptest! {
 
     #[test]
     fn any_value_gives_a_configuration_or_an_error_under_its_key(
-        key in proptest::sample::select(KNOWN.to_vec()),
+        key in proptest::sample::select(super::keys::NAMES.to_vec()),
         value in r#"(\[|\{|"|,|:|true|null|-?[0-9]{1,3}|/?[a-z_|.%]{0,6}){0,8}"#,
     ) {
         if let Err(error) = Config::parse(format!("{{\"{key}\": {value}}}").as_bytes()) {

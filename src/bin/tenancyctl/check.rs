@@ -1,9 +1,9 @@
 //! `tenancyctl check`: the configuration in force.
 
-use super::{Failure, configuration};
+use super::{Failure, configuration, print};
+use anstyle::Style;
 use clap::Args;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Validate a plugin configuration and print what is in force, every default made explicit
@@ -24,6 +24,9 @@ Examples:
   echo '{\"upstream\": \"cortex\"}' | tenancyctl check -
   echo '{\"tenant_heder\": \"X-Tenant\"}' | tenancyctl check -    # tenant_heder: unknown key; known are …";
 
+const KEY: Style = Style::new().bold();
+const NOTE: Style = Style::new().dimmed();
+
 impl Check {
     pub fn run(&self) -> Result<(), Failure> {
         let config = configuration(Some(&self.config))?;
@@ -37,7 +40,8 @@ impl Check {
             let value = if setting.key == "overrides" && setting.given { "…" } else { value };
             let (key, meaning) = (setting.key, setting.meaning);
             // Writing to a String can't fail.
-            let _ = writeln!(out, "{key:width$}  {value}{origin}\n{:width$}  # {meaning}", "");
+            let _ =
+                writeln!(out, "{KEY}{key:width$}{KEY:#}  {value}{origin}\n{:width$}  {NOTE}# {meaning}{NOTE:#}", "");
         }
         let without = if config.overridden().next().is_some() { "every other tenant" } else { "every tenant" };
         for tenant in config.overridden().map(Some).chain([None]) {
@@ -45,7 +49,7 @@ impl Check {
             if limits.is_empty() && tenant.is_none() {
                 continue;
             }
-            let _ = writeln!(out, "\nlimits of {}", tenant.unwrap_or(without));
+            let _ = writeln!(out, "\n{KEY}limits of {}{KEY:#}", tenant.unwrap_or(without));
             for limit in &limits {
                 let origin = if limit.is_override { "overrides" } else { "limits" };
                 let _ = writeln!(out, "  {:31}  {} ({origin})", limit.name, limit.value);
@@ -54,7 +58,6 @@ impl Check {
                 out.push_str("  none\n");
             }
         }
-        std::io::stdout().lock().write_all(out.as_bytes())?;
-        Ok(())
+        print(&out)
     }
 }

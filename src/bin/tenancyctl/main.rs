@@ -1,4 +1,4 @@
-//! The native tool: says what a configuration means, what becomes of a query, and what becomes of a request.
+//! The native tool: says what a configuration means and may hold, what becomes of a query, and what becomes of a request.
 //!
 //! Exit status: 0, yes; 1, no (an invalid configuration, a refused query or request, another parser that disagrees);
 //! 2, the question could not be asked (usage, a file that can't be read).
@@ -10,12 +10,15 @@ mod evidence;
 mod mistakes;
 mod rewrite;
 mod route;
+mod schema;
 mod second_opinion;
 mod table;
 
-use clap::{Parser, Subcommand};
+use anstyle::{AnsiColor, Effects, Style};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use promql_tenancy_filter::config::Config;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,6 +36,7 @@ Examples:
   tenancyctl check envoy/promql_tenancy.yaml
   tenancyctl rewrite --tenant team-a 'sum(rate(http_requests_total[5m]))'
   tenancyctl route --config plugin.json GET '/api/v1/labels?match[]=up'
+  tenancyctl schema > promql-tenancy.schema.json
 
 Exit status:
   0  yes
@@ -44,7 +48,29 @@ enum Command {
     Check(check::Check),
     Rewrite(rewrite::Rewrite),
     Route(route::Route),
+    /// Print the JSON Schema of the configuration, for editors and for programs that write configurations
+    #[command(after_help = SCHEMA)]
+    Schema,
+    /// Print what a shell needs to complete commands and options of this tool
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
+
+const SCHEMA: &str = "\
+Examples:
+  tenancyctl schema > promql-tenancy.schema.json
+  tenancyctl schema | jq '.properties | keys'";
+
+const COMPLETIONS: &str = "\
+Examples:
+  tenancyctl completions bash > ~/.local/share/bash-completion/completions/tenancyctl
+  tenancyctl completions zsh > ~/.zfunc/_tenancyctl
+  tenancyctl completions fish > ~/.config/fish/completions/tenancyctl.fish";
+
+const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 
 /// Why there is no plain yes.
 enum Failure {
@@ -70,20 +96,33 @@ fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Rewrite(rewrite) => rewrite.run(),
         Command::Route(route) => route.run(),
+        Command::Schema => print(&format!("{:#}\n", schema::schema())),
+        Command::Completions { shell } => completions(shell),
     };
     match answer {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
         Err(Failure::No(reason)) => {
             if let Some(reason) = reason {
-                eprintln!("{reason}");
+                anstream::eprintln!("{reason}");
             }
             ExitCode::FAILURE
         }
         Err(Failure::Broken(reason)) => {
-            eprintln!("tenancyctl: {reason}");
+            anstream::eprintln!("{ERROR}tenancyctl:{ERROR:#} {reason}");
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints an answer. Colours stay only where a terminal shows them, and `NO_COLOR` is not set.
+fn print(answer: &str) -> Result<(), Failure> {
+    Ok(anstream::stdout().lock().write_all(answer.as_bytes())?)
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "tenancyctl", &mut script);
+    Ok(io::stdout().lock().write_all(&script)?)
 }
 
 /// Reads a configuration; `-` is standard input, and none is the defaults.
@@ -100,7 +139,8 @@ fn configuration(path: Option<&PathBuf>) -> Result<Config, Failure> {
     let name = path.map_or_else(String::new, |path| format!("{}: ", path.display()));
     let json = block(&json)?.unwrap_or(json);
     Config::parse(&json).map_err(|error| {
-        let mistakes = mistakes::all(&json, error).into_iter().map(|error| format!("{name}{error}"));
+        let mistakes = mistakes::all(&json, error);
+        let mistakes = mistakes.iter().map(|error| format!("{name}{}", mistakes::line(error)));
         Failure::No(Some(mistakes.collect::<Vec<_>>().join("\n")))
     })
 }

@@ -1,21 +1,27 @@
 //! Every mistake of a configuration. The filter stops at the first one; here, what is wrong is taken out, and the rest is read again.
 
-use promql_tenancy_filter::config::{Config, ConfigError};
+use promql_tenancy_filter::config::{Config, ConfigError, Mistake};
 use serde_json::Value;
 
 /// More than this would be no help.
 const MOST: usize = 100;
+
+/// How alike an unknown key and a known one have to be for the known one to be suggested: 1 is equal.
+const ALIKE: f64 = 0.85;
 
 /// All mistakes, after the first one was found. Of a list, the first one only: without it, the others would have other numbers.
 pub fn all(json: &[u8], first: ConfigError) -> Vec<ConfigError> {
     let mut mistakes = vec![first];
     let Ok(mut document) = serde_json::from_slice::<Value>(json) else { return mistakes };
     while mistakes.len() < MOST {
-        let path = mistakes.last().map_or("", |mistake| &mistake.path);
-        let path = path.split('[').next().unwrap_or_default();
-        // What is given twice is there once now, and may be wrong in other ways.
-        let is_twice = mistakes.last().is_some_and(|mistake| mistake.message.contains("given twice"));
-        if !(is_twice || take_out(&mut document, path)) {
+        let Some(last) = mistakes.last() else { break };
+        let path = last.path.split('[').next().unwrap_or_default();
+        let can_go_on = match last.mistake {
+            // Read as a document of serde_json's, the key is there once, and may be wrong in other ways.
+            Mistake::Twice => true,
+            Mistake::Unknown(_) | Mistake::Value => take_out(&mut document, path),
+        };
+        if !can_go_on {
             break;
         }
         match Config::parse(document.to_string().as_bytes()) {
@@ -24,6 +30,18 @@ pub fn all(json: &[u8], first: ConfigError) -> Vec<ConfigError> {
         }
     }
     mistakes
+}
+
+/// The mistake in one line. For an unknown key that is nearly a known one, that one is suggested instead of all.
+pub fn line(error: &ConfigError) -> String {
+    let (Mistake::Unknown(known), Some(key)) = (&error.mistake, error.path.rsplit('.').next()) else {
+        return error.to_string();
+    };
+    let likeness = |name: &str| strsim::jaro_winkler(name, key);
+    match known.iter().max_by(|left, right| likeness(left).total_cmp(&likeness(right))) {
+        Some(name) if likeness(name) > ALIKE => format!("{}: unknown key; did you mean {name}?", error.path),
+        Some(_) | None => error.to_string(),
+    }
 }
 
 /// A key may hold dots: the longest one that fits is meant.

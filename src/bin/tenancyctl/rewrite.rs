@@ -49,8 +49,8 @@ Examples:
 With --jsonl, each answer is one of
   {\"ok\":\"up{tenant_id=\\\"team-a\\\"}\"}
   {\"error\":{\"kind\":\"syntax\",\"message\":\"1:4: parse error: …\",\"start\":3,\"end\":3}}
-where start and end are byte offsets, and kind is syntax, too_large, info or conflict, or input where the line is not a JSON
-string. With --verify, an ok carries \"verify\" too: {\"opinion\":\"agrees\",\"selectors\":1}, or \"open\" with the selectors that lack
+where start and end are byte offsets, and kind is syntax, too_large, info, reserved or conflict, or input where the line is not a
+JSON string. With --verify, an ok carries \"verify\" too: {\"opinion\":\"agrees\",\"selectors\":1}, or \"open\" with the selectors that lack
 the matcher, or \"unread\" with the reason.";
 
 #[derive(Serialize)]

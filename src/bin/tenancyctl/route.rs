@@ -1,13 +1,13 @@
 //! `tenancyctl route`: what becomes of a request, or the whole API table.
 
-use super::{Failure, configuration, table};
+use super::{Failure, configuration, print, table};
 use clap::Args;
 use promql_tenancy_filter::request::{BodyPlan, Forward, Head, decide};
 use promql_tenancy_filter::tenant::Source;
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
+use url::{Position, Url, form_urlencoded};
 
 /// Say what would become of a request; without METHOD and PATH, print the API table as Markdown
 #[derive(Args)]
@@ -23,13 +23,16 @@ pub struct Route {
     /// A header, as "name: value"; may be repeated
     #[arg(long = "header", short = 'H', requires = "method", value_parser = header)]
     headers: Vec<(String, String)>,
-    /// A form, sent as the body
+    /// A form, sent as the body, as it is
     #[arg(long, short = 'd', requires = "method")]
     data: Option<String>,
+    /// A parameter of a form that is sent as the body, as name=value, which is escaped; may be repeated
+    #[arg(long, requires = "method", conflicts_with = "data", value_parser = parameter, value_name = "NAME=VALUE")]
+    data_urlencode: Vec<(String, String)>,
     /// GET, POST, …
     #[arg(requires = "path")]
     method: Option<String>,
-    /// The path, with its query string
+    /// The path with its query string, as it is; or a URL, of which they are taken, as a browser would send them
     path: Option<String>,
 }
 
@@ -37,16 +40,18 @@ const EXAMPLES: &str = "\
 Examples:
   tenancyctl route                                                        # the table in docs/api-table.md
   tenancyctl route GET '/api/v1/query?query=up' --tenant team-a
-  tenancyctl route POST /api/v1/labels --tenant team-a --data 'match[]=up'
+  tenancyctl route GET 'https://prometheus.example/api/v1/query?query=sum(up) by (job)' --tenant team-a
+  tenancyctl route POST /api/v1/labels --tenant team-a --data-urlencode 'match[]=up{job=\"api\"}'
   tenancyctl route --config plugin.json GET /api/v1/status/config        # refused: 403 forbidden_path: …";
 
 impl Route {
     pub fn run(&self) -> Result<(), Failure> {
         let (Some(method), Some(path)) = (&self.method, &self.path) else {
-            std::io::stdout().lock().write_all(table::markdown().as_bytes())?;
-            return Ok(());
+            return print(&table::markdown());
         };
         let config = configuration(self.config.as_ref())?;
+        let path = &target(path)?;
+        let data = self.form();
         let mut headers: Vec<(&[u8], &[u8])> = vec![(b":method", method.as_bytes()), (b":path", path.as_bytes())];
         let mut evidence = None;
         if let Some(tenant) = &self.tenant {
@@ -62,16 +67,15 @@ impl Route {
         for (name, value) in &self.headers {
             headers.push((name.as_bytes(), value.as_bytes()));
         }
-        if self.data.is_some() && !self.headers.iter().any(|(name, _)| name == "content-type") {
+        if data.is_some() && !self.headers.iter().any(|(name, _)| name == "content-type") {
             headers.push((b"content-type", b"application/x-www-form-urlencoded"));
         }
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let now_ms = now.ok().and_then(|now| i64::try_from(now.as_millis()).ok());
-        let head =
-            Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream: self.data.is_none(), now_ms };
+        let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream: data.is_none(), now_ms };
         let decided =
             decide(&head, &config, &RefCell::default()).map_err(|refused| refused.rejection).and_then(|forward| {
-                let body = match &self.data {
+                let body = match &data {
                     Some(data) => forward.body.finish(data.as_bytes(), now_ms, &RefCell::default())?.body,
                     None => None,
                 };
@@ -85,40 +89,81 @@ impl Route {
                 rejection.message()
             )))
         })?;
-        let out = self.describe(&forward, body.as_deref(), path);
-        std::io::stdout().lock().write_all(out.as_bytes())?;
-        Ok(())
+        let out = describe(&forward, data, body.as_deref(), path);
+        print(&out)
     }
 
-    fn describe(&self, forward: &Forward, body: Option<&[u8]>, path: &str) -> String {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let path = forward.path.as_deref().map_or(path.to_owned(), text);
-        let mut out = String::new();
-        let mut line = |name: &str, value: &str| {
-            // Writing to a String can't fail.
-            let _ = writeln!(out, "{name:9} {value}");
-        };
-        line("forwarded", forward.route.handler);
-        line("tenant", &forward.tenant);
-        line("path", &path);
-        for name in &forward.remove {
-            line("remove", name);
+    /// The form that is sent as the body.
+    fn form(&self) -> Option<String> {
+        if self.data_urlencode.is_empty() {
+            return self.data.clone();
         }
-        for (name, value) in &forward.set {
-            line("set", &format!("{name}: {value}"));
-        }
-        let body = match (&forward.body, body, &self.data) {
-            (BodyPlan::Absent, ..) => None,
-            (BodyPlan::MustBeEmpty, ..) => Some("must be empty".to_owned()),
-            (BodyPlan::Untouched, ..) => Some("passed on as it comes".to_owned()),
-            (BodyPlan::Form(_), Some(rewritten), _) => Some(text(rewritten)),
-            (BodyPlan::Form(_), None, data) => data.clone(),
-        };
-        if let Some(body) = body {
-            line("body", &body);
-        }
-        out
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        Some(form.extend_pairs(&self.data_urlencode).finish())
     }
+}
+
+fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: &str) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let path = forward.path.as_deref().map_or(path.to_owned(), text);
+    let mut out = String::new();
+    line(&mut out, "forwarded", forward.route.handler);
+    line(&mut out, "tenant", &forward.tenant);
+    line(&mut out, "path", &path);
+    if let Some((_, query)) = path.split_once('?') {
+        parameters(&mut out, query);
+    }
+    for name in &forward.remove {
+        line(&mut out, "remove", name);
+    }
+    for (name, value) in &forward.set {
+        line(&mut out, "set", &format!("{name}: {value}"));
+    }
+    match &forward.body {
+        BodyPlan::Absent => {}
+        BodyPlan::MustBeEmpty => line(&mut out, "body", "must be empty"),
+        BodyPlan::Untouched => line(&mut out, "body", "passed on as it comes"),
+        BodyPlan::Form(_) => {
+            if let Some(form) = body.map(text).or(data) {
+                line(&mut out, "body", &form);
+                parameters(&mut out, &form);
+            }
+        }
+    }
+    out
+}
+
+fn line(out: &mut String, name: &str, value: &str) {
+    // Writing to a String can't fail.
+    let _ = writeln!(out, "{name:9} {value}");
+}
+
+/// The parameters of a query string or form, for a reader: without the escapes of a URL.
+fn parameters(out: &mut String, form: &str) {
+    for (name, value) in form_urlencoded::parse(form.as_bytes()) {
+        line(out, "", &format!("  {} = {}", printable(&name), printable(&value)));
+    }
+}
+
+/// Nothing that would move a terminal's cursor.
+fn printable(text: &str) -> String {
+    let escape = |c: char| if matches!(c, '"' | '\'' | '\\') { String::from(c) } else { c.escape_debug().to_string() };
+    text.chars().map(escape).collect()
+}
+
+/// What a client sends as `:path`. A path is taken as it is, since what a hostile client would send is a question as well; of a
+/// URL, it is what every browser makes of it.
+fn target(argument: &str) -> Result<String, Failure> {
+    if argument.starts_with('/') || !argument.contains("://") {
+        return Ok(argument.to_owned());
+    }
+    let url = Url::parse(argument).map_err(|error| Failure::Broken(format!("{argument}: {error}")))?;
+    Ok(url[Position::BeforePath..Position::AfterQuery].to_owned())
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("a parameter is name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -1,0 +1,344 @@
+//! The table of keys. A key whose value decides what another may be stands before it.
+
+use super::super::explain::{self, either};
+use super::super::json::Field;
+use super::super::shape::{self, Shape, words};
+use super::super::source::{CERTIFICATE_FIELDS, MAX_PATTERN};
+use super::super::{Allowed, CONFLICTS, Config, ConfigError, FORMATS, Stats, allowed, check, effective, stats};
+use super::Key;
+use crate::api::Upstream;
+use crate::limits::Unit;
+use serde_json::Value;
+
+pub const ROWS: [Key; 28] = [
+    Key {
+        name: "upstream",
+        shape: Shape::Word(|| Upstream::ALL.map(Upstream::name).into()),
+        default: r#""prometheus""#,
+        meaning: "whose API table applies, and the defaults of forward_tenant_header, enforce_tenancy and path_prefixes",
+        docs: "docs/upstreams.md",
+        read: |draft, field| put(&mut draft.config, check::upstream(&field).map(Config::defaults)),
+        show: |config| config.upstream.name().into(),
+        says: None,
+    },
+    Key {
+        name: "tenant_header",
+        shape: Shape::HEADER,
+        default: r#""thanos-tenant""#,
+        meaning: "the client's header that names the tenant",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.source.header, field),
+        show: |config| config.source.header().map_or(Value::Null, |name| (**name).into()),
+        says: Some(|config| {
+            let is_named = config.source.header().is_some();
+            either(is_named, "the client's header that names the tenant", "no header names the tenant")
+        }),
+    },
+    Key {
+        name: "default_tenant_id",
+        shape: Shape::TEXT,
+        default: r#""default-tenant""#,
+        meaning: "the tenant of a request without the header; empty: such a request is refused with 401",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.source.default_id, field),
+        show: explain::default_tenant,
+        says: Some(explain::what_default_tenant_does),
+    },
+    Key {
+        name: "tenant_certificate_field",
+        shape: Shape::Word(|| words(CERTIFICATE_FIELDS)),
+        default: r#""""#,
+        meaning: "the field of the client certificate's subject that names the tenant, instead of the header",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.source.certificate_field, field),
+        show: |config| explain::certificate_field(config).into(),
+        says: Some(|config| {
+            let says = "the field of the client certificate's subject that names the tenant; the header is ignored";
+            let is_unused = explain::certificate_field(config).is_empty();
+            either(is_unused, "the client certificate does not name the tenant", says)
+        }),
+    },
+    Key {
+        name: "tenant_metadata",
+        shape: Shape::List { of: &Shape::NAME, least: 2, distinct: false },
+        default: "",
+        meaning: "where Envoy's dynamic metadata names the tenant, instead of the header: a namespace, and keys below it",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.source.metadata, field),
+        show: explain::metadata,
+        says: Some(|config| {
+            let says = "where Envoy's dynamic metadata names the tenant; the header is ignored";
+            either(explain::metadata(config).is_null(), "no metadata names the tenant", says)
+        }),
+    },
+    Key {
+        name: "static_tenant_ids",
+        shape: Shape::set(&Shape::NAME, 1),
+        default: "",
+        meaning: "the tenants of every request, instead of the header",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.source.static_ids, field),
+        show: explain::static_ids,
+        says: Some(|config| {
+            let says = "the tenants of every request; the header is ignored";
+            either(explain::static_ids(config).is_null(), "requests name the tenant", says)
+        }),
+    },
+    Key {
+        name: "tenant_regex",
+        shape: shape::text(1, MAX_PATTERN as u32, ""),
+        default: "",
+        meaning: "an operator's view: every request sees all tenants that this pattern matches; needs static_tenant_ids",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.source.regex, field),
+        show: |config| config.view.as_deref().map_or(Value::Null, Value::from),
+        says: Some(|config| {
+            let says = "every request sees all tenants that this pattern matches";
+            either(config.view.is_some(), says, "every request sees the tenants that are named")
+        }),
+    },
+    Key {
+        name: "tenant_id_format",
+        shape: Shape::Word(|| words(FORMATS)),
+        default: r#""cortex""#,
+        meaning: "which tenant IDs are valid",
+        docs: "docs/tenants.md",
+        read: |draft, field| put(&mut draft.config.format, field.word(FORMATS)),
+        show: |config| explain::name(FORMATS, config.format).into(),
+        says: None,
+    },
+    Key {
+        name: "tenant_federation",
+        shape: Shape::Object(|| check::FEDERATION.into()),
+        default: r#"{"enabled":false,"max_tenants":0}"#,
+        meaning: "whether a request may name several tenants, separated by |",
+        docs: "docs/promql.md",
+        read: |draft, field| put(&mut draft.config.federation, check::federation(field)),
+        show: explain::federation,
+        says: Some(explain::what_federation_does),
+    },
+    Key {
+        name: "allowed_tenants",
+        shape: allowed::SHAPE,
+        default: "",
+        meaning: "the tenants that are served, by their IDs and by how those begin; all others are refused with 403",
+        docs: "docs/tenants.md",
+        read: |draft, field| put(&mut draft.config.allowed, Allowed::read(field, draft.config.format).map(Some)),
+        show: |config| config.allowed.as_ref().map_or(Value::Null, Allowed::to_json),
+        says: Some(|config| either(config.allowed.is_some(), "only these are served", "every valid tenant is served")),
+    },
+    Key {
+        name: "forward_tenant_header",
+        shape: Shape::HEADER,
+        default: r#""thanos-tenant""#,
+        meaning: "the header that is set upstream, once",
+        docs: "docs/tenants.md",
+        read: |draft, field| put(&mut draft.config.forward_tenant_header, check::header(&field).map(Into::into)),
+        show: |config| (*config.forward_tenant_header).into(),
+        says: None,
+    },
+    Key {
+        name: "strip_headers",
+        shape: Shape::set(&Shape::HEADER, 0),
+        default: "[]",
+        meaning: "more headers that are removed from what the client sent",
+        docs: "docs/security.md",
+        read: |draft, field| put(&mut draft.config.strip_headers, check::strip_headers(field)),
+        show: |config| config.strip_headers.clone().into(),
+        says: Some(|config| {
+            format!("removed from what the client sent, besides {}", explain::always_removed(config).join(", "))
+        }),
+    },
+    Key {
+        name: "enforce_tenancy",
+        shape: Shape::Boolean,
+        default: "true",
+        meaning: "whether queries are rewritten; without it, the upstream has to isolate tenants by the header",
+        docs: "docs/upstreams.md",
+        read: |draft, field| put(&mut draft.config.enforce, field.boolean()),
+        show: |config| config.enforce.into(),
+        says: Some(|config| {
+            let off = "queries are not rewritten: the upstream has to isolate tenants by the header";
+            either(config.enforce, "each selector gains the tenant's matcher", off)
+        }),
+    },
+    Key {
+        name: "tenant_label_name",
+        shape: Shape::NAME,
+        default: r#""tenant_id""#,
+        meaning: "the label that is enforced",
+        docs: "docs/promql.md",
+        read: |draft, field| put(&mut draft.config.label, check::label(&field).map(Into::into)),
+        show: |config| (*config.label).into(),
+        says: None,
+    },
+    Key {
+        name: "on_conflict",
+        shape: Shape::Word(|| words(CONFLICTS)),
+        default: r#""replace""#,
+        meaning: "what becomes of a query's own matchers on the label that is enforced",
+        docs: "docs/promql.md",
+        read: |draft, field| put(&mut draft.config.on_conflict, field.word(CONFLICTS)),
+        show: |config| explain::name(CONFLICTS, config.on_conflict).into(),
+        says: Some(explain::what_conflicts_do),
+    },
+    Key {
+        name: "path_prefixes",
+        shape: Shape::set(&Shape::PREFIX, 1),
+        default: r#"[""]"#,
+        meaning: "where the API's paths begin; the longest that fits decides",
+        docs: "docs/api-table.md",
+        read: |draft, field| put(&mut draft.config.path_prefixes, check::path_prefixes(field, draft.config.upstream)),
+        show: |config| config.path_prefixes.clone().into(),
+        says: None,
+    },
+    Key {
+        name: "passthrough_paths",
+        shape: Shape::set(&Shape::PATH, 0),
+        default: "[]",
+        meaning: "exact paths that are forwarded without enforcement, with the tenant's header",
+        docs: "docs/tenants.md",
+        read: |draft, field| {
+            let paths = check::passthrough_paths(field, draft.config.upstream, &draft.config.path_prefixes);
+            put(&mut draft.config.passthrough_paths, paths)
+        },
+        show: |config| config.passthrough_paths.iter().cloned().collect(),
+        says: None,
+    },
+    Key {
+        name: "max_response_bytes",
+        shape: Shape::Count(1, u32::MAX),
+        default: "1048576",
+        meaning: "the largest answer that is held back to be filtered; Envoy has to buffer as much",
+        docs: "docs/answers.md",
+        read: |draft, field| put(&mut draft.config.max_response_bytes, check::max_response_bytes(&field)),
+        show: |config| config.max_response_bytes.into(),
+        says: None,
+    },
+    Key {
+        name: "shared_rules",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "rules without the tenant label are shown with the tenant's active alerts in them",
+        docs: "docs/answers.md",
+        read: |draft, field| put(&mut draft.config.shared_rules, field.boolean()),
+        show: |config| config.shared_rules.into(),
+        says: Some(|config| {
+            let on = "rules without the tenant label are shown with the tenant's active alerts in them";
+            either(config.shared_rules, on, "rules without the tenant label are not shown")
+        }),
+    },
+    Key {
+        name: "match_rules",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "the upstream is asked for the tenant's rules only, by match[], besides filtering",
+        docs: "docs/answers.md",
+        read: |draft, field| put(&mut draft.config.match_rules, check::match_rules(&field, draft.config.shared_rules)),
+        show: |config| config.match_rules.into(),
+        says: Some(|config| {
+            let on = "rules are asked for by match[], and filtered";
+            either(config.match_rules, on, "all rules are asked for, and filtered")
+        }),
+    },
+    Key {
+        name: "allow_on_headers_stop_iteration",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "says that Envoy's option of that name is set: an answer that can't be filtered is then a 502",
+        docs: "docs/answers.md",
+        read: |draft, field| put(&mut draft.config.can_hold_heads, field.boolean()),
+        show: |config| config.can_hold_heads.into(),
+        says: Some(|config| {
+            let on = "Envoy's option of that name is set: an answer that can't be filtered is a 502";
+            let off =
+                "an answer that can't be filtered becomes an error object, under the status that was sent already";
+            either(config.can_hold_heads, on, off)
+        }),
+    },
+    Key {
+        name: "stats",
+        shape: Shape::Object(|| stats::MEMBERS.into()),
+        default: r#"{"max_tenants":1000,"samples":false,"tags":"envoy"}"#,
+        meaning: "what is counted, and for how many tenants",
+        docs: "docs/stats.md",
+        read: |draft, field| put(&mut draft.config.stats, Stats::read(field)),
+        show: |config| config.stats.explain(),
+        says: Some(|config| config.stats.meaning()),
+    },
+    Key {
+        name: "limits",
+        shape: Shape::Object(shape::limits),
+        default: "{}",
+        meaning: "what a tenant without an override may ask for; what is not set is not limited",
+        docs: "docs/tenant-limits.md",
+        read: |draft, field| keep(&mut draft.limits, field),
+        show: |config| effective::object(&config.limits.defaults),
+        says: None,
+    },
+    Key {
+        name: "overrides",
+        shape: Shape::ByTenant(&Shape::Object(shape::limits)),
+        default: "{}",
+        meaning: "by tenant ID, one tenant's own limits; each counts before the one in limits",
+        docs: "docs/tenant-limits.md",
+        read: |draft, field| keep(&mut draft.overrides, field),
+        show: effective::overrides,
+        says: Some(|config| match config.limits.overridden().count() {
+            0 => "no tenant has limits of its own".to_owned(),
+            count => format!("{count} tenants have limits of their own"),
+        }),
+    },
+    Key {
+        name: "lookback_delta",
+        shape: Shape::DURATION,
+        default: r#""5m""#,
+        meaning: "how far back the upstream looks for a sample",
+        docs: "docs/reach.md",
+        read: |draft, field| put(&mut draft.config.lookback_ms, check::interval(&field)),
+        show: |config| Unit::Duration.write(config.lookback_ms).into(),
+        says: None,
+    },
+    Key {
+        name: "default_evaluation_interval",
+        shape: Shape::DURATION,
+        default: r#""1m""#,
+        meaning: "the upstream's step of a subquery that names none",
+        docs: "docs/reach.md",
+        read: |draft, field| put(&mut draft.config.subquery_step_ms, check::interval(&field)),
+        show: |config| Unit::Duration.write(config.subquery_step_ms).into(),
+        says: None,
+    },
+    Key {
+        name: "log_queries",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "the line of a refused request in the log holds its query",
+        docs: "docs/security.md",
+        read: |draft, field| put(&mut draft.config.log_queries, field.boolean()),
+        show: |config| config.log_queries.into(),
+        says: Some(|config| {
+            let on = "a refused request's query stands in its line of the log";
+            either(config.log_queries, on, "no query's text is logged")
+        }),
+    },
+    Key {
+        name: "extra_parameters",
+        shape: Shape::set(&Shape::NAME, 0),
+        default: "[]",
+        meaning: "request parameters that are forwarded besides those that an endpoint knows",
+        docs: "docs/api-table.md",
+        read: |draft, field| put(&mut draft.config.extra_parameters, check::extra_parameters(field).map(Into::into)),
+        show: |config| config.extra_parameters.to_vec().into(),
+        says: None,
+    },
+];
+
+fn put<T>(place: &mut T, value: Result<T, ConfigError>) -> Result<(), ConfigError> {
+    value.map(|value| *place = value)
+}
+
+fn keep(place: &mut Option<Field>, field: Field) -> Result<(), ConfigError> {
+    *place = Some(field);
+    Ok(())
+}
