@@ -270,6 +270,44 @@ fn list(methods: &[Method], separator: &str) -> String {
     methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(separator)
 }
 
+/// Every [`Rejection::reason`], for whoever documents or counts them.
+pub fn reasons() -> Vec<&'static str> {
+    let limits = crate::limits::TABLE.iter().map(|(name, ..)| *name);
+    REASONS.iter().copied().chain(limits).collect()
+}
+
+/// All but those that are the name of a limit.
+const REASONS: &[&str] = &[
+    "bad_head",
+    "upgrade",
+    "bad_path",
+    "too_large",
+    "bad_form",
+    "repeated_parameter",
+    "bad_value",
+    "bad_parameter",
+    "query_syntax",
+    "query_too_large",
+    "query_info",
+    "query_reserved",
+    "query_conflict",
+    "unexpected_body",
+    "no_tenant",
+    "bad_tenant",
+    "tenant_not_allowed",
+    "forbidden_path",
+    "unknown_path",
+    "method",
+    "unknown_reach",
+    "blocked_queries",
+    "query_rejection",
+    "beyond_limits",
+    "content_type",
+    "content_encoding",
+    "bad_answer",
+    "internal",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,6 +370,86 @@ mod tests {
         for (rejection, status, error_type) in classes {
             assert_eq!((rejection.status(), rejection.error_type()), (status, error_type), "{rejection:?}");
         }
+    }
+
+    /// One rejection of each kind, in the order of `position`.
+    fn one_of_each_kind() -> Vec<Rejection> {
+        let query = |kind| promql::Error { kind, message: String::new(), start: 0, end: 0, line: 1, column: 1 };
+        let limit = |(_, _, limit)| Rejection::Limit { limit, asked: 2, allowed: 1 };
+        let mut all = vec![
+            Rejection::Head(""),
+            Rejection::Upgrade,
+            Rejection::Path(""),
+            Rejection::Form(Place::Url, form::Error::TooMany),
+            Rejection::Form(Place::Form, form::Error::Semicolon(String::new())),
+            Rejection::Repeated(Place::Url, ""),
+            Rejection::Value("", String::new()),
+            Rejection::Parameter("", ""),
+        ];
+        let kinds = [ErrorKind::Syntax, ErrorKind::TooLarge, ErrorKind::Info, ErrorKind::Reserved, ErrorKind::Conflict];
+        all.extend(kinds.map(|kind| Rejection::Query("query", query(kind))));
+        all.extend([
+            Rejection::Body,
+            Rejection::Tenant(tenant::Error::Empty),
+            Rejection::Tenant(tenant::Error::Several),
+            Rejection::NotAllowed(String::new()),
+            Rejection::Forbidden(""),
+            Rejection::UnknownPath,
+            Rejection::Method(&[]),
+            Rejection::TooLarge(1),
+        ]);
+        all.extend(crate::limits::TABLE.map(limit));
+        all.extend([
+            Rejection::Unbounded(""),
+            Rejection::Blocked("blocked_queries", String::new()),
+            Rejection::Blocked("query_rejection", String::new()),
+            Rejection::Empty(Empty::List),
+            Rejection::ContentType,
+            Rejection::ContentEncoding,
+            Rejection::Answer(""),
+            Rejection::Internal(""),
+        ]);
+        all
+    }
+
+    /// A new kind does not compile until it stands here, and then fails the test until it stands above.
+    fn position(rejection: &Rejection) -> usize {
+        match rejection {
+            Rejection::Head(_) => 0,
+            Rejection::Upgrade => 1,
+            Rejection::Path(_) => 2,
+            Rejection::Form(..) => 3,
+            Rejection::Repeated(..) => 4,
+            Rejection::Value(..) => 5,
+            Rejection::Parameter(..) => 6,
+            Rejection::Query(..) => 7,
+            Rejection::Body => 8,
+            Rejection::Tenant(_) => 9,
+            Rejection::NotAllowed(_) => 10,
+            Rejection::Forbidden(_) => 11,
+            Rejection::UnknownPath => 12,
+            Rejection::Method(_) => 13,
+            Rejection::TooLarge(_) => 14,
+            Rejection::Limit { .. } => 15,
+            Rejection::Unbounded(_) => 16,
+            Rejection::Blocked(..) => 17,
+            Rejection::Empty(_) => 18,
+            Rejection::ContentType => 19,
+            Rejection::ContentEncoding => 20,
+            Rejection::Answer(_) => 21,
+            Rejection::Internal(_) => 22,
+        }
+    }
+
+    #[test]
+    fn the_list_of_reasons_is_whole() {
+        use std::collections::BTreeSet;
+        let all = one_of_each_kind();
+        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=22).collect());
+        assert!(all.is_sorted_by_key(position));
+        let reasons_of_all: BTreeSet<&str> = all.iter().map(Rejection::reason).collect();
+        assert_eq!(reasons_of_all, reasons().into_iter().collect());
+        assert_eq!(reasons_of_all.len(), reasons().len(), "each once");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the documentation says, compared with the code.
 #![cfg(not(target_family = "wasm"))]
 
-use promql_tenancy_filter::config::Config;
-use promql_tenancy_filter::{go::form, limits, promql, stats, tenant};
+use promql_tenancy_filter::config::{self, Config};
+use promql_tenancy_filter::{go::form, promql, rejection, stats, tenant};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -24,19 +24,13 @@ fn the_configuration_table_has_every_key_with_its_default() {
         .iter()
         .map(|row| (row[0].trim_matches('`').to_owned(), row[1].trim_matches('`').to_owned()))
         .collect();
-    let config = Config::parse(b"{}").unwrap();
-    let mut settings: Vec<(String, String)> = config
-        .explain()
-        .into_iter()
-        .map(|setting| {
-            let default = if setting.value.is_empty() { "none".to_owned() } else { setting.value };
-            (setting.key.to_owned(), default)
-        })
-        .collect();
-    let mut sorted = documented.clone();
-    sorted.sort();
+    let default = |key: &config::Key| if key.default.is_empty() { "none" } else { key.default }.to_owned();
+    let mut settings: Vec<(String, String)> =
+        config::keys().iter().map(|key| (key.name.to_owned(), default(key))).collect();
+    let mut documented = documented;
+    documented.sort();
     settings.sort();
-    assert_eq!(sorted, settings);
+    assert_eq!(documented, settings);
 }
 
 #[test]
@@ -44,7 +38,7 @@ fn keys_in_the_readme_are_keys() {
     let text = read("README.md");
     let (_, table) = text.split_once("## Configuration").expect("the section");
     let (table, _) = table.split_once("\n## ").expect("another section");
-    let known: Vec<&str> = Config::parse(b"{}").unwrap().explain().iter().map(|setting| setting.key).collect();
+    let known: Vec<&str> = config::keys().iter().map(|key| key.name).collect();
     let keys: Vec<String> = rows(table).iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     assert!(keys.len() > 4 && keys.iter().all(|key| known.contains(&key.as_str())), "{keys:?}");
 }
@@ -82,6 +76,41 @@ fn links_between_documents_lead_somewhere() {
     }
 }
 
+/// A table ends at the first line that is no row: what looks like a row behind an empty line would be shown as text.
+#[test]
+fn tables_are_not_torn() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut tables = 0;
+    for document in docs.chain([root.join("README.md")]).filter(|path| path.extension().is_some_and(|e| e == "md")) {
+        let text = std::fs::read_to_string(&document).unwrap();
+        let is_row = |line: &str| line.starts_with('|') && line.ends_with('|');
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| is_row(line)) {
+            if at == 0 || !is_row(lines[at - 1]) {
+                let is_head = lines.get(at + 1).is_some_and(|next| next.starts_with("|---"));
+                assert!(is_head, "{}: a table begins without a head: {line}", document.display());
+                tables += 1;
+            }
+            // A `|` in code is written `\|`.
+            let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+            assert!(
+                at == 0 || !is_row(lines[at - 1]) || cells(line) == cells(lines[at - 1]),
+                "{}: {line}",
+                document.display()
+            );
+        }
+    }
+    assert!(tables > 20, "{tables}");
+}
+
+#[test]
+fn the_pages_that_keys_name_speak_of_them() {
+    for key in config::keys() {
+        assert!(read(key.docs).contains(&format!("`{}", key.name)), "{}: {}", key.docs, key.name);
+    }
+}
+
 #[test]
 fn limits_are_those_of_the_code() {
     let text = read("docs/limits.md");
@@ -113,19 +142,6 @@ fn the_filter_in_the_readme_is_a_valid_configuration() {
     Config::parse(block.trim().as_bytes()).unwrap();
 }
 
-/// The short names of refusals, from the one table that has them.
-fn reasons() -> BTreeSet<String> {
-    let source = read("src/rejection.rs");
-    let (_, class) = source.split_once("fn class(&self)").expect("the table");
-    let (class, _) = class.split_once("\n    }\n").expect("its end");
-    let last = |line: &str| line.rsplit(", ").next().map(|name| name.trim_end_matches([',', ')']).to_owned());
-    let rows = class.lines().filter(|line| line.contains("=> (")).filter_map(last);
-    let names = rows.filter_map(|name| name.strip_prefix('"')?.strip_suffix('"').map(str::to_owned));
-    // Those of limits stand elsewhere, and so do the two that the operator's lists have.
-    let limits = limits::TABLE.iter().map(|(name, ..)| name.to_string());
-    names.chain(limits).chain(["blocked_queries", "query_rejection"].map(str::to_owned)).collect()
-}
-
 #[test]
 fn runbook_has_every_reason_of_a_refusal() {
     let text = read("docs/runbook.md");
@@ -133,7 +149,7 @@ fn runbook_has_every_reason_of_a_refusal() {
     let (table, _) = table.split_once("\n## ").expect("another section");
     let documented: BTreeSet<String> = rows(table).iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     assert!(documented.len() > 30, "{documented:?}");
-    assert_eq!(documented, reasons());
+    assert_eq!(documented, rejection::reasons().into_iter().map(str::to_owned).collect());
 }
 
 #[test]

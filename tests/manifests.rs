@@ -4,6 +4,10 @@
 
 #[path = "manifests/program.rs"]
 mod program;
+#[path = "../src/bin/tenancyctl/schema.rs"]
+mod schema;
+#[path = "schema/validator.rs"]
+mod validator;
 
 use program::{json, manifests};
 use promql_tenancy_filter::config::Config;
@@ -197,6 +201,7 @@ fn plugin_configurations(value: &Value, found: &mut Vec<String>) {
 
 #[test]
 fn embedded_plugin_configurations_are_valid() {
+    let schema = schema::schema();
     let folders = KUBERNETES.iter().copied().chain(["examples/docker-compose", "envoy"]);
     for file in folders.flat_map(|folder| files(folder, ".yaml")) {
         let mut found = Vec::new();
@@ -208,6 +213,8 @@ fn embedded_plugin_configurations_are_valid() {
         assert!(may_hold_none || !found.is_empty(), "{file}");
         for configuration in found {
             let config = Config::parse(configuration.as_bytes()).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let document = serde_json::from_str(&configuration).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert_eq!(validator::mistakes(&schema, &document), [""; 0], "{file}");
             let default = config.explain().into_iter().find(|setting| setting.key == "default_tenant_id").unwrap();
             // Empty, or nothing, where it is no header that names the tenant.
             let refused = matches!(default.value.as_str(), "\"\"" | "");

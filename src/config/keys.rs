@@ -22,7 +22,7 @@ pub struct Key {
     pub default: &'static str,
     /// What it does, in one line.
     pub meaning: &'static str,
-    /// The page that says more than the key's row in docs/configuration.md.
+    /// The page that says most of it.
     pub docs: &'static str,
     /// Reads a value into the draft. What is valid may depend on the keys whose rows stand before.
     read: Reader,

@@ -147,7 +147,7 @@ fn a_row_is_whole_and_its_name_stands_once() {
 #[test]
 fn mistakes_have_a_kind() {
     let mistake = |json: &str| Config::parse(json.as_bytes()).expect_err(json).mistake;
-    let names = |keys: &[&'static str]| Mistake::Unknown(keys.to_vec());
+    let names = |keys: &[&'static str]| Mistake::Unknown(keys.into());
     assert_eq!(mistake(r#"{"stats": {}, "stats": {}}"#), Mistake::Twice);
     assert_eq!(mistake(r#"{"overrides": {"a": {}, "a": {}}}"#), Mistake::Twice);
     assert_eq!(mistake(r#"{"tenant_federation": {"enable": true}}"#), names(&["enabled", "max_tenants"]));

@@ -55,7 +55,7 @@ pub fn markdown() -> String {
                     out,
                     "| {path} | {upstreams} | {} | {} | {} | {} |",
                     route.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(" "),
-                    request(route.rule),
+                    request(route),
                     list(route.parameters.iter().map(|parameter| parameter.name)),
                     answer(route.answer),
                 ),
@@ -92,11 +92,14 @@ fn upstreams(route: &Route) -> String {
     route.upstreams.iter().map(|upstream| upstream.name()).collect::<Vec<_>>().join(", ")
 }
 
-fn request(rule: Rule) -> &'static str {
-    match rule {
+fn request(route: &Route) -> &'static str {
+    match route.rule {
         Rule::Queries => "each query is rewritten",
         Rule::Selectors => "each selector gains the matcher; one is added where there is none",
-        Rule::Filtered => "forwarded; its selectors gain the matcher",
+        Rule::Filtered if route.parameters.iter().any(|parameter| parameter.kind == Kind::Selector) => {
+            "forwarded; its selectors gain the matcher"
+        }
+        Rule::Filtered => "forwarded",
         Rule::Forward => "forwarded",
         Rule::Passthrough => "forwarded as it came",
         Rule::Refuse(_) => "refused",
