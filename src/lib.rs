@@ -2,18 +2,20 @@
 //!
 //! # A map of the code
 //!
-//! Modules import downwards only:
+//! A module imports only what stands on a line below its own (`tests/imports.rs` reads this map):
 //!
 //! ```text
-//! host                      the adapters: the only modules that call a host
-//! exchange                  one exchange as a state machine: events in, effects out
-//! request  answer           decides what goes upstream; filters what comes back
-//! config                    the plugin's JSON → a valid configuration
-//! limits  api  rejection    per-tenant limits; the API table; every refusal
-//! tenant  stats  workers    who asks; names of stats; what workers share
-//! promql  memo              PromQL read, enforced, written; what was rewritten lately
-//! pattern                   regular expressions that the filter runs itself, in bounded time
-//! go  json  wire  path  text    formats
+//! host                       the adapters: the only modules that call a host
+//! exchange                   one exchange as a state machine: events in, effects out
+//! request                    decides what goes upstream
+//! answer                     filters what comes back
+//! config                     the plugin's JSON → a valid configuration
+//! rejection                  every refusal
+//! limits  workers  path      per-tenant limits; what workers share; paths in normal form
+//! tenant  stats  api  memo   who asks; names of stats; the API table; what was rewritten lately
+//! go                         forms, times and numbers as Go reads them
+//! promql  pattern            PromQL read, enforced, written; regular expressions that the filter runs itself, in bounded time
+//! json  wire  text           formats
 //! ```
 //!
 //! # What never breaks
