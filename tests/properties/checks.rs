@@ -1,7 +1,7 @@
 //! What holds for every input. Each function is one property; the fuzz targets of the same names call them, and so do the seeded
 //! tests of `tests/properties.rs`. A property that doesn't hold panics.
 
-use promql_tenancy_filter::config::Config;
+use promql_tenancy_filter::config::{Config, Mistake, Setting};
 use promql_tenancy_filter::go::form;
 use promql_tenancy_filter::promql::{Enforcer, Error, MAX_LENGTH, OnConflict, rewrite, rewrite_selector};
 use promql_tenancy_filter::request::{BodyPlan, Head, decide};
@@ -98,9 +98,19 @@ fn write_form(pairs: &Pairs) -> Vec<u8> {
 pub fn config_never_panics(json: &[u8]) {
     match Config::parse(json) {
         Ok(config) => {
-            assert!(config.source().header().is_none_or(|name| !name.is_empty()) && !config.label().is_empty())
+            assert!(config.source().header().is_none_or(|name| !name.is_empty()) && !config.label().is_empty());
+            // What `tenancyctl check` prints: each value is JSON.
+            for Setting { key, value, .. } in config.explain() {
+                assert!(
+                    value.is_empty() || serde_json::from_str::<serde_json::Value>(&value).is_ok(),
+                    "{key}: {value}"
+                );
+            }
         }
-        Err(error) => assert!(!error.to_string().is_empty()),
+        Err(error) => match &error.mistake {
+            Mistake::Twice | Mistake::Value => assert!(!error.to_string().is_empty()),
+            Mistake::Unknown(known) => assert!(!known.is_empty(), "{error}"),
+        },
     }
 }
 
