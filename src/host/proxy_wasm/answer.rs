@@ -3,7 +3,8 @@
 //! ```text
 //!            head                      body                    trailers
 //! Waiting ────┬───> Streaming(filter) ───────────────> Passing <──── Streaming(filter)
-//!             ├───> Holding(body)     at its end                     the body's end was not seen
+//!             ├───> Holding(filter)   at its end                     the body's end was not seen
+//!             │        └───> Streaming(filter)       longer than may be held back
 //!             ├───> Passing     └───> Discarding     refused before its end
 //!             └───> refused: a local reply
 //! ```
@@ -19,7 +20,7 @@ use super::dispatch::Action;
 use super::record::{AnswerRecord, Record};
 use super::refuse::{CACHE_CONTROL, PRIVATE};
 use super::stream::{out_of_order, read_pairs};
-use crate::answer::{Body, Expected, Head, HeldBody, MessageFilter, Substitute, Unreadable};
+use crate::answer::{Body, Expected, Filter, Filtered, Head, Substitute, Unreadable};
 
 /// How far an answer has come.
 pub enum Answer {
@@ -27,12 +28,12 @@ pub enum Answer {
     Waiting,
     /// It goes on as it comes.
     Passing,
-    /// Its messages are filtered as it comes.
-    Streaming(Box<MessageFilter>),
+    /// It is filtered as it comes.
+    Streaming(Box<Filter>),
     /// Something stands for it.
     Replacing(Substitute),
-    /// It is held back.
-    Holding(HeldBody),
+    /// Head and body are held back, so that a fault still has a status.
+    Holding(Filtered),
     /// Something has been said in its place; the rest of it is dropped.
     Discarding,
 }
@@ -91,14 +92,12 @@ impl Answer {
         let mut action = Action::Continue;
         *self = match plan.body {
             Body::Untouched => Answer::Passing,
-            Body::Messages(filter) => Answer::Streaming(filter),
             Body::Substitute(substitute) => Answer::Replacing(substitute),
-            Body::Held(held) => {
-                if held.holds_head {
-                    action = Action::Pause;
-                }
-                Answer::Holding(held)
+            Body::Filtered(filtered) if filtered.holds_head => {
+                action = Action::Pause;
+                Answer::Holding(filtered)
             }
+            Body::Filtered(filtered) => Answer::Streaming(filtered.filter),
         };
         Ok(action)
     }
@@ -132,11 +131,8 @@ impl Answer {
                 substitute.push(size, end, &mut out);
                 replace(size, &out, record).map(|()| Action::Continue)
             }
-            Answer::Holding(held) => match held.admits(size) {
-                Ok(()) if !end => Ok(Action::Pause),
-                Ok(()) => self.settle(size, record).map(|()| Action::Continue),
-                Err(unreadable) => self.give_up(unreadable, size, record).map(|()| Action::Continue),
-            },
+            Answer::Holding(Filtered { max_held, .. }) if size <= *max_held && !end => Ok(Action::Pause),
+            Answer::Holding(_) => self.let_go(size, end, record).map(|()| Action::Continue),
         }
     }
 
@@ -152,7 +148,7 @@ impl Answer {
                 note(filter, record);
                 report(filter);
             }
-            Answer::Holding(_) => self.give_up(Unreadable::Trailers, size, record)?,
+            Answer::Holding(_) => self.give_up(Unreadable::Trailers, true, size, record)?,
             Answer::Replacing(_) | Answer::Discarding => {}
         }
         *self = Answer::Passing;
@@ -163,33 +159,40 @@ impl Answer {
         Ok(Action::Continue)
     }
 
-    /// Filters the whole body.
-    fn settle(&mut self, size: usize, record: &mut AnswerRecord) -> Result<(), Failure> {
-        let Answer::Holding(held) = self else {
+    /// Filters what is held back, which is all of the body or as much as may be held back.
+    fn let_go(&mut self, size: usize, end: bool, record: &mut AnswerRecord) -> Result<(), Failure> {
+        let Answer::Holding(Filtered { mut filter, .. }) = std::mem::replace(self, Answer::Discarding) else {
             return Ok(());
         };
         let body = read(size)?;
-        match held.filter(&body) {
-            Ok(filtered) => {
-                withheld(filtered.withheld);
-                record.withheld = filtered.withheld;
-                if filtered.body == body {
-                    record.passed(size);
-                } else {
-                    replace(size, &filtered.body, record)?;
-                }
-                *self = Answer::Passing;
-                Ok(())
-            }
-            Err(unreadable) => self.give_up(unreadable, size, record),
+        let mut out = Vec::with_capacity(size);
+        filter.push(&body, end, &mut out);
+        note(&filter, record);
+        if let Some(fault) = filter.fault() {
+            return self.give_up(fault, true, size, record);
         }
+        if end {
+            report(&filter);
+        }
+        *self = Answer::Streaming(filter);
+        if out == body {
+            record.passed(size);
+            return Ok(());
+        }
+        replace(size, &out, record)
     }
 
     /// Says in the body's place that it can't be had, with a status of its own where the head has not gone on.
-    fn give_up(&mut self, unreadable: Unreadable, size: usize, record: &mut AnswerRecord) -> Result<(), Failure> {
+    fn give_up(
+        &mut self,
+        unreadable: Unreadable,
+        has_head: bool,
+        size: usize,
+        record: &mut AnswerRecord,
+    ) -> Result<(), Failure> {
         calls::log(Level::Error, &format!("answer withheld: {}", unreadable.reason()));
         record.unreadable(unreadable.name());
-        if let Answer::Holding(HeldBody { holds_head: true, .. }) = self {
+        if has_head {
             calls::replace_header(Map::ResponseHeaders, b":status", b"502")?;
             record.replaced_status = 502;
         }
@@ -221,7 +224,7 @@ fn replace(size: usize, body: &[u8], record: &mut AnswerRecord) -> Result<(), Fa
 }
 
 /// After each chunk, since the next one may never come.
-fn note(filter: &MessageFilter, record: &mut AnswerRecord) {
+fn note(filter: &Filter, record: &mut AnswerRecord) {
     record.withheld = filter.withheld();
     record.samples = filter.samples();
     if let Some(fault) = filter.fault() {
@@ -229,7 +232,7 @@ fn note(filter: &MessageFilter, record: &mut AnswerRecord) {
     }
 }
 
-fn report(filter: &MessageFilter) {
+fn report(filter: &Filter) {
     withheld(filter.withheld());
     if let Some(fault) = filter.fault() {
         calls::log(Level::Error, &format!("answer cut short: {}", fault.reason()));
