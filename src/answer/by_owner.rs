@@ -616,3 +616,6 @@ fn read_labels(owner: &Owner, labels: &[u8]) -> Result<Whose, Malformed> {
     let whose = owner.read(&mut cursor)?;
     cursor.finish().map(|()| whose)
 }
+
+#[cfg(test)]
+mod tests;

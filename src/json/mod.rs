@@ -13,6 +13,8 @@ mod scanner;
 mod skim;
 mod text;
 
+#[cfg(test)]
+pub use cursor::GIVEN;
 pub use cursor::{Cursor, MAX_DEPTH, Seen};
 pub use pieces::Pieces;
 pub use quoted::{MAX_HELD, quoted};

@@ -94,6 +94,10 @@ impl Scanner {
                     let end = word_end(rest);
                     let (word, after) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or_default();
                     self.text.hold(word);
+                    // What begins here is neither a string nor a word.
+                    if self.text.length() == 0 {
+                        return Err(Malformed);
+                    }
                     left = after;
                     end.map(|_| self.found(Lexeme::Text))
                 }
@@ -201,5 +205,88 @@ impl Scanner {
     fn found<'b>(&mut self, lexeme: Lexeme<'b>) -> Lexeme<'b> {
         self.position = if lexeme == Lexeme::Name { Position::Colon } else { Position::Next };
         lexeme
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// Reads a text in chunks of one size, entering every container: what was found, a line each. A stack of the test's own says
+    /// what the scanner is back in.
+    fn read(text: &str, size: usize) -> Result<String, Malformed> {
+        let (mut scanner, mut seen, mut within) = (Scanner::default(), String::new(), Vec::new());
+        for chunk in text.as_bytes().chunks(size) {
+            let mut rest = chunk;
+            while let Some(lexeme) = scanner.next(&mut rest)? {
+                match lexeme {
+                    Lexeme::Value(byte @ (b'{' | b'[')) => {
+                        let container = if byte == b'{' { Container::Object } else { Container::Array };
+                        within.push(container);
+                        scanner.enter(container, &mut rest);
+                    }
+                    Lexeme::Value(b'n') => scanner.null(),
+                    Lexeme::Value(b't') => scanner.skim(),
+                    Lexeme::Value(_) => scanner.hold(&mut rest),
+                    Lexeme::Name => seen += &format!("{}:", scanner.name()?.raw()),
+                    Lexeme::Text => seen += &format!("{} ", String::from_utf8_lossy(scanner.text())),
+                    Lexeme::Null => seen += "null ",
+                    Lexeme::Part(_, is_last) => seen += if is_last { "part " } else { "" },
+                    Lexeme::Close => {
+                        seen += if within.pop() == Some(Container::Object) { "} " } else { "] " };
+                        scanner.resume(within.last().copied());
+                    }
+                }
+            }
+        }
+        Ok(seen)
+    }
+
+    #[test]
+    fn lexemes_are_the_same_whatever_the_chunks() {
+        for (text, lexemes) in [
+            (
+                r#" { "a" : [ 1 , "b\"]" , null , true, {} ] , "c\u0041" : { } , "d" : [ [ ] ] } "#,
+                Ok(r#"a:1 b\"] null part } ] c\u0041:} d:] ] } "#),
+            ),
+            ("[-1.5e+10]", Ok("-1.5e+10 ] ")),
+            ("[1,]", Err(Malformed)),
+            ("[,1]", Err(Malformed)),
+            ("[1 2]", Err(Malformed)),
+            ("[1}", Err(Malformed)),
+            ("{]", Err(Malformed)),
+            (r#"{"a"}"#, Err(Malformed)),
+            (r#"{"a":}"#, Err(Malformed)),
+            (r#"{"a":1,}"#, Err(Malformed)),
+            (r#"{"a":1 "b":2}"#, Err(Malformed)),
+            (r#"{"a"::1}"#, Err(Malformed)),
+            ("{1:1}", Err(Malformed)),
+            ("[nul]", Err(Malformed)),
+            ("[nulll]", Err(Malformed)),
+            (r#"{"\x":1}"#, Err(Malformed)),
+            (r#"{"\u12":1}"#, Err(Malformed)),
+            ("[1]]", Err(Malformed)),
+            ("[1],", Err(Malformed)),
+        ] {
+            for size in 1..=text.len() {
+                let read = read(text, size);
+                assert_eq!(read.as_deref(), lexemes.as_deref(), "{text} in chunks of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_string_is_held_as_far_as_it_matters() {
+        let text = format!(r#"["{}"]"#, "x".repeat(100_000));
+        let (mut scanner, mut rest) = (Scanner::default(), text.as_bytes());
+        assert_eq!(scanner.next(&mut rest), Ok(Some(Lexeme::Value(b'['))));
+        scanner.enter(Container::Array, &mut rest);
+        assert_eq!(scanner.next(&mut rest), Ok(Some(Lexeme::Value(b'"'))));
+        scanner.hold(&mut rest);
+        assert_eq!(scanner.next(&mut rest), Ok(Some(Lexeme::Text)));
+        assert_eq!((scanner.text().len(), scanner.length()), (MAX_HELD + 1, 100_000));
+        assert!(scanner.name().is_err() && scanner.held() <= 4 * MAX_HELD);
     }
 }
