@@ -22,33 +22,15 @@
 //! than [`MAX_LABELS`] and than `max` is taken for another tenant's.
 
 use super::Unreadable;
+use super::candidate::{Candidate, check};
+use super::group::{EVALUATION_TIME, Group, NAMES_OF_GROUP, RULES};
+use super::labelled::Labelled;
 use super::owner::{Owner, Whose};
 use super::rules;
 use crate::json::{Container, Cursor, Lexeme, Malformed, Scanner, Seen, Text, quoted};
 
-/// What has labels that say whose it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Labelled {
-    /// Groups of rules.
-    Rules {
-        /// Rules that are nobody's are kept with the alerts in them that are the tenant's.
-        shared: bool,
-        /// The request asked for some of them only, so that groups may have lost rules on the way here.
-        narrowed: bool,
-    },
-    /// Alerts.
-    Alerts,
-    /// Exemplars.
-    Exemplars,
-}
-
 /// The longest set of labels that is read, where `max` is smaller.
 const MAX_LABELS: usize = 64 << 10;
-
-const NAMES_OF_GROUP: &[&str] =
-    &["rules", "evaluationTime", "name", "file", "interval", "limit", "lastEvaluation", "partialResponseStrategy"];
-const RULES: usize = 0;
-const EVALUATION_TIME: usize = 1;
 
 /// Reads one `data`.
 #[derive(Debug)]
@@ -87,42 +69,6 @@ enum Nesting {
     /// In the list of alerts or exemplars, and in one of them.
     Items,
     Item,
-}
-
-/// An object that is held until it is known whose it is.
-#[derive(Debug, Default)]
-struct Candidate {
-    text: Vec<u8>,
-    seen: Seen,
-    has_member: bool,
-    whose: Option<Whose>,
-    is_dropped: bool,
-    /// It was longer than what may be held; nothing of it is held any more.
-    is_over: bool,
-    /// Of a rule: it has had an alert that is held, one that is the tenants', and one that was dropped.
-    has_alert: bool,
-    has_own_alert: bool,
-    is_reduced: bool,
-}
-
-/// The group at hand.
-#[derive(Debug, Default)]
-struct Group {
-    /// What is written of it once a rule is kept.
-    text: Vec<u8>,
-    /// The member at hand.
-    value: Vec<u8>,
-    is_value_over: bool,
-    seen: Seen,
-    has_member: bool,
-    has_rule: bool,
-    /// `text` has been written: what follows is written at once.
-    is_written: bool,
-    /// No rule or alert was removed so far.
-    is_whole: bool,
-    is_over: bool,
-    /// An `evaluationTime` that stood before the rules, and where in `text` it belongs.
-    time: Option<(usize, Vec<u8>)>,
 }
 
 impl ByOwner {
@@ -181,10 +127,8 @@ impl ByOwner {
 
     /// How much memory is taken by what is held.
     pub fn held(&self) -> usize {
-        let time = self.group.time.as_ref().map_or(0, |(_, time)| time.capacity());
-        let group = self.group.text.capacity() + self.group.value.capacity() + time;
         let candidates = self.rule.text.capacity() + self.item.text.capacity() + self.labels.capacity();
-        self.scanner.held() + group + candidates
+        self.scanner.held() + self.group.held() + candidates
     }
 
     fn name(&mut self) -> Result<(), Unreadable> {
@@ -224,8 +168,7 @@ impl ByOwner {
             (Nesting::Data, None, _)
             | (Nesting::Group, None | Some(EVALUATION_TIME..), _)
             | (Nesting::Rule | Nesting::RuleAlert | Nesting::Item, _, _) => {
-                self.group.value.clear();
-                self.group.is_value_over = false;
+                self.group.begin_value();
                 self.labels.clear();
                 return Ok(self.scanner.skim());
             }
@@ -321,8 +264,7 @@ impl ByOwner {
         let candidate = if self.nesting == Nesting::Rule { &mut self.rule } else { &mut self.item };
         candidate.whose = Some(whose);
         if !keeps {
-            candidate.is_dropped = true;
-            candidate.text.clear();
+            candidate.drop();
         }
     }
 
@@ -430,28 +372,10 @@ impl ByOwner {
         self.group.is_whole &= whose == Whose::Own && !self.rule.is_reduced;
         let into = self.group.begin_rule(out);
         rules::write(&self.rule.text, &self.owner, whose != Whose::Own, self.rule.is_reduced, into)?;
-        if self.group.time.is_none() || !self.group.is_whole || self.group.text.len() > self.max {
+        if !self.group.waits(self.max) {
             self.has_kept |= self.group.write(false, self.has_kept, out);
         }
         Ok(())
-    }
-}
-
-impl Labelled {
-    /// The member of `data` that holds the list.
-    fn list(self) -> &'static str {
-        match self {
-            Labelled::Rules { .. } => "groups",
-            Labelled::Alerts | Labelled::Exemplars => "alerts",
-        }
-    }
-
-    /// The member that holds the labels of an item.
-    fn labels(self) -> &'static str {
-        match self {
-            Labelled::Rules { .. } | Labelled::Alerts => "labels",
-            Labelled::Exemplars => "seriesLabels",
-        }
     }
 }
 
@@ -467,148 +391,12 @@ impl Nesting {
     }
 }
 
-impl Candidate {
-    fn begin(&mut self) {
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
-        text.push(b'{');
-        *self = Candidate { text, ..Candidate::default() };
-    }
-
-    fn hold(&mut self, bytes: &[u8], max: usize) {
-        if self.is_dropped || self.is_over {
-            return;
-        }
-        if self.text.len().saturating_add(bytes.len()) > max {
-            self.is_over = true;
-            self.text.clear();
-        } else {
-            self.text.extend_from_slice(bytes);
-        }
-    }
-
-    /// A member's name. What only some readers take for one of the known ones is refused, since the member is kept.
-    fn name(&mut self, name: Text<'_>, names: &[&str], max: usize) -> Result<Option<usize>, Malformed> {
-        let index = name.among(names)?;
-        index.map_or(Ok(()), |index| self.seen.note(index))?;
-        let has_member = std::mem::replace(&mut self.has_member, true);
-        self.hold(if has_member { b",\"" } else { b"\"" }, max);
-        self.hold(name.raw().as_bytes(), max);
-        self.hold(b"\":", max);
-        Ok(index)
-    }
-}
-
-impl Group {
-    fn begin(&mut self, is_whole: bool) {
-        let (mut text, value) = (std::mem::take(&mut self.text), std::mem::take(&mut self.value));
-        text.clear();
-        *self = Group { text, value, is_whole, ..Group::default() };
-    }
-
-    fn hold(&mut self, part: &[u8], max: usize) {
-        if self.is_value_over || self.value.len().saturating_add(part.len()) > max {
-            self.is_value_over = true;
-            self.value.clear();
-        } else {
-            self.value.extend_from_slice(part);
-        }
-    }
-
-    /// A known member's value is whole.
-    fn end_member(&mut self, member: usize, max: usize, out: &mut Vec<u8>) -> Result<(), Unreadable> {
-        let has_rules = self.seen.has(RULES);
-        if self.is_value_over {
-            self.is_over = true;
-            return if self.is_written { Err(Unreadable::TooLarge) } else { Ok(()) };
-        }
-        check(&self.value)?;
-        if self.is_over || has_rules && !self.has_rule {
-            return Ok(());
-        }
-        let value = std::mem::take(&mut self.value);
-        let is_whole = self.is_whole;
-        let into = self.begin_member(member, out);
-        if member != EVALUATION_TIME || is_whole && has_rules {
-            into.extend_from_slice(&value);
-        } else if is_whole {
-            self.time = Some((into.len(), value.clone()));
-        } else {
-            into.push(b'0');
-        }
-        self.value = value;
-        if !self.is_written && self.text.len() > max {
-            self.is_over = true;
-            self.text.clear();
-        }
-        Ok(())
-    }
-
-    fn begin_member<'o>(&'o mut self, member: usize, out: &'o mut Vec<u8>) -> &'o mut Vec<u8> {
-        let into = if self.is_written { out } else { &mut self.text };
-        into.push(if std::mem::replace(&mut self.has_member, true) { b',' } else { b'{' });
-        quoted(NAMES_OF_GROUP.get(member).copied().unwrap_or_default().as_bytes(), into);
-        into.push(b':');
-        into
-    }
-
-    /// Where a rule that is kept is to be written.
-    fn begin_rule<'o>(&'o mut self, out: &'o mut Vec<u8>) -> &'o mut Vec<u8> {
-        if std::mem::replace(&mut self.has_rule, true) {
-            let into = if self.is_written { out } else { &mut self.text };
-            into.push(b',');
-            return into;
-        }
-        let into = self.begin_member(RULES, out);
-        into.push(b'[');
-        into
-    }
-
-    /// All of the rules have come. Says whether the group has been written, and was not before.
-    fn end_rules(&mut self, has_kept: bool, out: &mut Vec<u8>) -> bool {
-        if !self.has_rule {
-            return false;
-        }
-        if self.is_written {
-            out.push(b']')
-        } else {
-            self.text.push(b']')
-        }
-        self.write(self.is_whole, has_kept, out)
-    }
-
-    /// Writes what was held of the group. An `evaluationTime` among it reads 0 unless all of the rules have come, and none was
-    /// removed.
-    fn write(&mut self, is_whole: bool, has_kept: bool, out: &mut Vec<u8>) -> bool {
-        if std::mem::replace(&mut self.is_written, true) {
-            return false;
-        }
-        if has_kept {
-            out.push(b',');
-        }
-        let (at, time) = self.time.take().unwrap_or_default();
-        let (before, after) = self.text.split_at_checked(at).unwrap_or_default();
-        out.extend_from_slice(before);
-        out.extend_from_slice(if is_whole || time.is_empty() { &time } else { b"0" });
-        out.extend_from_slice(after);
-        self.text.clear();
-        true
-    }
-}
-
 /// A name's index among those that are known where it stands. What is not known there is dropped, so that what only resembles a
 /// known one may be.
 fn known(name: Text<'_>, names: &[&str], seen: &mut Seen) -> Result<Option<usize>, Malformed> {
     let index = name.among(names).unwrap_or(None);
     index.map_or(Ok(()), |index| seen.note(index))?;
     Ok(index)
-}
-
-/// What is kept is one JSON value.
-fn check(text: &[u8]) -> Result<(), Malformed> {
-    let mut cursor = Cursor::new(std::str::from_utf8(text).map_err(|_| Malformed)?);
-    cursor.value()?;
-    cursor.finish()
 }
 
 fn read_labels(owner: &Owner, labels: &[u8]) -> Result<Whose, Malformed> {

@@ -8,8 +8,9 @@
 //!   that a fault in an answer of ordinary size becomes an error object. All other answers are written as they come.
 
 use super::Unreadable;
-use super::by_owner::{ByOwner, Labelled};
+use super::by_owner::ByOwner;
 use super::envelope::{DataReader, Documents, Envelope};
+use super::labelled::Labelled;
 use super::operators::Operators;
 use super::owner::Owner;
 use super::substitute::Substitute;

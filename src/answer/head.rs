@@ -16,9 +16,9 @@
 //! Compressed counts as another type: `accept-encoding` did not go upstream. What has no body has nothing to filter.
 
 use super::Unreadable;
-use super::by_owner::Labelled;
 use super::envelope::Documents;
 use super::filter::{Content, Filter};
+use super::labelled::Labelled;
 use super::owner::Owner;
 use super::substitute::Substitute;
 use super::usage::Statistics;

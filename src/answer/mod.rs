@@ -3,7 +3,8 @@
 //! - `head`: status and content type → which filter, which headers are removed
 //! - `filter`: one body, whatever its chunks: what is written, what is kept back, what becomes of it at a fault
 //! - `envelope`: the members that every JSON answer has; `messages`: which messages a tenant may read
-//! - `by_owner`, `rules`, `owner`: rules, alerts and exemplars, without what isn't the tenant's
+//! - `by_owner`: rules, alerts and exemplars, without what isn't the tenant's; `owner`: whose a set of labels is; `candidate`,
+//!   `group`: what is held of them meanwhile; `rules`: what is written of a rule
 //! - `operators`: what Thanos tells of how a query is run, without what names stores
 //! - `usage`: how many samples a query has read
 //! - `substitute`: what stands for a body that is not passed on
@@ -14,9 +15,12 @@
 //! what is the tenant's own.
 
 mod by_owner;
+mod candidate;
 mod envelope;
 mod filter;
+mod group;
 mod head;
+mod labelled;
 mod messages;
 mod operators;
 mod owner;
@@ -24,10 +28,10 @@ mod rules;
 mod substitute;
 mod usage;
 
-pub use by_owner::Labelled;
 pub use envelope::Documents;
 pub use filter::{Content, Filter};
 pub use head::{Body, Expected, Filtered, Head, Plan};
+pub use labelled::Labelled;
 pub use owner::Owner;
 pub use substitute::Substitute;
 pub use usage::{Samples, Statistics};
