@@ -1,7 +1,7 @@
-//! What an answer costs: a megabyte of rules that is filtered whole, ten megabytes of samples that stream by.
+//! What an answer costs: a megabyte of rules that is filtered by its labels, ten megabytes of samples that stream by.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use promql_tenancy_filter::answer::{Data, Held, MessageFilter, Owner, Shape, Statistics};
+use promql_tenancy_filter::answer::{Content, Documents, Filter, Labelled, Owner, Statistics};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
 use std::fmt::Write;
 use std::hint::black_box;
@@ -85,12 +85,21 @@ fn held(c: &mut Criterion) {
         let body = rules(size);
         let owner = owner();
         group.throughput(Throughput::Bytes(body.len() as u64));
-        for (name, held) in [
-            ("rules", Held::Rules { shared: false, narrowed: false }),
-            ("rules, shared too", Held::Rules { shared: true, narrowed: false }),
+        for (name, labelled) in [
+            ("rules", Labelled::Rules { shared: false, narrowed: false }),
+            ("rules, shared too", Labelled::Rules { shared: true, narrowed: false }),
         ] {
             group.bench_with_input(BenchmarkId::new(name, body.len()), &body, |b, body| {
-                b.iter(|| held.filter(black_box(body.as_bytes()), &owner).expect("rules").body.len());
+                let mut out = Vec::with_capacity(body.len());
+                b.iter(|| {
+                    let mut filter = Filter::by_owner(labelled, owner.clone(), 1 << 20);
+                    out.clear();
+                    for chunk in body.as_bytes().chunks(CHUNK) {
+                        filter.push(black_box(chunk), false, &mut out);
+                    }
+                    filter.push(b"", true, &mut out);
+                    assert!(filter.fault().is_none() && !out.is_empty());
+                });
             });
         }
     }
@@ -99,17 +108,17 @@ fn held(c: &mut Criterion) {
 
 fn streamed(c: &mut Criterion) {
     let mut group = c.benchmark_group("streamed");
-    for (name, data, statistics, body) in [
-        ("matrix", Data::Passes, Statistics::Unread, matrix(10 << 20)),
-        ("matrix, samples counted", Data::Passes, Statistics::Taken, measured(&matrix(10 << 20))),
-        ("matrix of Thanos", Data::Analyzed, Statistics::Unread, matrix(10 << 20)),
-        ("values", Data::Passes, Statistics::Unread, values(10 << 20)),
+    for (name, content, statistics, body) in [
+        ("matrix", Content::Passed, Statistics::Unread, matrix(10 << 20)),
+        ("matrix, samples counted", Content::Passed, Statistics::Taken, measured(&matrix(10 << 20))),
+        ("matrix of Thanos", Content::Analyzed, Statistics::Unread, matrix(10 << 20)),
+        ("values", Content::Passed, Statistics::Unread, values(10 << 20)),
     ] {
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_with_input(BenchmarkId::new(name, body.len()), &body, |b, body| {
             let mut out = Vec::with_capacity(CHUNK * 2);
             b.iter(|| {
-                let mut filter = MessageFilter::new(Shape::One, data).measuring(statistics);
+                let mut filter = Filter::new(Documents::One, content, statistics);
                 for chunk in body.as_bytes().chunks(CHUNK) {
                     out.clear();
                     filter.push(black_box(chunk), false, &mut out);

@@ -1,7 +1,7 @@
 //! How cost grows: with a query's length and selectors, with tenants and overrides in the configuration, with the rules of an answer.
 //! Prints one JSON object: for each curve, pairs of a size and its microseconds, the least of several runs.
 
-use promql_tenancy_filter::answer::{Held, Owner};
+use promql_tenancy_filter::answer::{Filter, Labelled, Owner};
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
 use promql_tenancy_filter::request::{Head, decide};
@@ -140,7 +140,11 @@ fn rules(count: usize) -> Box<dyn FnMut()> {
     let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).expect("a tenant");
     let owner = Owner::new("tenant_id".into(), tenants);
     Box::new(move || {
-        let held = Held::Rules { shared: false, narrowed: false };
-        black_box(held.filter(black_box(body.as_bytes()), &owner).expect("rules"));
+        let rules = Labelled::Rules { shared: false, narrowed: false };
+        let mut filter = Filter::by_owner(rules, owner.clone(), 1 << 20);
+        let mut out = Vec::new();
+        filter.push(black_box(body.as_bytes()), true, &mut out);
+        assert!(filter.fault().is_none());
+        black_box(out);
     })
 }

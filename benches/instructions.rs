@@ -2,12 +2,12 @@
 //!
 //! scripts/bench-instructions counts what they cost under callgrind, which noise can't touch.
 
-use promql_tenancy_filter::answer::{Data, MessageFilter, Shape};
+use promql_tenancy_filter::answer::{Content, Documents, Filter, Labelled, Owner, Statistics};
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
 use promql_tenancy_filter::request::{Head, decide};
-use promql_tenancy_filter::{answer::Held, answer::Owner, tenant::Federation, tenant::Format};
 use promql_tenancy_filter::{go::form, tenant::Tenants};
+use promql_tenancy_filter::{tenant::Federation, tenant::Format};
 use std::cell::RefCell;
 use std::hint::black_box;
 
@@ -106,7 +106,7 @@ fn answer() -> Box<dyn FnMut()> {
         sample.repeat((64 << 10) / sample.len())
     );
     Box::new(move || {
-        let mut filter = MessageFilter::new(Shape::One, Data::Passes);
+        let mut filter = Filter::new(Documents::One, Content::Passed, Statistics::Unread);
         let mut out = Vec::with_capacity(body.len());
         filter.push(black_box(body.as_bytes()), true, &mut out);
         assert!(filter.fault().is_none() && out.len() == body.len());
@@ -128,8 +128,12 @@ fn rules() -> Box<dyn FnMut()> {
     let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).expect("a tenant");
     let owner = Owner::new("tenant_id".into(), tenants);
     Box::new(move || {
-        let held = Held::Rules { shared: false, narrowed: false };
-        black_box(held.filter(black_box(body.as_bytes()), &owner).expect("rules"));
+        let rules = Labelled::Rules { shared: false, narrowed: false };
+        let mut filter = Filter::by_owner(rules, owner.clone(), 1 << 20);
+        let mut out = Vec::new();
+        filter.push(black_box(body.as_bytes()), true, &mut out);
+        assert!(filter.fault().is_none());
+        black_box(out);
     })
 }
 

@@ -5,5 +5,5 @@ mod checks;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     checks::streams_are_silent(data);
-    checks::held_answers_are_the_tenant_s(data);
+    checks::labelled_answers_are_the_tenant_s(data);
 });

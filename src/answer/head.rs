@@ -1,11 +1,11 @@
 //! The decision on an answer's head.
 //!
 //! ```text
-//!                    2xx, JSON        2xx, another type    not 2xx, JSON             not 2xx, another type
-//! messages           messages read    refused              messages read             error object instead
-//! lines (ndjson)     messages read    refused              messages read             error object instead
-//! held               held, filtered   refused              messages read, no data    error object instead
-//! text               as it is         as it is             messages read             error object instead
+//!                    2xx, JSON            2xx, another type    not 2xx, JSON             not 2xx, another type
+//! messages           messages read        refused              messages read             error object instead
+//! lines (ndjson)     messages read        refused              messages read             error object instead
+//! rules and the like filtered by labels   refused              messages read, no data    error object instead
+//! text               as it is             as it is             messages read             error object instead
 //! untouched          as it is, whatever it is
 //! ```
 //!
@@ -16,9 +16,10 @@
 //! Compressed counts as another type: `accept-encoding` did not go upstream. What has no body has nothing to filter.
 
 use super::Unreadable;
-use super::held::{Filtered, Held};
+use super::envelope::Documents;
+use super::filter::{Content, Filter};
+use super::labelled::Labelled;
 use super::owner::Owner;
-use super::stream::{Data, MessageFilter, Shape};
 use super::substitute::Substitute;
 use super::usage::Statistics;
 use crate::api::{Answer, Route};
@@ -51,7 +52,7 @@ pub struct Head<'a> {
 /// What is done with an answer.
 #[derive(Debug)]
 pub struct Plan {
-    /// Headers that must go. Only names that are present, so that no host call is wasted.
+    /// Headers to remove. Only names that are present, so that no host call is wasted.
     pub remove: Vec<&'static str>,
     /// The body becomes Prometheus's error object: its content type has to say so.
     pub is_json: bool,
@@ -64,23 +65,24 @@ pub struct Plan {
 pub enum Body {
     /// Passed on as it comes.
     Untouched,
-    /// Filtered.
-    Filtered(super::FilteredBody),
+    /// Read by a filter as it comes.
+    Filtered(Filtered),
     /// Not passed on: something shorter stands for it.
     Substitute(Substitute),
 }
 
-/// A body that is held back.
-#[derive(Debug, Clone)]
-pub struct HeldBody {
-    held: Held,
-    owner: Owner,
-    max: usize,
-    /// The head can be held back as well, so that a refusal still has a status.
+/// A body that is filtered.
+#[derive(Debug)]
+pub struct Filtered {
+    /// Reads the body.
+    pub filter: Box<Filter>,
+    /// The head and the body may be held back while the body is no longer than `max_held`, so that a fault still has a status.
     pub holds_head: bool,
+    /// `max_response_bytes`.
+    pub max_held: usize,
 }
 
-/// Said of the body as it came, or of how it may be kept.
+/// Headers that describe the original body, or how it may be stored. They are removed, because the body may change.
 const REMOVED: [&str; 11] = [
     "content-length",
     "etag",
@@ -156,36 +158,40 @@ impl Expected {
         }
         let encodings = head.headers.iter().filter(|(name, _)| *name == b"content-encoding");
         let is_plain = encodings.copied().all(|(_, value)| value.eq_ignore_ascii_case(b"identity"));
-        let shape = match head.headers.iter().filter(|(name, _)| *name == b"content-type").count() {
-            1 if !head.is_early => find("content-type").and_then(|value| self.shape(value)),
+        let documents = match head.headers.iter().filter(|(name, _)| *name == b"content-type").count() {
+            1 if !head.is_early => find("content-type").and_then(|value| self.documents(value)),
             _ => None,
         };
-        let body = match (is_success, shape.filter(|_| is_plain)) {
+        let body = match (is_success, documents.filter(|_| is_plain)) {
             (true, None) if !is_plain => return Err(Unreadable::ContentEncoding),
             (true, None) => return Err(Unreadable::ContentType),
-            (true, Some(shape)) => match self.held() {
-                Some(held) => self.hold(held, find("content-length"))?,
-                None => stream(self.filter(shape, self.data())),
+            (true, Some(documents)) => match self.labelled() {
+                Some(labelled) => {
+                    let filter = Filter::by_owner(labelled, self.owner.clone(), self.max);
+                    self.filtered(filter, self.can_hold_head)
+                }
+                None => self.filtered(Filter::new(documents, self.content(), self.statistics), false),
             },
-            (false, Some(shape)) => {
-                let data = if self.held().is_some() { Data::IsDropped } else { self.data() };
-                stream(self.filter(shape, data))
+            (false, Some(documents)) => {
+                let content = if self.labelled().is_some() { Content::Dropped } else { self.content() };
+                self.filtered(Filter::new(documents, content, self.statistics), false)
             }
-            (false, None) => Body::Substitute(Substitute::new(0)),
+            (false, None) => Body::Substitute(Substitute::new(0, None)),
         };
         let remove = REMOVED.into_iter().filter(|name| find(name).is_some()).collect();
         Ok(Plan { remove, is_json: matches!(body, Body::Substitute(_)), body })
     }
 
-    fn filter(&self, shape: Shape, data: Data) -> MessageFilter {
-        MessageFilter::new(shape, data).measuring(self.statistics)
+    fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
+        Body::Filtered(Filtered { filter: Box::new(filter), holds_head, max_held: self.max })
     }
 
-    fn held(&self) -> Option<Held> {
+    /// What the labels of the answer's parts are needed for.
+    fn labelled(&self) -> Option<Labelled> {
         match self.answer {
-            Answer::Rules => Some(Held::Rules { shared: self.shared, narrowed: self.narrowed }),
-            Answer::Alerts => Some(Held::Alerts),
-            Answer::Exemplars => Some(Held::Exemplars),
+            Answer::Rules => Some(Labelled::Rules { shared: self.shared, narrowed: self.narrowed }),
+            Answer::Alerts => Some(Labelled::Alerts),
+            Answer::Exemplars => Some(Labelled::Exemplars),
             Answer::Messages
             | Answer::Analyzed
             | Answer::Explained
@@ -196,10 +202,10 @@ impl Expected {
         }
     }
 
-    fn data(&self) -> Data {
+    fn content(&self) -> Content {
         match self.answer {
-            Answer::Analyzed => Data::Analyzed,
-            Answer::Explained => Data::Explained,
+            Answer::Analyzed => Content::Analyzed,
+            Answer::Explained => Content::Explained,
             Answer::Messages
             | Answer::Lines
             | Answer::Text
@@ -207,51 +213,17 @@ impl Expected {
             | Answer::Alerts
             | Answer::Exemplars
             | Answer::Untouched
-            | Answer::None => Data::Passes,
+            | Answer::None => Content::Passed,
         }
-    }
-
-    fn hold(&self, held: Held, length: Option<&[u8]>) -> Result<Body, Unreadable> {
-        let length = length.and_then(|length| std::str::from_utf8(length).ok()).and_then(|length| length.parse().ok());
-        if length.is_some_and(|length: u64| usize::try_from(length).map_or(true, |length| length > self.max)) {
-            return Err(Unreadable::TooLarge);
-        }
-        let held = HeldBody { held, owner: self.owner.clone(), max: self.max, holds_head: self.can_hold_head };
-        Ok(Body::Filtered(super::FilteredBody {
-            holds_head: self.can_hold_head,
-            max_held: self.max,
-            filter: Box::new(super::Filter::Held { held, bytes: Vec::new(), fault: None, withheld: 0 }),
-        }))
     }
 
     /// How many documents the body holds; none where it is not JSON.
-    fn shape(&self, content_type: &[u8]) -> Option<Shape> {
+    fn documents(&self, content_type: &[u8]) -> Option<Documents> {
         let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
         if media_type.eq_ignore_ascii_case(b"application/json") {
-            return Some(Shape::One);
+            return Some(Documents::One);
         }
         let is_lines = self.answer == Answer::Lines && media_type.eq_ignore_ascii_case(b"application/x-ndjson");
-        is_lines.then_some(Shape::Lines)
-    }
-}
-
-fn stream(filter: MessageFilter) -> Body {
-    Body::Filtered(super::FilteredBody {
-        filter: Box::new(super::Filter::Messages(Box::new(filter))),
-        holds_head: false,
-        max_held: 0,
-    })
-}
-
-impl HeldBody {
-    /// Whether so many bytes are more than may be held back.
-    pub fn admits(&self, size: usize) -> Result<(), Unreadable> {
-        if size > self.max { Err(Unreadable::TooLarge) } else { Ok(()) }
-    }
-
-    /// Filters the whole body.
-    pub fn filter(&self, body: &[u8]) -> Result<Filtered, Unreadable> {
-        self.admits(body.len())?;
-        self.held.filter(body, &self.owner)
+        is_lines.then_some(Documents::Lines)
     }
 }

@@ -1,33 +1,38 @@
-//! What comes back: the decision on an answer's head, and the filters for its body. Host-free: bytes in, bytes out.
+//! What comes back: the decision on an answer's head, and the filter for its body. Host-free: bytes in, bytes out.
 //!
-//! - `head`: status and content type → which filter, which headers go
-//! - `held`, `rules`, `owner`: rules, alerts and exemplars, read whole: what isn't the tenant's goes
-//! - `stream`, `skim`: every other JSON answer, as it streams by: messages that aren't the engine's go
-//! - `operators`: what Thanos tells of how a query is run: without what names stores
+//! - `head`: status and content type → which filter, which headers are removed
+//! - `filter`: one body, whatever its chunks: what is written, what is kept back, what becomes of it at a fault
+//! - `envelope`: the members that every JSON answer has; `messages`: which messages a tenant may read
+//! - `by_owner`: rules, alerts and exemplars, without what isn't the tenant's; `owner`: whose a set of labels is; `candidate`,
+//!   `group`: what is held of them meanwhile; `rules`: what is written of a rule
+//! - `operators`: what Thanos tells of how a query is run, without what names stores
 //! - `usage`: how many samples a query has read
-//! - `messages`: which messages those are
 //! - `substitute`: what stands for a body that is not passed on
 //!
-//! Invariants: of all the bytes that came, never more go on, since Envoy ends with a segmentation fault when a buffered
-//! answer grows beyond its buffer (observed with Envoy 1.40.0); what goes on is made of slices of what came, in their
-//! order, and of the lines that stand for what is withheld; what was not read does not go on.
+//! Invariants: over all chunks, never more bytes are written than have come, since Envoy ends with a segmentation fault when a
+//! buffered answer grows beyond its buffer (observed with Envoy 1.40.0); what is written is made of slices of what came, in
+//! their order, and of the lines that stand for what is withheld; what was not read is not passed on; memory is bounded, by
+//! what is the tenant's own.
 
+mod by_owner;
+mod candidate;
+mod envelope;
+mod filter;
+mod group;
 mod head;
-mod held;
+mod labelled;
 mod messages;
 mod operators;
 mod owner;
 mod rules;
-mod shim;
-pub use shim::{Filter, Filtered as FilteredBody};
-mod stream;
 mod substitute;
 mod usage;
 
-pub use head::{Body, Expected, Head, HeldBody, Plan};
-pub use held::{Filtered, Held};
+pub use envelope::Documents;
+pub use filter::{Content, Filter};
+pub use head::{Body, Expected, Filtered, Head, Plan};
+pub use labelled::Labelled;
 pub use owner::Owner;
-pub use stream::{Data, MessageFilter, Shape};
 pub use substitute::Substitute;
 pub use usage::{Samples, Statistics};
 
@@ -40,7 +45,7 @@ pub enum Unreadable {
     Truncated,
     /// It would have grown.
     Longer,
-    /// More than may be held back.
+    /// A rule, alert or series of the tenant's own is larger than may be held.
     TooLarge,
     /// Not JSON at all.
     ContentType,

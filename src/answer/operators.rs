@@ -1,5 +1,5 @@
-//! Thanos's trees of operators, which tell how a query is run: what names stores, or what is on them, goes. They are read as they
-//! stream by, in constant memory.
+//! Thanos's trees of operators, which tell how a query is run: what names stores, or what is on them, is removed. They are read as
+//! they stream by, in constant memory.
 //!
 //! ```text
 //! explained = tree / "null"                                          `data` of query_explain and query_range_explain
@@ -11,56 +11,28 @@
 //! Sources: `queryData` and `queryTelemetry` in Thanos 0.42.5's pkg/api/query/v1.go; `ExplainOutputNode` in promql-engine's
 //! engine/explain.go.
 //!
-//! - Members that are not known go. One of them is `fanout`: the addresses of the stores that were asked.
+//! - Members that are not known are removed. One of them is `fanout`: the addresses of the stores that were asked.
 //! - Of a name, what follows the operator stays only where it is the query's own: `[remoteExec]`, and the arguments of functions,
 //!   quote the query as it is sent to remote engines, grouped by the external labels of each of them, whosever they are
 //!   (`newRemoteAggregation` in logicalplan/distribute.go), and with the times of what they hold.
 
-use crate::json::{Quoted, Skim, Step, quoted};
+use crate::json::{Container, Lexeme, Malformed, Scanner, quoted};
 
 /// Reads one `data`.
 #[derive(Debug)]
 pub struct Operators {
-    at: At,
+    scanner: Scanner,
     /// How many objects are open, and how many of them are above the tree.
     level: u32,
     above: u32,
-    member: Member,
+    /// A list of children is open, and none of its trees.
+    in_list: bool,
+    member: TreeMember,
     has_member: bool,
-    text: Quoted,
-    skim: Skim,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
-    /// Before the value.
-    Start,
-    /// After `{`.
-    Opened,
-    /// After a comma between members.
-    Member,
-    Key,
-    Colon,
-    Value,
-    /// After a member's value.
-    Next,
-    /// After `[`.
-    ListOpened,
-    /// After a comma between trees.
-    Element,
-    ListNext,
-    /// In a string that is held back: the member's value.
-    Text,
-    /// In a number.
-    Count,
-    /// After so many bytes of `null`.
-    Null(usize),
-    /// In a value that is passed on or dropped as it comes.
-    Skimming,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Member {
+enum TreeMember {
     Passed,
     Dropped,
     Tree,
@@ -70,20 +42,20 @@ enum Member {
     Children,
 }
 
-type Names = [(&'static [u8], Member)];
+type TreeNames = [(&'static [u8], TreeMember)];
 
-const DATA: &Names = &[
-    (b"resultType", Member::Passed),
-    (b"result", Member::Passed),
-    (b"stats", Member::Passed),
-    (b"analysis", Member::Tree),
+const DATA: &TreeNames = &[
+    (b"resultType", TreeMember::Passed),
+    (b"result", TreeMember::Passed),
+    (b"stats", TreeMember::Passed),
+    (b"analysis", TreeMember::Tree),
 ];
-const TREE: &Names = &[
-    (b"name", Member::Name),
-    (b"executionTime", Member::Time),
-    (b"peakSamples", Member::Count),
-    (b"totalSamples", Member::Count),
-    (b"children", Member::Children),
+const TREE: &TreeNames = &[
+    (b"name", TreeMember::Name),
+    (b"executionTime", TreeMember::Time),
+    (b"peakSamples", TreeMember::Count),
+    (b"totalSamples", TreeMember::Count),
+    (b"children", TreeMember::Children),
 ];
 
 /// The operators after which the query's own text stands: its matchers, its labels to group by, its numbers.
@@ -103,7 +75,8 @@ const FUNCTION: &[u8] = b"[function] ";
 
 /// The longest time.
 const MAX_TIME: usize = 32;
-const NULL: &[u8] = b"null";
+/// The longest count.
+const MAX_COUNT: usize = 32;
 
 impl Operators {
     /// Of a query that is explained.
@@ -117,163 +90,118 @@ impl Operators {
     }
 
     fn below(above: u32) -> Self {
-        let (text, skim) = (Quoted::default(), Skim::default());
-        Operators { at: At::Start, level: 0, above, member: Member::Dropped, has_member: false, text, skim }
-    }
-
-    /// Reads on, and writes what goes on: never more than has come.
-    pub fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Step {
-        let mut taken = 0;
-        while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
-            let Some(more) = self.step(rest, out) else {
-                return Step::Malformed;
-            };
-            taken += more;
-            if self.level == 0 && self.at == At::Next {
-                return Step::Done(taken);
-            }
+        Operators {
+            scanner: Scanner::default(),
+            level: 0,
+            above,
+            in_list: false,
+            member: TreeMember::Tree,
+            has_member: false,
         }
-        Step::Inside
     }
 
-    /// How many bytes it took; none where they are nothing of the kind.
-    fn step(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
-        let &byte = rest.first()?;
-        match self.at {
-            At::Skimming => return self.skim(rest, out),
-            At::Key | At::Text => {
-                let ended = self.text.read(rest);
-                if ended.is_some() {
-                    self.text_ended(out);
+    /// Reads on, and writes what is passed on: never more than has come. Says whether the value is over.
+    pub fn read(&mut self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, Malformed> {
+        while let Some(lexeme) = self.scanner.next(rest)? {
+            match lexeme {
+                Lexeme::Name => self.name(out),
+                Lexeme::Value(byte) => self.value(byte, rest, out)?,
+                Lexeme::Text => self.text(out)?,
+                Lexeme::Null => {
+                    out.extend_from_slice(b"null");
+                    if self.level == 0 {
+                        return Ok(true);
+                    }
                 }
-                return Some(ended.unwrap_or(rest.len()));
-            }
-            At::Count if byte.is_ascii_digit() => out.push(byte),
-            At::Count => {
-                self.at = At::Next;
-                return Some(0);
-            }
-            At::Null(at) => {
-                NULL.get(at).filter(|wanted| **wanted == byte)?;
-                out.push(byte);
-                self.at = if at + 1 == NULL.len() { At::Next } else { At::Null(at + 1) };
-            }
-            _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => {}
-            At::Value => return self.value(byte, out),
-            At::Start if byte == b'n' => {
-                self.at = At::Null(0);
-                return Some(0);
-            }
-            At::Start | At::ListOpened | At::Element if byte == b'{' => self.open(out),
-            At::Opened | At::Member if byte == b'"' => {
-                self.text.begin();
-                self.at = At::Key;
-            }
-            At::Colon if byte == b':' => {
-                if self.member != Member::Dropped {
-                    out.push(b':');
+                Lexeme::Part(part, _) => {
+                    if self.member == TreeMember::Passed {
+                        out.extend_from_slice(part);
+                    }
                 }
-                self.at = At::Value;
+                Lexeme::Close => {
+                    self.close(out);
+                    if self.level == 0 {
+                        return Ok(true);
+                    }
+                }
             }
-            At::Next if byte == b',' => self.at = At::Member,
-            At::Opened | At::Next if byte == b'}' => self.close(out)?,
-            At::ListNext if byte == b',' => {
-                out.push(b',');
-                self.at = At::Element;
-            }
-            At::ListOpened | At::ListNext if byte == b']' => {
-                out.push(b']');
-                self.has_member = true;
-                self.at = At::Next;
-            }
-            At::Start
-            | At::Opened
-            | At::Member
-            | At::Colon
-            | At::Next
-            | At::ListOpened
-            | At::Element
-            | At::ListNext => return None,
         }
-        Some(1)
+        Ok(false)
     }
 
-    fn open(&mut self, out: &mut Vec<u8>) {
-        out.push(b'{');
-        self.level = self.level.saturating_add(1);
-        self.has_member = false;
-        self.at = At::Opened;
-    }
-
-    fn close(&mut self, out: &mut Vec<u8>) -> Option<()> {
-        out.push(b'}');
-        self.level = self.level.checked_sub(1)?;
-        // A tree is the whole value, or a member of what is above it, or in a list.
-        self.at = if self.level <= self.above { At::Next } else { At::ListNext };
-        self.has_member = true;
-        Some(())
-    }
-
-    /// The first byte of a member's value.
-    fn value(&mut self, byte: u8, out: &mut Vec<u8>) -> Option<usize> {
-        self.at = match (self.member, byte) {
-            (Member::Passed | Member::Dropped, _) => {
-                self.skim = Skim::default();
-                At::Skimming
-            }
-            (Member::Tree, b'{') => {
-                self.open(out);
-                return Some(1);
-            }
-            (Member::Children, b'[') => {
-                out.push(b'[');
-                self.at = At::ListOpened;
-                return Some(1);
-            }
-            (Member::Name | Member::Time, b'"') => {
-                self.text.begin();
-                self.at = At::Text;
-                return Some(1);
-            }
-            (Member::Count, b'0'..=b'9') => At::Count,
-            (Member::Tree | Member::Children, b'n') => At::Null(0),
-            (Member::Tree | Member::Name | Member::Time | Member::Count | Member::Children, _) => return None,
-        };
-        Some(0)
-    }
-
-    fn skim(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Option<usize> {
-        let taken = match self.skim.read(rest) {
-            Step::Inside => rest.len(),
-            Step::Done(taken) => {
-                self.at = At::Next;
-                taken
-            }
-            Step::Malformed => return None,
-        };
-        if self.member == Member::Passed {
-            out.extend_from_slice(rest.get(..taken)?);
-        }
-        Some(taken)
-    }
-
-    fn text_ended(&mut self, out: &mut Vec<u8>) {
-        let text = self.text.text();
-        if self.at == At::Text {
-            quoted(if self.member == Member::Name { own_part(text) } else { time(text) }, out);
-            self.at = At::Next;
-            return;
-        }
+    fn name(&mut self, out: &mut Vec<u8>) {
+        let text = self.scanner.text();
         let names = if self.level > self.above { TREE } else { DATA };
         let found = names.iter().find(|(name, _)| *name == text);
-        self.member = found.map_or(Member::Dropped, |(_, member)| *member);
-        self.at = At::Colon;
-        if self.member != Member::Dropped {
+        self.member = found.map_or(TreeMember::Dropped, |(_, member)| *member);
+        if self.member != TreeMember::Dropped {
             if std::mem::replace(&mut self.has_member, true) {
                 out.push(b',');
             }
             quoted(text, out);
         }
+    }
+
+    /// The first byte of a value: the whole one, a tree in a list, or a member's.
+    fn value(&mut self, byte: u8, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+        if self.in_list {
+            if std::mem::replace(&mut self.has_member, true) {
+                out.push(b',');
+            }
+        } else if self.level > 0 && self.member != TreeMember::Dropped {
+            out.push(b':');
+        }
+        match (self.member, byte) {
+            (TreeMember::Passed | TreeMember::Dropped, _) => self.scanner.skim(),
+            (TreeMember::Tree, b'{') => {
+                out.push(b'{');
+                self.level = self.level.saturating_add(1);
+                self.in_list = false;
+                self.has_member = false;
+                self.scanner.enter(Container::Object, rest);
+            }
+            (TreeMember::Children, b'[') => {
+                out.push(b'[');
+                self.in_list = true;
+                self.has_member = false;
+                self.member = TreeMember::Tree;
+                self.scanner.enter(Container::Array, rest);
+            }
+            (TreeMember::Name | TreeMember::Time, b'"') | (TreeMember::Count, b'0'..=b'9') => self.scanner.hold(rest),
+            (TreeMember::Tree, b'n') if !self.in_list => self.scanner.null(),
+            (TreeMember::Children, b'n') => self.scanner.null(),
+            (TreeMember::Tree | TreeMember::Name | TreeMember::Time | TreeMember::Count | TreeMember::Children, _) => {
+                return Err(Malformed);
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let text = self.scanner.text();
+        match self.member {
+            TreeMember::Name => quoted(own_part(text), out),
+            TreeMember::Time => quoted(time(text), out),
+            TreeMember::Count if text.len() <= MAX_COUNT && text.iter().all(u8::is_ascii_digit) => {
+                out.extend_from_slice(text);
+            }
+            TreeMember::Count | TreeMember::Passed | TreeMember::Dropped | TreeMember::Tree | TreeMember::Children => {
+                return Err(Malformed);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        out.push(if self.in_list { b']' } else { b'}' });
+        if !self.in_list {
+            self.level = self.level.saturating_sub(1);
+        }
+        // A tree is the whole value, or a member of what is above it, or in a list.
+        self.in_list = !self.in_list && self.level > self.above;
+        self.has_member = true;
+        self.member = TreeMember::Tree;
+        self.scanner.resume(Some(if self.in_list { Container::Array } else { Container::Object }));
     }
 }
 

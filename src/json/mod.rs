@@ -1,20 +1,24 @@
-//! JSON: a cursor for what is whole, tokenizers for what streams by, strings, and a writer of slices.
+//! JSON: a scanner for what streams by, a cursor for what is whole, strings, and a writer of slices.
 //!
+//! - `scanner`: reads a text in chunks, a lexeme at a time, in constant memory
+//! - `skim`: finds where a value ends that is not looked into; `quoted`: a string that is held until it is whole
 //! - `cursor`: reads a whole text in place
-//! - `skim`: finds where a streamed value ends
-//! - `text`: a string as it stands, and what it says; `quoted`: a string that streams by
+//! - `text`: a string as it stands, what it says, and whether its escapes are well-formed
 //! - `pieces`: writes an object or an array from slices of another
 
 mod cursor;
 mod pieces;
 mod quoted;
+mod scanner;
 mod skim;
 mod text;
 
+#[cfg(test)]
+pub use cursor::GIVEN;
 pub use cursor::{Cursor, MAX_DEPTH, Seen};
 pub use pieces::Pieces;
-pub use quoted::{MAX_HELD, Quoted, quoted};
-pub use skim::{Skim, Step};
+pub use quoted::{MAX_HELD, quoted};
+pub use scanner::{Container, Lexeme, Scanner};
 pub use text::Text;
 
 /// The text is not JSON, or JSON that two readers can read in two ways.

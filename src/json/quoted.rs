@@ -1,14 +1,41 @@
-//! A string that is held back until it is whole, while it streams by: as much of it as matters.
+//! A string that is held until it is whole, while it streams by: as much of it as matters.
 
-/// As much of a string as is held back.
+/// As much of a string as is held.
 pub const MAX_HELD: usize = 4_096;
+
+/// Finds a string's closing quote. Escapes are passed over, and checked by [`super::Text`] where the string is read.
+#[derive(Debug, Default)]
+pub struct StringEnd {
+    is_escaped: bool,
+}
+
+impl StringEnd {
+    /// Reads on after the opening quote: of so many bytes, the closing quote is the last. None where it isn't among these.
+    pub fn find(&mut self, bytes: &[u8]) -> Option<usize> {
+        if bytes.is_empty() {
+            return None;
+        }
+        // Where the backslash was the last byte of the chunk before.
+        let mut at = usize::from(std::mem::take(&mut self.is_escaped));
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+            at += stop + 1;
+            if rest.get(stop) == Some(&b'"') {
+                return Some(at);
+            }
+            self.is_escaped = at == bytes.len();
+            at += 1;
+        }
+    }
+}
 
 /// The string at hand.
 #[derive(Debug, Default)]
 pub struct Quoted {
     held: Vec<u8>,
     length: usize,
-    is_escaped: bool,
+    end: StringEnd,
 }
 
 impl Quoted {
@@ -16,23 +43,14 @@ impl Quoted {
     pub fn begin(&mut self) {
         self.held.clear();
         self.length = 0;
-        self.is_escaped = false;
+        self.end = StringEnd::default();
     }
 
     /// Reads on; of so many bytes, its closing quote is the last. None where it isn't among these.
     pub fn read(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (at, &byte) in bytes.iter().enumerate() {
-            if self.is_escaped {
-                self.is_escaped = false;
-            } else if byte == b'\\' {
-                self.is_escaped = true;
-            } else if byte == b'"' {
-                self.hold(bytes.get(..at).unwrap_or_default());
-                return Some(at + 1);
-            }
-        }
-        self.hold(bytes);
-        None
+        let taken = self.end.find(bytes);
+        self.hold(taken.and_then(|taken| bytes.get(..taken.saturating_sub(1))).unwrap_or(bytes));
+        taken
     }
 
     /// Holds these.
@@ -51,6 +69,11 @@ impl Quoted {
     /// How much stands between the quotes.
     pub fn length(&self) -> usize {
         self.length
+    }
+
+    /// How much memory it takes.
+    pub fn capacity(&self) -> usize {
+        self.held.capacity()
     }
 }
 

@@ -1,105 +1,68 @@
-//! One JSON value, found the end of while it streams by: only strings and brackets are seen. What stands inside is not judged, since
-//! it is passed on, or dropped, whole.
+//! Finds where a streamed JSON value ends. Only strings and brackets are looked at: the value's content is not validated, since all
+//! of it is passed on, or dropped, or validated where it is held.
+
+use super::Malformed;
+use super::quoted::StringEnd;
 
 /// How far into a value the bytes have come.
 #[derive(Debug, Default)]
 pub struct Skim {
     depth: u64,
-    in_string: bool,
-    is_escaped: bool,
+    string: Option<StringEnd>,
     in_word: bool,
 }
 
-/// Where some bytes took it.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// All of them belong to the value, and it isn't over.
-    Inside,
-    /// So many of them do, and it is over.
-    Done(usize),
-    /// It is no value.
-    Malformed,
-}
-
 impl Skim {
-    /// Reads on. The value's first byte is its own: white space before it is not for here.
-    pub fn read(&mut self, bytes: &[u8]) -> Step {
+    /// Reads on: of these bytes, the value's are so many. None where all of them are, and it isn't over. The value's first byte
+    /// is the first that is given: white space before it has been taken already.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         let mut at = 0;
-        if self.depth == 0 && !self.in_string {
+        if self.depth == 0 && self.string.is_none() {
             if self.in_word {
-                return self.word(bytes, 0);
+                return Ok(word_end(bytes));
             }
             match bytes.first() {
-                None => return Step::Inside,
+                None => return Ok(None),
                 Some(b'{' | b'[') => self.depth = 1,
-                Some(b'"') => self.in_string = true,
+                Some(b'"') => self.string = Some(StringEnd::default()),
                 Some(b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => {
                     self.in_word = true;
-                    return self.word(bytes, 1);
+                    return Ok(word_end(bytes));
                 }
-                Some(_) => return Step::Malformed,
+                Some(_) => return Err(Malformed),
             }
             at = 1;
         }
-        let mut rest = bytes.get(at..).unwrap_or_default();
         loop {
-            if self.in_string {
-                rest = match self.string(rest) {
-                    Some(after) => after,
-                    None => return Step::Inside,
+            let rest = bytes.get(at..).unwrap_or_default();
+            if let Some(string) = &mut self.string {
+                let Some(length) = string.find(rest) else {
+                    return Ok(None);
                 };
-                if self.depth == 0 {
-                    return Step::Done(bytes.len() - rest.len());
-                }
-            }
-            let Some(stop) = rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')) else {
-                return Step::Inside;
-            };
-            let (before, after) = rest.split_at_checked(stop + 1).unwrap_or_default();
-            rest = after;
-            match before.last() {
-                Some(b'"') => self.in_string = true,
-                Some(b'{' | b'[') => self.depth = self.depth.saturating_add(1),
-                Some(_) | None => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 0 {
-                        return Step::Done(bytes.len() - rest.len());
+                self.string = None;
+                at += length;
+            } else {
+                let Some(stop) = rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')) else {
+                    return Ok(None);
+                };
+                at += stop + 1;
+                match rest.get(stop) {
+                    Some(b'"') => {
+                        self.string = Some(StringEnd::default());
+                        continue;
                     }
+                    Some(b'{' | b'[') => self.depth = self.depth.saturating_add(1),
+                    Some(_) | None => self.depth = self.depth.saturating_sub(1),
                 }
             }
-        }
-    }
-
-    /// What follows the string at hand; none where it goes on.
-    fn string<'b>(&mut self, bytes: &'b [u8]) -> Option<&'b [u8]> {
-        let mut rest = bytes;
-        if self.is_escaped {
-            rest = rest.get(1..)?;
-            self.is_escaped = false;
-        }
-        loop {
-            let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-            let (before, after) = rest.split_at_checked(stop + 1)?;
-            if before.last() == Some(&b'"') {
-                self.in_string = false;
-                return Some(after);
-            }
-            match after.split_first() {
-                Some((_, after)) => rest = after,
-                None => {
-                    self.is_escaped = true;
-                    return None;
-                }
+            if self.depth == 0 {
+                return Ok(Some(at));
             }
         }
     }
+}
 
-    /// A number or a literal ends where another byte stands, which is not taken.
-    fn word(&mut self, bytes: &[u8], from: usize) -> Step {
-        let rest = bytes.get(from..).unwrap_or_default();
-        match rest.iter().position(|byte| !(byte.is_ascii_alphanumeric() || b"+-.".contains(byte))) {
-            Some(length) => Step::Done(from + length),
-            None => Step::Inside,
-        }
-    }
+/// Where a number or a literal ends: at a byte that is not one of its own, which is not taken.
+pub fn word_end(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| !(byte.is_ascii_alphanumeric() || b"+-.".contains(byte)))
 }

@@ -10,24 +10,12 @@ pub struct Text<'a>(&'a str);
 impl<'a> Text<'a> {
     /// The contents of a string whose bytes were found elsewhere: between its quotes, which are not among them.
     pub fn read(inner: &'a [u8]) -> Option<Text<'a>> {
-        let inner = std::str::from_utf8(inner).ok()?;
-        let mut bytes = inner.bytes();
-        while let Some(byte) = bytes.next() {
-            match byte {
-                b'"' | 0..=0x1f => return None,
-                b'\\' => match bytes.next()? {
-                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                    b'u' => {
-                        for _ in 0..4 {
-                            bytes.next().filter(u8::is_ascii_hexdigit)?;
-                        }
-                    }
-                    _ => return None,
-                },
-                _ => {}
-            }
+        let mut rest = inner;
+        while let Some(stop) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+            let after = rest.get(stop + 1..).filter(|_| rest.get(stop) == Some(&b'\\'))?;
+            rest = after.get(escape_length(after)?..)?;
         }
-        Some(Text(inner))
+        Text::checked(inner).ok()
     }
 
     /// The same where its escapes have been looked at already.
@@ -59,6 +47,15 @@ impl<'a> Text<'a> {
         let is_plain = self.0.bytes().all(|byte| byte.is_ascii() && byte != b'\\');
         let is_alike = names.iter().any(|name| name.eq_ignore_ascii_case(self.0));
         if is_plain && !is_alike { Ok(None) } else { Err(Malformed) }
+    }
+}
+
+/// How long an escape is after its backslash; none where it is none.
+pub fn escape_length(after: &[u8]) -> Option<usize> {
+    match after.first()? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(1),
+        b'u' => after.get(1..5).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit)).map(|_| 5),
+        _ => None,
     }
 }
 

@@ -107,8 +107,10 @@ pub mod tests {
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
+    /// What all workers of a test share.
     #[derive(Debug, Default)]
     pub struct Shared {
+        /// What stands under each key, and its version.
         pub held: BTreeMap<String, (Vec<u8>, u32)>,
         /// How many writes fail because another worker wrote first.
         pub contended: usize,

@@ -1,5 +1,6 @@
 //! The filters for answers, without a host: documents of real shapes, messages, and properties that hold for any bytes.
 
+mod bounds;
 #[cfg(not(target_family = "wasm"))]
 mod checks;
 mod messages;

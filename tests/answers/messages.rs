@@ -1,6 +1,6 @@
 //! Answers that stream by: what Prometheus 3.16 and Thanos 0.42.5 send, and what no upstream should.
 
-use promql_tenancy_filter::answer::{Data, MessageFilter, Shape, Unreadable};
+use promql_tenancy_filter::answer::{Content, Documents, Filter, Statistics, Unreadable};
 
 const STORE: &str =
     r#"receive series from Addr: thanos-b:10901 LabelSets: {tenant_id=\"team-b\"}: rpc error: code = Unavailable"#;
@@ -13,10 +13,10 @@ struct Passed {
 }
 
 /// Streams a body in chunks of every size, which has to make no difference.
-fn stream(shape: Shape, data: Data, body: &str) -> Passed {
+fn stream(documents: Documents, content: Content, body: &str) -> Passed {
     let mut all: Option<Passed> = None;
     for size in (1..=body.len().clamp(1, 40)).rev().chain([body.len().max(1)]) {
-        let mut filter = MessageFilter::new(shape, data);
+        let mut filter = Filter::new(documents, content, Statistics::Unread);
         let mut out = Vec::new();
         let mut came = 0;
         for chunk in body.as_bytes().chunks(size) {
@@ -38,7 +38,7 @@ fn stream(shape: Shape, data: Data, body: &str) -> Passed {
 }
 
 fn json(body: &str) -> Passed {
-    stream(Shape::One, Data::Passes, body)
+    stream(Documents::One, Content::Passed, body)
 }
 
 /// What is left of a body that is a whole document, before and after.
@@ -142,7 +142,7 @@ fn what_is_not_known_is_dropped() {
 fn data_of_an_answer_that_had_to_be_filtered_is_dropped_from_an_error() {
     let body =
         r#"{"status":"error","data":{"groups":["team-b"]},"errorType":"internal","error":"1:1: parse error: x"}"#;
-    let passed = stream(Shape::One, Data::IsDropped, body);
+    let passed = stream(Documents::One, Content::Dropped, body);
     assert_eq!(passed.text, r#"{"status":"error","errorType":"internal","error":"1:1: parse error: x"}"#);
 }
 
@@ -151,7 +151,7 @@ fn lines_are_documents_each() {
     let body = format!(
         "{{\"results\":[{{\"name\":\"up\"}}],\"warnings\":[\"{STORE}\"]}}\n{{\"results\":[],\"tenants\":7}}\n{{\"status\":\"success\",\"has_more\":false,\"warnings\":[\"{STORE}\"]}}\n"
     );
-    let passed = stream(Shape::Lines, Data::Passes, &body);
+    let passed = stream(Documents::Lines, Content::Passed, &body);
     assert_eq!(
         passed.text,
         format!(
@@ -174,7 +174,7 @@ fn a_message_without_end_is_not_held_for_ever() {
 #[test]
 fn deep_nesting_needs_no_memory() {
     let deep = format!(r#"{{"data":{}{}}}"#, "[".repeat(1_000_000), "]".repeat(1_000_000));
-    let mut filter = MessageFilter::new(Shape::One, Data::Passes);
+    let mut filter = Filter::new(Documents::One, Content::Passed, Statistics::Unread);
     let mut out = Vec::new();
     filter.push(deep.as_bytes(), true, &mut out);
     assert!(filter.fault().is_none() && out == deep.as_bytes());

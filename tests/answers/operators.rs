@@ -1,7 +1,7 @@
 //! Thanos's trees of operators, in answers that stream by: whatever names others is gone, whatever the chunks.
 #![cfg(not(target_family = "wasm"))]
 
-use promql_tenancy_filter::answer::{Data, MessageFilter, Shape, Unreadable};
+use promql_tenancy_filter::answer::{Content, Documents, Filter, Statistics, Unreadable};
 use proptest::prelude::*;
 
 /// In every text that is not the tenant's.
@@ -47,19 +47,19 @@ fn tree() -> impl Strategy<Value = String> {
 }
 
 /// Both kinds, with the tenant's result beside the tree.
-fn answer() -> impl Strategy<Value = (Data, String)> {
+fn answer() -> impl Strategy<Value = (Content, String)> {
     (tree(), any::<bool>()).prop_map(|(tree, is_analyzed)| {
         let result =
             r#""resultType":"vector","result":[{"metric":{"fanout":"own","name":"[remoteExec] own"},"value":[1,"2"]}]"#;
         let data =
             if is_analyzed { format!(r#"{{{result},"analysis":{tree},"{FOREIGN}":["{FOREIGN}"]}}"#) } else { tree };
-        let kind = if is_analyzed { Data::Analyzed } else { Data::Explained };
+        let kind = if is_analyzed { Content::Analyzed } else { Content::Explained };
         (kind, format!(r#"{{"status":"success","data":{data},"warnings":["{FOREIGN}"]}}"#))
     })
 }
 
-fn stream(data: Data, body: &[u8], sizes: &[usize]) -> (String, Option<Unreadable>) {
-    let mut filter = MessageFilter::new(Shape::One, data);
+fn stream(content: Content, body: &[u8], sizes: &[usize]) -> (String, Option<Unreadable>) {
+    let mut filter = Filter::new(Documents::One, content, Statistics::Unread);
     let (mut out, mut at, mut sizes) = (Vec::new(), 0, sizes.iter().cycle());
     while at < body.len() {
         let to = body.len().min(at + sizes.next().copied().unwrap_or(usize::MAX).min(body.len()));
@@ -99,7 +99,7 @@ proptest! {
 #[test]
 fn an_error_of_thanos_has_no_tree() {
     let body = r#"{"status":"error","errorType":"bad_data","error":"1:5: parse error: unexpected end of input"}"#;
-    for data in [Data::Analyzed, Data::Explained] {
+    for data in [Content::Analyzed, Content::Explained] {
         assert_eq!(stream(data, body.as_bytes(), &[3]), (body.to_owned(), None));
         let body = r#"{"status":"success","data":["team-b"]}"#;
         assert_eq!(stream(data, body.as_bytes(), &[3]).1, Some(Unreadable::Malformed));

@@ -1,8 +1,8 @@
 //! What holds of every answer, over documents of both tenants and over anything else.
 #![cfg(not(target_family = "wasm"))]
 
-use crate::checks::{held_answers_are_the_tenant_s, streams_are_silent};
-use promql_tenancy_filter::answer::{Data, Held, MessageFilter, Owner, Shape};
+use crate::checks::{labelled_answers_are_the_tenant_s, streams_are_silent};
+use promql_tenancy_filter::answer::{Content, Documents, Filter, Labelled, Owner, Statistics, Unreadable};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
@@ -131,19 +131,31 @@ fn is_made_of(out: &[u8], body: &[u8]) -> bool {
     without.bytes().all(|byte| rest.any(|other| *other == byte))
 }
 
-fn stream(shape: Shape, body: &[u8], sizes: &[usize]) -> (Vec<u8>, bool) {
-    let mut filter = MessageFilter::new(shape, Data::Passes);
+/// What becomes of an answer that is filtered by its labels, whatever the chunks.
+fn labelled(labelled: Labelled, body: &[u8], sizes: &[usize]) -> Result<Vec<u8>, Unreadable> {
+    let new = || Filter::by_owner(labelled, owner(), 1 << 20);
+    let whole = stream_with(new(), body, &[usize::MAX]);
+    assert_eq!(stream_with(new(), body, sizes), whole, "{labelled:?} in chunks of {sizes:?}");
+    whole.1.map_or(Ok(whole.0), Err)
+}
+
+fn stream(documents: Documents, body: &[u8], sizes: &[usize]) -> (Vec<u8>, bool) {
+    let (out, fault) = stream_with(Filter::new(documents, Content::Passed, Statistics::Unread), body, sizes);
+    (out, fault.is_none())
+}
+
+fn stream_with(mut filter: Filter, body: &[u8], sizes: &[usize]) -> (Vec<u8>, Option<Unreadable>) {
     let mut out = Vec::new();
     let (mut at, mut sizes) = (0, sizes.iter().cycle());
     while at < body.len() {
-        let to = body.len().min(at + sizes.next().copied().unwrap_or(usize::MAX));
+        let to = body.len().min(at.saturating_add(sizes.next().copied().unwrap_or(usize::MAX)));
         filter.push(&body[at..to], false, &mut out);
         at = to;
         assert!(out.len() <= at, "it has grown");
     }
     filter.push(b"", true, &mut out);
     assert!(out.len() <= body.len(), "it has grown");
-    (out, filter.fault().is_none())
+    (out, filter.fault())
 }
 
 /// Changes a byte, takes bytes out, or repeats some.
@@ -178,26 +190,26 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, rng_seed: prop::test_runner::RngSeed::Fixed(5), ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_foreign_is_left_of_rules(body in rules_answer(), shared: bool, narrowed: bool) {
-        let filtered = Held::Rules { shared, narrowed }.filter(body.as_bytes(), &owner());
-        let filtered = filtered.unwrap_or_else(|error| panic!("{error:?}: {body}")).body;
+    fn nothing_foreign_is_left_of_rules(body in rules_answer(), shared: bool, narrowed: bool, sizes in prop::collection::vec(1usize..40, 1..6)) {
+        let filtered = labelled(Labelled::Rules { shared, narrowed }, body.as_bytes(), &sizes);
+        let filtered = filtered.unwrap_or_else(|error| panic!("{error:?}: {body}"));
         prop_assert!(filtered.len() <= body.len());
         prop_assert!(serde_json::from_slice::<serde_json::Value>(&filtered).is_ok(), "{}", String::from_utf8_lossy(&filtered));
         prop_assert!(!String::from_utf8_lossy(&filtered).contains(FOREIGN), "{body}\n{}", String::from_utf8_lossy(&filtered));
         prop_assert!(is_made_of(&filtered, body.as_bytes()), "{body}\n{}", String::from_utf8_lossy(&filtered));
-        let again = Held::Rules { shared, narrowed }.filter(&filtered, &owner()).expect("what was written is read").body;
+        let again = labelled(Labelled::Rules { shared, narrowed }, &filtered, &sizes).expect("what was written is read");
         prop_assert_eq!(again, filtered, "a second time, nothing changes");
     }
 
     #[test]
-    fn nothing_foreign_is_left_of_lists(alerts in prop::collection::vec(alert(true), 0..6), messages in messages()) {
+    fn nothing_foreign_is_left_of_lists(alerts in prop::collection::vec(alert(true), 0..6), messages in messages(), sizes in prop::collection::vec(1usize..40, 1..6)) {
         let list = alerts.join(",");
-        for (held, data) in [
-            (Held::Alerts, format!(r#"{{"alerts":[{list}]}}"#)),
-            (Held::Exemplars, format!("[{}]", list.replace("\"labels\"", "\"seriesLabels\""))),
+        for (kind, data) in [
+            (Labelled::Alerts, format!(r#"{{"alerts":[{list}]}}"#)),
+            (Labelled::Exemplars, format!("[{}]", list.replace("\"labels\"", "\"seriesLabels\""))),
         ] {
             let body = format!(r#"{{"status":"success","data":{data},"infos":{messages}}}"#);
-            let filtered = held.filter(body.as_bytes(), &owner()).unwrap_or_else(|error| panic!("{error:?}: {body}")).body;
+            let filtered = labelled(kind, body.as_bytes(), &sizes).unwrap_or_else(|error| panic!("{error:?}: {body}"));
             prop_assert!(serde_json::from_slice::<serde_json::Value>(&filtered).is_ok());
             prop_assert!(!String::from_utf8_lossy(&filtered).contains(FOREIGN));
             prop_assert!(is_made_of(&filtered, body.as_bytes()));
@@ -206,9 +218,9 @@ proptest! {
 
     #[test]
     fn messages_stream_alike_whatever_the_chunks(body in streamed_answer(), sizes in prop::collection::vec(1usize..40, 1..6)) {
-        let (whole, is_whole) = stream(Shape::One, body.as_bytes(), &[usize::MAX]);
+        let (whole, is_whole) = stream(Documents::One, body.as_bytes(), &[usize::MAX]);
         prop_assert!(is_whole, "{body}");
-        prop_assert_eq!(&stream(Shape::One, body.as_bytes(), &sizes).0, &whole);
+        prop_assert_eq!(&stream(Documents::One, body.as_bytes(), &sizes).0, &whole);
         prop_assert!(serde_json::from_slice::<serde_json::Value>(&whole).is_ok(), "{}", String::from_utf8_lossy(&whole));
         prop_assert!(!String::from_utf8_lossy(&whole).contains(FOREIGN), "{}", String::from_utf8_lossy(&whole));
         prop_assert!(is_made_of(&whole, body.as_bytes()));
@@ -218,18 +230,18 @@ proptest! {
 
     #[test]
     fn damaged_answers_stream_alike_and_never_grow(damaged in streamed_answer().prop_flat_map(|body| damage(&body)), sizes in prop::collection::vec(1usize..40, 1..6)) {
-        for shape in [Shape::One, Shape::Lines] {
-            let whole = stream(shape, &damaged, &[usize::MAX]);
-            prop_assert_eq!(&stream(shape, &damaged, &sizes), &whole);
+        for documents in [Documents::One, Documents::Lines] {
+            let whole = stream(documents, &damaged, &[usize::MAX]);
+            prop_assert_eq!(&stream(documents, &damaged, &sizes), &whole);
         }
     }
 
     #[test]
-    fn damaged_rules_are_refused_or_filtered(damaged in rules_answer().prop_flat_map(|body| damage(&body))) {
-        for held in [Held::Rules { shared: true, narrowed: false }, Held::Alerts, Held::Exemplars] {
-            if let Ok(filtered) = held.filter(&damaged, &owner()) {
-                prop_assert!(filtered.body.len() <= damaged.len());
-                prop_assert!(serde_json::from_slice::<serde_json::Value>(&filtered.body).is_ok(), "{}", String::from_utf8_lossy(&filtered.body));
+    fn damaged_rules_are_refused_or_filtered(damaged in rules_answer().prop_flat_map(|body| damage(&body)), sizes in prop::collection::vec(1usize..40, 1..6)) {
+        for kind in [Labelled::Rules { shared: true, narrowed: false }, Labelled::Alerts, Labelled::Exemplars] {
+            if let Ok(filtered) = labelled(kind, &damaged, &sizes) {
+                prop_assert!(filtered.len() <= damaged.len());
+                prop_assert!(serde_json::from_slice::<serde_json::Value>(&filtered).is_ok(), "{}", String::from_utf8_lossy(&filtered));
             }
         }
     }
@@ -237,12 +249,12 @@ proptest! {
     #[test]
     fn any_answer_is_silent_by_another_reader(body in prop_oneof![rules_answer(), streamed_answer()].prop_flat_map(|body| prop_oneof![Just(body.clone().into_bytes()), damage(&body)])) {
         streams_are_silent(&body);
-        held_answers_are_the_tenant_s(&body);
+        labelled_answers_are_the_tenant_s(&body);
     }
 
     #[test]
     fn any_bytes_are_taken(bytes in prop::collection::vec(prop_oneof![prop::sample::select(b"{}[]\":,\\ntf0-dataerrorwarnings".to_vec()), any::<u8>()], 0..120)) {
         streams_are_silent(&bytes);
-        held_answers_are_the_tenant_s(&bytes);
+        labelled_answers_are_the_tenant_s(&bytes);
     }
 }

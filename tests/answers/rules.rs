@@ -1,26 +1,59 @@
-//! Answers that are read whole: rules, alerts and exemplars as Prometheus 3.16 and Thanos 0.42.5 write them.
+//! Rules, alerts and exemplars as Prometheus 3.16 and Thanos 0.42.5 write them.
 
-use promql_tenancy_filter::answer::{Held, Owner, Unreadable};
+use promql_tenancy_filter::answer::{Filter, Labelled, Owner, Unreadable};
 use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
 
-const OWN: Held = Held::Rules { shared: false, narrowed: false };
-const WITH_SHARED: Held = Held::Rules { shared: true, narrowed: false };
-const NARROWED: Held = Held::Rules { shared: false, narrowed: true };
+const OWN: Labelled = Labelled::Rules { shared: false, narrowed: false };
+const WITH_SHARED: Labelled = Labelled::Rules { shared: true, narrowed: false };
+const NARROWED: Labelled = Labelled::Rules { shared: false, narrowed: true };
 
 fn owner(tenants: &str) -> Owner {
     let tenants = Tenants::parse(tenants.as_bytes(), Format::Cortex, Federation::On { max_tenants: 0 });
     Owner::new("tenant_id".into(), tenants.expect("valid tenants"))
 }
 
-fn filter(held: Held, tenants: &str, body: &str) -> String {
-    let filtered = held.filter(body.as_bytes(), &owner(tenants)).unwrap_or_else(|error| panic!("{error:?}: {body}"));
-    assert!(filtered.body.len() <= body.len(), "it has grown");
-    serde_json::from_slice::<serde_json::Value>(&filtered.body).expect("valid JSON");
-    String::from_utf8(filtered.body).expect("UTF-8")
+const MAX: usize = 1 << 20;
+
+/// What became of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Read {
+    body: Vec<u8>,
+    fault: Option<Unreadable>,
+    withheld: u32,
 }
 
-fn refused(held: Held, body: &str) -> Unreadable {
-    held.filter(body.as_bytes(), &owner("team-a")).expect_err(body)
+fn read(labelled: Labelled, tenants: &str, max: usize, body: &[u8], size: usize) -> Read {
+    let mut filter = Filter::by_owner(labelled, owner(tenants), max);
+    let (mut out, mut came) = (Vec::new(), 0);
+    for chunk in body.chunks(size) {
+        filter.push(chunk, false, &mut out);
+        came += chunk.len();
+        assert!(out.len() <= came, "more has been written than has come");
+    }
+    filter.push(b"", true, &mut out);
+    assert!(out.len() <= came, "more has been written than has come");
+    assert_eq!(filter.has_written(), !out.is_empty());
+    Read { body: out, fault: filter.fault(), withheld: filter.withheld() }
+}
+
+/// In chunks of many sizes, which has to make no difference.
+fn read_in_chunks(labelled: Labelled, tenants: &str, max: usize, body: &[u8]) -> Read {
+    let whole = read(labelled, tenants, max, body, body.len().max(1));
+    for size in (1..=20).chain([64, 333, 1_400]) {
+        assert_eq!(read(labelled, tenants, max, body, size), whole, "chunks of {size}");
+    }
+    whole
+}
+
+fn filter(labelled: Labelled, tenants: &str, body: &str) -> String {
+    let read = read_in_chunks(labelled, tenants, MAX, body.as_bytes());
+    assert_eq!(read.fault, None, "{body}");
+    serde_json::from_slice::<serde_json::Value>(&read.body).expect("valid JSON");
+    String::from_utf8(read.body).expect("UTF-8")
+}
+
+fn refused(labelled: Labelled, body: &str) -> Unreadable {
+    read_in_chunks(labelled, "team-a", MAX, body.as_bytes()).fault.expect(body)
 }
 
 fn success(data: &str) -> String {
@@ -212,9 +245,9 @@ fn alerts_are_the_tenant_s_by_their_exact_label() {
     let all = [alert("team-b", "firing"), alert("team-a", "firing"), alert("", "firing"), alert("team-a", "pending")];
     let body = success(&format!(r#"{{"alerts":[{}]}}"#, all.join(",")));
     let own = success(&format!(r#"{{"alerts":[{},{}]}}"#, all[1], all[3]));
-    assert_eq!(filter(Held::Alerts, "team-a", &body), own);
+    assert_eq!(filter(Labelled::Alerts, "team-a", &body), own);
     for body in [success(r#"{"alerts":[]}"#), success(r#"{"alerts":null}"#)] {
-        assert_eq!(filter(Held::Alerts, "team-a", &body), body);
+        assert_eq!(filter(Labelled::Alerts, "team-a", &body), body);
     }
 }
 
@@ -226,9 +259,9 @@ fn exemplars_are_the_tenant_s_by_their_series() {
         )
     };
     let body = success(&format!("[{},{},{}]", of("team-b"), of("team-a"), of("team-c")));
-    assert_eq!(filter(Held::Exemplars, "team-a", &body), success(&format!("[{}]", of("team-a"))));
+    assert_eq!(filter(Labelled::Exemplars, "team-a", &body), success(&format!("[{}]", of("team-a"))));
     for body in [success("[]"), success("null")] {
-        assert_eq!(filter(Held::Exemplars, "team-a", &body), body);
+        assert_eq!(filter(Labelled::Exemplars, "team-a", &body), body);
     }
 }
 
@@ -236,10 +269,10 @@ fn exemplars_are_the_tenant_s_by_their_series() {
 fn messages_are_filtered_as_everywhere() {
     let body = r#"{"status":"success","data":{"alerts":[]},"warnings":["receive series from Addr: thanos-b:10901 LabelSets: {tenant_id=\"team-b\"} MinTime: 1","PromQL warning: x","another message of team-b's store that names it"],"infos":["x"]}"#;
     assert_eq!(
-        filter(Held::Alerts, "team-a", body),
+        filter(Labelled::Alerts, "team-a", body),
         r#"{"status":"success","data":{"alerts":[]},"warnings":["a message of the upstream is withheld: it may name what is not this tenant's","PromQL warning: x"],"infos":[""]}"#
     );
-    assert_eq!(Held::Alerts.filter(body.as_bytes(), &owner("team-a")).map(|filtered| filtered.withheld), Ok(3));
+    assert_eq!(read_in_chunks(Labelled::Alerts, "team-a", MAX, body.as_bytes()).withheld, 3);
     let body = r#"{"status":"error","errorType":"internal","error":"error retrieving rules: proxy Rules: fetching rules from rules client thanos-b"}"#;
     assert_eq!(
         filter(OWN, "team-a", body),
@@ -293,9 +326,12 @@ fn lies_are_refused() {
     ] {
         assert_eq!(refused(OWN, &lie), Unreadable::Malformed, "{why}: {lie}");
     }
-    assert_eq!(OWN.filter(b"{\"status\":\"success\",\"\xff\":1}", &owner("team-a")), Err(Unreadable::Malformed));
     assert_eq!(
-        refused(Held::Alerts, &own(&rule).replace("groups", "alerts").replace(r#""name":"g""#, r#""labels":7"#)),
+        read_in_chunks(OWN, "team-a", MAX, b"{\"status\":\"success\",\"\xff\":1}").fault,
+        Some(Unreadable::Malformed)
+    );
+    assert_eq!(
+        refused(Labelled::Alerts, &own(&rule).replace("groups", "alerts").replace(r#""name":"g""#, r#""labels":7"#)),
         Unreadable::Malformed
     );
 }

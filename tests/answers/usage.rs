@@ -1,7 +1,7 @@
 //! What queries have read: taken from the answer wherever it is cut into chunks, and out of it where the client had not asked.
 #![cfg(not(target_family = "wasm"))]
 
-use promql_tenancy_filter::answer::{Data, MessageFilter, Samples, Shape, Statistics, Unreadable};
+use promql_tenancy_filter::answer::{Content, Documents, Filter, Samples, Statistics, Unreadable};
 use proptest::prelude::*;
 
 struct Read {
@@ -11,8 +11,8 @@ struct Read {
 }
 
 /// Streams a body in chunks of one size; the answer never grows, however far it has come.
-fn stream(body: &str, data: Data, statistics: Statistics, size: usize) -> Read {
-    let mut filter = MessageFilter::new(Shape::One, data).measuring(statistics);
+fn stream(body: &str, content: Content, statistics: Statistics, size: usize) -> Read {
+    let mut filter = Filter::new(Documents::One, content, statistics);
     let (mut out, mut came) = (Vec::new(), 0);
     for chunk in body.as_bytes().chunks(size.max(1)) {
         filter.push(chunk, false, &mut out);
@@ -27,9 +27,9 @@ fn stream(body: &str, data: Data, statistics: Statistics, size: usize) -> Read {
 
 /// In chunks of every size, which has to make no difference.
 fn read(body: &str, statistics: Statistics) -> Read {
-    let whole = stream(body, Data::Passes, statistics, usize::MAX);
+    let whole = stream(body, Content::Passed, statistics, usize::MAX);
     for size in 1..=body.len().min(60) {
-        let read = stream(body, Data::Passes, statistics, size);
+        let read = stream(body, Content::Passed, statistics, size);
         assert_eq!(
             (&read.text, read.samples, read.fault),
             (&whole.text, whole.samples, whole.fault),
@@ -146,7 +146,7 @@ fn broken_statistics_end_the_answer_where_they_stand() {
         assert!(serde_json::from_str::<serde_json::Value>(&read.text).is_err(), "{}", read.text);
     }
     let long = format!(r#"{{"status":"success","data":{{"{}":1}}}}"#, "k".repeat(100_000));
-    let read = stream(&long, Data::Passes, Statistics::Taken, 1_000);
+    let read = stream(&long, Content::Passed, Statistics::Taken, 1_000);
     assert_eq!(read.fault, Some(Unreadable::Malformed));
 }
 
@@ -154,7 +154,7 @@ fn broken_statistics_end_the_answer_where_they_stand() {
 fn a_deep_value_takes_no_more_memory_than_a_flat_one() {
     let deep = format!(r#""result":{}{}"#, "[".repeat(200_000), "]".repeat(200_000));
     let body = answer(&[&deep, STATS]);
-    let read = stream(&body, Data::Passes, Statistics::Taken, 4_096);
+    let read = stream(&body, Content::Passed, Statistics::Taken, 4_096);
     assert_eq!((read.samples, read.fault), (samples(4217, 26), None));
     assert_eq!(read.text, answer(&[&deep]));
 }
@@ -165,10 +165,10 @@ fn statistics_are_read_beside_thanos_s_analysis() {
     let analysis = r#""analysis":{"name":"[vectorSelector] {__name__=\"up\"}","executionTime":"1ms","peakSamples":9,"totalSamples":8,"children":null}"#;
     let body = answer(&[RESULT, STATS, analysis]);
     for size in [1, 2, 7, usize::MAX] {
-        let taken = stream(&body, Data::Analyzed, Statistics::Taken, size);
+        let taken = stream(&body, Content::Analyzed, Statistics::Taken, size);
         assert_eq!((taken.text.as_str(), taken.fault), (answer(&[RESULT, analysis]).as_str(), None));
         assert_eq!(taken.samples, samples(4217, 26));
-        assert_eq!(stream(&body, Data::Analyzed, Statistics::Shown, size).text, body);
+        assert_eq!(stream(&body, Content::Analyzed, Statistics::Shown, size).text, body);
     }
 }
 
@@ -198,7 +198,7 @@ proptest! {
     #[test]
     fn what_is_left_is_the_answer_without_statistics(data in value(), size in 1usize..40) {
         let body = format!(r#"{{"status":"success","data":{data}}}"#);
-        let taken = stream(&body, Data::Passes, Statistics::Taken, size);
+        let taken = stream(&body, Content::Passed, Statistics::Taken, size);
         prop_assert_eq!(taken.fault, None);
         let mut expected: serde_json::Value = serde_json::from_str(&body).unwrap();
         let stats = expected["data"].as_object_mut().and_then(|data| data.remove("stats"));
@@ -206,15 +206,15 @@ proptest! {
         prop_assert_eq!(left, expected);
         let figure = |name: &str| stats.as_ref().and_then(|stats| stats.get("samples")?.get(name)?.as_u64());
         prop_assert_eq!(taken.samples, Samples { total: figure("totalQueryableSamples"), peak: figure("peakSamples") });
-        prop_assert_eq!(stream(&body, Data::Passes, Statistics::Shown, size).text, body);
+        prop_assert_eq!(stream(&body, Content::Passed, Statistics::Shown, size).text, body);
     }
 
     #[test]
     fn nothing_makes_it_grow_or_panic(body in "[{}\\[\\]\",:\\\\a-e0-9 ]{0,80}", size in 1usize..20) {
         let body = format!(r#"{{"data":{{"stats":{{"samples":{{"peakSamples":1{body}"#);
         for statistics in [Statistics::Taken, Statistics::Shown] {
-            let whole = stream(&body, Data::Passes, statistics, usize::MAX);
-            let cut = stream(&body, Data::Passes, statistics, size);
+            let whole = stream(&body, Content::Passed, statistics, usize::MAX);
+            let cut = stream(&body, Content::Passed, statistics, size);
             prop_assert_eq!((whole.samples, whole.fault), (cut.samples, cut.fault));
         }
     }

@@ -12,10 +12,11 @@ fn read(new: fn() -> Operators, text: &str) -> Option<String> {
         while !rest.is_empty() && !is_whole {
             let (chunk, after) = rest.split_at(size.min(rest.len()));
             rest = after;
-            match operators.read(chunk, &mut out) {
-                Step::Inside => {}
-                Step::Done(taken) => is_whole = taken == chunk.len() && rest.is_empty(),
-                Step::Malformed => break,
+            let mut left = chunk;
+            match operators.read(&mut left, &mut out) {
+                Ok(false) => {}
+                Ok(true) => is_whole = left.is_empty() && rest.is_empty(),
+                Err(Malformed) => break,
             }
             assert!(out.len() <= text.len() - rest.len(), "it has grown: {text}");
         }
@@ -89,7 +90,7 @@ fn texts_of_another_form_are_blanked() {
     let long = format!("[aggregate] {}", "team-b".repeat(1_000));
     let blank = |name: &str| {
         let (mut operators, mut out) = (Operators::explained(), Vec::new());
-        operators.read(format!(r#"{{"name":"{name}"}}"#).as_bytes(), &mut out);
+        operators.read(&mut format!(r#"{{"name":"{name}"}}"#).as_bytes(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     };
     assert_eq!(blank(&long), r#"{"name":"[aggregate]"}"#);
@@ -145,6 +146,7 @@ fn depth_needs_no_memory() {
     let depth = 100_000;
     let text = format!("{}{}{}", r#"{"children":["#.repeat(depth), "{}", "]}".repeat(depth));
     let (mut operators, mut out) = (Operators::explained(), Vec::new());
-    assert_eq!(operators.read(text.as_bytes(), &mut out), Step::Done(text.len()));
+    let mut rest = text.as_bytes();
+    assert_eq!((operators.read(&mut rest, &mut out), rest.len()), (Ok(true), 0));
     assert_eq!(out, text.as_bytes());
 }

@@ -1,0 +1,331 @@
+//! The envelope that every JSON answer has: its known members, its messages filtered, and `data` given to the reader that this
+//! answer needs. It is read as it streams by, in constant memory.
+//!
+//! ```text
+//! document = "{" [ member *( "," member ) ] "}"        one; or, of `x-ndjson`, any number
+//! member   = ( "status" / "errorType" ) ":" word
+//!          / "error" ":" ( message / "null" )
+//!          / ( "warnings" / "infos" ) ":" ( "[" [ message *( "," message ) ] "]" / "null" )
+//!          / "data" ":" value                                  passed on as it comes, given to a reader, or dropped
+//!          / ( "results" / "has_more" ) ":" value              passed on as it comes, or dropped
+//!          / string ":" value                                   not known: dropped
+//! ```
+//!
+//! Sources: `Response` in Prometheus 3.16's web/api/v1/api.go; `searchBatch` and `searchTrailer` in search.go; `response` in Thanos
+//! 0.42.5's pkg/api/api.go.
+//!
+//! A name, a word or a message is held until it is whole, which is bounded. A known member that is given twice is refused: of two,
+//! some clients take the first and some the last.
+
+use super::Unreadable;
+use super::by_owner::ByOwner;
+use super::messages;
+use super::operators::Operators;
+use super::usage::{Samples, Usage};
+use crate::json::{Container, Lexeme, MAX_HELD, Scanner, Seen, quoted};
+
+/// How many documents there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Documents {
+    /// `application/json`.
+    One,
+    /// `application/x-ndjson`.
+    Lines,
+}
+
+/// What is done with `data`.
+#[derive(Debug)]
+pub enum DataReader {
+    /// It is passed on unread.
+    Passed,
+    /// It is dropped.
+    Dropped,
+    /// It is passed on; on its way, it is read for the operators of a query, for what the query has read, or for both.
+    Query(Option<Operators>, Option<Usage>),
+    /// What is the tenants' own is kept.
+    ByOwner(Box<ByOwner>),
+}
+
+/// The documents of one answer.
+#[derive(Debug)]
+pub struct Envelope {
+    documents: Documents,
+    data: DataReader,
+    scanner: Scanner,
+    part: EnvelopePart,
+    member: EnvelopeMember,
+    /// The known members that this document has had.
+    seen: Seen,
+    has_document: bool,
+    /// Whether a byte of this document has been written, and a member.
+    is_open: bool,
+    has_member: bool,
+    has_message: bool,
+    is_generic_said: bool,
+    withheld: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EnvelopePart {
+    /// Before a document, or after it.
+    Outside,
+    Members,
+    /// In a list of messages.
+    Messages,
+    /// In a value that a reader of its own reads.
+    Data,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EnvelopeMember {
+    Word,
+    Message,
+    Messages,
+    Data,
+    Passed,
+    Dropped,
+}
+
+const MEMBERS: [(&[u8], EnvelopeMember); 8] = [
+    (b"status", EnvelopeMember::Word),
+    (b"data", EnvelopeMember::Data),
+    (b"errorType", EnvelopeMember::Word),
+    (b"error", EnvelopeMember::Message),
+    (b"warnings", EnvelopeMember::Messages),
+    (b"infos", EnvelopeMember::Messages),
+    (b"results", EnvelopeMember::Passed),
+    (b"has_more", EnvelopeMember::Passed),
+];
+
+impl Envelope {
+    /// For one answer.
+    pub fn new(documents: Documents, data: DataReader) -> Self {
+        Envelope {
+            documents,
+            data,
+            scanner: Scanner::default(),
+            part: EnvelopePart::Outside,
+            member: EnvelopeMember::Dropped,
+            seen: Seen::default(),
+            has_document: false,
+            is_open: false,
+            has_member: false,
+            has_message: false,
+            is_generic_said: false,
+            withheld: 0,
+        }
+    }
+
+    /// Reads on by one lexeme at least, and writes what is passed on: over all calls, never more than was taken.
+    pub fn step(&mut self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        match self.part {
+            EnvelopePart::Outside => self.outside(rest, out),
+            EnvelopePart::Data => self.data(rest, out),
+            EnvelopePart::Members | EnvelopePart::Messages => match self.scanner.next(rest)? {
+                None => Ok(()),
+                Some(Lexeme::Name) => self.name(out),
+                Some(Lexeme::Value(byte)) => self.value(byte, rest, out),
+                Some(Lexeme::Text) => self.text(out),
+                Some(Lexeme::Null) => {
+                    out.extend_from_slice(b"null");
+                    Ok(())
+                }
+                Some(Lexeme::Part(part, _)) => {
+                    if self.member != EnvelopeMember::Dropped {
+                        out.extend_from_slice(part);
+                    }
+                    Ok(())
+                }
+                Some(Lexeme::Close) => {
+                    self.close(out);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    /// Whether there was a document, and it is whole.
+    pub fn is_whole(&self) -> bool {
+        self.has_document && !self.is_inside()
+    }
+
+    /// Whether a document has begun that is not whole.
+    pub fn is_inside(&self) -> bool {
+        self.part != EnvelopePart::Outside
+    }
+
+    /// How many messages were withheld so far.
+    pub fn withheld(&self) -> u32 {
+        self.withheld
+    }
+
+    /// How many samples the query has read, as far as that was said.
+    pub fn samples(&self) -> Samples {
+        match &self.data {
+            DataReader::Query(_, Some(usage)) => usage.samples(),
+            DataReader::Query(_, None) | DataReader::Passed | DataReader::Dropped | DataReader::ByOwner(_) => {
+                Samples::default()
+            }
+        }
+    }
+
+    /// How much memory is taken by what is held.
+    pub fn held(&self) -> usize {
+        let by_reader = match &self.data {
+            DataReader::ByOwner(reader) => reader.held(),
+            DataReader::Passed | DataReader::Dropped | DataReader::Query(..) => 0,
+        };
+        self.scanner.held() + by_reader
+    }
+
+    fn outside(&mut self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        match rest.split_first() {
+            None => {}
+            Some((&byte @ (b' ' | b'\t' | b'\n' | b'\r'), after)) => {
+                if self.has_document {
+                    out.push(byte);
+                }
+                *rest = after;
+            }
+            Some((b'{', _)) if self.documents == Documents::Lines || !self.has_document => {
+                self.scanner.enter(Container::Object, rest);
+                self.part = EnvelopePart::Members;
+                self.seen = Seen::default();
+                self.has_document = true;
+                self.is_open = false;
+                self.has_member = false;
+            }
+            Some(_) => return Err(Unreadable::Malformed),
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        self.member = EnvelopeMember::Dropped;
+        let text = self.scanner.text();
+        let Some(index) = MEMBERS.iter().position(|(name, _)| *name == text) else {
+            // One that is longer than what is held is none of the known ones, whatever it says.
+            return if self.scanner.length() > MAX_HELD { Ok(()) } else { Ok(self.scanner.name().map(drop)?) };
+        };
+        self.seen.note(index)?;
+        let member = MEMBERS.get(index).map_or(EnvelopeMember::Dropped, |(_, member)| *member);
+        let is_dropped = match (member, &self.data) {
+            (EnvelopeMember::Data, DataReader::Dropped) => true,
+            (EnvelopeMember::Passed, DataReader::Dropped | DataReader::ByOwner(_)) => true,
+            (_, DataReader::Passed | DataReader::Dropped | DataReader::Query(..) | DataReader::ByOwner(_)) => false,
+        };
+        if is_dropped {
+            return Ok(());
+        }
+        self.member = member;
+        self.open(out);
+        if std::mem::replace(&mut self.has_member, true) {
+            out.push(b',');
+        }
+        quoted(self.scanner.text(), out);
+        Ok(())
+    }
+
+    /// The first byte of a value.
+    fn value(&mut self, byte: u8, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        if self.part == EnvelopePart::Messages {
+            return if byte == b'"' { Ok(self.scanner.hold(rest)) } else { Err(Unreadable::Malformed) };
+        }
+        if self.member != EnvelopeMember::Dropped {
+            out.push(b':');
+        }
+        match (self.member, byte) {
+            (EnvelopeMember::Passed | EnvelopeMember::Dropped, _) => self.scanner.skim(),
+            (EnvelopeMember::Data, _) => match self.data {
+                DataReader::Passed | DataReader::Dropped => self.scanner.skim(),
+                DataReader::Query(..) | DataReader::ByOwner(_) => self.part = EnvelopePart::Data,
+            },
+            (EnvelopeMember::Word | EnvelopeMember::Message, b'"') => self.scanner.hold(rest),
+            (EnvelopeMember::Messages, b'[') => {
+                out.push(b'[');
+                self.has_message = false;
+                self.is_generic_said = false;
+                self.part = EnvelopePart::Messages;
+                self.scanner.enter(Container::Array, rest);
+            }
+            (EnvelopeMember::Message | EnvelopeMember::Messages, b'n') => self.scanner.null(),
+            (EnvelopeMember::Word | EnvelopeMember::Message | EnvelopeMember::Messages, _) => {
+                return Err(Unreadable::Malformed);
+            }
+        }
+        Ok(())
+    }
+
+    fn data(&mut self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        let is_over = match &mut self.data {
+            DataReader::Passed | DataReader::Dropped | DataReader::Query(None, None) => {
+                return Err(Unreadable::Malformed);
+            }
+            DataReader::Query(Some(operators), None) => operators.read(rest, out)?,
+            DataReader::Query(None, Some(usage)) => usage.read(rest, out)?,
+            DataReader::Query(Some(operators), Some(usage)) => {
+                let mut left = Vec::with_capacity(rest.len());
+                let is_over = operators.read(rest, &mut left);
+                usage.read(&mut left.as_slice(), out)?;
+                is_over?
+            }
+            DataReader::ByOwner(reader) => reader.read(rest, out)?,
+        };
+        if is_over {
+            self.scanner.resume(Some(Container::Object));
+            self.part = EnvelopePart::Members;
+        }
+        Ok(())
+    }
+
+    /// A string that was held is whole.
+    fn text(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        match (self.part, self.member) {
+            (EnvelopePart::Messages, _) => self.list_message(out),
+            (_, EnvelopeMember::Message) => self.message(out),
+            (_, _) if messages::is_word(self.scanner.text()) => quoted(self.scanner.text(), out),
+            (_, _) => return Err(Unreadable::Malformed),
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        if self.part == EnvelopePart::Messages {
+            out.push(b']');
+            self.part = EnvelopePart::Members;
+            self.scanner.resume(Some(Container::Object));
+        } else {
+            self.open(out);
+            out.push(b'}');
+            self.part = EnvelopePart::Outside;
+        }
+    }
+
+    /// Writes the opening brace before the first byte that needs it.
+    fn open(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.is_open, true) {
+            out.push(b'{');
+        }
+    }
+
+    fn message(&mut self, out: &mut Vec<u8>) {
+        if messages::is_engine(self.scanner.text()) {
+            quoted(self.scanner.text(), out);
+        } else {
+            self.withheld = self.withheld.saturating_add(1);
+            quoted(messages::generic(self.scanner.length()).as_bytes(), out);
+        }
+    }
+
+    /// One line stands for all that are withheld: the client is not told how many there were.
+    fn list_message(&mut self, out: &mut Vec<u8>) {
+        if !messages::is_engine(self.scanner.text()) && std::mem::replace(&mut self.is_generic_said, true) {
+            self.withheld = self.withheld.saturating_add(1);
+            return;
+        }
+        if std::mem::replace(&mut self.has_message, true) {
+            out.push(b',');
+        }
+        self.message(out);
+    }
+}

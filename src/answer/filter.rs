@@ -1,0 +1,160 @@
+//! The filter of one answer's body, whatever its chunks: what is passed on, what is kept back, and what becomes of it at a fault.
+//!
+//! - Over all chunks, never more bytes are written than have come: Envoy ends with a segmentation fault when a buffered answer
+//!   grows beyond its buffer (observed with Envoy 1.40.0).
+//! - At a fault, nothing more of the body is written. Where nothing was written before, an error object takes the body's place, in
+//!   no more bytes; else the document ends where it stands, and no client can take it for a whole one.
+//! - Rules, alerts and exemplars are written when the document ends, or when more of the tenants' own than `max` has gathered, so
+//!   that a fault in an answer of ordinary size becomes an error object. All other answers are written as they come.
+
+use super::Unreadable;
+use super::by_owner::ByOwner;
+use super::envelope::{DataReader, Documents, Envelope};
+use super::labelled::Labelled;
+use super::operators::Operators;
+use super::owner::Owner;
+use super::substitute::Substitute;
+use super::usage::{Samples, Statistics, Usage};
+
+/// What `data` is, where nothing in it is another tenant's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// The request was scoped to the tenant: it is the tenant's.
+    Passed,
+    /// Likewise, and Thanos says how the query was run.
+    Analyzed,
+    /// It is how Thanos would run the query.
+    Explained,
+    /// It would have had to be filtered, and an error has none.
+    Dropped,
+}
+
+/// Reads an answer's body in chunks, and writes what is passed on.
+///
+/// ```
+/// use promql_tenancy_filter::answer::{Content, Documents, Filter};
+/// use promql_tenancy_filter::answer::Statistics;
+///
+/// let mut filter = Filter::new(Documents::One, Content::Passed, Statistics::Unread);
+/// let mut out = Vec::new();
+/// filter.push(br#"{"status":"success","warnings":["No StoreAPIs matched "#, false, &mut out);
+/// filter.push(br#"for this query"],"data":[]}"#, true, &mut out);
+/// assert_eq!(out, br#"{"status":"success","warnings":["upstream message withheld"],"data":[]}"#);
+/// assert_eq!((filter.withheld(), filter.fault()), (1, None));
+/// ```
+#[derive(Debug)]
+pub struct Filter {
+    envelope: Envelope,
+    /// How much may be kept back, of an answer of which not all is kept.
+    max_kept_back: Option<usize>,
+    kept_back: Vec<u8>,
+    came: usize,
+    written: usize,
+    fault: Option<Unreadable>,
+    substitute: Option<Substitute>,
+}
+
+impl Filter {
+    /// For an answer that needs no look at labels.
+    pub fn new(documents: Documents, content: Content, statistics: Statistics) -> Self {
+        let operators = match content {
+            Content::Passed | Content::Dropped => None,
+            Content::Analyzed => Some(Operators::analyzed()),
+            Content::Explained => Some(Operators::explained()),
+        };
+        let usage = match statistics {
+            Statistics::Unread => None,
+            Statistics::Shown | Statistics::Taken => Some(Usage::new(statistics)),
+        };
+        let data = match (content, operators, usage) {
+            (Content::Dropped, ..) => DataReader::Dropped,
+            (Content::Passed | Content::Analyzed | Content::Explained, None, None) => DataReader::Passed,
+            (Content::Passed | Content::Analyzed | Content::Explained, operators, usage) => {
+                DataReader::Query(operators, usage)
+            }
+        };
+        Filter::of(Envelope::new(documents, data), None)
+    }
+
+    /// For an answer of which only what these owners' labels say is theirs is kept. At most `max` bytes of one rule, alert or series
+    /// are held.
+    pub fn by_owner(labelled: Labelled, owner: Owner, max: usize) -> Self {
+        let reader = DataReader::ByOwner(Box::new(ByOwner::new(labelled, owner, max)));
+        Filter::of(Envelope::new(Documents::One, reader), Some(max))
+    }
+
+    fn of(envelope: Envelope, max_kept_back: Option<usize>) -> Self {
+        Filter { envelope, max_kept_back, kept_back: Vec::new(), came: 0, written: 0, fault: None, substitute: None }
+    }
+
+    /// Reads on, and writes what is passed on. `end` says that no more comes.
+    pub fn push(&mut self, chunk: &[u8], end: bool, out: &mut Vec<u8>) {
+        let before = out.len();
+        let came = self.came;
+        self.came = came.saturating_add(chunk.len());
+        if self.fault.is_none() {
+            let mut done = self.read(chunk, end, out);
+            if self.written.saturating_add(out.len() - before) > self.came {
+                out.truncate(before);
+                done = Err(Unreadable::Longer);
+            }
+            if let Err(fault) = done {
+                self.fault = Some(fault);
+                self.kept_back = Vec::new();
+                if self.written == 0 && out.len() == before {
+                    // The client is told why only where labels had to be read: else, a fault says something of the upstream.
+                    let said = self.max_kept_back.map(|_| fault);
+                    self.substitute = Some(Substitute::new(came, said));
+                }
+            }
+        }
+        if let Some(substitute) = &mut self.substitute {
+            substitute.push(chunk.len(), end, out);
+        }
+        self.written = self.written.saturating_add(out.len() - before);
+    }
+
+    /// Why the rest is not passed on.
+    pub fn fault(&self) -> Option<Unreadable> {
+        self.fault
+    }
+
+    /// Whether a byte has been written.
+    pub fn has_written(&self) -> bool {
+        self.written > 0
+    }
+
+    /// How many messages were withheld so far.
+    pub fn withheld(&self) -> u32 {
+        self.envelope.withheld()
+    }
+
+    /// How many samples the query has read, as far as that was said.
+    pub fn samples(&self) -> Samples {
+        self.envelope.samples()
+    }
+
+    /// How much memory is taken by what is held.
+    pub fn held(&self) -> usize {
+        self.kept_back.capacity() + self.envelope.held()
+    }
+
+    fn read(&mut self, chunk: &[u8], end: bool, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let Some(max) = self.max_kept_back else {
+                self.envelope.step(&mut rest, out)?;
+                continue;
+            };
+            self.envelope.step(&mut rest, &mut self.kept_back)?;
+            if self.kept_back.len() > max || !self.envelope.is_inside() {
+                out.append(&mut self.kept_back);
+            }
+        }
+        if end && (self.envelope.is_inside() || self.max_kept_back.is_some() && !self.envelope.is_whole()) {
+            // A part of what is filtered by its labels is taken for no JSON; nothing at all is an answer elsewhere.
+            return Err(if self.max_kept_back.is_some() { Unreadable::Malformed } else { Unreadable::Truncated });
+        }
+        Ok(())
+    }
+}
