@@ -2,7 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use promql_tenancy_filter::answer::{Content, Documents, Filter, Labelled, Owner, Statistics};
-use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 use std::fmt::Write;
 use std::hint::black_box;
 
@@ -10,8 +10,7 @@ use std::hint::black_box;
 const CHUNK: usize = 16 << 10;
 
 fn owner() -> Owner {
-    let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).expect("a tenant");
-    Owner::new("tenant_id".into(), tenants)
+    Owner::new(&Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace)).expect("no pattern to run")
 }
 
 /// Groups of twenty rules of two tenants, each with two alerts, in so many bytes.

@@ -3,9 +3,9 @@
 
 use promql_tenancy_filter::answer::{Filter, Labelled, Owner};
 use promql_tenancy_filter::config::Config;
-use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
+use promql_tenancy_filter::promql::rewrite;
 use promql_tenancy_filter::request::{Head, decide};
-use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -57,10 +57,10 @@ fn microseconds(mut work: Box<dyn FnMut()>) -> f64 {
 }
 
 fn rewriting(query: String) -> Box<dyn FnMut()> {
-    let enforcer = Enforcer::equal("tenant_id", "team-a", OnConflict::Replace);
+    let scope = Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace);
     Box::new(move || {
         let mut out = Vec::new();
-        rewrite(black_box(query.as_bytes()), &enforcer, &mut out).expect("a valid query");
+        rewrite(black_box(query.as_bytes()), &scope, &mut out).expect("a valid query");
         black_box(out);
     })
 }
@@ -137,8 +137,8 @@ fn rules(count: usize) -> Box<dyn FnMut()> {
         r#"{{"status":"success","data":{{"groups":[{{"name":"g","file":"f","rules":[{}],"interval":30,"limit":0,"evaluationTime":0.1,"lastEvaluation":"2026-01-02T03:04:05Z"}}]}}}}"#,
         rules.join(",")
     );
-    let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).expect("a tenant");
-    let owner = Owner::new("tenant_id".into(), tenants);
+    let owner =
+        Owner::new(&Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace)).expect("no pattern to run");
     Box::new(move || {
         let rules = Labelled::Rules { shared: false, narrowed: false };
         let mut filter = Filter::by_owner(rules, owner.clone(), 1 << 20);

@@ -4,10 +4,10 @@
 
 use promql_tenancy_filter::answer::{Content, Documents, Filter, Labelled, Owner, Statistics};
 use promql_tenancy_filter::config::Config;
-use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
+use promql_tenancy_filter::go::form;
+use promql_tenancy_filter::promql::rewrite;
 use promql_tenancy_filter::request::{Head, decide};
-use promql_tenancy_filter::{go::form, tenant::Tenants};
-use promql_tenancy_filter::{tenant::Federation, tenant::Format};
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 use std::cell::RefCell;
 use std::hint::black_box;
 
@@ -42,10 +42,10 @@ fn main() {
 }
 
 fn rewriting(query: &'static [u8]) -> Box<dyn FnMut()> {
-    let enforcer = Enforcer::equal("tenant_id", "team-a", OnConflict::Replace);
+    let scope = Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace);
     Box::new(move || {
         let mut out = Vec::new();
-        rewrite(black_box(query), &enforcer, &mut out).expect("a valid query");
+        rewrite(black_box(query), &scope, &mut out).expect("a valid query");
         black_box(out);
     })
 }
@@ -125,8 +125,8 @@ fn rules() -> Box<dyn FnMut()> {
         r#"{{"status":"success","data":{{"groups":[{{"name":"g","file":"f","rules":[{}],"interval":30,"limit":0,"evaluationTime":0.1,"lastEvaluation":"2026-01-02T03:04:05Z"}}]}}}}"#,
         rules.join(",")
     );
-    let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).expect("a tenant");
-    let owner = Owner::new("tenant_id".into(), tenants);
+    let owner =
+        Owner::new(&Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace)).expect("no pattern to run");
     Box::new(move || {
         let rules = Labelled::Rules { shared: false, narrowed: false };
         let mut filter = Filter::by_owner(rules, owner.clone(), 1 << 20);

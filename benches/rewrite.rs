@@ -1,22 +1,23 @@
-//! The rewriter on the queries of `benches/queries`, which the Go benchmark of prom-label-proxy's enforcer reads as well:
+//! The rewriter on the queries of `benches/queries`, which the Go benchmark of prom-label-proxy's scope reads as well:
 //! `scripts/bench-rewrite` runs both and prints the ratios.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
+use promql_tenancy_filter::promql::rewrite;
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 use std::hint::black_box;
 use std::path::Path;
 
 fn benchmark(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("rewrite");
     for (name, query) in queries() {
-        let enforcer = Enforcer::equal("tenant_id", "team-a", OnConflict::Replace);
+        let scope = Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace);
         group.throughput(Throughput::Bytes(query.len() as u64));
         group.bench_function(name, |bencher| {
             // As in the filter: the output starts empty, so allocating it is part of the cost.
             bencher.iter_batched(
                 Vec::new,
                 |mut out| {
-                    rewrite(black_box(&query), &enforcer, &mut out).expect("a valid query");
+                    rewrite(black_box(&query), &scope, &mut out).expect("a valid query");
                     out
                 },
                 BatchSize::SmallInput,

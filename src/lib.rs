@@ -14,7 +14,9 @@
 //! limits  workers  path      per-tenant limits; what workers share; paths in normal form
 //! tenant  stats  api  memo   who asks; names of stats; the API table; what was rewritten lately
 //! go                         forms, times and numbers as Go reads them
-//! promql  pattern            PromQL read, enforced, written; regular expressions that the filter runs itself, in bounded time
+//! promql                     PromQL read, enforced, written
+//! scope                      the matchers that a request is confined to; is a label set inside?
+//! pattern                    regular expressions that the filter runs itself, in bounded time
 //! json  wire  text           formats
 //! ```
 //!
@@ -42,6 +44,7 @@ pub mod pattern;
 pub mod promql;
 pub mod rejection;
 pub mod request;
+pub mod scope;
 pub mod stats;
 pub mod tenant;
 mod text;

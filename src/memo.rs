@@ -1,13 +1,14 @@
 //! What expressions were rewritten to: dashboards ask the same ones again and again, and only their times change.
 //!
-//! An entry is found by all that its text depends on, compared byte by byte: the expression as it was sent, how it is read, and the
-//! matcher as it is written. So one tenant's text is never another's: an entry can only give what carries the very matcher that
-//! this request needs. What is kept ends with its configuration, which decides on all else.
+//! An entry is found by all that its text depends on, compared byte by byte: the expression as it was sent, how it is read, the
+//! matchers of the scope as they are written, and what they do to the query's own. So one tenant's text is never another's: an
+//! entry can only give what carries the very matchers that this request needs. What is kept ends with its configuration, which decides on all else.
 //!
 //! It is bounded, and nobody can make it grow: an entry is made when the same expression comes for the second time in a row, as
 //! far as its slot saw, so that made-up ones cost a hash each; and all of it goes when it holds [`MAX_HELD`].
 
-use crate::promql::{Enforcer, Reading};
+use crate::promql::Reading;
+use crate::scope::Scope;
 use crate::text::{hash, slot};
 
 /// Bytes that all entries hold at most; each VM has its own.
@@ -35,7 +36,8 @@ struct Slot {
 #[derive(Debug, Clone)]
 struct Entry {
     reading: Reading,
-    matcher: Box<[u8]>,
+    matchers: Box<[u8]>,
+    conflicts: u128,
     asked: Box<[u8]>,
     kept: Kept,
 }
@@ -51,33 +53,37 @@ pub struct Kept {
 
 impl Entry {
     fn size(&self) -> usize {
-        size(&self.asked, &self.matcher, &self.kept.written)
+        size(&self.asked, &self.matchers, &self.kept.written)
     }
 }
 
-fn size(asked: &[u8], matcher: &[u8], written: &[u8]) -> usize {
-    asked.len().saturating_add(matcher.len()).saturating_add(written.len())
+fn size(asked: &[u8], matchers: &[u8], written: &[u8]) -> usize {
+    asked.len().saturating_add(matchers.len()).saturating_add(written.len())
 }
 
 /// What an expression is found by.
 #[derive(Debug, Clone, Copy)]
 pub struct Key<'k> {
     reading: Reading,
-    matcher: &'k [u8],
+    matchers: &'k [u8],
+    conflicts: u128,
     asked: &'k [u8],
     hash: u64,
 }
 
 impl<'k> Key<'k> {
     /// `asked`: as it was sent, in the encoding of forms. `None` where it is too long to be kept.
-    pub fn new(reading: Reading, asked: &'k [u8], enforcer: &'k Enforcer) -> Option<Self> {
-        let matcher = enforcer.written();
-        let hash = hash(hash(reading as u64, matcher), asked);
-        (asked.len() < MAX_ENTRY / 2).then_some(Key { reading, matcher, asked, hash })
+    pub fn new(reading: Reading, asked: &'k [u8], scope: &'k Scope) -> Option<Self> {
+        let (matchers, conflicts) = (scope.written().as_bytes(), scope.conflicts());
+        let hash = hash(hash((conflicts as u64) << 1 | reading as u64, matchers), asked);
+        (asked.len() < MAX_ENTRY / 2).then_some(Key { reading, matchers, conflicts, asked, hash })
     }
 
     fn is_of(&self, entry: &Entry) -> bool {
-        self.reading == entry.reading && *self.matcher == *entry.matcher && *self.asked == *entry.asked
+        self.reading == entry.reading
+            && self.conflicts == entry.conflicts
+            && *self.matchers == *entry.matchers
+            && *self.asked == *entry.asked
     }
 }
 
@@ -93,7 +99,7 @@ impl Memo {
         if self.slots.is_empty() {
             self.slots.resize_with(SLOTS, Slot::default);
         }
-        let size = size(key.asked, key.matcher, written);
+        let size = size(key.asked, key.matchers, written);
         let Some(slot) = self.slots.get_mut(place(key)) else { return };
         if slot.seen != key.hash {
             slot.seen = key.hash;
@@ -110,7 +116,13 @@ impl Memo {
         }
         self.held += size;
         let kept = Kept { written: written.into(), selectors };
-        let entry = Entry { reading: key.reading, matcher: key.matcher.into(), asked: key.asked.into(), kept };
+        let entry = Entry {
+            reading: key.reading,
+            matchers: key.matchers.into(),
+            conflicts: key.conflicts,
+            asked: key.asked.into(),
+            kept,
+        };
         slot.entry = Some(Box::new(entry));
     }
 }
@@ -122,12 +134,12 @@ fn place(key: &Key<'_>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::promql::OnConflict;
+    use crate::scope::OnConflict;
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn enforcer(tenant: &str) -> Enforcer {
-        Enforcer::equal("tenant_id", tenant, OnConflict::Replace)
+    fn scope(tenant: &str) -> Scope {
+        Scope::equal("tenant_id".into(), tenant.into(), OnConflict::Replace)
     }
 
     /// As often as it takes to be kept.
@@ -138,8 +150,8 @@ mod tests {
 
     #[test]
     fn it_is_kept_when_it_comes_for_the_second_time() {
-        let enforcer = enforcer("team-a");
-        let key = Key::new(Reading::Expression, b"up", &enforcer).unwrap();
+        let scope = scope("team-a");
+        let key = Key::new(Reading::Expression, b"up", &scope).unwrap();
         let mut memo = Memo::default();
         assert_eq!(memo.get(&key), None);
         memo.note(&key, b"written", 3);
@@ -150,18 +162,20 @@ mod tests {
 
     #[test]
     fn only_the_same_text_read_the_same_way_with_the_same_matcher_finds_it() {
-        let (a, b) = (enforcer("team-a"), enforcer("team-b"));
+        let (a, b) = (scope("team-a"), scope("team-b"));
+        let keeping = Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Intersect);
         let key = Key::new(Reading::Expression, b"up", &a).unwrap();
         let mut memo = Memo::default();
         keep(&mut memo, &key, b"written");
         // Even where a hash says the same, which it does here by force.
-        for (reading, asked, enforcer) in [
+        for (reading, asked, scope) in [
             (Reading::Selector, b"up".as_slice(), &a),
             (Reading::Expression, b"UP", &a),
             (Reading::Expression, b"up ", &a),
             (Reading::Expression, b"up", &b),
+            (Reading::Expression, b"up", &keeping),
         ] {
-            let other = Key::new(reading, asked, enforcer).unwrap();
+            let other = Key::new(reading, asked, scope).unwrap();
             assert_ne!(other.hash, key.hash);
             assert_eq!(memo.get(&Key { hash: key.hash, ..other }), None, "{other:?}");
         }
@@ -170,8 +184,8 @@ mod tests {
 
     #[test]
     fn whoever_meets_another_in_its_slot_pushes_it_out() {
-        let enforcer = enforcer("team-a");
-        let key = Key::new(Reading::Expression, b"up", &enforcer).unwrap();
+        let scope = scope("team-a");
+        let key = Key::new(Reading::Expression, b"up", &scope).unwrap();
         let other = Key { asked: b"down", hash: key.hash ^ 1, ..key };
         let mut memo = Memo::default();
         keep(&mut memo, &key, b"written");
@@ -180,23 +194,23 @@ mod tests {
         memo.note(&other, b"other", 1);
         assert_eq!(memo.get(&key), None);
         assert_eq!(*memo.get(&other).unwrap().written, *b"other");
-        assert_eq!(memo.held, b"down".len() + b"other".len() + key.matcher.len());
+        assert_eq!(memo.held, b"down".len() + b"other".len() + key.matchers.len());
     }
 
     #[test]
     fn nobody_makes_it_grow() {
-        let enforcer = enforcer("team-a");
+        let scope = scope("team-a");
         let mut memo = Memo::default();
         let long = vec![b'a'; MAX_ENTRY];
-        assert!(Key::new(Reading::Expression, &long, &enforcer).is_none());
-        let key = Key::new(Reading::Expression, b"up", &enforcer).unwrap();
+        assert!(Key::new(Reading::Expression, &long, &scope).is_none());
+        let key = Key::new(Reading::Expression, b"up", &scope).unwrap();
         keep(&mut memo, &key, &long);
         assert_eq!((memo.get(&key), memo.held), (None, 0));
 
         let mut most = 0;
         for number in 0..10_000 {
             let asked = format!("up + {number}");
-            let key = Key::new(Reading::Expression, asked.as_bytes(), &enforcer).unwrap();
+            let key = Key::new(Reading::Expression, asked.as_bytes(), &scope).unwrap();
             keep(&mut memo, &key, &long[..20_000]);
             let entries = memo.slots.iter().filter_map(|slot| slot.entry.as_ref());
             assert_eq!(entries.map(|entry| entry.size()).sum::<usize>(), memo.held);
@@ -208,21 +222,21 @@ mod tests {
 
     #[test]
     fn made_up_expressions_cost_no_entry() {
-        let enforcer = enforcer("team-a");
+        let scope = scope("team-a");
         let mut memo = Memo::default();
         for number in 0..10_000 {
             let asked = format!("up + {number}");
-            memo.note(&Key::new(Reading::Expression, asked.as_bytes(), &enforcer).unwrap(), b"written", 1);
+            memo.note(&Key::new(Reading::Expression, asked.as_bytes(), &scope).unwrap(), b"written", 1);
         }
         assert!(memo.slots.iter().all(|slot| slot.entry.is_none()));
     }
 
     #[test]
     fn slots_are_used_evenly() {
-        let enforcer = enforcer("team-a");
+        let scope = scope("team-a");
         let places: std::collections::BTreeSet<usize> = (0..SLOTS * 8)
             .map(|number| format!("sum(rate(requests_total%7Bpanel%3D%22{number}%22%7D%5B5m%5D))"))
-            .map(|asked| place(&Key::new(Reading::Expression, asked.as_bytes(), &enforcer).unwrap()))
+            .map(|asked| place(&Key::new(Reading::Expression, asked.as_bytes(), &scope).unwrap()))
             .collect();
         assert!(places.len() > SLOTS * 9 / 10, "{}", places.len());
     }

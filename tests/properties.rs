@@ -8,7 +8,8 @@ mod generator;
 mod limits;
 
 use generator::Rng;
-use promql_tenancy_filter::promql::{Enforcer, MAX_DEPTH, MAX_LENGTH, OnConflict, rewrite};
+use promql_tenancy_filter::promql::{MAX_DEPTH, MAX_LENGTH, rewrite};
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -178,8 +179,8 @@ fn depth_is_bounded_before_the_stack_is() {
 }
 
 fn checks_without_panic(text: &[u8]) {
-    let enforcer = Enforcer::equal("tenant_id", "team-a", OnConflict::Reject);
-    drop(rewrite(text, &enforcer, &mut Vec::new()));
+    let scope = Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Reject);
+    drop(rewrite(text, &scope, &mut Vec::new()));
 }
 
 /// Ten times the input takes about ten times as long, for each of the shapes that could cost more.
@@ -197,11 +198,11 @@ fn time_grows_with_the_length_not_its_square() {
         ("dotted names", |n| vec!["offset.5"; n].join(" or ")),
         ("comments", |n| format!("up{}", "# c\n".repeat(n))),
     ];
-    let enforcer = Enforcer::equal("tenant_id", "team-a", OnConflict::Replace);
+    let scope = Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace);
     let fastest = |text: &str| {
         let time = |_| {
             let start = Instant::now();
-            drop(rewrite(text.as_bytes(), &enforcer, &mut Vec::new()));
+            drop(rewrite(text.as_bytes(), &scope, &mut Vec::new()));
             start.elapsed()
         };
         (0..5).map(time).min().unwrap_or_default()

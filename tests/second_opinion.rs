@@ -6,7 +6,8 @@ mod generator;
 #[path = "../src/bin/tenancyctl/second_opinion.rs"]
 mod second_opinion;
 
-use promql_tenancy_filter::promql::{Enforcer, OnConflict, rewrite};
+use promql_tenancy_filter::promql::rewrite;
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 use second_opinion::{Opinion, Wanted, second_opinion};
 
 const LABEL: &str = "tenant_id";
@@ -36,8 +37,8 @@ const QUERIES: &[(&str, usize)] = &[
 #[test]
 fn what_users_write_is_enforced_everywhere() {
     for &(query, expected) in QUERIES {
-        for (wanted, enforcer) in matchers() {
-            assert_eq!(opinion(query, &wanted, &enforcer), Some(Opinion::Agrees { selectors: expected }), "{query}");
+        for (wanted, scope) in matchers() {
+            assert_eq!(opinion(query, &wanted, &scope), Some(Opinion::Agrees { selectors: expected }), "{query}");
         }
     }
 }
@@ -50,8 +51,8 @@ fn what_both_read_both_see_enforced() {
     for seed in 0..GENERATED {
         let text = if seed % 4 == 0 { generator::mutated(seed) } else { generator::query(seed) };
         let Ok(text) = String::from_utf8(text) else { continue };
-        let (wanted, enforcer) = &matchers[(seed % 4) as usize];
-        match opinion(&text, wanted, enforcer) {
+        let (wanted, scope) = &matchers[(seed % 4) as usize];
+        match opinion(&text, wanted, scope) {
             None => {}
             Some(Opinion::Agrees { .. }) => agree += 1,
             Some(Opinion::Unread { .. }) => unread += 1,
@@ -98,20 +99,20 @@ fn a_text_that_could_exhaust_it_does_no_harm() {
     assert!(matches!(second_opinion(&"-".repeat(1 << 20), &wanted), Opinion::Unread { .. }));
 }
 
-fn matchers() -> [(Wanted, Enforcer); 4] {
+fn matchers() -> [(Wanted, Scope); 4] {
     let federated = ["team-a", "team.b", "ten|ant"];
     [
-        (Wanted::new(LABEL, &["team-a"]), Enforcer::equal(LABEL, "team-a", OnConflict::Replace)),
-        (Wanted::new(LABEL, &["te\"am\\a"]), Enforcer::equal(LABEL, "te\"am\\a", OnConflict::Intersect)),
-        (Wanted::new(LABEL, &federated), Enforcer::one_of(LABEL, &federated, OnConflict::Intersect)),
-        (Wanted::pattern(LABEL, r#"team-.*|"\d"#), Enforcer::matching(LABEL, r#"team-.*|"\d"#)),
+        (Wanted::new(LABEL, &["team-a"]), Scope::equal(LABEL.into(), "team-a".into(), OnConflict::Replace)),
+        (Wanted::new(LABEL, &["te\"am\\a"]), Scope::equal(LABEL.into(), "te\"am\\a".into(), OnConflict::Intersect)),
+        (Wanted::new(LABEL, &federated), Scope::one_of(LABEL.into(), &federated, OnConflict::Intersect)),
+        (Wanted::pattern(LABEL, r#"team-.*|"\d"#), Scope::matching(LABEL.into(), r#"team-.*|"\d"#.into())),
     ]
 }
 
 /// `None` where the filter refuses the query.
-fn opinion(query: &str, wanted: &Wanted, enforcer: &Enforcer) -> Option<Opinion> {
+fn opinion(query: &str, wanted: &Wanted, scope: &Scope) -> Option<Opinion> {
     let mut out = Vec::new();
-    let count = rewrite(query.as_bytes(), enforcer, &mut out).ok()?;
+    let count = rewrite(query.as_bytes(), scope, &mut out).ok()?;
     let text = String::from_utf8(out).expect("a query that is text stays text");
     let opinion = second_opinion(&text, wanted);
     if let Opinion::Agrees { selectors } = opinion {

@@ -132,7 +132,7 @@ fn rewrite_follows_the_configuration() {
 #[test]
 fn rewrite_reads_a_selector_as_one() {
     let (status, out, _) = tenancyctl(&["rewrite", "--tenant", "a", "--selector", "{job=\"x\"}"], "");
-    assert_eq!((status, out.as_str()), (0, "{job=\"x\",tenant_id=\"a\"}\n"));
+    assert_eq!((status, out.as_str()), (0, "{tenant_id=\"a\",job=\"x\"}\n"));
     assert_eq!(tenancyctl(&["rewrite", "--tenant", "a", "--selector", "sum(up)"], "").0, 1);
     assert_eq!(tenancyctl(&["rewrite", "--tenant", "a", "--selector", ""], "").0, 1);
 }

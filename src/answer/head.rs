@@ -30,7 +30,8 @@ use crate::tenant::Tenants;
 #[derive(Debug, Clone)]
 pub struct Expected {
     answer: Answer,
-    owner: Owner,
+    /// Where the answer is filtered by it.
+    owner: Option<Owner>,
     max: usize,
     shared: bool,
     narrowed: bool,
@@ -107,7 +108,8 @@ impl Expected {
         };
         Expected {
             answer,
-            owner: Owner::new(config.label().clone(), tenants.clone()),
+            // A pattern that can't be run is refused with the configuration; without an owner, nothing passes.
+            owner: answer.is_filtered_by_owner().then(|| Owner::new(&config.scope(tenants)).ok()).flatten(),
             max: config.max_response_bytes(),
             shared: config.shows_shared_rules(),
             narrowed: false,
@@ -167,7 +169,8 @@ impl Expected {
             (true, None) => return Err(Unreadable::ContentType),
             (true, Some(documents)) => match self.labelled() {
                 Some(labelled) => {
-                    let filter = Filter::by_owner(labelled, self.owner.clone(), self.max);
+                    let owner = self.owner.clone().ok_or(Unreadable::Malformed)?;
+                    let filter = Filter::by_owner(labelled, owner, self.max);
                     self.filtered(filter, self.can_hold_head)
                 }
                 None => self.filtered(Filter::new(documents, self.content(), self.statistics), false),

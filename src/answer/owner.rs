@@ -1,73 +1,79 @@
 //! Whose a set of labels is.
 
-use crate::json::{Cursor, Malformed};
-use crate::tenant::Tenants;
-use std::sync::Arc;
+use crate::json::{Cursor, Malformed, Text};
+use crate::scope::{Fit, Inside, Scope, Standing, Unfit};
+use std::borrow::Cow;
 
-/// The tenants for whom an answer is filtered, and the label that tells.
+/// For whom an answer is filtered: whoever is confined to a scope.
 #[derive(Debug, Clone)]
 pub struct Owner {
-    label: Arc<str>,
-    tenants: Tenants,
+    inside: Inside,
 }
 
 /// What a set of labels says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// It carries the label, with the exact value of one of the tenants.
+    /// It is inside the scope: with one label, it carries the exact value of one of the tenants.
     Own,
-    /// It does not carry the label.
+    /// It lacks a label that the scope asks for, and none of its labels says that it is somebody else's.
     Nobodys,
-    /// It carries the label with a template as its value: every alert gets a value of its own.
+    /// As `Own` or `Nobodys`, but a label has a template as its value: every alert gets a value of its own.
     Templated,
-    /// It carries the label with another value; the empty one too.
+    /// It carries a label of the scope with a value that the scope refuses; the empty one too, where that is refused.
     Foreign,
 }
 
 impl Owner {
-    /// For these tenants.
-    pub fn new(label: Arc<str>, tenants: Tenants) -> Self {
-        Owner { label, tenants }
+    /// For whoever is confined to this scope.
+    ///
+    /// # Errors
+    /// [`Unfit::Pattern`] where the filter can't run a pattern of the scope.
+    pub fn new(scope: &Scope) -> Result<Owner, Unfit> {
+        scope.inside().map(|inside| Owner { inside })
     }
 
-    /// Reads a set of labels: an object of strings, or `null`. The label given twice could be read either way: an error.
+    /// Reads a set of labels: an object of strings, or `null`. A label of the scope that is given twice could be read either
+    /// way: an error.
     pub fn read(&self, cursor: &mut Cursor<'_>) -> Result<Whose, Malformed> {
         if cursor.null()? {
             return Ok(Whose::Nobodys);
         }
-        let mut whose = None;
+        let mut labels = self.inside.begin();
+        let mut is_templated = false;
         cursor.object(|name, cursor| {
             let value = cursor.string()?;
-            if !name.is(&self.label) {
-                return Ok(());
-            }
-            let found = if self.tenants.ids().any(|tenant| value.is(tenant)) {
-                Whose::Own
-            } else if value.raw().contains("{{") {
-                Whose::Templated
-            } else {
-                Whose::Foreign
-            };
-            match whose.replace(found) {
-                None => Ok(()),
-                Some(_) => Err(Malformed),
-            }
+            let Some(label) = self.inside.find(|label| name.is(label)) else { return Ok(()) };
+            let value = decoded(value);
+            let fit = self.inside.fit(label, &value);
+            // A tenant's ID may look like a template. What a pattern or `!=` accepts of a template says nothing of the alerts.
+            let is_template = fit != Fit::Exact && value.contains("{{");
+            is_templated |= is_template;
+            labels.note(label, is_template || fit != Fit::Refused).map_err(|_| Malformed)
         })?;
-        Ok(whose.unwrap_or(Whose::Nobodys))
+        Ok(match (labels.finish(), is_templated) {
+            (Standing::Outside, _) => Whose::Foreign,
+            (Standing::Inside | Standing::Lacking, true) => Whose::Templated,
+            (Standing::Lacking, false) => Whose::Nobodys,
+            (Standing::Inside, false) => Whose::Own,
+        })
     }
+}
+
+fn decoded(text: Text<'_>) -> Cow<'_, str> {
+    if text.raw().contains('\\') { text.chars().collect::<String>().into() } else { text.raw().into() }
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::tenant::{Federation, Format};
+    use crate::scope::OnConflict;
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     /// An owner of these tenants, separated by `|`.
     pub fn owner(tenants: &str) -> Owner {
-        let tenants = Tenants::parse(tenants.as_bytes(), Format::Thanos, Federation::On { max_tenants: 0 }).unwrap();
-        Owner::new("tenant_id".into(), tenants)
+        let ids: Vec<&str> = tenants.split('|').collect();
+        Owner::new(&Scope::one_of("tenant_id".into(), &ids, OnConflict::Replace)).unwrap()
     }
 
     fn whose(tenants: &str, labels: &str) -> Option<Whose> {

@@ -2,7 +2,7 @@
 
 use super::source::CERTIFICATE_FIELDS;
 use super::{Config, keys};
-use crate::promql::OnConflict;
+use crate::scope::OnConflict;
 use crate::tenant::{Federation, Source};
 use serde_json::Value;
 

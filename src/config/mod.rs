@@ -30,7 +30,7 @@ pub use stats::Stats;
 
 use crate::api::{self, Found, Upstream};
 use crate::limits::{InForce, Limits};
-use crate::promql::{Enforcer, OnConflict};
+use crate::scope::{OnConflict, Scope};
 use crate::tenant::{self, Federation, Format, Source, Tenants};
 use allowed::Allowed;
 use keys::Draft;
@@ -287,11 +287,11 @@ impl Config {
         &self.label
     }
 
-    /// The matcher for these tenants.
-    pub fn enforcer(&self, tenants: &Tenants) -> Enforcer {
+    /// What a request of these tenants is confined to.
+    pub fn scope(&self, tenants: &Tenants) -> Scope {
         match &self.view {
-            Some(pattern) => Enforcer::matching(&self.label, pattern),
-            None => tenants.enforcer(&self.label, self.on_conflict, self.federation),
+            Some(pattern) => Scope::matching(self.label.clone(), pattern.clone()),
+            None => tenants.scope(&self.label, self.on_conflict, self.federation),
         }
     }
 

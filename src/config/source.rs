@@ -4,7 +4,7 @@
 use super::ConfigError;
 use super::allowed::Allowed;
 use super::json::Field;
-use crate::promql::OnConflict;
+use crate::scope::OnConflict;
 use crate::tenant::{self, Federation, Format, Source, Tenants};
 use std::sync::Arc;
 
@@ -301,10 +301,10 @@ mod tests {
     fn several_static_tenants_need_no_switch_and_queries_select_among_them() {
         let config = parse(json!({"static_tenant_ids": ["b", "a"]})).unwrap();
         let tenants = config.identify(Some(b"c"), Some(b"O=c")).unwrap();
-        assert_eq!(config.enforcer(&tenants).selector(), r#"{tenant_id=~"a|b"}"#);
+        assert_eq!(config.scope(&tenants).selector(), r#"{tenant_id=~"a|b"}"#);
         let mut out = Vec::new();
-        crate::promql::rewrite(br#"up{tenant_id="b"}"#, &config.enforcer(&tenants), &mut out).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), r#"up{tenant_id="b",tenant_id=~"a|b"}"#);
+        crate::promql::rewrite(br#"up{tenant_id="b"}"#, &config.scope(&tenants), &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), r#"up{tenant_id=~"a|b",tenant_id="b"}"#);
     }
 
     #[test]
@@ -313,7 +313,7 @@ mod tests {
         let config = view(r#"team-.*|"x\\d"#).unwrap();
         let tenants = config.identify(Some(b"c"), None).unwrap();
         assert_eq!(&**tenants.joined(), "ops");
-        assert_eq!(config.enforcer(&tenants).selector(), r#"{tenant_id=~"team-.*|\"x\\\\d",tenant_id!=""}"#);
+        assert_eq!(config.scope(&tenants).selector(), r#"{tenant_id=~"team-.*|\"x\\\\d",tenant_id!=""}"#);
         for extra in [
             json!({}),
             json!({"tenant_header": "x"}),

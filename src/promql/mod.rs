@@ -1,18 +1,17 @@
-//! PromQL: reads a query, adds a matcher to each of its selectors, writes it again. Knows matchers, not tenants.
+//! PromQL: reads a query, adds matchers to each of its selectors, writes it again. Knows matchers, not tenants.
 //!
 //! The steps, each in a file of its own: `lexer` (text → tokens), `parser` (tokens → `ast`; with `selector`,
-//! `postfix`, `duration` and `matching`), `rewrite` (tree and tokens → text, with the matcher of `enforce`).
+//! `postfix`, `duration` and `matching`), `rewrite` (tree and tokens → text, with the matchers of a [`Scope`]).
 //!
 //! What holds for every text, checked by property tests and against Prometheus's own parser:
 //! - no panic, and time and memory linear in the text's length;
-//! - every selector of an accepted text carries the matcher;
+//! - every selector of an accepted text carries the matchers;
 //! - rewriting what was rewritten changes nothing;
 //! - what Prometheus 3.16 accepts is accepted, with the differences that docs/promql.md lists.
 
 mod arithmetic;
 pub mod ast;
 mod duration;
-mod enforce;
 mod error;
 mod lexer;
 pub(crate) mod literal;
@@ -28,7 +27,6 @@ mod selector;
 mod tests;
 mod token;
 
-pub use enforce::{Enforcer, OnConflict};
 pub use error::{Error, ErrorKind};
 pub use lexer::MAX_TOKENS;
 pub use parser::MAX_DEPTH;
@@ -37,6 +35,7 @@ pub use token::Kind;
 
 pub use reach::{Demand, Evaluation, Unknown};
 
+use crate::scope::Scope;
 use ast::Ast;
 use error::Fault;
 use lexer::{Names, Tokens};
@@ -58,16 +57,16 @@ pub enum Reading {
 ///
 /// # Errors
 /// [`Error`] where the text can't be read or enforced. `out` is as before then.
-pub fn rewrite(query: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
-    run(query, enforcer, out, parser::expression)
+pub fn rewrite(query: &[u8], scope: &Scope, out: &mut Vec<u8>) -> Result<u32, Error> {
+    run(query, scope, out, parser::expression)
 }
 
 /// Rewrites a `match[]` value, which is one selector without modifiers.
 ///
 /// # Errors
 /// As [`rewrite`].
-pub fn rewrite_selector(selector: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
-    run(selector, enforcer, out, parser::metric_selector)
+pub fn rewrite_selector(selector: &[u8], scope: &Scope, out: &mut Vec<u8>) -> Result<u32, Error> {
+    run(selector, scope, out, parser::metric_selector)
 }
 
 /// Parses an expression, for those who look at the tree.
@@ -107,10 +106,10 @@ impl<'t> Query<'t> {
     ///
     /// # Errors
     /// [`Error`] where it can't be enforced. `out` is as before then.
-    pub fn rewrite(&self, enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
+    pub fn rewrite(&self, scope: &Scope, out: &mut Vec<u8>) -> Result<u32, Error> {
         let before = out.len();
         out.reserve(self.text.len() + self.text.len() / 2 + 64);
-        rewrite::enforce(self.text, &self.tokens.list, &self.ast, enforcer, out).map_err(|fault| {
+        rewrite::enforce(self.text, &self.tokens.list, &self.ast, scope, out).map_err(|fault| {
             out.truncate(before);
             fault.locate(self.text)
         })
@@ -156,8 +155,8 @@ pub fn duration(text: &[u8]) -> Option<i64> {
     literal::duration(text).ok()
 }
 
-fn run(text: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>, parse: Parse) -> Result<u32, Error> {
-    Query::read(text, parse)?.rewrite(enforcer, out)
+fn run(text: &[u8], scope: &Scope, out: &mut Vec<u8>, parse: Parse) -> Result<u32, Error> {
+    Query::read(text, parse)?.rewrite(scope, out)
 }
 
 type Parse = fn(&[u8], &Tokens) -> Result<Ast, Fault>;

@@ -1,4 +1,4 @@
-//! Text quoted for messages, as Go's `%q` writes it, and for PromQL string literals.
+//! Text quoted for messages, as Go's `%q` writes it.
 
 /// `'x'`, as `%q` writes a rune.
 pub fn rune(c: char) -> String {
@@ -45,33 +45,4 @@ fn escape(c: char, quote: char, out: &mut String) {
         c if c < ' ' || c == '\u{7f}' => out.push_str(&format!("\\x{:02x}", c as u32)),
         c => out.push(c),
     }
-}
-
-/// A PromQL string literal whose value is `text`. Valid in every Prometheus, Thanos, Cortex and Mimir: only `\\`,
-/// `\"` and `\n` are written, all other characters stand for themselves.
-pub fn literal(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// `text` as a regular expression that matches it and nothing else (Go's `regexp.QuoteMeta`).
-pub fn regex(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(c) {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
 }

@@ -1,18 +1,19 @@
 //! The rewriter: tree and tokens → the text that goes upstream.
 //!
-//! Every selector of the tree gets the tenant's matcher. The text is written token by token, so that nothing reaches
+//! Every selector of the tree gets the matchers of the scope, before its own: what `absent()` returns depends on their order
+//! (`createLabelsForAbsentFunction` in promql/functions.go, 3.16). The text is written token by token, so that nothing reaches
 //! the upstream that was not read; comments go, and white space becomes one space. Literals keep their spelling.
 
 use super::ast::{Ast, Braces, LabelMatcher, Node, NodeId, Selector, TokenId};
-use super::enforce::{Enforcer, Own};
 use super::error::{ErrorKind, Fault};
 use super::literal;
 use super::parser::text_of;
 use super::token::{Kind, Token};
+use crate::scope::{CannotMatch, Own, Scope};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The longest text that is written, in bytes. Each selector grows by the matcher, which is long where there are many
+/// The longest text that is written, in bytes. Each selector grows by the matchers, which are long where there are many
 /// tenants: without a bound, 400 KB of `a+a+…` become 800 MB.
 pub const MAX_WRITTEN: usize = 8 << 20;
 
@@ -22,11 +23,11 @@ pub(super) fn enforce(
     text: &[u8],
     tokens: &[Token],
     ast: &Ast,
-    enforcer: &Enforcer,
+    scope: &Scope,
     out: &mut Vec<u8>,
 ) -> Result<u32, Fault> {
     let begin = out.len();
-    let mut writer = Writer { text, tokens, ast, enforcer, out, begin, next: 0 };
+    let mut writer = Writer { text, tokens, ast, scope, out, begin, next: 0 };
     let mut selectors = 0;
     for node in &ast.nodes {
         // Each kind of node is decided on: one that is new must not compile until somebody has.
@@ -62,7 +63,7 @@ struct Writer<'a> {
     text: &'a [u8],
     tokens: &'a [Token],
     ast: &'a Ast,
-    enforcer: &'a Enforcer,
+    scope: &'a Scope,
     out: &'a mut Vec<u8>,
     /// Where our text begins in `out`.
     begin: usize,
@@ -78,44 +79,54 @@ impl<'a> Writer<'a> {
         match selector.braces {
             Some(braces) => {
                 self.tokens_up_to(braces.open + 1);
-                self.matchers(selector, braces)?;
+                self.out.extend_from_slice(self.scope.written().as_bytes());
+                self.own_matchers(selector, braces)?;
                 self.next = braces.close.get() + 1;
             }
-            None => self.out.push(b'{'),
+            None => {
+                self.out.push(b'{');
+                self.out.extend_from_slice(self.scope.written().as_bytes());
+            }
         }
-        self.out.extend_from_slice(self.enforcer.written());
         self.out.push(b'}');
         if self.out.len() - self.begin > MAX_WRITTEN {
-            let message = format!("longer than {MAX_WRITTEN} bytes with the tenant's matcher in each selector");
+            let message = format!("longer than {MAX_WRITTEN} bytes with the tenant's matchers in each selector");
             let place = self.next.saturating_sub(1);
             return Err(self.refuse(ErrorKind::TooLarge, place, place, message));
         }
         Ok(())
     }
 
-    /// The selector's own matchers, each with a comma, as far as they stay.
-    fn matchers(&mut self, selector: &Selector, braces: Braces) -> Result<(), Fault> {
-        let mut own = self.enforcer.own_matchers();
+    /// The selector's own matchers, each behind a comma, as far as they stay.
+    fn own_matchers(&mut self, selector: &Selector, braces: Braces) -> Result<(), Fault> {
+        let mut own = self.scope.own_matchers();
         for matcher in self.ast.matchers_of(selector) {
             match *matcher {
-                LabelMatcher::Metric { name } => self.out.extend_from_slice(self.text_of(name)),
+                LabelMatcher::Metric { name } => {
+                    self.out.push(b',');
+                    self.out.extend_from_slice(self.text_of(name));
+                }
                 LabelMatcher::Label { name, operator, value } => {
                     let label = self.name(name);
                     if RUN_AS_QUERY.contains(&label.as_ref()) {
                         let message = "this label is reserved: Mimir and Cortex would run its value as a query";
                         return Err(self.refuse(ErrorKind::Reserved, name, value, message.into()));
                     }
-                    if label.as_ref() == self.enforcer.label() {
-                        let kind = self.tokens.get(operator as usize).map_or(Kind::Error, |t| t.kind);
-                        let kept = own.take(kind, &literal::string(self.text_of(value)));
-                        if kept.map_err(|()| self.conflict(braces))? == Own::Drop {
+                    if self.scope.names(&label) {
+                        let op = self.tokens.get(operator as usize).and_then(|token| token.kind.match_op());
+                        let Some(op) = op else {
+                            let message = "a matcher without an operator".into();
+                            return Err(self.refuse(ErrorKind::Syntax, name, value, message));
+                        };
+                        let kept = own.take(&label, op, &literal::string(self.text_of(value)));
+                        if kept.map_err(|CannotMatch| self.conflict(&label, braces))? == Own::Drop {
                             continue;
                         }
                     }
+                    self.out.push(b',');
                     self.label_matcher(name, operator, value);
                 }
             }
-            self.out.push(b',');
         }
         Ok(())
     }
@@ -193,8 +204,8 @@ impl<'a> Writer<'a> {
         Err(self.refuse(ErrorKind::Info, name, name, message.into()))
     }
 
-    fn conflict(&self, braces: Braces) -> Fault {
-        let label = String::from_utf8_lossy(self.enforcer.label());
+    fn conflict(&self, label: &[u8], braces: Braces) -> Fault {
+        let label = String::from_utf8_lossy(label);
         let message =
             format!("the matchers on {label:?} can't match the tenant: remove them, or ask for the tenant's own data");
         self.refuse(ErrorKind::Conflict, braces.open, braces.close.get(), message)

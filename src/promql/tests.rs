@@ -6,18 +6,19 @@ mod errors;
 mod reach;
 mod selectors;
 
-use super::{Enforcer, Error, OnConflict, rewrite, rewrite_selector};
+use super::{Error, rewrite, rewrite_selector};
+use crate::scope::{OnConflict, Scope};
 
-fn team_a() -> Enforcer {
-    Enforcer::equal("tenant_id", "team-a", OnConflict::Replace)
+fn team_a() -> Scope {
+    Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace)
 }
 
-fn enforce_with(enforcer: &Enforcer, query: &str) -> Result<String, Error> {
+fn enforce_with(scope: &Scope, query: &str) -> Result<String, Error> {
     let mut out = Vec::new();
-    rewrite(query.as_bytes(), enforcer, &mut out)?;
+    rewrite(query.as_bytes(), scope, &mut out)?;
     let once = String::from_utf8(out).expect("the output is UTF-8");
     let mut again = Vec::new();
-    rewrite(once.as_bytes(), enforcer, &mut again)?;
+    rewrite(once.as_bytes(), scope, &mut again)?;
     assert_eq!(once.as_bytes(), again, "rewriting what was rewritten changes nothing: {query}");
     Ok(once)
 }

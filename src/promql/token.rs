@@ -4,6 +4,7 @@
 //! test language uses. A token keeps its place in the text and no copy of it.
 
 use super::quote;
+use crate::scope::MatchOp;
 
 /// A token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +90,17 @@ impl Kind {
             b"end" => Kind::End,
             b"inf" | b"nan" => Kind::Number,
             word => return Kind::duration_keyword(word),
+        })
+    }
+
+    /// The matching operator that it is.
+    pub fn match_op(self) -> Option<MatchOp> {
+        Some(match self {
+            Kind::Equal => MatchOp::Equal,
+            Kind::NotEqual => MatchOp::NotEqual,
+            Kind::EqualRegex => MatchOp::Regex,
+            Kind::NotEqualRegex => MatchOp::NotRegex,
+            _ => return None,
         })
     }
 

@@ -7,7 +7,8 @@ use crate::api::{Kind, Parameter, Route, Rule, Upstream};
 use crate::config::Config;
 use crate::go::form;
 use crate::memo::{Key, Memo};
-use crate::promql::{self, Enforcer, Reading};
+use crate::promql::{self, Reading};
+use crate::scope::Scope;
 use crate::text;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -26,10 +27,9 @@ const STATISTICS: &[u8] = b"stats";
 #[derive(Debug, Clone)]
 pub struct Enforcement {
     route: &'static Route,
-    label: Arc<str>,
     extra: Arc<[String]>,
     /// None: nothing is rewritten (`enforce_tenancy: false`), or nothing has to be.
-    enforcer: Option<Enforcer>,
+    scope: Option<Scope>,
     /// A request without any selector gains one.
     adds_selector: bool,
     /// The upstream is asked for statistics.
@@ -52,7 +52,7 @@ fn decoded<'a>(pair: &form::Raw<'a>, place: Place) -> Result<Cow<'a, [u8]>, Reje
 }
 
 impl Enforcement {
-    /// For this row and these tenants. The matcher is rendered here, once a request, and only where it is used.
+    /// For this row and these tenants. The scope is rendered here, once a request, and only where it is used.
     pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
         let reads_series = match route.rule {
             Rule::Queries | Rule::Selectors => true,
@@ -66,12 +66,11 @@ impl Enforcement {
             Rule::Filtered => reads_selectors && config.matches_rules(),
             Rule::Queries | Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => false,
         };
-        let enforcer = (reads_series && config.enforces()).then(|| config.enforcer(tenants));
+        let scope = (reads_series && config.enforces()).then(|| config.scope(tenants));
         Enforcement {
             route,
-            label: config.label().clone(),
             extra: config.extra_parameters().clone(),
-            enforcer,
+            scope,
             adds_selector,
             asks_for_statistics: config.stats().samples
                 && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),
@@ -170,19 +169,19 @@ impl Enforcement {
 
     /// Adds a selector that matches nothing, where the row's endpoint reads selectors.
     pub fn add_nothing(&self, out: &mut Vec<u8>) {
-        if let (true, Some(enforcer)) = (self.adds_selector, &self.enforcer) {
-            form::append(out, SELECTOR, enforcer.nothing().as_bytes());
+        if let (true, Some(scope)) = (self.adds_selector, &self.scope) {
+            form::append(out, SELECTOR, scope.nothing().as_bytes());
         }
     }
 
     /// Adds a selector that is nothing but the matcher, where the row's endpoint reads selectors.
     pub fn add_selector(&self, out: &mut Vec<u8>, written: &mut Written) {
-        if let (true, Some(enforcer)) = (self.adds_selector, &self.enforcer) {
+        if let (true, Some(scope)) = (self.adds_selector, &self.scope) {
             // Where the tenant label is an external label, Thanos's stores answer nothing to a selector with nothing
             // besides ("no matchers specified (excluding external labels)", pkg/store/tsdb.go, 0.42.5).
             let selector = match self.route.upstreams {
-                [Upstream::Thanos] => enforcer.named_selector(),
-                _ => enforcer.selector(),
+                [Upstream::Thanos] => scope.named_selector(),
+                _ => scope.selector(),
             };
             form::append(out, SELECTOR, selector.as_bytes());
             written.selectors = written.selectors.saturating_add(1);
@@ -205,7 +204,7 @@ impl Enforcement {
             | Kind::ReplicaLabel
             | Kind::StoreSelector => return None,
         };
-        Key::new(reading, encoded, self.enforcer.as_ref()?)
+        Key::new(reading, encoded, self.scope.as_ref()?)
     }
 
     fn value<'v>(
@@ -219,19 +218,19 @@ impl Enforcement {
         if !parameter.kind.accepts(value) {
             return Err(Rejection::Value(parameter.name, text::quote(value)));
         }
-        match (parameter.kind, &self.enforcer) {
+        match (parameter.kind, &self.scope) {
             // An empty query selects nothing; upstream refuses it in its own words, or takes the other place's.
-            (Kind::Query, Some(enforcer)) if !value.is_empty() => {
-                let enforced = promql::rewrite(value, enforcer, rewritten).map_err(refused)?;
+            (Kind::Query, Some(scope)) if !value.is_empty() => {
+                let enforced = promql::rewrite(value, scope, rewritten).map_err(refused)?;
                 *selectors = selectors.saturating_add(enforced);
                 Ok(rewritten)
             }
-            (Kind::Selector, Some(enforcer)) => {
-                let enforced = promql::rewrite_selector(value, enforcer, rewritten).map_err(refused)?;
+            (Kind::Selector, Some(scope)) => {
+                let enforced = promql::rewrite_selector(value, scope, rewritten).map_err(refused)?;
                 *selectors = selectors.saturating_add(enforced);
                 Ok(rewritten)
             }
-            (Kind::ReplicaLabel, Some(_)) if self.names_the_label(value) => {
+            (Kind::ReplicaLabel, Some(scope)) if names_a_label_of(scope, value) => {
                 Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away"))
             }
             (Kind::StoreSelector, _) => {
@@ -253,11 +252,11 @@ impl Enforcement {
             ) => Ok(value),
         }
     }
+}
 
-    /// Thanos takes the value whole; a list is looked through as well, should a version split it.
-    fn names_the_label(&self, value: &[u8]) -> bool {
-        value.split(|&byte| byte == b',').any(|name| name.trim_ascii() == self.label.as_bytes())
-    }
+/// Thanos takes the value whole; a list is looked through as well, should a version split it.
+fn names_a_label_of(scope: &Scope, value: &[u8]) -> bool {
+    value.split(|&byte| byte == b',').any(|name| scope.names(name.trim_ascii()))
 }
 
 /// Appends the pair, if its value was rewritten lately.

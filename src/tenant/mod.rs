@@ -1,4 +1,4 @@
-//! Who is asking: the bytes of a header, of a certificate or of metadata → one valid tenant, or several → the matcher that
+//! Who is asking: the bytes of a header, of a certificate or of metadata → one valid tenant, or several → the scope that
 //! they stand for.
 //!
 //! - `source`: what names the tenant, and how it is read
@@ -27,7 +27,7 @@ mod source;
 
 pub use source::{Evidence, Source};
 
-use crate::promql::{Enforcer, OnConflict};
+use crate::scope::{OnConflict, Scope};
 use crate::text;
 use std::fmt;
 use std::sync::Arc;
@@ -207,12 +207,12 @@ impl Tenants {
         self.joined.split(char::from(SEPARATOR))
     }
 
-    /// The matcher that scopes a query to these tenants. With federation, a query may choose among them, so its own
-    /// matchers on the label are kept, also where the request names one tenant only.
-    pub fn enforcer(&self, label: &str, on_conflict: OnConflict, federation: Federation) -> Enforcer {
+    /// What a request of these tenants is confined to, where one label names them. With federation, a query may choose among
+    /// them, so its own matchers on the label are kept, also where the request names one tenant only.
+    pub fn scope(&self, label: &Arc<str>, on_conflict: OnConflict, federation: Federation) -> Scope {
         match (federation, self.joined.contains(char::from(SEPARATOR))) {
-            (Federation::Off, false) => Enforcer::equal(label, &self.joined, on_conflict),
-            _ => Enforcer::one_of(label, &self.ids().collect::<Vec<_>>(), on_conflict),
+            (Federation::Off, false) => Scope::equal(label.clone(), self.joined.clone(), on_conflict),
+            _ => Scope::one_of(label.clone(), &self.ids().collect::<Vec<_>>(), on_conflict),
         }
     }
 }

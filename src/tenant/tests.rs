@@ -91,7 +91,7 @@ fn one_tenant_is_an_equality_and_several_are_quoted_alternatives() {
     let selector = |value: &str| {
         Tenants::parse(value.as_bytes(), Format::Cortex, MANY)
             .unwrap()
-            .enforcer("tenant_id", OnConflict::Replace, MANY)
+            .scope(&"tenant_id".into(), OnConflict::Replace, MANY)
             .selector()
     };
     assert_eq!(selector("team.a"), r#"{tenant_id="team.a"}"#);

@@ -2,7 +2,7 @@
 #![cfg(not(target_family = "wasm"))]
 
 use promql_tenancy_filter::answer::{Filter, Labelled, Owner, Unreadable};
-use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 
 /// The default of `max_response_bytes`.
 const MAX: usize = 1 << 20;
@@ -10,8 +10,11 @@ const RULES: Labelled = Labelled::Rules { shared: false, narrowed: false };
 const SHARED: Labelled = Labelled::Rules { shared: true, narrowed: false };
 
 fn filter(labelled: Labelled, max: usize) -> Filter {
-    let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).expect("a tenant");
-    Filter::by_owner(labelled, Owner::new("tenant_id".into(), tenants), max)
+    Filter::by_owner(
+        labelled,
+        Owner::new(&Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace)).expect("no pattern to run"),
+        max,
+    )
 }
 
 struct Read {

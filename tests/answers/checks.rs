@@ -1,7 +1,7 @@
 //! What holds of the filters over any bytes, judged by another reader of JSON. For the fuzz target and for `any_bytes…`.
 
 use promql_tenancy_filter::answer::{Content, Documents, Filter, Labelled, Owner, Statistics, Unreadable};
-use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
@@ -157,8 +157,7 @@ fn whose(labelled: &Json, labels: &str) -> Vec<Option<String>> {
 /// What is filtered by its labels: the same whatever the chunks; refused, or valid, no longer, and all of it the tenant's. With
 /// little that may be held, too.
 pub fn labelled_answers_are_the_tenant_s(bytes: &[u8]) {
-    let tenants = Tenants::parse(TENANT.as_bytes(), Format::Cortex, Federation::Off).expect("a tenant");
-    let owner = Owner::new(LABEL.into(), tenants);
+    let owner = Owner::new(&Scope::equal(LABEL.into(), TENANT.into(), OnConflict::Replace)).expect("no pattern to run");
     let own = [Some(TENANT.to_owned())];
     let (body, sizes) = (bytes, sizes(bytes));
     for (labelled, max) in [

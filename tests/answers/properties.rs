@@ -3,7 +3,7 @@
 
 use crate::checks::{labelled_answers_are_the_tenant_s, streams_are_silent};
 use promql_tenancy_filter::answer::{Content, Documents, Filter, Labelled, Owner, Statistics, Unreadable};
-use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 use proptest::prelude::*;
 use proptest::strategy::BoxedStrategy;
 
@@ -16,8 +16,7 @@ const WITHHELD: [&str; 3] = [
 ];
 
 fn owner() -> Owner {
-    let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).expect("a tenant");
-    Owner::new("tenant_id".into(), tenants)
+    Owner::new(&Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace)).expect("no pattern to run")
 }
 
 fn text() -> impl Strategy<Value = String> {

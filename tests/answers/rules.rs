@@ -1,15 +1,15 @@
 //! Rules, alerts and exemplars as Prometheus 3.16 and Thanos 0.42.5 write them.
 
 use promql_tenancy_filter::answer::{Filter, Labelled, Owner, Unreadable};
-use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 
 const OWN: Labelled = Labelled::Rules { shared: false, narrowed: false };
 const WITH_SHARED: Labelled = Labelled::Rules { shared: true, narrowed: false };
 const NARROWED: Labelled = Labelled::Rules { shared: false, narrowed: true };
 
 fn owner(tenants: &str) -> Owner {
-    let tenants = Tenants::parse(tenants.as_bytes(), Format::Cortex, Federation::On { max_tenants: 0 });
-    Owner::new("tenant_id".into(), tenants.expect("valid tenants"))
+    let tenants: Vec<&str> = tenants.split('|').collect();
+    Owner::new(&Scope::one_of("tenant_id".into(), &tenants, OnConflict::Replace)).expect("no pattern to run")
 }
 
 const MAX: usize = 1 << 20;

@@ -12,7 +12,7 @@ fn accepted_there(query: &str) -> bool {
 
 fn here(query: &str) -> Result<String, ErrorKind> {
     let mut out = Vec::new();
-    rewrite(query.as_bytes(), &REPLACE.enforcer(), &mut out).map_err(|error| error.kind)?;
+    rewrite(query.as_bytes(), &REPLACE.scope(), &mut out).map_err(|error| error.kind)?;
     Ok(String::from_utf8(out).expect("a query that is text stays text"))
 }
 

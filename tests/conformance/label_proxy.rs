@@ -1,4 +1,4 @@
-//! Beside prom-label-proxy's enforcer: where its answer differs from ours, which selectors did it leave open?
+//! Beside prom-label-proxy's scope: where its answer differs from ours, which selectors did it leave open?
 
 use super::generator;
 use super::oracle::{self, Case, PrecedentCase};
@@ -35,7 +35,7 @@ fn the_selectors_that_label_proxy_leaves_open_are_named() {
             no_longer += 1; // its release of Prometheus took what the current one refuses
             continue;
         }
-        if let Err(error) = rewrite(query.as_bytes(), &REPLACE.enforcer(), &mut Vec::new()) {
+        if let Err(error) = rewrite(query.as_bytes(), &REPLACE.scope(), &mut Vec::new()) {
             assert_eq!(error.kind, ErrorKind::Info, "{query}: {error}");
             info += 1;
             continue;

@@ -1,9 +1,8 @@
 //! What has to hold between the filter's answer and Prometheus's, for one query. docs/promql.md lists the differences by intention.
 
 use super::oracle::{Case, Comparison, Reading, Verdict, judge};
-use promql_tenancy_filter::promql::{
-    Enforcer, Error, ErrorKind, MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, OnConflict, rewrite, rewrite_selector,
-};
+use promql_tenancy_filter::promql::{Error, ErrorKind, MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, rewrite, rewrite_selector};
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 use std::collections::BTreeMap;
 
 pub const LABEL: &str = "tenant_id";
@@ -28,10 +27,10 @@ pub const MODES: [Mode; 5] = [
 ];
 
 impl Mode {
-    pub fn enforcer(&self) -> Enforcer {
+    pub fn scope(&self) -> Scope {
         match self.values {
-            [value] => Enforcer::equal(LABEL, value, self.on_conflict),
-            values => Enforcer::one_of(LABEL, values, self.on_conflict),
+            [value] => Scope::equal(LABEL.into(), (*value).into(), self.on_conflict),
+            values => Scope::one_of(LABEL.into(), values, self.on_conflict),
         }
     }
 }
@@ -79,7 +78,7 @@ pub fn compare(questions: &[Question], report: &mut Report) {
 fn ask_filter(question: &Question) -> Result<(Vec<u8>, u32), Error> {
     let rewriter = if question.selector { rewrite_selector } else { rewrite };
     let mut out = Vec::new();
-    let count = rewriter(&question.text, &question.mode.enforcer(), &mut out)?;
+    let count = rewriter(&question.text, &question.mode.scope(), &mut out)?;
     Ok((out, count))
 }
 

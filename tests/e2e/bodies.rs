@@ -39,7 +39,7 @@ fn assert_form(outcomes: &[Outcome], expected: &[(&str, &str)]) {
 }
 
 /// What selects nothing, in the URL of a request whose form selects.
-const NOTHING: &str = r#"{__name__="promql_tenancy_filter:nothing",tenant_id="team-a"}"#;
+const NOTHING: &str = r#"{tenant_id="team-a",__name__="promql_tenancy_filter:nothing"}"#;
 
 #[test]
 fn form_is_rewritten_in_however_many_pieces_it_comes() {
@@ -180,7 +180,7 @@ fn long_forms_are_rewritten_and_longer_ones_than_the_buffer_refused() {
         let asked = Request::post(QUERY, &form(&[("query", &long(size).replace('|', "b"))])).tenant("team-a");
         for outcome in edges::send(&asked) {
             let value = outcome.forwarded("team-a").form().remove(0).1;
-            assert!(value.len() > size && value.ends_with(",tenant_id=\"team-a\"}"), "{}", outcome.way);
+            assert!(value.len() > size && value.starts_with("up{tenant_id=\"team-a\","), "{}", outcome.way);
         }
     }
     let url = form(&[("query", &long(20_000).replace('|', "b"))]);

@@ -40,10 +40,10 @@ const PLACES: &[(&str, &str)] = &[
     ("count without (job) (up)", r#"count without (job) (up{tenant_id="$T"})"#),
     (
         r#"group by (tenant_id, owner) ({__name__=~".+"})"#,
-        r#"group by (tenant_id, owner) ({__name__=~".+",tenant_id="$T"})"#,
+        r#"group by (tenant_id, owner) ({tenant_id="$T",__name__=~".+"})"#,
     ),
-    (r#"count({__name__!=""})"#, r#"count({__name__!="",tenant_id="$T"})"#),
-    (r#"count({owner=~".+"})"#, r#"count({owner=~".+",tenant_id="$T"})"#),
+    (r#"count({__name__!=""})"#, r#"count({tenant_id="$T",__name__!=""})"#),
+    (r#"count({owner=~".+"})"#, r#"count({tenant_id="$T",owner=~".+"})"#),
     (r#"count_values("tenant_id", up)"#, r#"count_values("tenant_id", up{tenant_id="$T"})"#),
     (
         r#"topk(scalar(count(up{tenant_id=~".+"})) - 2, temperature)"#,
@@ -64,7 +64,7 @@ const PLACES: &[(&str, &str)] = &[
     ("vector(scalar(sum(temperature)))", r#"vector(scalar(sum(temperature{tenant_id="$T"})))"#),
     ("up or temperature{tenant_id=\"$O\"}", r#"up{tenant_id="$T"} or temperature{tenant_id="$T"}"#),
     ("temperature{tenant_id=\"$O\"} and up", r#"temperature{tenant_id="$T"} and up{tenant_id="$T"}"#),
-    ("{owner=~\".+\"} unless up", r#"{owner=~".+",tenant_id="$T"} unless up{tenant_id="$T"}"#),
+    ("{owner=~\".+\"} unless up", r#"{tenant_id="$T",owner=~".+"} unless up{tenant_id="$T"}"#),
     (
         "up * on (instance) group_left (owner) temperature",
         r#"up{tenant_id="$T"} * on (instance) group_left (owner) temperature{tenant_id="$T"}"#,
@@ -88,11 +88,11 @@ const PLACES: &[(&str, &str)] = &[
 
 /// Questions about what only the other tenant has: the answer is that there is nothing.
 const NOTHING: &[(&str, &str)] = &[
-    (r#"{owner="data of $O"}"#, r#"{owner="data of $O",tenant_id="$T"}"#),
+    (r#"{owner="data of $O"}"#, r#"{tenant_id="$T",owner="data of $O"}"#),
     (r#"absent(up{tenant_id="$O"})"#, r#"absent(up{tenant_id="$T"})"#),
     (
         r#"{"dotted.metric", "dotted.label"!~"", owner=~".*$O"}"#,
-        r#"{"dotted.metric","dotted.label"!~"",owner=~".*$O",tenant_id="$T"}"#,
+        r#"{tenant_id="$T","dotted.metric","dotted.label"!~"",owner=~".*$O"}"#,
     ),
     (
         r#"label_replace(up, "tenant_id", "$O", "", "") * on (tenant_id, instance) group_left () temperature"#,
@@ -169,7 +169,7 @@ fn info_without_a_data_label_selector_is_refused() {
 #[test]
 fn info_joins_the_tenant_s_own() {
     for asked in [r#"info(up, {cluster=~".+"})"#, r#"info(up, {cluster=~".+", tenant_id="$O"})"#] {
-        let by_hand = r#"info(up{tenant_id="$T"}, {cluster=~".+",tenant_id="$T"})"#;
+        let by_hand = r#"info(up{tenant_id="$T"}, {tenant_id="$T",cluster=~".+"})"#;
         for answer in prometheus().assert_query(asked, by_hand) {
             assert_eq!(answer.status, 200, "{}", answer.text());
             assert!(answer.text().contains("cluster\":\"team_"), "{}", answer.text());

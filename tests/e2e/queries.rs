@@ -10,8 +10,8 @@ type Case = (&'static str, &'static str);
 /// For both upstreams. Each has a result for both tenants.
 const QUERIES: &[Case] = &[
     ("up", r#"up{tenant_id="$T"}"#),
-    ("temperature{instance=\"one:80\"}", r#"temperature{instance="one:80",tenant_id="$T"}"#),
-    (r#"{__name__=~"temp.*", instance!~"two.*"}"#, r#"{__name__=~"temp.*",instance!~"two.*",tenant_id="$T"}"#),
+    ("temperature{instance=\"one:80\"}", r#"temperature{tenant_id="$T",instance="one:80"}"#),
+    (r#"{__name__=~"temp.*", instance!~"two.*"}"#, r#"{tenant_id="$T",__name__=~"temp.*",instance!~"two.*"}"#),
     ("sum(temperature)", r#"sum(temperature{tenant_id="$T"})"#),
     ("avg by (instance) (temperature)", r#"avg by (instance) (temperature{tenant_id="$T"})"#),
     (
@@ -20,7 +20,7 @@ const QUERIES: &[Case] = &[
     ),
     (
         "sum by (code) (rate(http_requests_total{code=\"500\"}[5m])) / on () group_left sum(rate(http_requests_total[5m]))",
-        r#"sum by (code) (rate(http_requests_total{code="500",tenant_id="$T"}[5m])) / on () group_left sum(rate(http_requests_total{tenant_id="$T"}[5m]))"#,
+        r#"sum by (code) (rate(http_requests_total{tenant_id="$T",code="500"}[5m])) / on () group_left sum(rate(http_requests_total{tenant_id="$T"}[5m]))"#,
     ),
     (
         "histogram_quantile(0.9, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))",
@@ -50,7 +50,7 @@ const QUERIES: &[Case] = &[
         r#"label_join(up, "all", "-", "job", "instance")"#,
         r#"label_join(up{tenant_id="$T"}, "all", "-", "job", "instance")"#,
     ),
-    (r#"{"dotted.metric"}"#, r#"{"dotted.metric",tenant_id="$T"}"#),
+    (r#"{"dotted.metric"}"#, r#"{tenant_id="$T","dotted.metric"}"#),
     ("sum(offset)", r#"sum(offset{tenant_id="$T"})"#),
     ("# a comment\nsum( # another } (\n  up\n)", r#"sum(up{tenant_id="$T"})"#),
     ("1 + 1", "1 + 1"),
@@ -64,14 +64,14 @@ const QUERIES: &[Case] = &[
 
 /// What only Prometheus reads, with its experimental options.
 const EXPERIMENTAL: &[Case] = &[
-    (r#"info(up, {version=~".+"})"#, r#"info(up{tenant_id="$T"}, {version=~".+",tenant_id="$T"})"#),
+    (r#"info(up, {version=~".+"})"#, r#"info(up{tenant_id="$T"}, {tenant_id="$T",version=~".+"})"#),
     ("limitk(1, temperature)", r#"limitk(1, temperature{tenant_id="$T"})"#),
     ("sum(sum_over_time(temperature[5m + 60]))", r#"sum(sum_over_time(temperature{tenant_id="$T"}[6m]))"#),
     ("increase(http_requests_total[5m] anchored)", r#"increase(http_requests_total{tenant_id="$T"}[5m] anchored)"#),
     ("rate(http_requests_total[5m] smoothed)", r#"rate(http_requests_total{tenant_id="$T"}[5m] smoothed)"#),
     (
         "temperature + on (instance) fill (0) up{instance=\"one:80\"}",
-        r#"temperature{tenant_id="$T"} + on (instance) fill (0) up{instance="one:80",tenant_id="$T"}"#,
+        r#"temperature{tenant_id="$T"} + on (instance) fill (0) up{tenant_id="$T",instance="one:80"}"#,
     ),
     ("mad_over_time(temperature[10m])", r#"mad_over_time(temperature{tenant_id="$T"}[10m])"#),
     ("max_over_time(temperature[step() + 5m])", r#"max_over_time(temperature{tenant_id="$T"}[step() + 5m])"#),

@@ -8,7 +8,7 @@ use crate::support::{Pair, data, prometheus, thanos};
 type Case = (Parameters<'static>, Parameters<'static>);
 
 /// Thanos's stores answer nothing where only the external label is asked for, hence the name.
-const OWN: &str = r#"{__name__!="",tenant_id="$T"}"#;
+const OWN: &str = r#"{tenant_id="$T",__name__!=""}"#;
 
 /// For every endpoint of the kind.
 const CASES: &[Case] = &[
@@ -18,13 +18,13 @@ const CASES: &[Case] = &[
     (&[("match[]", r#"up{tenant_id="$O"}"#)], &[("match[]", r#"up{tenant_id="$T"}"#)]),
     (&[("match[]", r#"{tenant_id=~".*"}"#)], &[("match[]", OWN)]),
     (&[("match[]", r#"{tenant_id!="$T"}"#)], &[("match[]", OWN)]),
-    (&[("match[]", r#"{__name__=~".+"}"#)], &[("match[]", r#"{__name__=~".+",tenant_id="$T"}"#)]),
+    (&[("match[]", r#"{__name__=~".+"}"#)], &[("match[]", r#"{tenant_id="$T",__name__=~".+"}"#)]),
     (
         &[("match[]", "up"), ("match[]", r#"temperature{"tenant_id"="$O"}"#)],
         &[("match[]", r#"up{tenant_id="$T"}"#), ("match[]", r#"temperature{tenant_id="$T"}"#)],
     ),
     (&[("match[]", "up"), ("match", OWN), ("extra_filters", "{}")], &[("match[]", r#"up{tenant_id="$T"}"#)]),
-    (&[("match[]", r#"{owner="data of $O"}"#)], &[("match[]", r#"{owner="data of $O",tenant_id="$T"}"#)]),
+    (&[("match[]", r#"{owner="data of $O"}"#)], &[("match[]", r#"{tenant_id="$T",owner="data of $O"}"#)]),
 ];
 
 /// Label names as they stand in a path.
@@ -55,7 +55,7 @@ fn series_are_the_tenant_s() {
         }
     }
     for pair in [prometheus(), thanos()] {
-        let by_hand = [("match[]", r#"{__name__!="",tenant_id="$T"}"#)];
+        let by_hand = [("match[]", r#"{tenant_id="$T",__name__!=""}"#)];
         for answer in pair.assert_both("/api/v1/series", &[("match[]", r#"{__name__!=""}"#)], &by_hand) {
             assert!(answer.json()["data"].as_array().unwrap().len() > 15, "{}", answer.text());
         }
@@ -97,7 +97,7 @@ fn selectors_in_url_and_form_are_both_enforced() {
                 let by_hand =
                     |selectors: Parameters<'_>| Request::get(&format!("{path}?{}", filled(selectors, tenant, other)));
                 let up = ("match[]", r#"up{tenant_id="$T"}"#);
-                let temperature = ("match[]", r#"{__name__="temperature",tenant_id="$T"}"#);
+                let temperature = ("match[]", r#"{tenant_id="$T",__name__="temperature"}"#);
                 for (asked, expected) in [
                     (Request::post(&format!("{path}?{url}"), &body), by_hand(&[up, temperature])),
                     (Request::post(&format!("{path}?{url}"), ""), by_hand(&[up])),

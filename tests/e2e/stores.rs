@@ -59,7 +59,7 @@ fn ask(envoy: &Envoy, path: &str) -> [Response; 2] {
 
 /// Where all of the stores are.
 const ADDRESS: &str = "127.0.0.1";
-const OWN: &str = r#"{__name__!="",tenant_id="team-a"}"#;
+const OWN: &str = r#"{tenant_id="team-a",__name__!=""}"#;
 
 #[test]
 fn warnings_of_a_store_that_fails_name_nobody() {

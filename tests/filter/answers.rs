@@ -108,7 +108,7 @@ fn selectors_of_rules_gain_the_matcher_where_that_narrows() {
         let out = ask(&mut envoy(configuration), &path, json(200, &rules(&["team-a"])));
         out.upstream().query_pairs().into_iter().map(|(_, value)| value).collect::<Vec<_>>()
     };
-    let own = r#"{severity="page",tenant_id="team-a"}"#;
+    let own = r#"{tenant_id="team-a",severity="page"}"#;
     let asked = "?match[]=%7Bseverity%3D%22page%22%7D";
     assert_eq!(sent("{}", ""), Vec::<String>::new());
     assert_eq!(sent("{}", asked), [own]);

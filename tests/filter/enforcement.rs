@@ -29,7 +29,7 @@ fn query_in_the_url_is_rewritten() {
     let out = envoy().request(from_team_a(Request::get("/api/v1/query?time=1.5&query=up%7Bjob%3D%22a%22%7D+or+down")));
     let mut pairs = out.upstream().query_pairs();
     pairs.sort();
-    let query = r#"up{job="a",tenant_id="team-a"} or down{tenant_id="team-a"}"#;
+    let query = r#"up{tenant_id="team-a",job="a"} or down{tenant_id="team-a"}"#;
     assert_eq!(pairs, [pair("query", query), pair("time", "1.5")]);
     assert_eq!(tenant(&out), "team-a");
     assert_eq!(out.answer().status, 200);

@@ -3,13 +3,14 @@
 
 use promql_tenancy_filter::config::{Config, Mistake, Setting};
 use promql_tenancy_filter::go::form;
-use promql_tenancy_filter::promql::{Enforcer, Error, MAX_LENGTH, OnConflict, rewrite, rewrite_selector};
+use promql_tenancy_filter::promql::{Error, MAX_LENGTH, rewrite, rewrite_selector};
 use promql_tenancy_filter::request::{BodyPlan, Head, decide};
+use promql_tenancy_filter::scope::{OnConflict, Scope};
 use std::cell::RefCell;
 
 const LABEL: &str = "tenant_id";
 
-type Rewriter = fn(&[u8], &Enforcer, &mut Vec<u8>) -> Result<u32, Error>;
+type Rewriter = fn(&[u8], &Scope, &mut Vec<u8>) -> Result<u32, Error>;
 
 /// Whatever the text: no panic; and where it is accepted, the matcher stands on every selector, for this tenant and no other.
 pub fn rewrite_every_selector_enforced(text: &[u8]) {
@@ -20,11 +21,16 @@ pub fn rewrite_every_selector_enforced(text: &[u8]) {
         one_matcher_each(
             rewriter,
             text,
-            &Enforcer::one_of(LABEL, &tenants, OnConflict::Intersect),
+            &Scope::one_of(LABEL.into(), &tenants, OnConflict::Intersect),
             br#"tenant_id=~"a|b\\.c""#,
         );
         for on_conflict in [OnConflict::Intersect, OnConflict::Reject] {
-            one_matcher_each(rewriter, text, &Enforcer::equal(LABEL, "team-a", on_conflict), br#"tenant_id="team-a""#);
+            one_matcher_each(
+                rewriter,
+                text,
+                &Scope::equal(LABEL.into(), "team-a".into(), on_conflict),
+                br#"tenant_id="team-a""#,
+            );
         }
         // What one tenant's text was rewritten to holds nothing of that tenant once it is rewritten for another.
         if let (Some((for_a, _)), Some((for_b, _))) = (run(rewriter, text, &a), run(rewriter, text, &b)) {
@@ -34,24 +40,24 @@ pub fn rewrite_every_selector_enforced(text: &[u8]) {
     }
 }
 
-fn replace(tenant: &str) -> Enforcer {
-    Enforcer::equal(LABEL, tenant, OnConflict::Replace)
+fn replace(tenant: &str) -> Scope {
+    Scope::equal(LABEL.into(), tenant.into(), OnConflict::Replace)
 }
 
-fn one_matcher_each(rewriter: Rewriter, text: &[u8], enforcer: &Enforcer, matcher: &[u8]) {
-    let Some((once, count)) = run(rewriter, text, enforcer) else { return };
+fn one_matcher_each(rewriter: Rewriter, text: &[u8], scope: &Scope, matcher: &[u8]) {
+    let Some((once, count)) = run(rewriter, text, scope) else { return };
     let found = once.windows(matcher.len()).filter(|window| *window == matcher).count();
     assert!(found >= count as usize, "{count} selectors, {found} matchers: {}", text_of(&once));
-    let (twice, count_again) = run(rewriter, &once, enforcer).expect("a rewritten text is accepted");
+    let (twice, count_again) = run(rewriter, &once, scope).expect("a rewritten text is accepted");
     assert_eq!((text_of(&twice), count_again), (text_of(&once), count), "rewriting twice is rewriting once");
     // Linear in the text: each selector gains the matcher, braces and a comma; tokens may have to be kept apart.
     assert!(once.len() <= 2 * text.len() + count as usize * (matcher.len() + 3), "{}", text_of(&once));
 }
 
-fn run(rewriter: Rewriter, text: &[u8], enforcer: &Enforcer) -> Option<(Vec<u8>, u32)> {
+fn run(rewriter: Rewriter, text: &[u8], scope: &Scope) -> Option<(Vec<u8>, u32)> {
     let before = b"before".to_vec();
     let mut out = before.clone();
-    match rewriter(text, enforcer, &mut out) {
+    match rewriter(text, scope, &mut out) {
         Ok(count) => Some((out.split_off(before.len()), count)),
         Err(error) => {
             assert_eq!(out, before, "a refusal leaves no trace");

@@ -7,7 +7,8 @@ use super::second_opinion::{Opinion, Wanted, second_opinion};
 use super::{Failure, configuration};
 use clap::Args;
 use promql_tenancy_filter::config::Config;
-use promql_tenancy_filter::promql::{self, Enforcer};
+use promql_tenancy_filter::promql;
+use promql_tenancy_filter::scope::Scope;
 use promql_tenancy_filter::tenant::{Source, Tenants};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -89,9 +90,9 @@ impl From<Opinion> for Verdict {
     }
 }
 
-/// The matcher, and how to ask about it.
+/// The matchers, and how to ask about it.
 struct Rewriter {
-    enforcer: Enforcer,
+    scope: Scope,
     wanted: Option<Wanted>,
     selector: bool,
 }
@@ -100,7 +101,7 @@ impl Rewriter {
     fn rewrite(&self, query: &str, out: &mut Vec<u8>) -> Result<(), promql::Error> {
         out.clear();
         let rewrite = if self.selector { promql::rewrite_selector } else { promql::rewrite };
-        rewrite(query.as_bytes(), &self.enforcer, out).map(drop)
+        rewrite(query.as_bytes(), &self.scope, out).map(drop)
     }
 
     fn verify(&self, rewritten: &str) -> Option<Opinion> {
@@ -128,7 +129,7 @@ impl Rewrite {
             return Err(no(format!("tenant {id:?} is not in allowed_tenants")));
         }
         let rewriter = Rewriter {
-            enforcer: config.enforcer(&tenants),
+            scope: config.scope(&tenants),
             wanted: self.verify.then(|| wanted(&config, &tenants)),
             selector: self.selector,
         };

@@ -76,8 +76,8 @@ fn err_info_reads_target_info_of_every_tenant() {
     ] {
         err(query, message);
     }
-    ok("info(a, {b=~\".+\"})", "info(a{§}, {b=~\".+\",§})");
-    ok("info(a, {__name__=\"b\", c!=\"\"})", "info(a{§}, {__name__=\"b\",c!=\"\",§})");
+    ok("info(a, {b=~\".+\"})", "info(a{§}, {§,b=~\".+\"})");
+    ok("info(a, {__name__=\"b\", c!=\"\"})", "info(a{§}, {§,__name__=\"b\",c!=\"\"})");
 }
 
 #[test]

@@ -9,11 +9,11 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 fn ok_every_form_of_a_selector() {
     ok("up", "up{§}");
     ok("up{}", "up{§}");
-    ok("{job=\"x\"}", "{job=\"x\",§}");
-    ok("up {job = 'x' , }", "up {job='x',§}");
+    ok("{job=\"x\"}", "{§,job=\"x\"}");
+    ok("up {job = 'x' , }", "up {§,job='x'}");
     ok(":job:up:sum", ":job:up:sum{§}");
-    ok(r#"{"http.requests", "le"="0.5"}"#, r#"{"http.requests","le"="0.5",§}"#);
-    ok("http.requests{service.name=~`a|b`}", "http.requests{service.name=~`a|b`,§}");
+    ok(r#"{"http.requests", "le"="0.5"}"#, r#"{§,"http.requests","le"="0.5"}"#);
+    ok("http.requests{service.name=~`a|b`}", "http.requests{§,service.name=~`a|b`}");
     ok("温度", "温度{§}");
     ok("{}", "{§}");
 }
@@ -22,7 +22,7 @@ fn ok_every_form_of_a_selector() {
 fn ok_keywords_name_metrics_and_labels() {
     ok("sum + by + offset offset 5m", "sum{§} + by{§} + offset{§} offset 5m");
     ok("and and or", "and{§} and or{§}");
-    ok("START{end='x'}", "START{end='x',§}");
+    ok("START{end='x'}", "START{§,end='x'}");
     ok("fill + fill(1) fill_left", "fill{§} + fill(1) fill_left{§}");
     ok("step - step()", "step{§} - step()");
     ok("sum by (on, bool, sum) (x)", "sum by (on, bool, sum) (x{§})");
@@ -38,7 +38,7 @@ fn ok_aggregation_parameter_is_enforced() {
 #[test]
 fn ok_every_place_of_a_selector() {
     ok("-a ^ -(b)", "-a{§} ^ -(b{§})");
-    ok("xrate(a[5m], {b='c'}[1m])", "xrate(a{§}[5m], {b='c',§}[1m])");
+    ok("xrate(a[5m], {b='c'}[1m])", "xrate(a{§}[5m], {§,b='c'}[1m])");
     ok("max_over_time(rate(a[5m])[1h:5m] @ end())", "max_over_time(rate(a{§}[5m])[1h:5m] @ end())");
     ok("a / on (b, \"c\") group_left () d", "a{§} / on (b, \"c\") group_left () d{§}");
     ok("a >= bool ignoring (x) b unless c", "a{§} >= bool ignoring (x) b{§} unless c{§}");
@@ -62,8 +62,8 @@ fn ok_durations() {
 #[test]
 fn ok_comments_go_and_white_space_is_one_space() {
     ok("  a # x{y}\n\t+\r\n  b#", "a{§} + b{§}");
-    ok("a{ # }\n b = \"c\" # ,\n}", "a{b=\"c\",§}");
-    ok("a{b=\"# no comment\"}", "a{b=\"# no comment\",§}");
+    ok("a{ # }\n b = \"c\" # ,\n}", "a{§,b=\"c\"}");
+    ok("a{b=\"# no comment\"}", "a{§,b=\"# no comment\"}");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn ok_keyword_and_number_without_a_space_are_read_alike_by_all() {
 fn ok_literals_keep_their_spelling() {
     ok(
         "a{b=\"\\xff\\u00e9\\101\"} > 0x1F + 1_000.5e-3 + 1h30m",
-        "a{b=\"\\xff\\u00e9\\101\",§} > 0x1F + 1_000.5e-3 + 1h30m",
+        "a{§,b=\"\\xff\\u00e9\\101\"} > 0x1F + 1_000.5e-3 + 1h30m",
     );
     ok("label_replace(a, `b\\n`, '\"', \"'\", \"\")", "label_replace(a{§}, `b\\n`, '\"', \"'\", \"\")");
 }
@@ -93,9 +93,9 @@ fn ok_a_number_at_the_end_stays_one() {
 #[test]
 fn ok_match_values_are_selectors() {
     assert_eq!(selector("up").as_deref(), Ok("up{tenant_id=\"team-a\"}"));
-    assert_eq!(selector("{__name__=~\".+\"}").as_deref(), Ok("{__name__=~\".+\",tenant_id=\"team-a\"}"));
+    assert_eq!(selector("{__name__=~\".+\"}").as_deref(), Ok("{tenant_id=\"team-a\",__name__=~\".+\"}"));
     // Prometheus checks the name for expressions only.
-    assert_eq!(selector("up{__name__=\"x\"}").as_deref(), Ok("up{__name__=\"x\",tenant_id=\"team-a\"}"));
+    assert_eq!(selector("up{__name__=\"x\"}").as_deref(), Ok("up{tenant_id=\"team-a\",__name__=\"x\"}"));
     for text in ["up[5m]", "up offset 5m", "(up)", "up + up", "1", "", "sum(up)", "up,up", "\"up\""] {
         assert!(selector(text).is_err(), "{text}");
     }
@@ -125,9 +125,9 @@ fn depth_and_length_are_bounded() {
 
 #[test]
 fn what_a_text_costs_is_bounded() {
-    let error = |query: &str, enforcer: &Enforcer| {
+    let error = |query: &str, scope: &Scope| {
         let mut out = Vec::new();
-        let error = rewrite(query.as_bytes(), enforcer, &mut out).expect_err("it is too large");
+        let error = rewrite(query.as_bytes(), scope, &mut out).expect_err("it is too large");
         assert_eq!((error.kind, out.len()), (ErrorKind::TooLarge, 0));
         error.message
     };
@@ -137,7 +137,7 @@ fn what_a_text_costs_is_bounded() {
     // Many tenants, many selectors: what is written is their product.
     let ids: Vec<String> = (0..200).map(|n| format!("tenant-{n}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let many = Enforcer::one_of("tenant_id", &ids, OnConflict::Replace);
+    let many = Scope::one_of("tenant_id".into(), &ids, OnConflict::Replace);
     let message = error(&vec!["a"; 20_000].join("+"), &many);
     assert!(message.starts_with(&format!("longer than {MAX_WRITTEN} bytes")), "{message}");
 }

@@ -5,7 +5,7 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const TEAM_A: &str = r#"{tenant_id="team-a"}"#;
-const NOTHING: &str = r#"{__name__="promql_tenancy_filter:nothing",tenant_id="team-a"}"#;
+const NOTHING: &str = r#"{tenant_id="team-a",__name__="promql_tenancy_filter:nothing"}"#;
 
 #[track_caller]
 fn sent(request: Request, config: &Worker) -> Sent {
@@ -52,7 +52,7 @@ fn query_of_prom_label_proxy_s_cases() {
         ("time()", "time()"),
         (
             r#"up{instance="localhost:9090"} + foo{other_label="value"}"#,
-            r#"up{instance="localhost:9090",tenant_id="team-a"} + foo{other_label="value",tenant_id="team-a"}"#,
+            r#"up{tenant_id="team-a",instance="localhost:9090"} + foo{tenant_id="team-a",other_label="value"}"#,
         ),
         (r#"up{tenant_id="other"}"#, r#"up{tenant_id="team-a"}"#),
     ] {
@@ -76,11 +76,11 @@ fn query_of_thanos_s_cases() {
     for (query, expected) in [
         (
             r#"{__name__="test_metric", job="test_job"}"#,
-            r#"{__name__="test_metric",job="test_job",tenant_id="team-a"}"#,
+            r#"{tenant_id="team-a",__name__="test_metric",job="test_job"}"#,
         ),
         (
             r#"sum by (job) (xrate(test_metric{job="test_job"}[5m]))"#,
-            r#"sumby(job)(xrate(test_metric{job="test_job",tenant_id="team-a"}[5m]))"#,
+            r#"sumby(job)(xrate(test_metric{tenant_id="team-a",job="test_job"}[5m]))"#,
         ),
     ] {
         let sent =
@@ -123,7 +123,7 @@ fn every_selector_parameter_gains_the_matcher() {
         let sent = sent(Request::get(format!("{path}?match[]=up&match%5B%5D=%7Bjob%3D%22x%22%7D")), &config("{}"));
         assert_eq!(
             values(&sent, "match[]"),
-            [r#"up{tenant_id="team-a"}"#, r#"{job="x",tenant_id="team-a"}"#],
+            [r#"up{tenant_id="team-a"}"#, r#"{tenant_id="team-a",job="x"}"#],
             "{path}"
         );
     }

@@ -159,7 +159,7 @@ proptest! {
                 Source::Static(tenants) => tenants.clone(),
                 _ => config.tenants(sent.tenant.as_bytes()).unwrap(),
             };
-            let matcher = config.enforcer(&tenants).selector();
+            let matcher = config.scope(&tenants).selector();
             let matcher = matcher.trim_start_matches('{').trim_end_matches('}');
             let selectors = values(&sent, "match[]");
             for selector in &selectors {

@@ -142,7 +142,7 @@ fn a_view_sees_what_the_pattern_matches() {
     let query = values(&own.send(&config).unwrap(), "query").concat();
     assert_eq!(
         query,
-        r#"up{tenant_id="",tenant_id=~"team-.*",tenant_id!=""}+x{tenant_id="team-a",tenant_id=~"team-.*",tenant_id!=""}"#
+        r#"up{tenant_id=~"team-.*",tenant_id!="",tenant_id=""}+x{tenant_id=~"team-.*",tenant_id!="",tenant_id="team-a"}"#
     );
     let labels = Request::get("/api/v1/labels").send(&config).unwrap();
     assert_eq!(values(&labels, "match[]"), [r#"{tenant_id=~"team-.*",tenant_id!=""}"#]);
