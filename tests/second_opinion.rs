@@ -7,8 +7,8 @@ mod generator;
 mod second_opinion;
 
 use promql_tenancy_filter::promql::rewrite;
-use promql_tenancy_filter::scope::{OnConflict, Scope};
-use second_opinion::{Opinion, Wanted, second_opinion};
+use promql_tenancy_filter::scope::{MatchOp, Matcher, OnConflict, Scope};
+use second_opinion::{Operator, Opinion, Wanted, second_opinion};
 
 const LABEL: &str = "tenant_id";
 
@@ -51,7 +51,7 @@ fn what_both_read_both_see_enforced() {
     for seed in 0..GENERATED {
         let text = if seed % 4 == 0 { generator::mutated(seed) } else { generator::query(seed) };
         let Ok(text) = String::from_utf8(text) else { continue };
-        let (wanted, scope) = &matchers[(seed % 4) as usize];
+        let (wanted, scope) = &matchers[(seed / 4 % matchers.len() as u64) as usize];
         match opinion(&text, wanted, scope) {
             None => {}
             Some(Opinion::Agrees { .. }) => agree += 1,
@@ -89,6 +89,17 @@ fn an_open_selector_is_seen_wherever_it_hides() {
 }
 
 #[test]
+fn each_of_several_matchers_is_looked_for() {
+    let (wanted, _) = several(&[("a", Operator::Equal, "x"), ("b", Operator::NotRegex, "y.*")], OnConflict::Replace);
+    assert_eq!(second_opinion(r#"up{a="x",b!~"y.*"}"#, &wanted), Opinion::Agrees { selectors: 1 });
+    for text in
+        [r#"up{a="x"}"#, r#"up{b!~"y.*"}"#, r#"up{a="x",b=~"y.*"}"#, r#"up{a=~"x",b!~"y.*"}"#, r#"up{a="x",b!="y.*"}"#]
+    {
+        assert!(matches!(second_opinion(text, &wanted), Opinion::Open { .. }), "{text}");
+    }
+}
+
+#[test]
 fn a_text_that_could_exhaust_it_does_no_harm() {
     let wanted = Wanted::new(LABEL, &["a"]);
     for unit in ["-", "(", "sum("] {
@@ -99,13 +110,55 @@ fn a_text_that_could_exhaust_it_does_no_harm() {
     assert!(matches!(second_opinion(&"-".repeat(1 << 20), &wanted), Opinion::Unread { .. }));
 }
 
-fn matchers() -> [(Wanted, Scope); 4] {
+/// A scope of these matchers, and what is looked for.
+fn several(matchers: &[(&str, Operator, &str)], on_conflict: OnConflict) -> (Wanted, Scope) {
+    let matcher = |&(label, operator, value): &(&str, Operator, &str)| {
+        let op = match operator {
+            Operator::Equal => MatchOp::Equal,
+            Operator::NotEqual => MatchOp::NotEqual,
+            Operator::Regex => MatchOp::Regex,
+            Operator::NotRegex => MatchOp::NotRegex,
+        };
+        (Matcher { label: label.into(), op, value: value.into() }, on_conflict)
+    };
+    (Wanted::all(matchers), Scope::new(matchers.iter().map(matcher).collect()).expect("a scope"))
+}
+
+fn matchers() -> [(Wanted, Scope); 8] {
     let federated = ["team-a", "team.b", "ten|ant"];
     [
         (Wanted::new(LABEL, &["team-a"]), Scope::equal(LABEL.into(), "team-a".into(), OnConflict::Replace)),
         (Wanted::new(LABEL, &["te\"am\\a"]), Scope::equal(LABEL.into(), "te\"am\\a".into(), OnConflict::Intersect)),
         (Wanted::new(LABEL, &federated), Scope::one_of(LABEL.into(), &federated, OnConflict::Intersect)),
         (Wanted::pattern(LABEL, r#"team-.*|"\d"#), Scope::matching(LABEL.into(), r#"team-.*|"\d"#.into())),
+        several(&[(LABEL, Operator::Equal, "team-a"), ("job", Operator::Equal, "a")], OnConflict::Replace),
+        several(
+            &[
+                ("namespace", Operator::Regex, "shop-.*"),
+                ("namespace", Operator::NotRegex, "shop-(x|y)"),
+                ("code", Operator::NotEqual, "500"),
+            ],
+            OnConflict::Intersect,
+        ),
+        several(
+            &[
+                ("a", Operator::NotEqual, ""),
+                ("b", Operator::NotRegex, "x|y"),
+                (LABEL, Operator::Regex, "team-a|team-b"),
+                ("le", Operator::NotRegex, ".*[.]5"),
+            ],
+            OnConflict::Intersect,
+        ),
+        several(
+            &[
+                ("instance", Operator::Equal, "a\"b"),
+                ("job", Operator::NotEqual, "b"),
+                (LABEL, Operator::Equal, "team-a"),
+                ("a", Operator::Regex, r"\d+|x"),
+                ("code", Operator::NotRegex, "4.."),
+            ],
+            OnConflict::Replace,
+        ),
     ]
 }
 

@@ -66,7 +66,7 @@ fn decoded(text: Text<'_>) -> Cow<'_, str> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::scope::OnConflict;
+    use crate::scope::{MatchOp, Matcher, OnConflict};
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -102,6 +102,49 @@ pub mod tests {
             assert_eq!(whose("team-a", labels), Some(Whose::Nobodys), "{labels}");
         }
         assert_eq!(whose("team-a", r#"{"tenant_id":"{{ $labels.team }}"}"#), Some(Whose::Templated));
+    }
+
+    /// `namespace=~"shop-.*",cluster="eu",env!="dev"`
+    fn whose_of_three(labels: &str) -> Option<Whose> {
+        let matcher = |label: &str, op, value: &str| Matcher { label: label.into(), op, value: value.into() };
+        let matchers = [
+            matcher("namespace", MatchOp::Regex, "shop-.*"),
+            matcher("cluster", MatchOp::Equal, "eu"),
+            matcher("env", MatchOp::NotEqual, "dev"),
+        ];
+        let scope = Scope::new(matchers.map(|matcher| (matcher, OnConflict::Replace)).into()).unwrap();
+        Owner::new(&scope).unwrap().read(&mut Cursor::new(labels)).ok()
+    }
+
+    #[test]
+    fn of_several_labels_every_one_has_to_be_accepted() {
+        for (labels, expected) in [
+            (r#"{"cluster":"eu","namespace":"shop-a"}"#, Whose::Own),
+            (r#"{"clus\u0074er":"e\u0075","namespace":"sho\u0070-a","env":"prod"}"#, Whose::Own),
+            // A label that only a negative matcher names may be absent; one that has to have a value may not.
+            (r#"{"namespace":"shop-a","env":"prod"}"#, Whose::Nobodys),
+            (r#"{"cluster":"eu"}"#, Whose::Nobodys),
+            (r#"{"env":"prod"}"#, Whose::Nobodys),
+            ("{}", Whose::Nobodys),
+            ("null", Whose::Nobodys),
+            (r#"{"cluster":"eu","namespace":"shop-a","env":"dev"}"#, Whose::Foreign),
+            (r#"{"cluster":"eu","namespace":"shop-a","env":"d\u0065v"}"#, Whose::Foreign),
+            (r#"{"cluster":"us","namespace":"shop-a"}"#, Whose::Foreign),
+            (r#"{"cluster":"eu","namespace":"other"}"#, Whose::Foreign),
+            (r#"{"env":"dev"}"#, Whose::Foreign),
+            (r#"{"cluster":""}"#, Whose::Foreign),
+            // What a template becomes is each alert's to say, whatever its text matches.
+            (r#"{"cluster":"{{ $labels.cluster }}","namespace":"shop-a"}"#, Whose::Templated),
+            (r#"{"cluster":"eu","namespace":"shop-{{ $labels.x }}"}"#, Whose::Templated),
+            (r#"{"cluster":"eu","namespace":"shop-a","env":"\u007b{ $labels.env }}"}"#, Whose::Templated),
+            (r#"{"env":"{{ $labels.env }}"}"#, Whose::Templated),
+            (r#"{"cluster":"us","namespace":"{{ $labels.namespace }}"}"#, Whose::Foreign),
+        ] {
+            assert_eq!(whose_of_three(labels), Some(expected), "{labels}");
+        }
+        for labels in [r#"{"env":"a","env":"b"}"#, r#"{"cluster":"eu","cl\u0075ster":"eu"}"#, r#"{"env":1}"#] {
+            assert_eq!(whose_of_three(labels), None, "{labels}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The judge itself: it must see what a wrong filter would do, or the rest of the conformance test says nothing.
 
-use super::oracle::{Case, Verdict, judge};
+use super::oracle::{Case, Condition, Verdict, judge};
 use super::rules::LABEL;
 
 fn verdict(query: &str, out: &str, values: &[&str], conflict: &str) -> Verdict {
-    let case = Case::new(query.as_bytes(), Some(out.as_bytes()), LABEL, values, conflict, false);
+    let op = if values.len() == 1 { "=" } else { "in" };
+    let scope = [Condition { label: LABEL, op, values }];
+    let case = Case::new(query.as_bytes(), Some(out.as_bytes()), &scope, conflict, false);
     judge(&[case]).remove(0)
 }
 
@@ -75,4 +77,45 @@ fn both_option_sets_are_asked() {
     assert_eq!(accepted("sum by (a:b) (x)"), [false, true]);
     assert_eq!(accepted("http.requests"), [true, false]);
     assert_eq!(accepted("rate(x[step()]) * fill(0) limitk(1, x)"), [true, true]);
+}
+
+#[test]
+fn every_matcher_of_a_scope_is_looked_for_in_its_order() {
+    let scope = [
+        Condition { label: "tenant_id", op: "=", values: &["a"] },
+        Condition { label: "env", op: "!=", values: &["dev"] },
+        Condition { label: "ns", op: "=~", values: &["x.*"] },
+        Condition { label: "ns", op: "!~", values: &["x1|x2"] },
+    ];
+    let judged = |query: &str, out: &str, conflict: &str| {
+        let verdict = judge(&[Case::new(query.as_bytes(), Some(out.as_bytes()), &scope, conflict, false)]).remove(0);
+        let [_, default] = verdict.out;
+        let there = default.expect("a text was given");
+        (there.open, there.behind, there.compared && there.diff.is_empty())
+    };
+    let whole = r#"{tenant_id="a",env!="dev",ns=~"x.*",ns!~"x1|x2"}"#;
+    assert_eq!(judged("{l='v'}", &whole.replace('}', ",l='v'}"), "replace"), (0, 0, true));
+    assert_eq!(judged("up", &format!("up{whole}"), "replace"), (0, 0, true));
+    for lacking in [r#"tenant_id="a","#, r#"env!="dev","#, r#"ns=~"x.*","#, r#",ns!~"x1|x2""#] {
+        assert_eq!(judged("up", &format!("up{}", whole.replace(lacking, "")), "replace"), (1, 1, false), "{lacking}");
+    }
+    // The order, and the same matcher twice.
+    assert_eq!(judged("{l='v'}", &whole.replace('{', "{l='v',"), "replace"), (0, 1, true));
+    assert_eq!(judged("up", r#"up{env!="dev",tenant_id="a",ns=~"x.*",ns!~"x1|x2"}"#, "replace"), (0, 1, true));
+    assert_eq!(judged("up", &format!("up{}", whole.replace('}', r#",env!="dev"}"#)), "replace"), (0, 1, false));
+    // A label with one value is replaced, one with several is not.
+    let own = r#"up{tenant_id="b",env="prod",ns="y"}"#;
+    let replaced = format!("up{}", whole.replace('}', r#",env="prod",ns="y"}"#));
+    let kept = format!("up{}", whole.replace('}', r#",tenant_id="b",env="prod",ns="y"}"#));
+    assert_eq!((judged(own, &replaced, "replace").2, judged(own, &kept, "replace").2), (true, false));
+    assert_eq!((judged(own, &replaced, "intersect").2, judged(own, &kept, "intersect").2), (false, true));
+    let conflicts = |query: &str| {
+        judge(&[Case::new(query.as_bytes(), None, &scope, "reject", false)]).remove(0).query.map(|there| there.conflict)
+    };
+    for query in [r#"up{tenant_id="b"}"#, r#"up{env="dev"}"#, r#"up{ns=~"x1|x2"}"#, r#"up{ns="x1",env="prod"}"#] {
+        assert_eq!(conflicts(query), [true; 2], "{query}");
+    }
+    for query in [r#"up{ns="y"}"#, r#"up{ns=~"x1|x3"}"#, r#"up{ns!="x1",env!="dev"}"#, r#"up{env=~"de."}"#] {
+        assert_eq!(conflicts(query), [false; 2], "{query}");
+    }
 }

@@ -17,7 +17,7 @@ fn the_selectors_that_label_proxy_leaves_open_are_named() {
     const GENERATED: u64 = 5_000;
     let mut queries = oracle::corpus("prometheus");
     queries.extend((0..GENERATED).filter_map(|seed| String::from_utf8(generator::query(seed)).ok()));
-    let value = REPLACE.values[0];
+    let value = REPLACE.scope[0].values[0];
     let cases: Vec<_> = queries.iter().map(|query| PrecedentCase { query, label: LABEL, value }).collect();
     let precedents = oracle::precedents(&cases);
 
@@ -26,7 +26,7 @@ fn the_selectors_that_label_proxy_leaves_open_are_named() {
     let cases: Vec<_> = judged
         .iter()
         .map(|(query, precedent)| {
-            Case::new(query.as_bytes(), Some(precedent.text.as_bytes()), LABEL, REPLACE.values, REPLACE.name, false)
+            Case::new(query.as_bytes(), Some(precedent.text.as_bytes()), REPLACE.scope, REPLACE.name, false)
         })
         .collect();
     let (mut same, mut no_longer, mut info, mut open, mut otherwise) = (0, 0, 0, Vec::new(), Vec::new());
@@ -69,7 +69,7 @@ fn the_selectors_that_label_proxy_leaves_open_are_named() {
 }
 
 fn precedent(query: &str) -> oracle::Precedent {
-    let case = PrecedentCase { query, label: LABEL, value: REPLACE.values[0] };
+    let case = PrecedentCase { query, label: LABEL, value: REPLACE.scope[0].values[0] };
     let mut answers = oracle::precedents(&[case]);
     answers.remove(0)
 }

@@ -18,24 +18,32 @@ pub struct Case<'c> {
     out: Option<&'c str>,
     #[serde(rename = "out64", skip_serializing_if = "Option::is_none")]
     out_bytes: Option<String>,
-    label: &'c str,
-    values: &'c [&'c str],
+    scope: &'c [Condition<'c>],
     conflict: &'c str,
     selector: bool,
+}
+
+/// One matcher of the scope.
+#[derive(Serialize, Debug, Clone, Copy)]
+pub struct Condition<'c> {
+    pub label: &'c str,
+    /// `=`, `!=`, `=~`, `!~`; or `in`, which is `=~` with each of the values quoted.
+    pub op: &'c str,
+    /// One, but for `in`.
+    pub values: &'c [&'c str],
 }
 
 impl<'c> Case<'c> {
     pub fn new(
         query: &'c [u8],
         out: Option<&'c [u8]>,
-        label: &'c str,
-        values: &'c [&'c str],
+        scope: &'c [Condition<'c>],
         conflict: &'c str,
         selector: bool,
     ) -> Self {
         let (query, query_bytes) = text_or_base64(Some(query));
         let (out, out_bytes) = text_or_base64(out);
-        Case { query, query_bytes, out, out_bytes, label, values, conflict, selector }
+        Case { query, query_bytes, out, out_bytes, scope, conflict, selector }
     }
 }
 
@@ -63,8 +71,10 @@ pub struct Comparison {
     pub ok: bool,
     #[serde(default)]
     pub error: String,
-    /// Selectors without the matcher.
+    /// Selectors that lack a matcher.
     pub open: u32,
+    /// Selectors in which the matchers don't come first, in the scope's order.
+    pub behind: u32,
     /// Whether both trees were whole, and so compared.
     pub compared: bool,
     #[serde(default)]

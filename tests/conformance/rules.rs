@@ -1,38 +1,91 @@
 //! What has to hold between the filter's answer and Prometheus's, for one query. docs/promql.md lists the differences by intention.
 
-use super::oracle::{Case, Comparison, Reading, Verdict, judge};
+use super::oracle::{Case, Comparison, Condition, Reading, Verdict, judge};
 use promql_tenancy_filter::promql::{Error, ErrorKind, MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, rewrite, rewrite_selector};
-use promql_tenancy_filter::scope::{OnConflict, Scope};
+use promql_tenancy_filter::scope::{MatchOp, Matcher, OnConflict, Scope};
 use std::collections::BTreeMap;
 
 pub const LABEL: &str = "tenant_id";
 
-/// How the tenant's matcher is made.
+/// How the scope is made.
 #[derive(Clone, Copy)]
 pub struct Mode {
-    pub values: &'static [&'static str],
+    pub scope: &'static [Condition<'static>],
     pub on_conflict: OnConflict,
     pub name: &'static str,
 }
 
-pub const REPLACE: Mode = Mode { values: &["team-a"], on_conflict: OnConflict::Replace, name: "replace" };
+pub const REPLACE: Mode = Mode { scope: TEAM_A, on_conflict: OnConflict::Replace, name: "replace" };
 
-/// Every way to enforce. The generator's own matchers on the label agree with some of them, and contradict others.
-pub const MODES: [Mode; 5] = [
+/// Every way to enforce. The generator's own matchers on these labels agree with some of the scopes, and contradict others.
+pub const MODES: [Mode; 14] = [
     REPLACE,
-    Mode { values: &["team-a"], on_conflict: OnConflict::Intersect, name: "intersect" },
-    Mode { values: &["team-a"], on_conflict: OnConflict::Reject, name: "reject" },
-    Mode { values: &["team-a", "team.b", "ten|ant"], on_conflict: OnConflict::Intersect, name: "intersect" },
-    Mode { values: &["team-a", "team.b"], on_conflict: OnConflict::Reject, name: "reject" },
+    Mode { scope: TEAM_A, on_conflict: OnConflict::Intersect, name: "intersect" },
+    Mode { scope: TEAM_A, on_conflict: OnConflict::Reject, name: "reject" },
+    Mode {
+        scope: &[is_in(LABEL, &["team-a", "team.b", "ten|ant"])],
+        on_conflict: OnConflict::Intersect,
+        name: "intersect",
+    },
+    Mode { scope: &[is_in(LABEL, &["team-a", "team.b"])], on_conflict: OnConflict::Reject, name: "reject" },
+    Mode { scope: TWO, on_conflict: OnConflict::Replace, name: "replace" },
+    Mode { scope: TWO, on_conflict: OnConflict::Reject, name: "reject" },
+    Mode { scope: THREE, on_conflict: OnConflict::Replace, name: "replace" },
+    Mode { scope: THREE, on_conflict: OnConflict::Intersect, name: "intersect" },
+    Mode { scope: THREE, on_conflict: OnConflict::Reject, name: "reject" },
+    Mode { scope: FOUR, on_conflict: OnConflict::Replace, name: "replace" },
+    Mode { scope: FIVE, on_conflict: OnConflict::Replace, name: "replace" },
+    Mode { scope: FIVE, on_conflict: OnConflict::Intersect, name: "intersect" },
+    Mode { scope: FIVE, on_conflict: OnConflict::Reject, name: "reject" },
 ];
+
+const TEAM_A: &[Condition<'_>] = &[is(LABEL, "=", &["team-a"])];
+const TWO: &[Condition<'_>] = &[is(LABEL, "=", &["team-a"]), is("job", "=", &["a"])];
+/// A label with two matchers, one that is excluded, and a pattern.
+const THREE: &[Condition<'_>] = &[
+    is("namespace", "=~", &["[a-z]+"]),
+    is("code", "!=", &["5.."]),
+    is_in(LABEL, &["team-a", "team-b"]),
+    is(LABEL, "!~", &["team-b|x"]),
+];
+const FOUR: &[Condition<'_>] =
+    &[is("a", "!~", &["a|b"]), is("b", "=", &["é"]), is("http.status", "=", &["a\"\\\n"]), is("le", "!=", &[""])];
+const FIVE: &[Condition<'_>] = &[
+    is("instance", "=~", &["a|b"]),
+    is("job", "!~", &["foo.*"]),
+    is(LABEL, "=", &["team-a"]),
+    is("with space", "=~", &["(?i)get|post"]),
+    is("le", "!=", &["\\d+"]),
+];
+
+const fn is(label: &'static str, op: &'static str, value: &'static [&'static str; 1]) -> Condition<'static> {
+    Condition { label, op, values: value }
+}
+
+const fn is_in(label: &'static str, values: &'static [&'static str]) -> Condition<'static> {
+    Condition { label, op: "in", values }
+}
 
 impl Mode {
     pub fn scope(&self) -> Scope {
-        match self.values {
-            [value] => Scope::equal(LABEL.into(), (*value).into(), self.on_conflict),
-            values => Scope::one_of(LABEL.into(), values, self.on_conflict),
-        }
+        let matchers = self.scope.iter().map(|condition| (matcher(condition), self.on_conflict)).collect();
+        Scope::new(matchers).expect("a scope")
     }
+}
+
+fn matcher(condition: &Condition<'_>) -> Matcher {
+    let op = match condition.op {
+        "in" => {
+            let scope = Scope::one_of(condition.label.into(), condition.values, OnConflict::Replace);
+            return scope.matchers().next().expect("a matcher").clone();
+        }
+        "=" => MatchOp::Equal,
+        "!=" => MatchOp::NotEqual,
+        "=~" => MatchOp::Regex,
+        "!~" => MatchOp::NotRegex,
+        other => panic!("an unknown operator: {other}"),
+    };
+    Matcher { label: condition.label.into(), op, value: condition.values[0].into() }
 }
 
 /// A query to be judged, and where it comes from.
@@ -66,7 +119,7 @@ pub fn compare(questions: &[Question], report: &mut Report) {
         .zip(&ours)
         .map(|(q, ours)| {
             let out = ours.as_ref().ok().map(|(text, _)| text.as_slice());
-            Case::new(&q.text, out, LABEL, q.mode.values, q.mode.name, q.selector)
+            Case::new(&q.text, out, q.mode.scope, q.mode.name, q.selector)
         })
         .collect();
     let verdicts = judge(&cases);
@@ -136,6 +189,9 @@ impl Report {
             let comparison = comparison.as_ref().expect("the oracle was given the text");
             if comparison.open > 0 {
                 self.broke("A SELECTOR IS OPEN", question, text, &comparison.open.to_string());
+            }
+            if comparison.behind > 0 {
+                self.broke("the matchers don't come first", question, text, &comparison.behind.to_string());
             }
             if two_ways && index == 0 {
                 continue;
@@ -227,7 +283,7 @@ impl Report {
         let (query, text) = (String::from_utf8_lossy(query), String::from_utf8_lossy(text));
         let answer = format!(
             "{origin}, {} {:?}\n    query  {query:?}\n    filter {text:?}\n    there  {theirs}",
-            mode.name, mode.values
+            mode.name, mode.scope
         );
         self.broken.entry(rule).or_default().push(answer);
     }

@@ -13,7 +13,7 @@ import (
 )
 
 // difference enforces the query's tree and says how the filter's tree differs from it; "" where it doesn't. Positions don't count,
-// nor does where among the selector's matchers the one on the tenant label stands. Both trees are changed.
+// nor does where among the selector's matchers those on a label of the scope stand. Both trees are changed.
 func (e *enforcement) difference(in, out parser.Expr) string {
 	e.apply(in)
 	e.normalise(in)
@@ -69,19 +69,19 @@ func (e *enforcement) normalise(node parser.Node) {
 	}
 }
 
-// normaliseMatchers keeps the order of the matchers, but puts those on the tenant label last and in order of their text.
+// normaliseMatchers keeps the order of the matchers, but puts those on labels of the scope last and in order of their text.
 func (e *enforcement) normaliseMatchers(ms []*labels.Matcher) []*labels.Matcher {
-	var others, tenant []*labels.Matcher
+	var others, scoped []*labels.Matcher
 	for _, m := range ms {
 		plain := &labels.Matcher{Type: m.Type, Name: m.Name, Value: m.Value}
-		if m.Name == e.matcher.Name {
-			tenant = append(tenant, plain)
+		if len(e.on(m.Name)) > 0 {
+			scoped = append(scoped, plain)
 		} else {
 			others = append(others, plain)
 		}
 	}
-	slices.SortFunc(tenant, func(a, b *labels.Matcher) int { return strings.Compare(a.String(), b.String()) })
-	return append(others, tenant...)
+	slices.SortFunc(scoped, func(a, b *labels.Matcher) int { return strings.Compare(a.String(), b.String()) })
+	return append(others, scoped...)
 }
 
 func normaliseDuration(expr parser.Expr) {

@@ -14,14 +14,20 @@ import (
 // testCase is a query, what the filter made of it (nil: refused), and how it was told to enforce.
 // Queries that are not UTF-8 come in base64, since JSON can't hold them.
 type testCase struct {
-	In       string   `json:"in"`
-	InBytes  []byte   `json:"in64"`
-	Out      *string  `json:"out"`
-	OutBytes []byte   `json:"out64"`
-	Label    string   `json:"label"`
-	Values   []string `json:"values"`   // one: `label="value"`; several: `label=~"a|b"`
-	Conflict string   `json:"conflict"` // replace, intersect or reject
-	Selector bool     `json:"selector"` // a match[] value
+	In       string      `json:"in"`
+	InBytes  []byte      `json:"in64"`
+	Out      *string     `json:"out"`
+	OutBytes []byte      `json:"out64"`
+	Scope    []condition `json:"scope"`
+	Conflict string      `json:"conflict"` // replace, intersect or reject
+	Selector bool        `json:"selector"` // a match[] value
+}
+
+// condition is one matcher that the filter was told to enforce.
+type condition struct {
+	Label  string   `json:"label"`
+	Op     string   `json:"op"`     // =, !=, =~, !~; or "in": =~ with each of the values quoted
+	Values []string `json:"values"` // one, but for "in"
 }
 
 // verdict holds one reading for each of the option sets, in the order of `parsers`.
@@ -36,14 +42,15 @@ type reading struct {
 	Error     string   `json:"error,omitempty"`
 	Kinds     []string `json:"kinds,omitempty"`
 	Selectors int      `json:"selectors"`
-	// Conflict says that some selector's own matchers on the label match none of the tenants.
+	// Conflict says that some selector's own matchers on a label of the scope match none of the values that the scope leaves it.
 	Conflict bool `json:"conflict"`
 }
 
 // comparison is what a parser says about the filter's text, and how its tree differs from the enforced tree of the query.
 type comparison struct {
 	reading
-	Open     int    `json:"open"`     // selectors without the matcher, where a tree was built
+	Open     int    `json:"open"`     // selectors that lack a matcher, where a tree was built
+	Behind   int    `json:"behind"`   // selectors in which the matchers don't come first, in the scope's order
 	Compared bool   `json:"compared"` // whether both texts gave a whole tree
 	Diff     string `json:"diff,omitempty"`
 }
@@ -88,6 +95,7 @@ func judge(c *testCase) (*verdict, error) {
 		cmp := &comparison{reading: outReading}
 		if outTree != nil {
 			cmp.Open = want.open(outTree)
+			cmp.Behind = want.behind(outTree)
 		}
 		if inTree != nil && outTree != nil {
 			cmp.Compared = true
@@ -124,35 +132,45 @@ func read(p parser.Parser, text string, selector bool) (parser.Expr, reading) {
 
 // enforcement is what the filter was asked to do.
 type enforcement struct {
-	values  []string
-	matcher *labels.Matcher
-	replace bool
+	matchers []*labels.Matcher
+	replace  bool
 }
 
 func newEnforcement(c *testCase) (*enforcement, error) {
-	switch {
-	case c.Label == "" || len(c.Values) == 0:
-		return nil, errors.New("a case needs a label and at least one value")
-	case len(c.Values) == 1:
-		return &enforcement{
-			values:  c.Values,
-			matcher: labels.MustNewMatcher(labels.MatchEqual, c.Label, c.Values[0]),
-			replace: c.Conflict == "replace",
-		}, nil
-	default:
+	if len(c.Scope) == 0 {
+		return nil, errors.New("a case needs a matcher")
+	}
+	e := &enforcement{replace: c.Conflict == "replace"}
+	for _, condition := range c.Scope {
+		m, err := condition.matcher()
+		if err != nil {
+			return nil, fmt.Errorf("a matcher of the scope: %w", err)
+		}
+		e.matchers = append(e.matchers, m)
+	}
+	return e, nil
+}
+
+func (c condition) matcher() (*labels.Matcher, error) {
+	op, value := c.Op, strings.Join(c.Values, "|")
+	if c.Op == "in" {
 		quoted := make([]string, len(c.Values))
 		for i, v := range c.Values {
 			quoted[i] = regexp.QuoteMeta(v)
 		}
-		m, err := labels.NewMatcher(labels.MatchRegexp, c.Label, strings.Join(quoted, "|"))
-		if err != nil {
-			return nil, fmt.Errorf("the tenants' matcher: %w", err)
-		}
-		return &enforcement{values: c.Values, matcher: m}, nil
+		op, value = "=~", strings.Join(quoted, "|")
+	} else if len(c.Values) != 1 {
+		return nil, fmt.Errorf("%s needs one value, not %d", c.Op, len(c.Values))
 	}
+	for _, t := range []labels.MatchType{labels.MatchEqual, labels.MatchNotEqual, labels.MatchRegexp, labels.MatchNotRegexp} {
+		if t.String() == op {
+			return labels.NewMatcher(t, c.Label, value)
+		}
+	}
+	return nil, fmt.Errorf("an unknown operator: %s", c.Op)
 }
 
-// open counts the selectors that lack the matcher, found by Prometheus's own walk.
+// open counts the selectors that lack a matcher, found by Prometheus's own walk.
 func (e *enforcement) open(tree parser.Expr) int {
 	n := 0
 	for _, vs := range selectors(tree) {
@@ -164,39 +182,123 @@ func (e *enforcement) open(tree parser.Expr) int {
 }
 
 func (e *enforcement) carried(ms []*labels.Matcher) bool {
-	return slices.ContainsFunc(ms, e.ours)
+	return !slices.ContainsFunc(e.matchers, func(want *labels.Matcher) bool {
+		return !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return same(m, want) })
+	})
+}
+
+// behind counts the selectors in which the matchers don't come first, each once and in order.
+func (e *enforcement) behind(tree parser.Expr) int {
+	n := 0
+	for _, vs := range selectors(tree) {
+		count := len(e.matchers)
+		if len(vs.LabelMatchers) < count || !slices.EqualFunc(vs.LabelMatchers[:count], e.matchers, same) ||
+			slices.ContainsFunc(vs.LabelMatchers[count:], e.ours) {
+			n++
+		}
+	}
+	return n
+}
+
+func same(a, b *labels.Matcher) bool {
+	return a.Type == b.Type && a.Name == b.Name && a.Value == b.Value
 }
 
 func (e *enforcement) ours(m *labels.Matcher) bool {
-	return m.Type == e.matcher.Type && m.Name == e.matcher.Name && m.Value == e.matcher.Value
+	return slices.ContainsFunc(e.matchers, func(want *labels.Matcher) bool { return same(m, want) })
+}
+
+// on gives the matchers of the scope on a label.
+func (e *enforcement) on(label string) []*labels.Matcher {
+	var found []*labels.Matcher
+	for _, m := range e.matchers {
+		if m.Name == label {
+			found = append(found, m)
+		}
+	}
+	return found
 }
 
 // listsTexts matches the patterns that list texts, like `a|b`. All others are left to the upstream: the filter doesn't run them.
 var listsTexts = regexp.MustCompile(`^([^.+*?()\[\]{}^$\\]|\\[[:punct:]])*$`)
 
-// conflict says whether some selector can match none of the tenants, as far as the filter judges that.
+// comparesTexts says whether the filter judges by a matcher.
+func comparesTexts(m *labels.Matcher) bool {
+	pattern := m.Type == labels.MatchRegexp || m.Type == labels.MatchNotRegexp
+	return !pattern || listsTexts.MatchString(m.Value)
+}
+
+// texts gives the values that a matcher allows, where it names them.
+func texts(m *labels.Matcher) ([]string, bool) {
+	switch {
+	case m.Type == labels.MatchEqual:
+		return []string{m.Value}, true
+	case m.Type == labels.MatchRegexp && comparesTexts(m):
+		found, escaped := []string{""}, false
+		for _, c := range []byte(m.Value) {
+			if !escaped && c == '\\' {
+				escaped = true
+				continue
+			}
+			if !escaped && c == '|' {
+				found = append(found, "")
+			} else {
+				found[len(found)-1] += string([]byte{c})
+			}
+			escaped = false
+		}
+		return found, true
+	default:
+		return nil, false
+	}
+}
+
+// conflict says whether some selector can match no value that the scope leaves to one of its labels, as far as the filter judges
+// that: by the matchers that compare texts.
 func (e *enforcement) conflict(tree parser.Expr) bool {
 	return slices.ContainsFunc(selectors(tree), func(vs *parser.VectorSelector) bool {
-		return !slices.ContainsFunc(e.values, func(value string) bool {
-			return !slices.ContainsFunc(vs.LabelMatchers, func(m *labels.Matcher) bool {
-				pattern := m.Type == labels.MatchRegexp || m.Type == labels.MatchNotRegexp
-				return m.Name == e.matcher.Name && !m.Matches(value) && (!pattern || listsTexts.MatchString(m.Value))
+		return slices.ContainsFunc(e.matchers, func(of *labels.Matcher) bool {
+			scope, own := e.on(of.Name), []*labels.Matcher{}
+			for _, m := range vs.LabelMatchers {
+				if m.Name == of.Name && comparesTexts(m) && !e.ours(m) {
+					own = append(own, m)
+				}
+			}
+			for _, m := range scope {
+				if listed, ok := texts(m); ok {
+					return len(own) > 0 && !anyMatches(listed, slices.Concat(scope, own))
+				}
+			}
+			// The scope names no values. Each of the query's matchers that does is judged by itself.
+			return slices.ContainsFunc(own, func(m *labels.Matcher) bool {
+				listed, ok := texts(m)
+				return ok && !anyMatches(listed, scope)
 			})
 		})
 	})
 }
 
-// apply adds the matcher to each selector of the query's tree, as the filter must. Where the query has it already it stands
-// there once.
+// anyMatches says whether one of the values is matched by all matchers that compare texts.
+func anyMatches(values []string, ms []*labels.Matcher) bool {
+	return slices.ContainsFunc(values, func(value string) bool {
+		return !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return comparesTexts(m) && !m.Matches(value) })
+	})
+}
+
+// apply adds the matchers to each selector of the query's tree, as the filter must. What the query has of them already stands
+// there once. The query's own matchers on a label are replaced where the scope leaves the label one value.
 func (e *enforcement) apply(tree parser.Expr) {
+	isReplaced := func(label string) bool {
+		return e.replace && slices.ContainsFunc(e.on(label), func(m *labels.Matcher) bool { return m.Type == labels.MatchEqual })
+	}
 	for _, vs := range selectors(tree) {
-		kept := make([]*labels.Matcher, 0, len(vs.LabelMatchers)+1)
+		kept := slices.Clone(e.matchers)
 		for _, m := range vs.LabelMatchers {
-			if m.Name != e.matcher.Name || (!e.replace && !e.ours(m)) {
+			if !e.ours(m) && !isReplaced(m.Name) {
 				kept = append(kept, m)
 			}
 		}
-		vs.LabelMatchers = append(kept, e.matcher)
+		vs.LabelMatchers = kept
 	}
 }
 

@@ -5,7 +5,7 @@ use promql_tenancy_filter::config::{Config, Mistake, Setting};
 use promql_tenancy_filter::go::form;
 use promql_tenancy_filter::promql::{Error, MAX_LENGTH, rewrite, rewrite_selector};
 use promql_tenancy_filter::request::{BodyPlan, Head, decide};
-use promql_tenancy_filter::scope::{OnConflict, Scope};
+use promql_tenancy_filter::scope::{MatchOp, Matcher, OnConflict, Scope};
 use std::cell::RefCell;
 
 const LABEL: &str = "tenant_id";
@@ -32,12 +32,38 @@ pub fn rewrite_every_selector_enforced(text: &[u8]) {
                 br#"tenant_id="team-a""#,
             );
         }
+        for on_conflict in [OnConflict::Replace, OnConflict::Intersect, OnConflict::Reject] {
+            for count in 1..=FIVE.len() {
+                let scope =
+                    Scope::new(FIVE[..count].iter().map(|condition| (matcher(condition), on_conflict)).collect());
+                let scope = scope.expect("a scope");
+                matchers_stand_first(rewriter, text, &scope);
+            }
+        }
         // What one tenant's text was rewritten to holds nothing of that tenant once it is rewritten for another.
         if let (Some((for_a, _)), Some((for_b, _))) = (run(rewriter, text, &a), run(rewriter, text, &b)) {
             let (again, _) = run(rewriter, &for_a, &b).expect("a rewritten text is accepted");
             assert_eq!(text_of(&again), text_of(&for_b), "{}", text_of(text));
         }
     }
+}
+
+/// Labels that the generator's queries match on too, and every operator.
+const FIVE: [(&str, MatchOp, &str); 5] = [
+    (LABEL, MatchOp::Equal, "team-a"),
+    ("job", MatchOp::NotEqual, "a"),
+    ("namespace", MatchOp::Regex, "[a-z]+"),
+    ("le", MatchOp::NotRegex, r"\d+"),
+    ("code", MatchOp::Regex, "a|b"),
+];
+
+fn matcher(&(label, op, value): &(&str, MatchOp, &str)) -> Matcher {
+    Matcher { label: label.into(), op, value: value.into() }
+}
+
+fn matchers_stand_first(rewriter: Rewriter, text: &[u8], scope: &Scope) {
+    let first = format!("{{{}", scope.written());
+    one_matcher_each(rewriter, text, scope, first.as_bytes());
 }
 
 fn replace(tenant: &str) -> Scope {

@@ -1,4 +1,4 @@
-//! The second opinion: does another parser see the matcher on every selector of a rewritten text?
+//! The second opinion: does another parser see the matchers on every selector of a rewritten text?
 //!
 //! promql-parser is asked, never in the data path (feature `cli`). Its visitor skips aggregation parameters, the very place
 //! where selectors are forgotten, so the walk is our own; it has no wildcard arm.
@@ -9,12 +9,12 @@ use promql_parser::parser::{self, Expr};
 /// What the other parser says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opinion {
-    /// It reads the text, and every selector carries the matcher.
+    /// It reads the text, and every selector carries the matchers.
     Agrees {
         /// How many it found.
         selectors: usize,
     },
-    /// It reads the text, and these selectors lack the matcher.
+    /// It reads the text, and these selectors lack a matcher.
     Open {
         /// As it prints them.
         selectors: Vec<String>,
@@ -26,51 +26,63 @@ pub enum Opinion {
     },
 }
 
-/// The matcher that is looked for: `label="value"`, or `label=~"a|b"` for several tenants.
+/// The matchers that are looked for.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    label: String,
-    value: String,
-    regex: bool,
-    /// `label!=""` beside it.
-    not_empty: bool,
+    matchers: Vec<(String, Operator, String)>,
+}
+
+/// How a matcher compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`
+    Regex,
+    /// `!~`
+    NotRegex,
 }
 
 impl Wanted {
+    /// All of these: label, operator, and the text or pattern as it is compared.
+    pub fn all(matchers: &[(&str, Operator, &str)]) -> Self {
+        let owned = |&(label, operator, value): &(&str, Operator, &str)| (label.into(), operator, value.into());
+        Wanted { matchers: matchers.iter().map(owned).collect() }
+    }
+
     /// One tenant: `label="value"`. Several: `label=~"a|b"`, each value quoted.
     pub fn new(label: &str, values: &[&str]) -> Self {
         match values {
-            [value] => Wanted { label: label.into(), value: (*value).into(), regex: false, not_empty: false },
+            [value] => Wanted::all(&[(label, Operator::Equal, value)]),
             values => {
                 let quoted: Vec<String> = values.iter().map(|value| quote_regex(value)).collect();
-                Wanted { label: label.into(), value: quoted.join("|"), regex: true, not_empty: false }
+                Wanted::all(&[(label, Operator::Regex, &quoted.join("|"))])
             }
         }
     }
 
     /// All that a pattern matches, but not the empty value: `label=~"pattern",label!=""`.
     pub fn pattern(label: &str, pattern: &str) -> Self {
-        Wanted { label: label.into(), value: pattern.into(), regex: true, not_empty: true }
+        Wanted::all(&[(label, Operator::Regex, pattern), (label, Operator::NotEqual, "")])
     }
 
-    fn is(&self, matcher: &Matcher) -> bool {
-        let operator = match matcher.op {
-            MatchOp::Equal => !self.regex,
-            MatchOp::Re(_) => self.regex,
-            MatchOp::NotEqual | MatchOp::NotRe(_) => false,
-        };
-        operator && matcher.name == self.label && matcher.value == self.value
+    fn are_carried(&self, found: &Matchers) -> bool {
+        // `{a="b" or c="d"}` is VictoriaMetrics's: each alternative would need the matchers. The filter never writes it.
+        found.or_matchers.is_empty()
+            && self.matchers.iter().all(|wanted| found.matchers.iter().any(|matcher| is(matcher, wanted)))
     }
+}
 
-    fn is_carried(&self, matchers: &Matchers) -> bool {
-        // `{a="b" or c="d"}` is VictoriaMetrics's: each alternative would need the matcher. The filter never writes it.
-        let is_set = |matcher: &Matcher| {
-            matches!(matcher.op, MatchOp::NotEqual) && matcher.name == self.label && matcher.value.is_empty()
-        };
-        matchers.or_matchers.is_empty()
-            && matchers.matchers.iter().any(|matcher| self.is(matcher))
-            && (!self.not_empty || matchers.matchers.iter().any(is_set))
-    }
+fn is(matcher: &Matcher, (label, operator, value): &(String, Operator, String)) -> bool {
+    let found = match matcher.op {
+        MatchOp::Equal => Operator::Equal,
+        MatchOp::NotEqual => Operator::NotEqual,
+        MatchOp::Re(_) => Operator::Regex,
+        MatchOp::NotRe(_) => Operator::NotRegex,
+    };
+    found == *operator && matcher.name == *label && matcher.value == *value
 }
 
 /// Asks promql-parser about a rewritten text.
@@ -140,7 +152,7 @@ impl Walk<'_> {
 
     fn selector(&mut self, matchers: &Matchers, printed: &str) {
         self.selectors += 1;
-        if !self.wanted.is_carried(matchers) {
+        if !self.wanted.are_carried(matchers) {
             self.open.push(printed.to_owned());
         }
     }

@@ -86,6 +86,14 @@ fn several_tenants_are_quoted_and_the_query_selects_among_them() {
     assert!(both(OnConflict::Reject, "up{tenant_id!=\"team-a\"}").is_ok());
 }
 
+/// `absent()` gives the labels that its selector's matchers name by `=`, but for those that come up again behind
+/// (`createLabelsForAbsentFunction` in promql/functions.go, 3.16): with our pattern behind it, the label would be lost.
+#[test]
+fn absent_keeps_the_label_that_the_query_chooses() {
+    let written = both(OnConflict::Replace, "absent(up{tenant_id=\"team-a\"})");
+    assert_eq!(written.as_deref(), Ok(r#"absent(up{tenant_id=~"team-a|team\\.b",tenant_id="team-a"})"#));
+}
+
 #[test]
 fn one_of_several_is_an_equality() {
     let one = Scope::one_of("tenant_id".into(), &["team-a"], OnConflict::Replace);
