@@ -150,9 +150,13 @@ impl ByOwner {
         let inner = match (self.nesting, self.member, byte) {
             (Nesting::Outside | Nesting::Data, _, b'n') if self.is_known() => {
                 self.begin_member(out);
-                return Ok(self.scanner.null());
+                self.scanner.null();
+                return Ok(());
             }
-            (Nesting::Group, Some(RULES), b'n') => return Ok(self.scanner.null()),
+            (Nesting::Group, Some(RULES), b'n') => {
+                self.scanner.null();
+                return Ok(());
+            }
             (Nesting::Outside, _, b'{') if self.labelled != Labelled::Exemplars => Nesting::Data,
             (Nesting::Outside, _, b'[') if self.labelled == Labelled::Exemplars => Nesting::Items,
             (Nesting::Data, Some(_), b'[') => match self.labelled {
@@ -170,7 +174,8 @@ impl ByOwner {
             | (Nesting::Rule | Nesting::RuleAlert | Nesting::Item, _, _) => {
                 self.group.begin_value();
                 self.labels.clear();
-                return Ok(self.scanner.skim());
+                self.scanner.skim();
+                return Ok(());
             }
             (
                 Nesting::Outside

@@ -41,7 +41,7 @@ pub enum DataReader {
     /// It is dropped.
     Dropped,
     /// It is passed on; on its way, it is read for the operators of a query, for what the query has read, or for both.
-    Query(Option<Operators>, Option<Usage>),
+    Query(Option<Box<Operators>>, Option<Box<Usage>>),
     /// What is the tenants' own is kept.
     ByOwner(Box<ByOwner>),
 }
@@ -229,7 +229,11 @@ impl Envelope {
     /// The first byte of a value.
     fn value(&mut self, byte: u8, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         if self.part == EnvelopePart::Messages {
-            return if byte == b'"' { Ok(self.scanner.hold(rest)) } else { Err(Unreadable::Malformed) };
+            if byte != b'"' {
+                return Err(Unreadable::Malformed);
+            }
+            self.scanner.hold(rest);
+            return Ok(());
         }
         if self.member != EnvelopeMember::Dropped {
             out.push(b':');

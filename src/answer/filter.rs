@@ -59,12 +59,12 @@ impl Filter {
     pub fn new(documents: Documents, content: Content, statistics: Statistics) -> Self {
         let operators = match content {
             Content::Passed | Content::Dropped => None,
-            Content::Analyzed => Some(Operators::analyzed()),
-            Content::Explained => Some(Operators::explained()),
+            Content::Analyzed => Some(Box::new(Operators::analyzed())),
+            Content::Explained => Some(Box::new(Operators::explained())),
         };
         let usage = match statistics {
             Statistics::Unread => None,
-            Statistics::Shown | Statistics::Taken => Some(Usage::new(statistics)),
+            Statistics::Shown | Statistics::Taken => Some(Box::new(Usage::new(statistics))),
         };
         let data = match (content, operators, usage) {
             (Content::Dropped, ..) => DataReader::Dropped,

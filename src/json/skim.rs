@@ -8,7 +8,8 @@ use super::quoted::StringEnd;
 #[derive(Debug, Default)]
 pub struct Skim {
     depth: u64,
-    string: Option<StringEnd>,
+    in_string: bool,
+    string: StringEnd,
     in_word: bool,
 }
 
@@ -17,14 +18,14 @@ impl Skim {
     /// is the first that is given: white space before it has been taken already.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         let mut at = 0;
-        if self.depth == 0 && self.string.is_none() {
+        if self.depth == 0 && !self.in_string {
             if self.in_word {
                 return Ok(word_end(bytes));
             }
             match bytes.first() {
                 None => return Ok(None),
                 Some(b'{' | b'[') => self.depth = 1,
-                Some(b'"') => self.string = Some(StringEnd::default()),
+                Some(b'"') => self.in_string = true,
                 Some(b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => {
                     self.in_word = true;
                     return Ok(word_end(bytes));
@@ -35,11 +36,11 @@ impl Skim {
         }
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
-            if let Some(string) = &mut self.string {
-                let Some(length) = string.find(rest) else {
+            if self.in_string {
+                let Some(length) = self.string.find(rest) else {
                     return Ok(None);
                 };
-                self.string = None;
+                self.in_string = false;
                 at += length;
             } else {
                 let Some(stop) = rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')) else {
@@ -48,7 +49,7 @@ impl Skim {
                 at += stop + 1;
                 match rest.get(stop) {
                     Some(b'"') => {
-                        self.string = Some(StringEnd::default());
+                        self.in_string = true;
                         continue;
                     }
                     Some(b'{' | b'[') => self.depth = self.depth.saturating_add(1),
