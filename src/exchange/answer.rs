@@ -14,6 +14,7 @@
 
 use super::Exchange;
 use super::effect::{AnswerEdits, Effect, Half, Level, Step};
+use super::line::Line;
 use super::refuse::{CACHE_CONTROL, PRIVATE, Refusal};
 use super::request::RequestStage;
 use crate::answer::{Body, Filter, Head, Substitute, Unreadable};
@@ -202,7 +203,7 @@ impl Exchange {
 
     /// Says in the place of an answer that is held back with its head that it can't be had, with a status of its own.
     fn replace_held_answer(&mut self, fault: Unreadable) -> Step {
-        let line = self.answer_line("answer withheld", Level::Error, &["reason=", fault.name()].concat());
+        let line = self.answer_line(Line::AnswerWithheld, Level::Error, &["reason=", fault.name()].concat());
         self.record.unreadable(fault.name());
         self.record.replace_status(502);
         self.answer = AnswerStage::Discarding;
@@ -230,7 +231,7 @@ impl Exchange {
 
     /// After the head, nothing can be said any more.
     pub(super) fn cut_off_answer(&mut self, name: &'static str, reason: &str) -> Step {
-        let line = self.answer_line("answer cut off", Level::Error, &format!("reason={reason:?}"));
+        let line = self.answer_line(Line::AnswerCutOff, Level::Error, &format!("reason={reason:?}"));
         self.record.unreadable(name);
         self.request = RequestStage::Cut;
         Step::pauses(line.into_iter().chain([Effect::Reset(Half::Answer)]).collect())
@@ -239,13 +240,15 @@ impl Exchange {
     /// What the operator is told of an answer that was filtered.
     fn report(&self, filter: &Filter) -> Option<Effect> {
         match (filter.fault(), filter.withheld()) {
-            (Some(fault), _) => self.answer_line("answer cut short", Level::Error, &["reason=", fault.name()].concat()),
+            (Some(fault), _) => {
+                self.answer_line(Line::AnswerCutShort, Level::Error, &["reason=", fault.name()].concat())
+            }
             (None, 0) => None,
-            (None, count) => self.answer_line("messages withheld", Level::Info, &format!("count={count}")),
+            (None, count) => self.answer_line(Line::MessagesWithheld, Level::Info, &format!("count={count}")),
         }
     }
 
-    fn answer_line(&self, what: &str, level: Level, details: &str) -> Option<Effect> {
+    fn answer_line(&self, what: Line, level: Level, details: &str) -> Option<Effect> {
         let suppressed = self.worker.lines.admit(self.subject.tenant(), self.record.began())?;
         Some(Effect::Log(level, self.subject.line(what, details, suppressed)))
     }

@@ -11,6 +11,7 @@
 //! - `effect`: what an adapter is asked to do; `event`: what it tells
 //! - `request`: the request's half; `answer`: the answer's half
 //! - `refuse`: how a request is answered in the upstream's place
+//! - `line`: how each line of the log begins
 //! - `trail`: what an exchange leaves in access logs, traces and the log
 //! - `record`: what it adds to the stats; `ledger`: the stats of one worker, on their way to the host
 //! - `reloads`: counts configurations
@@ -30,6 +31,7 @@ mod answer;
 mod effect;
 mod event;
 pub mod ledger;
+mod line;
 mod record;
 mod refuse;
 pub mod reloads;
@@ -42,6 +44,7 @@ mod worker;
 pub use effect::{AnswerEdits, Effect, Flow, Half, Level, RequestEdits, Step};
 pub use event::{Arrival, Event, Fault, HostError};
 pub use ledger::{Change, Ledger, Meter, Metric, SeriesId};
+pub use line::Line;
 pub use record::Summary;
 pub use worker::Worker;
 

@@ -2,6 +2,7 @@
 
 use super::effect::{Effect, Half, Level, RequestEdits, Step};
 use super::event::HostError;
+use super::line::Line;
 use super::{Exchange, RequestStage};
 use crate::rejection::Rejection;
 
@@ -83,7 +84,10 @@ impl Exchange {
     pub(super) fn cut_off_request(&mut self, error: &HostError) -> Step {
         self.record.cut_off();
         self.request = RequestStage::Cut;
-        Step::pauses(vec![Effect::Log(Level::Error, format!("request cut off: {error}")), Effect::Reset(Half::Request)])
+        Step::pauses(vec![
+            Effect::Log(Level::Error, format!("{}: {error}", Line::RequestCutOff.begin())),
+            Effect::Reset(Half::Request),
+        ])
     }
 
     /// Makes the head name who was identified, or no tenant, in place of what the client said: traces and access logs read it. Only
@@ -103,7 +107,7 @@ impl Exchange {
         let suppressed = self.worker.lines.admit(self.subject.tenant(), self.record.began())?;
         let rejection = refusal.rejection();
         let details = format!("status={} reason={}", rejection.status(), rejection.reason());
-        let mut line = self.subject.line("request refused", &details, suppressed);
+        let mut line = self.subject.line(Line::RequestRefused, &details, suppressed);
         let level = match refusal {
             Refusal::Rejected(_) => Level::Info,
             Refusal::Host(error) => {

@@ -8,6 +8,7 @@
 //! One state holds all three, since each would cost a host call on every request. The tenant stands last, for it may hold a space.
 
 use super::event::Arrival;
+use super::line::Line;
 use crate::api::Route;
 use crate::text;
 use std::cell::RefCell;
@@ -73,9 +74,10 @@ impl Subject {
     }
 
     /// A line that says what has happened to this request.
-    pub fn line(&self, what: &str, details: &str, suppressed: u32) -> String {
+    pub fn line(&self, what: Line, details: &str, suppressed: u32) -> String {
         let mut line =
-            [what, ": tenant=", &shown(self.tenant().as_bytes()), " path=", &shown(or_unknown(&self.path))].concat();
+            [what.begin(), ": tenant=", &shown(self.tenant().as_bytes()), " path=", &shown(or_unknown(&self.path))]
+                .concat();
         line += " ";
         line += details;
         line += " request_id=";

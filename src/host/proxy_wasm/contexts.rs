@@ -4,7 +4,7 @@ use super::effects::Stream;
 use super::{calls, local, pairs};
 use crate::config::Config;
 use crate::exchange::ledger::TICK_MILLISECONDS;
-use crate::exchange::{Arrival, Event, Half, HostError, Level, Worker, reloads};
+use crate::exchange::{Arrival, Event, Half, HostError, Level, Line, Worker, reloads};
 use crate::tenant::Evidence;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, MapType};
@@ -12,7 +12,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Says which version runs, once for each worker and configuration.
-const ACCEPTED: &str = concat!("promql-tenancy-filter ", env!("CARGO_PKG_VERSION"), ": configuration accepted");
 
 /// One worker under one configuration.
 #[derive(Default)]
@@ -31,11 +30,11 @@ impl RootContext for Root {
                 let name = calls::property("plugin_name").ok().flatten().unwrap_or_default();
                 reloads::accepted(&mut local::Shared, &name, &config, &json, &mut local::meter);
                 self.worker = Rc::new(Worker::new(Arc::new(config)));
-                calls::log(Level::Info, ACCEPTED);
+                calls::log(Level::Info, Line::Accepted.begin());
                 true
             }
             Err(reason) => {
-                calls::log(Level::Error, &["configuration refused: ", &reason].concat());
+                calls::log(Level::Error, &[Line::ConfigurationRefused.begin(), ": ", &reason].concat());
                 reloads::refused(&mut local::meter);
                 false
             }

@@ -1,10 +1,10 @@
 //! Effects → host calls.
 
 use super::{calls, local, pairs};
-use crate::exchange::Level;
 use crate::exchange::{
     AnswerEdits, Effect, Event, Exchange, Fault, Flow, Half, HostError, RequestEdits, SeriesId, Worker,
 };
+use crate::exchange::{Level, Line};
 use crate::workers::leases::Grant;
 use proxy_wasm::types::{Action, BufferType, MapType, StreamType};
 use std::rc::Rc;
@@ -74,7 +74,7 @@ impl Stream {
             Effect::EditRequest(edits) => edit_request(&edits)?,
             Effect::TryEditRequest(edits) => {
                 if let Err(error) = edit_request(&edits) {
-                    let line = format!("a refused request goes by the tenant that the client named: {error}");
+                    let line = format!("{}: {error}", Line::TenantNotNamed.begin());
                     calls::log(Level::Error, &line);
                 }
             }

@@ -1,0 +1,80 @@
+//! How each line of the log begins. docs/runbook.md explains them, and a test compares.
+
+/// A line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// A configuration is in force.
+    Accepted,
+    /// A configuration is not taken. What was in force stays.
+    ConfigurationRefused,
+    /// A request is answered in the upstream's place.
+    RequestRefused,
+    /// The head of a refused request could not be made to name who was identified.
+    TenantNotNamed,
+    /// A refusal could not be sent.
+    RequestCutOff,
+    /// An answer is replaced by an error object.
+    AnswerWithheld,
+    /// An answer ends where it could not be read any more.
+    AnswerCutShort,
+    /// An answer is reset.
+    AnswerCutOff,
+    /// Messages of the upstream are replaced.
+    MessagesWithheld,
+}
+
+impl Line {
+    /// All of them, in the order of the enum.
+    pub const ALL: [Line; 9] = [
+        Line::Accepted,
+        Line::ConfigurationRefused,
+        Line::RequestRefused,
+        Line::TenantNotNamed,
+        Line::RequestCutOff,
+        Line::AnswerWithheld,
+        Line::AnswerCutShort,
+        Line::AnswerCutOff,
+        Line::MessagesWithheld,
+    ];
+
+    /// How it begins; what follows stands behind a colon.
+    pub fn begin(self) -> &'static str {
+        match self {
+            Line::Accepted => concat!("promql-tenancy-filter ", env!("CARGO_PKG_VERSION"), ": configuration accepted"),
+            Line::ConfigurationRefused => "configuration refused",
+            Line::RequestRefused => "request refused",
+            Line::TenantNotNamed => "a refused request goes by the tenant that the client named",
+            Line::RequestCutOff => "request cut off",
+            Line::AnswerWithheld => "answer withheld",
+            Line::AnswerCutShort => "answer cut short",
+            Line::AnswerCutOff => "answer cut off",
+            Line::MessagesWithheld => "messages withheld",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Line;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn the_list_is_whole() {
+        for (at, line) in Line::ALL.into_iter().enumerate() {
+            // Without a wildcard, so that a new line does not compile until it has a place in the list.
+            let place = match line {
+                Line::Accepted => 0,
+                Line::ConfigurationRefused => 1,
+                Line::RequestRefused => 2,
+                Line::TenantNotNamed => 3,
+                Line::RequestCutOff => 4,
+                Line::AnswerWithheld => 5,
+                Line::AnswerCutShort => 6,
+                Line::AnswerCutOff => 7,
+                Line::MessagesWithheld => 8,
+            };
+            assert_eq!(place, at, "{line:?}");
+        }
+    }
+}
