@@ -11,21 +11,25 @@ pub struct StringEnd {
 
 impl StringEnd {
     /// Reads on after the opening quote: of so many bytes, the closing quote is the last. None where it isn't among these.
+    #[inline]
     pub fn find(&mut self, bytes: &[u8]) -> Option<usize> {
-        if bytes.is_empty() {
-            return None;
+        let mut rest = bytes;
+        if self.is_escaped {
+            // The backslash was the last byte of the chunk before.
+            (_, rest) = rest.split_first()?;
+            self.is_escaped = false;
         }
-        // Where the backslash was the last byte of the chunk before.
-        let mut at = usize::from(std::mem::take(&mut self.is_escaped));
         loop {
-            let rest = bytes.get(at..).unwrap_or_default();
             let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-            at += stop + 1;
-            if rest.get(stop) == Some(&b'"') {
-                return Some(at);
+            let (before, after) = rest.split_at_checked(stop + 1)?;
+            if before.last() == Some(&b'"') {
+                return Some(bytes.len() - after.len());
             }
-            self.is_escaped = at == bytes.len();
-            at += 1;
+            let Some((_, after)) = after.split_first() else {
+                self.is_escaped = true;
+                return None;
+            };
+            rest = after;
         }
     }
 }

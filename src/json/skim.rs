@@ -34,30 +34,32 @@ impl Skim {
             }
             at = 1;
         }
+        let mut rest = bytes.get(at..).unwrap_or_default();
         loop {
-            let rest = bytes.get(at..).unwrap_or_default();
             if self.in_string {
                 let Some(length) = self.string.find(rest) else {
                     return Ok(None);
                 };
                 self.in_string = false;
-                at += length;
-            } else {
-                let Some(stop) = rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')) else {
-                    return Ok(None);
-                };
-                at += stop + 1;
-                match rest.get(stop) {
-                    Some(b'"') => {
-                        self.in_string = true;
-                        continue;
-                    }
-                    Some(b'{' | b'[') => self.depth = self.depth.saturating_add(1),
-                    Some(_) | None => self.depth = self.depth.saturating_sub(1),
+                rest = rest.get(length..).unwrap_or_default();
+                if self.depth == 0 {
+                    return Ok(Some(bytes.len() - rest.len()));
                 }
             }
-            if self.depth == 0 {
-                return Ok(Some(at));
+            let Some(stop) = rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')) else {
+                return Ok(None);
+            };
+            let (before, after) = rest.split_at_checked(stop + 1).unwrap_or_default();
+            rest = after;
+            match before.last() {
+                Some(b'"') => self.in_string = true,
+                Some(b'{' | b'[') => self.depth = self.depth.saturating_add(1),
+                Some(_) | None => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return Ok(Some(bytes.len() - rest.len()));
+                    }
+                }
             }
         }
     }
