@@ -213,7 +213,7 @@ fn what_operators_get_wrong_is_refused_by_both() {
     }
 }
 
-/// The JSON below each `value: |` of a file, and in each block of a page that is JSON.
+/// The object below each `value: |` of a file, where no YAML stands there, and each block of a page that is JSON.
 fn blocks(text: &str) -> Vec<String> {
     let indentation = |line: &str| line.len() - line.trim_start().len();
     let mut found: Vec<String> =
@@ -223,6 +223,7 @@ fn blocks(text: &str) -> Vec<String> {
         let deeper = |other: &&&str| other.trim().is_empty() || indentation(other) > indentation(line);
         found.push(lines[at + 1..].iter().take_while(deeper).copied().collect::<Vec<_>>().join("\n"));
     }
+    found.retain(|block| block.trim_start().starts_with('{'));
     found
 }
 

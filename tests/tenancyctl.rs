@@ -198,7 +198,7 @@ fn route_says_what_becomes_of_a_request() {
     assert_eq!((status, err.as_str()), (0, ""));
     assert_eq!(
         out,
-        "forwarded labels\ntenant    a\npath      /api/v1/labels?match%5B%5D=%7B__name__%3D%22promql_tenancy_filter%3Anothing%22%2Ctenant_id%3D%22a%22%7D\n            match[] = {__name__=\"promql_tenancy_filter:nothing\",tenant_id=\"a\"}\n\
+        "forwarded labels\ntenant    a\npath      /api/v1/labels?match%5B%5D=%7Btenant_id%3D%22a%22%2C__name__%3D%22promql_tenancy_filter%3Anothing%22%7D\n            match[] = {tenant_id=\"a\",__name__=\"promql_tenancy_filter:nothing\"}\n\
          remove    x-scope-orgid\nset       thanos-tenant: a\n\
          body      start=1&match%5B%5D=%7Btenant_id%3D%22a%22%7D\n            start = 1\n            match[] = {tenant_id=\"a\"}\n"
     );
@@ -219,7 +219,7 @@ fn route_takes_a_url_and_escapes_what_a_form_holds() {
     assert_eq!(tenancyctl(&["route", "GET", "http://[/api/v1/query", "--tenant", "a"], "").0, 2);
     let form = ["route", "POST", "/api/v1/series", "--tenant", "a", "--data-urlencode", "match[]=up{a=\"+ &%\"}"];
     let (status, out, _) = tenancyctl(&form, "");
-    assert!(status == 0 && out.contains("  match[] = up{a=\"+ &%\",tenant_id=\"a\"}\n"), "{out}");
+    assert!(status == 0 && out.contains("  match[] = up{tenant_id=\"a\",a=\"+ &%\"}\n"), "{out}");
 }
 
 #[test]

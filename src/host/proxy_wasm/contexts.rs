@@ -11,8 +11,6 @@ use proxy_wasm::types::{Action, BufferType, ContextType, MapType};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Says which version runs, once for each worker and configuration.
-
 /// One worker under one configuration.
 #[derive(Default)]
 pub struct Root {
