@@ -1,4 +1,4 @@
-//! Durations in ranges, offsets and subqueries: literals, and arithmetic on them.
+//! Parses the durations in ranges, offsets and subqueries: literals and arithmetic on literals.
 //!
 //! ```text
 //! duration = operand { ( "+" | "-" | "*" | "/" | "%" | "^" ) operand }
@@ -6,9 +6,9 @@
 //! function = ( "step" | "range" ) "(" ")" | ( "max_of" | "min_of" ) "(" duration "," duration ")"
 //! ```
 //!
-//! Behind `offset`, arithmetic needs parentheses: `x offset 5m + 1m` adds 1m to what `x offset 5m` gives. Once it
-//! begins with parentheses, though, operators belong to the duration, and `x offset (5m) + y` is refused. That is
-//! how Prometheus's grammar resolves its own ambiguities (`offset_duration_expr` in generated_parser.y, 3.16).
+//! After `offset`, arithmetic needs parentheses: `x offset 5m + 1m` adds 1m to the value of `x offset 5m`. But if the duration
+//! begins with a parenthesis, the operators after it belong to the duration, and `x offset (5m) + y` is refused. Prometheus's
+//! grammar resolves its ambiguities in this way (`offset_duration_expr` in generated_parser.y, 3.16).
 
 use super::arithmetic;
 use super::error::Fault;
@@ -16,17 +16,18 @@ use super::literal;
 use super::parser::Parser;
 use super::token::{Kind, POW_PRECEDENCE};
 
-/// What is known of a duration.
+/// The value of a parsed duration, and whether it was computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Duration {
-    /// A literal with its signs, in seconds.
+    /// A literal with its signs. The value is in seconds.
     Literal(f64),
-    /// What was computed, in seconds. It means something only where `step()` and `range()` are known.
+    /// The result of an operator or a function, in seconds. It is right only if the parser knows the values of `step()` and
+    /// `range()`.
     Computed(f64),
 }
 
 impl Duration {
-    /// Its value in seconds.
+    /// The value in seconds.
     pub fn seconds(self) -> f64 {
         match self {
             Duration::Literal(seconds) | Duration::Computed(seconds) => seconds,
@@ -35,7 +36,7 @@ impl Duration {
 }
 
 impl Parser<'_> {
-    /// The duration of a range or a subquery.
+    /// Parses the duration of a range, a subquery or a step. A literal must be positive.
     pub fn positive_duration(&mut self) -> Result<(), Fault> {
         let begin = self.here();
         match self.duration(1)? {
@@ -46,7 +47,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The duration behind `offset`.
+    /// Parses the duration after `offset`.
     pub fn offset_duration(&mut self) -> Result<Duration, Fault> {
         let signed = matches!(self.peek(), Kind::Add | Kind::Sub);
         let first = if signed { self.peek_second() } else { self.peek() };
@@ -64,7 +65,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The duration of a range, a subquery or a step, looked at again.
+    /// Evaluates the duration of a range, a subquery or a step that was parsed before.
     pub fn duration_again(&mut self) -> Result<Duration, Fault> {
         self.duration(1)
     }
@@ -95,7 +96,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Signs, and what they stand before. `^` binds tighter than a sign.
+    /// Parses signs and the operand after them. `^` binds tighter than a sign.
     fn duration_operand_with_power(&mut self) -> Result<Duration, Fault> {
         let mut sign = 1.0;
         let begin = self.here();
@@ -114,7 +115,7 @@ impl Parser<'_> {
         })
     }
 
-    /// At most one sign, and one literal or function: all that `offset` takes without parentheses.
+    /// Parses at most one sign, and one literal or function. `offset` accepts no more without parentheses.
     fn duration_operand(&mut self) -> Result<Duration, Fault> {
         let negative = self.peek() == Kind::Sub;
         if negative || self.peek() == Kind::Add {

@@ -1,9 +1,9 @@
 //! The lexer: text → tokens.
 //!
-//! It follows Prometheus's lexer state by state (promql/parser/lex.go, 3.16), since what a character means depends
-//! on where it stands: between braces every word is a label name; right after `[` neither a comment nor a name may
-//! stand, after the first duration a comment may; and so on. The first fault ends the token list with
-//! `Kind::Error`: the parser reports it when it gets there, as an earlier mistake in the grammar comes first.
+//! The lexer follows Prometheus's lexer state by state (promql/parser/lex.go, 3.16), because the meaning of a character depends
+//! on the state. Between braces, for example, every word is a label name. Directly after `[`, comments and names are not allowed;
+//! after the first duration, a comment is. The first fault ends the token list with `Kind::Error`. The parser reports that fault
+//! when it reaches the token, because a syntax error earlier in the text is reported first.
 
 mod bytes;
 mod durations;
@@ -14,31 +14,32 @@ use super::quote;
 use super::token::{Kind, Token};
 use bytes::{ALPHA, COLON, DIGIT, DOT, char_at, is, is_alpha, is_space};
 
-/// The most tokens that are read. A query has one for every four to ten bytes, so that this is far beyond what people and
-/// dashboards write; a hostile text of single characters would otherwise take 100 MB, which a wasm VM never gives back.
+/// The largest number of tokens that are read. A query has one token for every four to ten bytes, so this is far more than people
+/// and dashboards write. Without a limit, a hostile text of single characters would take 100 MB, and a wasm VM never returns
+/// memory to the system.
 pub const MAX_TOKENS: usize = 1 << 17;
 
-/// Is a `.` inside a name part of it? Prometheus has an option for that (`EnableUnquotedUTF8Names`), which allows
-/// letters beyond ASCII as well.
+/// Whether names may hold `.`, and letters that are not ASCII. Prometheus has one option for both
+/// (`EnableUnquotedUTF8Names`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
-    /// `http.requests` is one name. The option is on.
+    /// The option is on: `http.requests` is one name.
     Dotted,
-    /// `offset.5` is a keyword and a number. The option is off.
+    /// The option is off: `offset.5` is a keyword and a number.
     Plain,
 }
 
-/// The tokens of a text; the last is `Kind::Eof` or `Kind::Error`.
+/// The tokens of a text. The last one is `Kind::Eof` or `Kind::Error`.
 #[derive(Debug)]
 pub struct Tokens {
     pub list: Vec<Token>,
-    /// What `Kind::Error` stands for.
+    /// The fault that `Kind::Error` stands for.
     pub fault: Option<Fault>,
-    /// A name was read that Prometheus without dotted names reads as a keyword and a number: `offset.5`.
+    /// The text holds a name such as `offset.5`, which Prometheus reads as a keyword and a number if the option is off.
     pub ambiguous: bool,
 }
 
-/// Reads all tokens. Linear in the text's length.
+/// Reads all tokens, in time linear in the length of the text.
 pub fn tokenize(text: &[u8], names: Names) -> Tokens {
     let mut lexer = Lexer {
         text,
@@ -64,13 +65,13 @@ struct Lexer<'a> {
     names: Names,
     /// The next byte to read.
     at: usize,
-    /// Where the token at hand begins.
+    /// The first byte of the current token.
     start: usize,
     spaced: bool,
     list: Vec<Token>,
     ambiguous: bool,
     open_parens: usize,
-    /// What was seen since `[`.
+    /// What was read since the last `[`, while that bracket is open.
     bracket: Option<Bracket>,
 }
 
@@ -80,7 +81,7 @@ struct Bracket {
     colon: bool,
 }
 
-/// What the lexer expects; each has its own reading.
+/// The lexer's state. Each state reads characters by rules of its own.
 enum State {
     Statement,
     Braces,
@@ -185,7 +186,7 @@ impl<'a> Lexer<'a> {
         Ok(State::End)
     }
 
-    /// Between braces: label names, operators and strings. Keywords mean nothing here.
+    /// Reads one token between braces: a label name, an operator or a string. Keywords have no meaning here.
     fn braces(&mut self) -> Next {
         self.skip_blank(true);
         let Some(b) = self.peek() else { return Err(self.fault("unexpected end of input inside braces")) };
@@ -227,7 +228,7 @@ impl<'a> Lexer<'a> {
         self.skip_name(true);
         let word = self.text.get(self.start..self.at).unwrap_or_default();
         let kind = match Kind::keyword(word) {
-            // A metric may be called `fill`: it is the modifier only where its value follows.
+            // A metric may be named `fill`. The word is the modifier only if a `(` follows.
             Some(Kind::Fill | Kind::FillLeft | Kind::FillRight) if !self.left_paren_follows() => Kind::Identifier,
             Some(kind) => kind,
             None if word.contains(&b':') => Kind::MetricIdentifier,
@@ -250,8 +251,8 @@ impl<'a> Lexer<'a> {
         is_alpha(b) || !b.is_ascii() && self.names == Names::Dotted && self.letter().is_some()
     }
 
-    /// A letter beyond ASCII. `char::is_alphabetic` takes a few marks that Go's `unicode.IsLetter` does not: Prometheus
-    /// refuses a name that holds one.
+    /// The current character, if it is a letter. `char::is_alphabetic` accepts a few marks that Go's `unicode.IsLetter` does not;
+    /// Prometheus then refuses the name.
     fn letter(&self) -> Option<char> {
         self.char().filter(|c| c.is_alphabetic())
     }
@@ -299,7 +300,7 @@ impl<'a> Lexer<'a> {
         self.text.get(self.at + ahead).copied()
     }
 
-    /// The character at hand, where it is UTF-8.
+    /// The current character, or `None` if the bytes are not UTF-8.
     fn char(&self) -> Option<char> {
         char_at(self.text, self.at)
     }
@@ -330,7 +331,7 @@ impl<'a> Lexer<'a> {
         Fault::syntax(self.start as u32, self.text.len() as u32, message)
     }
 
-    /// Behind the character at hand: that is where Prometheus's lexer stands when it complains of some.
+    /// A fault after the current character. Prometheus's lexer reports some faults at that position.
     fn fault_behind(&self, message: &str) -> Fault {
         let fault = self.fault(message);
         Fault { start: fault.start + 1, ..fault }

@@ -1,4 +1,4 @@
-//! Groupings, and what may stand between an operator and its right operand.
+//! Parses the grouping of an aggregation, and the modifiers between a binary operator and its right operand.
 //!
 //! ```text
 //! grouping  = ( "by" | "without" ) labels
@@ -15,7 +15,7 @@ use super::quote;
 use super::token::Kind;
 
 impl Parser<'_> {
-    /// The grouping of an aggregation, if there is one here.
+    /// Parses the grouping of an aggregation, if there is one here. Returns whether there was.
     pub fn aggregate_grouping(&mut self) -> Result<bool, Fault> {
         let found = self.take(Kind::By) || self.take(Kind::Without);
         if found {
@@ -24,9 +24,10 @@ impl Parser<'_> {
         Ok(found)
     }
 
-    /// What may follow an operator. Checked as far as it needs no types (`checkAST` in promql/parser/parse.go, 3.16).
+    /// Parses the modifiers after an operator, and makes those checks of Prometheus's that need no types (`checkAST` in
+    /// promql/parser/parse.go, 3.16).
     pub fn binary_modifiers(&mut self, operator: Kind) -> Result<(), Fault> {
-        // The operator's place, which is where Prometheus points.
+        // Prometheus reports the position of the operator, which is the token before.
         let begin = self.here().saturating_sub(1);
         if self.take(Kind::Bool) && !operator.is_comparison() {
             return Err(self.fault_from(begin, "bool modifier can only be used on comparison operators"));
@@ -54,7 +55,8 @@ impl Parser<'_> {
         if matching.is_empty() || included.is_empty() {
             return Ok(());
         }
-        // Lists that nobody writes by hand are left to the upstream: to compare all with all would take too long.
+        // Comparing every pair of names takes quadratic time. Lists longer than people write are left to the upstream, which makes
+        // the same check.
         const MOST: usize = 4096;
         if matching.len().saturating_mul(included.len()) > MOST {
             return Ok(());
@@ -98,7 +100,7 @@ impl Parser<'_> {
         self.expect(Kind::RightParen)
     }
 
-    /// A list of labels in parentheses, collected where somebody wants them.
+    /// Parses a list of labels in parentheses. Adds their tokens to `collected`, if given.
     fn labels(&mut self, mut collected: Option<&mut Vec<TokenId>>) -> Result<(), Fault> {
         if self.peek() != Kind::LeftParen {
             return Err(self.unexpected_in("grouping opts", "\"(\""));

@@ -1,6 +1,6 @@
-//! What stands behind an operand: ranges and subqueries, `offset`, `@`, `anchored` and `smoothed`.
+//! Parses what follows an operand: ranges and subqueries, `offset`, `@`, `anchored` and `smoothed`.
 //!
-//! All of them bind tighter than any operator, and Prometheus checks while it parses what they stand behind.
+//! All of them bind tighter than any operator. Prometheus checks while it parses that the operand may have them.
 
 use super::ast::{Modifiers, Node, NodeId};
 use super::duration::Duration;
@@ -9,7 +9,7 @@ use super::parser::Parser;
 use super::token::Kind;
 use std::num::NonZeroU32;
 
-/// What stands behind `@`.
+/// The time after `@`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Instant {
     /// Seconds since 1970.
@@ -88,7 +88,7 @@ impl Parser<'_> {
         if modifiers.offset {
             return Err(self.fault_from(begin, "offset may not be set multiple times"));
         }
-        // An offset that rounds to no nanosecond is none, so that another may follow.
+        // Prometheus treats an offset that rounds to 0 ns as absent, so another offset may follow.
         modifiers.offset = match offset {
             Duration::Literal(seconds) => (seconds * 1e9).round() != 0.0,
             Duration::Computed(_) => true,
@@ -123,7 +123,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// What stands behind `@`.
+    /// Parses the time after `@`.
     pub fn instant(&mut self) -> Result<Instant, Fault> {
         let instant = match self.peek() {
             Kind::Start => Instant::Start,

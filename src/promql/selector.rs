@@ -1,4 +1,4 @@
-//! Selectors.
+//! Parses selectors.
 //!
 //! ```text
 //! selector = name [ braces ] | braces
@@ -6,7 +6,7 @@
 //! matcher  = ( word | string ) ( "=" | "!=" | "=~" | "!~" ) string | string
 //! ```
 //!
-//! A string alone between braces is the metric's name.
+//! A string alone between braces is the metric name.
 
 use super::ast::{Braces, LabelMatcher, Modifiers, Node, NodeId, Selector};
 use super::error::Fault;
@@ -16,11 +16,11 @@ use super::token::Kind;
 use std::num::NonZeroU32;
 
 impl Parser<'_> {
-    /// A selector where an operand is expected.
+    /// Parses a selector where an operand is expected.
     pub fn selector(&mut self) -> Result<NodeId, Fault> {
         let begin = self.here();
         let id = self.bare_selector()?;
-        // Prometheus checks this for expressions only, not for `match[]`.
+        // Prometheus makes this check for expressions, but not for `match[]`.
         if let Some(Node::Selector(selector)) = self.node(id) {
             let named_again = |m: &LabelMatcher| match m {
                 LabelMatcher::Metric { .. } => true,
@@ -33,7 +33,7 @@ impl Parser<'_> {
         Ok(id)
     }
 
-    /// A selector as a `match[]` value.
+    /// Parses a selector that is a `match[]` value.
     pub fn metric_selector(&mut self) -> Result<NodeId, Fault> {
         match self.peek() {
             Kind::LeftBrace => self.bare_selector(),
@@ -99,7 +99,7 @@ impl Parser<'_> {
         Ok(LabelMatcher::Label { name, operator, value })
     }
 
-    /// The name that a word or string spells.
+    /// The label name that a word or a string stands for.
     pub fn label_name(&self, token: u32) -> std::borrow::Cow<'_, [u8]> {
         let text = self.text_of(token);
         match self.token(token).map(|t| t.kind) {

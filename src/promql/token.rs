@@ -1,7 +1,7 @@
-//! Tokens: what the lexer makes of the query's text.
+//! The tokens that the lexer makes of a query.
 //!
-//! The kinds are those of Prometheus's lexer (promql/parser/lex.go, 3.16), less the ones that only its
-//! test language uses. A token keeps its place in the text and no copy of it.
+//! The kinds are those of Prometheus's lexer (promql/parser/lex.go, 3.16), except those that only its test language uses. A token
+//! holds its position in the text, and no copy of the text.
 
 use super::quote;
 use crate::scope::MatchOp;
@@ -9,28 +9,28 @@ use crate::scope::MatchOp;
 /// A token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
+    /// The kind of token.
     pub kind: Kind,
-    /// White space or a comment stands before it.
+    /// Whether white space or a comment stands before the token.
     pub spaced: bool,
-    /// Its first byte in the query.
+    /// The offset of its first byte in the query.
     pub start: u32,
-    /// The byte after it.
+    /// The offset after its last byte.
     pub end: u32,
 }
 
-/// What a token is. Each kind is named for what it stands for.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 #[rustfmt::skip]
 pub enum Kind {
-    // Ends: of the text, or of what could be read of it.
+    // The end of the text, and the point where the lexer could not read on.
     Eof, Error,
     // Names and literals.
     Identifier, MetricIdentifier, String, Number, Duration,
     // Punctuation.
     LeftParen, RightParen, LeftBrace, RightBrace, LeftBracket, RightBracket, Comma, Colon, At,
-    // Matching operators, beside `!=`, which compares as well.
+    // Matching operators. `!=` is below, since it is also a comparison.
     Equal, EqualRegex, NotEqualRegex,
     // Operators.
     Add, Sub, Mul, Div, Mod, Pow, EqualEqual, NotEqual, Less, LessEqual, Greater, GreaterEqual,
@@ -39,12 +39,12 @@ pub enum Kind {
     Sum, Avg, Count, Min, Max, Group, Stddev, Stdvar, Topk, Bottomk, CountValues, Quantile, Limitk, LimitRatio,
     // Keywords.
     Offset, Smoothed, Anchored, By, Without, On, Ignoring, GroupLeft, GroupRight, Fill, FillLeft, FillRight, Bool,
-    // Names of functions that have a meaning of their own after `@` or in a duration.
+    // Names of functions that are allowed only after `@` or in a duration.
     Start, End, Step, Range, MaxOf, MinOf,
 }
 
 impl Kind {
-    /// The keyword that a word is, in any case; `None` for all other words.
+    /// The kind of a word that is a keyword, in upper or lower case. `None` for all other words.
     pub fn keyword(word: &[u8]) -> Option<Kind> {
         const LONGEST: usize = "count_values".len();
         if word.len() > LONGEST {
@@ -93,7 +93,7 @@ impl Kind {
         })
     }
 
-    /// The matching operator that it is.
+    /// The operator of a matcher. `None` if the token is no such operator.
     pub fn match_op(self) -> Option<MatchOp> {
         Some(match self {
             Kind::Equal => MatchOp::Equal,
@@ -104,7 +104,7 @@ impl Kind {
         })
     }
 
-    /// The word that a duration may hold between brackets, in lower case.
+    /// The kind of a word that may occur in a duration. The word is given in lower case.
     pub fn duration_keyword(word: &[u8]) -> Option<Kind> {
         Some(match word {
             b"step" => Kind::Step,
@@ -115,7 +115,7 @@ impl Kind {
         })
     }
 
-    /// May it name a metric where an operand is expected? (`metric_identifier` in generated_parser.y)
+    /// Whether the token may be a metric name where an operand is expected (`metric_identifier` in generated_parser.y).
     pub fn is_metric_name(self) -> bool {
         match self {
             Kind::Identifier | Kind::MetricIdentifier => true,
@@ -137,8 +137,8 @@ impl Kind {
         }
     }
 
-    /// May it name a label in a grouping or matching list? (`maybe_label` in generated_parser.y, which leaves
-    /// `without` out and takes `bool` and its like, which name no metric)
+    /// Whether the token may be a label name in a grouping or matching list (`maybe_label` in generated_parser.y). That rule accepts
+    /// `bool` and similar words, which can't be metric names, and does not accept `without`.
     pub fn is_grouping_label(self) -> bool {
         match self {
             Kind::Without => false,
@@ -147,7 +147,7 @@ impl Kind {
         }
     }
 
-    /// Does it name a function where `(` follows?
+    /// Whether the token is the name of a function if `(` follows.
     pub fn is_function_name(self) -> bool {
         self == Kind::Identifier || self.is_preprocessor()
     }
@@ -156,7 +156,7 @@ impl Kind {
         matches!(self, Kind::Start | Kind::End | Kind::Step | Kind::Range | Kind::MaxOf | Kind::MinOf)
     }
 
-    /// Is it an aggregator, and does that take a parameter?
+    /// How many arguments the aggregator takes. `None` if the token is no aggregator.
     pub fn aggregator(self) -> Option<Aggregator> {
         match self {
             Kind::Topk | Kind::Bottomk | Kind::CountValues | Kind::Quantile | Kind::Limitk | Kind::LimitRatio => {
@@ -192,7 +192,7 @@ impl Kind {
         )
     }
 
-    /// How tightly it binds between two operands, from 1; `None` where it is no binary operator.
+    /// How tightly a binary operator binds, from 1 (loosest). `None` if the token is no binary operator.
     pub fn precedence(self) -> Option<u8> {
         match self {
             Kind::Or => Some(1),
@@ -206,18 +206,18 @@ impl Kind {
         }
     }
 
-    /// Does it compare, so that `bool` may follow?
+    /// Whether the token is a comparison, which `bool` may follow.
     pub fn is_comparison(self) -> bool {
         self.precedence() == Some(3) && !matches!(self, Kind::TrimUpper | Kind::TrimLower)
     }
 
-    /// Is it one of `and`, `or`, `unless`?
+    /// Whether the token is `and`, `or` or `unless`.
     pub fn is_set_operator(self) -> bool {
         matches!(self, Kind::And | Kind::Or | Kind::Unless)
     }
 }
 
-/// `^` binds tightest, and to the right.
+/// The precedence of `^`, which binds tightest and is right-associative.
 pub const POW_PRECEDENCE: u8 = 6;
 
 /// How many arguments an aggregator takes.
@@ -225,11 +225,11 @@ pub const POW_PRECEDENCE: u8 = 6;
 pub enum Aggregator {
     /// The vector alone.
     Plain,
-    /// A parameter, then the vector.
+    /// A parameter and the vector.
     WithParameter,
 }
 
-/// The token as Prometheus's messages name it (`Item.desc` in lex.go).
+/// The token in the words of Prometheus's messages (`Item.desc` in lex.go).
 pub fn describe(kind: Kind, text: &[u8]) -> String {
     let quoted = quote::string(text);
     match kind {

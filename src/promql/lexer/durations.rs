@@ -1,11 +1,11 @@
-//! What stands between brackets: the durations of ranges and subqueries.
+//! Reads the tokens between brackets: the durations of ranges and subqueries.
 
 use super::bytes::is_alpha;
 use super::{Kind, Lexer, Next, State};
 use crate::promql::error::Fault;
 
 impl Lexer<'_> {
-    /// Right after `[`, until the first number: durations, their operators, and no comment.
+    /// Reads one token after `[`, up to the first number: a duration or its operators. Comments are not allowed here.
     pub(super) fn duration(&mut self) -> Next {
         self.skip_blank(false);
         let Some(b) = self.peek() else { return Err(self.fault("unexpected end of input in duration expression")) };
@@ -58,7 +58,7 @@ impl Lexer<'_> {
         Ok(State::Duration)
     }
 
-    /// A word after the first duration in brackets: the colon of a subquery, or `step`, `range`, `max_of`, `min_of`.
+    /// Reads what may follow the first duration in brackets: the colon of a subquery, or `step`, `range`, `max_of` or `min_of`.
     pub(super) fn word_in_bracket(&mut self) -> Result<(), Fault> {
         if self.peek() == Some(b':') {
             let bracket = self.bracket.get_or_insert_default();
