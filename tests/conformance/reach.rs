@@ -228,7 +228,8 @@ impl Report {
     }
 }
 
-/// What docs/limits.md says is refused: powers that are neither whole nor 0.5, and sums beyond 292 years, which wrap around in Go.
+/// What docs/reach.md says can't be computed: powers that are neither whole nor ±0.5, and sums of more than 292 years, which wrap around in
+/// Go.
 fn excused(query: &[u8], reason: &str) -> bool {
     match reason.starts_with("a duration is not finite, raised to a power") {
         true => holds(query, &["^"]),
