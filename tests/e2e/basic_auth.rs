@@ -1,4 +1,4 @@
-//! `envoy/basic_auth.yaml`: who has a password is that tenant, whatever else he says, and nobody else gets anywhere.
+//! `envoy/basic_auth.yaml`: a client with a password is that tenant, whatever else it sends, and other clients are refused.
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::Request;
