@@ -1,7 +1,7 @@
 //! Arithmetic on durations in seconds, in `f64`, as Prometheus's engine does it (promql/durations.go, 3.16). The result is NaN
 //! for what is not computed here. NaN stays NaN in further operations, and the caller refuses it.
 
-use super::token::Kind;
+use super::token::TokenKind;
 
 /// Converts nanoseconds to seconds. Whole seconds and the remainder are converted separately, so that the result is rounded as
 /// Go's `time.Duration.Seconds` rounds it.
@@ -11,20 +11,20 @@ pub(super) fn seconds(nanoseconds: i64) -> f64 {
 }
 
 /// Computes `left operator right`. `min_of` and `max_of` count as operators here.
-pub(super) fn apply(operator: Kind, left: f64, right: f64) -> f64 {
+pub(super) fn apply(operator: TokenKind, left: f64, right: f64) -> f64 {
     // `f64::min` and `f64::max` would return the other operand instead of NaN.
-    if operator != Kind::Pow && (left.is_nan() || right.is_nan()) {
+    if operator != TokenKind::Pow && (left.is_nan() || right.is_nan()) {
         return f64::NAN;
     }
     match operator {
-        Kind::Add => left + right,
-        Kind::Sub => left - right,
-        Kind::Mul => left * right,
-        Kind::Div => left / right,
-        Kind::Mod => left % right,
-        Kind::Pow => power(left, right),
-        Kind::MinOf => left.min(right),
-        Kind::MaxOf => left.max(right),
+        TokenKind::Add => left + right,
+        TokenKind::Sub => left - right,
+        TokenKind::Mul => left * right,
+        TokenKind::Div => left / right,
+        TokenKind::Mod => left % right,
+        TokenKind::Pow => power(left, right),
+        TokenKind::MinOf => left.min(right),
+        TokenKind::MaxOf => left.max(right),
         _ => f64::NAN,
     }
 }

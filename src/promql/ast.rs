@@ -3,7 +3,7 @@
 //! The tree is a list, not boxes that point to each other: a loop over the list visits every selector, however deeply the query
 //! is nested. No selector can be missed, and there is no recursion that could overflow the stack.
 
-use super::token::Kind;
+use super::token::TokenKind;
 use std::num::NonZeroU32;
 
 /// The index of a node in `Ast::nodes`.
@@ -70,7 +70,7 @@ pub enum Node {
     /// `left op right`.
     Binary {
         /// The operator.
-        operator: Kind,
+        operator: TokenKind,
         /// The left operand.
         left: NodeId,
         /// The right operand.

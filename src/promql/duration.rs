@@ -14,7 +14,7 @@ use super::arithmetic;
 use super::error::Fault;
 use super::literal;
 use super::parser::Parser;
-use super::token::{Kind, POW_PRECEDENCE};
+use super::token::{POW_PRECEDENCE, TokenKind};
 
 /// The value of a parsed duration, and whether it was computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,14 +49,17 @@ impl Parser<'_> {
 
     /// Parses the duration after `offset`.
     pub fn offset_duration(&mut self) -> Result<Duration, Fault> {
-        let signed = matches!(self.peek(), Kind::Add | Kind::Sub);
+        let signed = matches!(self.peek(), TokenKind::Add | TokenKind::Sub);
         let first = if signed { self.peek_second() } else { self.peek() };
         match first {
-            Kind::Number | Kind::Duration | Kind::Step | Kind::Range | Kind::MaxOf | Kind::MinOf => {
-                self.duration_operand()
-            }
-            Kind::LeftParen if signed => {
-                let negative = self.peek() == Kind::Sub;
+            TokenKind::Number
+            | TokenKind::Duration
+            | TokenKind::Step
+            | TokenKind::Range
+            | TokenKind::MaxOf
+            | TokenKind::MinOf => self.duration_operand(),
+            TokenKind::LeftParen if signed => {
+                let negative = self.peek() == TokenKind::Sub;
                 self.bump();
                 let duration = self.duration_primary()?;
                 Ok(if negative { Duration::Computed(-duration.seconds()) } else { duration })
@@ -75,7 +78,9 @@ impl Parser<'_> {
         loop {
             let operator = self.peek();
             let precedence = match operator {
-                Kind::Add | Kind::Sub | Kind::Mul | Kind::Div | Kind::Mod | Kind::Pow => operator.precedence(),
+                TokenKind::Add | TokenKind::Sub | TokenKind::Mul | TokenKind::Div | TokenKind::Mod | TokenKind::Pow => {
+                    operator.precedence()
+                }
                 _ => None,
             };
             let Some(precedence) = precedence.filter(|&p| p >= least) else { return Ok(left) };
@@ -87,8 +92,8 @@ impl Parser<'_> {
             };
             if right == Duration::Literal(0.0) {
                 match operator {
-                    Kind::Div => return Err(self.fault_from(place, "division by zero")),
-                    Kind::Mod => return Err(self.fault_from(place, "modulo by zero")),
+                    TokenKind::Div => return Err(self.fault_from(place, "division by zero")),
+                    TokenKind::Mod => return Err(self.fault_from(place, "modulo by zero")),
                     _ => {}
                 }
             }
@@ -100,8 +105,8 @@ impl Parser<'_> {
     fn duration_operand_with_power(&mut self) -> Result<Duration, Fault> {
         let mut sign = 1.0;
         let begin = self.here();
-        while matches!(self.peek(), Kind::Add | Kind::Sub) {
-            if self.peek() == Kind::Sub {
+        while matches!(self.peek(), TokenKind::Add | TokenKind::Sub) {
+            if self.peek() == TokenKind::Sub {
                 sign = -sign;
             }
             self.bump();
@@ -117,8 +122,8 @@ impl Parser<'_> {
 
     /// Parses at most one sign, and one literal or function. `offset` accepts no more without parentheses.
     fn duration_operand(&mut self) -> Result<Duration, Fault> {
-        let negative = self.peek() == Kind::Sub;
-        if negative || self.peek() == Kind::Add {
+        let negative = self.peek() == TokenKind::Sub;
+        if negative || self.peek() == TokenKind::Add {
             self.bump();
         }
         Ok(match self.duration_primary()? {
@@ -130,25 +135,25 @@ impl Parser<'_> {
 
     fn duration_primary(&mut self) -> Result<Duration, Fault> {
         match self.peek() {
-            word @ (Kind::Step | Kind::Range) => {
+            word @ (TokenKind::Step | TokenKind::Range) => {
                 self.bump();
-                self.expect(Kind::LeftParen)?;
-                self.expect(Kind::RightParen)?;
-                Ok(Duration::Computed(if word == Kind::Step { self.step } else { self.range }))
+                self.expect(TokenKind::LeftParen)?;
+                self.expect(TokenKind::RightParen)?;
+                Ok(Duration::Computed(if word == TokenKind::Step { self.step } else { self.range }))
             }
-            word @ (Kind::MaxOf | Kind::MinOf) => {
+            word @ (TokenKind::MaxOf | TokenKind::MinOf) => {
                 self.bump();
-                self.expect(Kind::LeftParen)?;
+                self.expect(TokenKind::LeftParen)?;
                 let left = self.nested(|p| p.duration(1))?;
-                self.expect(Kind::Comma)?;
+                self.expect(TokenKind::Comma)?;
                 let right = self.nested(|p| p.duration(1))?;
-                self.expect(Kind::RightParen)?;
+                self.expect(TokenKind::RightParen)?;
                 Ok(Duration::Computed(arithmetic::apply(word, left.seconds(), right.seconds())))
             }
-            Kind::LeftParen => {
+            TokenKind::LeftParen => {
                 self.bump();
                 let inner = self.nested(|p| p.duration(1))?;
-                self.expect(Kind::RightParen)?;
+                self.expect(TokenKind::RightParen)?;
                 Ok(Duration::Computed(inner.seconds()))
             }
             _ => {

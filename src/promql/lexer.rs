@@ -2,7 +2,7 @@
 //!
 //! The lexer follows Prometheus's lexer state by state (promql/parser/lex.go, 3.16), because the meaning of a character depends
 //! on the state. Between braces, for example, every word is a label name. Directly after `[`, comments and names are not allowed;
-//! after the first duration, a comment is. The first fault ends the token list with `Kind::Error`. The parser reports that fault
+//! after the first duration, a comment is. The first fault ends the token list with `TokenKind::Error`. The parser reports that fault
 //! when it reaches the token, because a syntax error earlier in the text is reported first.
 
 mod bytes;
@@ -11,7 +11,7 @@ mod literals;
 
 use super::error::{ErrorKind, Fault};
 use super::quote;
-use super::token::{Kind, Token};
+use super::token::{Token, TokenKind};
 use bytes::{ALPHA, COLON, DIGIT, DOT, char_at, is, is_alpha, is_space};
 
 /// The largest number of tokens that are read. A query has one token for every four to ten bytes, so this is far more than people
@@ -29,11 +29,11 @@ pub enum Names {
     Plain,
 }
 
-/// The tokens of a text. The last one is `Kind::Eof` or `Kind::Error`.
+/// The tokens of a text. The last one is `TokenKind::Eof` or `TokenKind::Error`.
 #[derive(Debug)]
 pub struct Tokens {
     pub list: Vec<Token>,
-    /// The fault that `Kind::Error` stands for.
+    /// The fault that `TokenKind::Error` stands for.
     pub fault: Option<Fault>,
     /// The text holds a name such as `offset.5`, which Prometheus reads as a keyword and a number if the option is off.
     pub ambiguous: bool,
@@ -55,7 +55,7 @@ pub fn tokenize(text: &[u8], names: Names) -> Tokens {
     let fault = lexer.run().err();
     if fault.is_some() {
         lexer.start = lexer.at;
-        lexer.emit(Kind::Error);
+        lexer.emit(TokenKind::Error);
     }
     Tokens { list: lexer.list, fault, ambiguous: lexer.ambiguous }
 }
@@ -112,51 +112,51 @@ impl<'a> Lexer<'a> {
         self.skip_blank(true);
         let Some(b) = self.peek() else { return self.end() };
         match b {
-            b',' => self.single(Kind::Comma),
-            b'*' => self.single(Kind::Mul),
-            b'/' => self.single(Kind::Div),
-            b'%' => self.single(Kind::Mod),
-            b'+' => self.single(Kind::Add),
-            b'-' => self.single(Kind::Sub),
-            b'^' => self.single(Kind::Pow),
-            b'@' => self.single(Kind::At),
+            b',' => self.single(TokenKind::Comma),
+            b'*' => self.single(TokenKind::Mul),
+            b'/' => self.single(TokenKind::Div),
+            b'%' => self.single(TokenKind::Mod),
+            b'+' => self.single(TokenKind::Add),
+            b'-' => self.single(TokenKind::Sub),
+            b'^' => self.single(TokenKind::Pow),
+            b'@' => self.single(TokenKind::At),
             b'=' => match self.byte(1) {
-                Some(b'=') => self.double(Kind::EqualEqual),
+                Some(b'=') => self.double(TokenKind::EqualEqual),
                 Some(b'~') => return Err(self.unexpected_after("unexpected character after '='")),
-                _ => self.single(Kind::Equal),
+                _ => self.single(TokenKind::Equal),
             },
             b'!' => match self.byte(1) {
-                Some(b'=') => self.double(Kind::NotEqual),
+                Some(b'=') => self.double(TokenKind::NotEqual),
                 _ => return Err(self.unexpected_after("unexpected character after '!'")),
             },
             b'<' => match self.byte(1) {
-                Some(b'=') => self.double(Kind::LessEqual),
-                Some(b'/') => self.double(Kind::TrimUpper),
-                _ => self.single(Kind::Less),
+                Some(b'=') => self.double(TokenKind::LessEqual),
+                Some(b'/') => self.double(TokenKind::TrimUpper),
+                _ => self.single(TokenKind::Less),
             },
             b'>' => match self.byte(1) {
-                Some(b'=') => self.double(Kind::GreaterEqual),
-                Some(b'/') => self.double(Kind::TrimLower),
-                _ => self.single(Kind::Greater),
+                Some(b'=') => self.double(TokenKind::GreaterEqual),
+                Some(b'/') => self.double(TokenKind::TrimLower),
+                _ => self.single(TokenKind::Greater),
             },
             b'0'..=b'9' => self.number_or_duration()?,
             b'.' if self.byte(1).is_some_and(|b| b.is_ascii_digit()) => self.number_or_duration()?,
             b'"' | b'\'' => self.string(b)?,
             b'`' => self.raw_string()?,
             b'(' => {
-                self.single(Kind::LeftParen);
+                self.single(TokenKind::LeftParen);
                 self.open_parens += 1;
             }
             b')' => self.right_paren()?,
             b'{' => {
-                self.single(Kind::LeftBrace);
+                self.single(TokenKind::LeftBrace);
                 return Ok(State::Braces);
             }
             b'[' => {
                 if self.bracket.is_some() {
                     return Err(self.fault("unexpected left bracket '['"));
                 }
-                self.single(Kind::LeftBracket);
+                self.single(TokenKind::LeftBracket);
                 self.bracket = Some(Bracket::default());
                 return Ok(State::Duration);
             }
@@ -164,7 +164,7 @@ impl<'a> Lexer<'a> {
                 if self.bracket.take().is_none() {
                     return Err(self.fault("unexpected right bracket ']'"));
                 }
-                self.single(Kind::RightBracket);
+                self.single(TokenKind::RightBracket);
             }
             b if b == b':' || self.starts_name(b) => match self.bracket {
                 Some(_) => self.word_in_bracket()?,
@@ -182,7 +182,7 @@ impl<'a> Lexer<'a> {
         if self.bracket.is_some() {
             return Err(self.fault("unclosed left bracket"));
         }
-        self.emit(Kind::Eof);
+        self.emit(TokenKind::Eof);
         Ok(State::End)
     }
 
@@ -191,24 +191,24 @@ impl<'a> Lexer<'a> {
         self.skip_blank(true);
         let Some(b) = self.peek() else { return Err(self.fault("unexpected end of input inside braces")) };
         match b {
-            b',' => self.single(Kind::Comma),
+            b',' => self.single(TokenKind::Comma),
             b'"' | b'\'' => self.string(b)?,
             b'`' => self.raw_string()?,
-            b'=' if self.byte(1) == Some(b'~') => self.double(Kind::EqualRegex),
-            b'=' => self.single(Kind::Equal),
+            b'=' if self.byte(1) == Some(b'~') => self.double(TokenKind::EqualRegex),
+            b'=' => self.single(TokenKind::Equal),
             b'!' => match self.byte(1) {
-                Some(b'~') => self.double(Kind::NotEqualRegex),
-                Some(b'=') => self.double(Kind::NotEqual),
+                Some(b'~') => self.double(TokenKind::NotEqualRegex),
+                Some(b'=') => self.double(TokenKind::NotEqual),
                 _ => return Err(self.unexpected_after("unexpected character after '!' inside braces")),
             },
             b'{' => return Err(self.unexpected("unexpected left brace")),
             b'}' => {
-                self.single(Kind::RightBrace);
+                self.single(TokenKind::RightBrace);
                 return Ok(State::Statement);
             }
             b if self.starts_name(b) => {
                 self.skip_name(false);
-                self.emit(Kind::Identifier);
+                self.emit(TokenKind::Identifier);
             }
             _ => return Err(self.unexpected("unexpected character inside braces:")),
         }
@@ -220,24 +220,26 @@ impl<'a> Lexer<'a> {
             return Err(self.fault_behind("unexpected right parenthesis ')'"));
         };
         self.open_parens = left;
-        self.single(Kind::RightParen);
+        self.single(TokenKind::RightParen);
         Ok(())
     }
 
     fn keyword_or_identifier(&mut self) {
         self.skip_name(true);
         let word = self.text.get(self.start..self.at).unwrap_or_default();
-        let kind = match Kind::keyword(word) {
+        let kind = match TokenKind::keyword(word) {
             // A metric may be named `fill`. The word is the modifier only if a `(` follows.
-            Some(Kind::Fill | Kind::FillLeft | Kind::FillRight) if !self.left_paren_follows() => Kind::Identifier,
+            Some(TokenKind::Fill | TokenKind::FillLeft | TokenKind::FillRight) if !self.left_paren_follows() => {
+                TokenKind::Identifier
+            }
             Some(kind) => kind,
-            None if word.contains(&b':') => Kind::MetricIdentifier,
-            None => Kind::Identifier,
+            None if word.contains(&b':') => TokenKind::MetricIdentifier,
+            None => TokenKind::Identifier,
         };
-        if kind == Kind::Identifier
+        if kind == TokenKind::Identifier
             && let Some(dot) = word.iter().position(|&b| b == b'.')
         {
-            let keyword = word.get(..dot).is_some_and(|head| Kind::keyword(head).is_some());
+            let keyword = word.get(..dot).is_some_and(|head| TokenKind::keyword(head).is_some());
             self.ambiguous |= keyword && word.get(dot + 1).is_some_and(|b| b.is_ascii_digit());
         }
         self.emit(kind);
@@ -310,17 +312,17 @@ impl<'a> Lexer<'a> {
         format!("U+{:04X} {}", c as u32, quote::rune(c))
     }
 
-    fn single(&mut self, kind: Kind) {
+    fn single(&mut self, kind: TokenKind) {
         self.at += 1;
         self.emit(kind);
     }
 
-    fn double(&mut self, kind: Kind) {
+    fn double(&mut self, kind: TokenKind) {
         self.at += 2;
         self.emit(kind);
     }
 
-    fn emit(&mut self, kind: Kind) {
+    fn emit(&mut self, kind: TokenKind) {
         let (start, end) = (self.start as u32, self.at as u32);
         self.list.push(Token { kind, spaced: self.spaced, start, end });
         self.spaced = false;

@@ -32,7 +32,7 @@ pub use error::{Error, ErrorKind};
 pub use lexer::MAX_TOKENS;
 pub use parser::MAX_DEPTH;
 pub use rewrite::MAX_WRITTEN;
-pub use token::Kind;
+pub use token::TokenKind;
 
 pub use reach::{Demand, Evaluation, Unknown};
 
@@ -169,7 +169,7 @@ impl<'t> Query<'t> {
         let length = |matcher: &ast::LabelMatcher| {
             let ast::LabelMatcher::Label { name: _, operator, value } = *matcher else { return 0 };
             match tokens.get(operator as usize).map(|token| token.kind) {
-                Some(Kind::EqualRegex | Kind::NotEqualRegex) => {
+                Some(TokenKind::EqualRegex | TokenKind::NotEqualRegex) => {
                     literal::string(parser::text_of(self.text, tokens, value)).len()
                 }
                 _ => 0,

@@ -24,7 +24,7 @@ use super::error::{ErrorKind, Fault};
 use super::lexer::Tokens;
 use super::literal;
 use super::quote;
-use super::token::{self, Aggregator, Kind, POW_PRECEDENCE, Token};
+use super::token::{self, Aggregator, POW_PRECEDENCE, Token, TokenKind};
 
 /// How deeply parentheses, calls, signs before `^` and `^` itself may nest. Prometheus has no such limit; queries that people write
 /// stay below 20. tests/e2e/hostile.rs sends queries of this depth, through every precedence level, to a real Envoy.
@@ -33,7 +33,7 @@ pub const MAX_DEPTH: u32 = 256;
 /// Parses an expression.
 pub(super) fn expression(text: &[u8], tokens: &Tokens) -> Result<Ast, Fault> {
     let mut parser = Parser::new(text, tokens);
-    if parser.peek() == Kind::Eof {
+    if parser.peek() == TokenKind::Eof {
         return Err(Fault::syntax(0, 0, "no expression found in input"));
     }
     parser.expression(1)?;
@@ -110,7 +110,7 @@ impl<'a> Parser<'a> {
 
     fn operand(&mut self) -> Result<NodeId, Fault> {
         let begin = self.here();
-        while matches!(self.peek(), Kind::Add | Kind::Sub) {
+        while matches!(self.peek(), TokenKind::Add | TokenKind::Sub) {
             self.bump();
         }
         let signs = self.here() - begin;
@@ -127,23 +127,23 @@ impl<'a> Parser<'a> {
     fn primary(&mut self) -> Result<NodeId, Fault> {
         let begin = self.here();
         let kind = self.peek();
-        let calls = self.peek_second() == Kind::LeftParen;
+        let calls = self.peek_second() == TokenKind::LeftParen;
         let node = match kind {
-            Kind::Number | Kind::Duration => {
+            TokenKind::Number | TokenKind::Duration => {
                 self.number()?;
                 self.push(Node::Number, begin)
             }
-            Kind::String => {
+            TokenKind::String => {
                 self.bump();
                 self.push(Node::String, begin)
             }
-            Kind::LeftParen => {
+            TokenKind::LeftParen => {
                 self.bump();
                 let inner = self.nested(|p| p.expression(1))?;
-                self.expect(Kind::RightParen)?;
+                self.expect(TokenKind::RightParen)?;
                 self.push(Node::Paren { inner }, begin)
             }
-            Kind::LeftBrace => self.selector()?,
+            TokenKind::LeftBrace => self.selector()?,
             kind if kind.is_function_name() && calls => self.call()?,
             kind if kind.aggregator().is_some() && (calls || self.grouping_follows()) => self.aggregate(kind)?,
             kind if kind.is_metric_name() => self.selector()?,
@@ -156,7 +156,9 @@ impl<'a> Parser<'a> {
         let name = self.here();
         // The lexer makes these words names only if a comment stands before the parenthesis. No upstream has such a function. The
         // rewritten text has no comments, so the upstream would read the word as the modifier.
-        if let Some(Kind::Fill | Kind::FillLeft | Kind::FillRight) = Kind::keyword(self.text_of(name)) {
+        if let Some(TokenKind::Fill | TokenKind::FillLeft | TokenKind::FillRight) =
+            TokenKind::keyword(self.text_of(name))
+        {
             let name = quote::string(self.text_of(name));
             return Err(self.fault_from(self.here(), format!("unknown function with name {name}")));
         }
@@ -167,15 +169,15 @@ impl<'a> Parser<'a> {
     }
 
     fn grouping_follows(&self) -> bool {
-        matches!(self.peek_second(), Kind::By | Kind::Without)
+        matches!(self.peek_second(), TokenKind::By | TokenKind::Without)
     }
 
-    fn aggregate(&mut self, kind: Kind) -> Result<NodeId, Fault> {
+    fn aggregate(&mut self, kind: TokenKind) -> Result<NodeId, Fault> {
         let begin = self.here();
         self.bump();
         let outer = self.enter("aggregation", "");
         let grouped = self.aggregate_grouping()?;
-        if self.peek() != Kind::LeftParen {
+        if self.peek() != TokenKind::LeftParen {
             return Err(self.unexpected());
         }
         let arguments = self.nested(Self::arguments)?;
@@ -201,8 +203,8 @@ impl<'a> Parser<'a> {
 
     fn arguments(&mut self) -> Result<ArgumentList, Fault> {
         let mut arguments = ArgumentList::default();
-        self.expect(Kind::LeftParen)?;
-        if self.take(Kind::RightParen) {
+        self.expect(TokenKind::LeftParen)?;
+        if self.take(TokenKind::RightParen) {
             return Ok(arguments);
         }
         loop {
@@ -214,11 +216,11 @@ impl<'a> Parser<'a> {
                 _ => {}
             }
             let comma = self.here();
-            if !self.take(Kind::Comma) {
-                self.expect(Kind::RightParen)?;
+            if !self.take(TokenKind::Comma) {
+                self.expect(TokenKind::RightParen)?;
                 return Ok(arguments);
             }
-            if matches!(self.peek(), Kind::RightParen | Kind::Comma) {
+            if matches!(self.peek(), TokenKind::RightParen | TokenKind::Comma) {
                 return Err(self.fault_from(comma, "trailing commas not allowed in function call args"));
             }
         }
@@ -228,8 +230,8 @@ impl<'a> Parser<'a> {
     pub fn number(&mut self) -> Result<f64, Fault> {
         let text = self.text_of(self.here());
         let value = match self.peek() {
-            Kind::Number => literal::number(text).ok_or("error parsing number:"),
-            Kind::Duration => match literal::duration(text) {
+            TokenKind::Number => literal::number(text).ok_or("error parsing number:"),
+            TokenKind::Duration => match literal::duration(text) {
                 Ok(milliseconds) => Ok(arithmetic::seconds(milliseconds.saturating_mul(1_000_000))),
                 Err(literal::DurationFault::Malformed) => Err("not a valid duration string:"),
                 Err(literal::DurationFault::OutOfRange) => Err("duration out of range:"),
@@ -284,12 +286,12 @@ impl<'a> Parser<'a> {
         self.at as TokenId
     }
 
-    pub fn peek(&self) -> Kind {
-        self.tokens.get(self.at).map_or(Kind::Eof, |t| t.kind)
+    pub fn peek(&self) -> TokenKind {
+        self.tokens.get(self.at).map_or(TokenKind::Eof, |t| t.kind)
     }
 
-    pub fn peek_second(&self) -> Kind {
-        self.tokens.get(self.at + 1).map_or(Kind::Eof, |t| t.kind)
+    pub fn peek_second(&self) -> TokenKind {
+        self.tokens.get(self.at + 1).map_or(TokenKind::Eof, |t| t.kind)
     }
 
     /// Moves to the next token, but never past the last one.
@@ -297,7 +299,7 @@ impl<'a> Parser<'a> {
         self.at += usize::from(self.at + 1 < self.tokens.len());
     }
 
-    pub fn take(&mut self, kind: Kind) -> bool {
+    pub fn take(&mut self, kind: TokenKind) -> bool {
         let found = self.peek() == kind;
         if found {
             self.bump();
@@ -305,12 +307,12 @@ impl<'a> Parser<'a> {
         found
     }
 
-    pub fn expect(&mut self, kind: Kind) -> Result<(), Fault> {
+    pub fn expect(&mut self, kind: TokenKind) -> Result<(), Fault> {
         if self.take(kind) { Ok(()) } else { Err(self.unexpected()) }
     }
 
     fn expect_end(&self) -> Result<(), Fault> {
-        if self.peek() == Kind::Eof { Ok(()) } else { Err(self.unexpected()) }
+        if self.peek() == TokenKind::Eof { Ok(()) } else { Err(self.unexpected()) }
     }
 
     pub fn token(&self, id: TokenId) -> Option<&Token> {
@@ -331,7 +333,7 @@ impl<'a> Parser<'a> {
     /// The fault for a current token that the grammar doesn't allow here.
     pub fn unexpected(&self) -> Fault {
         let kind = self.peek();
-        if let (Kind::Error, Some(fault)) = (kind, self.fault) {
+        if let (TokenKind::Error, Some(fault)) = (kind, self.fault) {
             return fault.clone();
         }
         let mut message = format!("unexpected {}", token::describe(kind, self.text_of(self.here())));

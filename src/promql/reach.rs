@@ -36,7 +36,7 @@ use super::error::Fault;
 use super::literal;
 use super::parser::{Parser, text_of};
 use super::postfix::Instant;
-use super::token::{Kind, Token};
+use super::token::{Token, TokenKind};
 use std::num::NonZeroU32;
 
 /// The times at which a query is evaluated, and the upstream's settings. An instant query has equal start and end, and no step.
@@ -235,14 +235,14 @@ impl DemandWalk<'_> {
         loop {
             let kind = parser.peek();
             match kind {
-                Kind::Offset | Kind::At | Kind::Anchored | Kind::Smoothed => parser.bump(),
+                TokenKind::Offset | TokenKind::At | TokenKind::Anchored | TokenKind::Smoothed => parser.bump(),
                 _ => return Ok((at, offset)),
             }
-            if kind == Kind::Offset {
+            if kind == TokenKind::Offset {
                 let duration = parser.offset_duration().map_err(|_| TOO_LONG)?;
                 // The parser accepts several only if all but one are 0.
                 offset = offset.saturating_add(nanoseconds(duration)?);
-            } else if kind == Kind::At {
+            } else if kind == TokenKind::At {
                 at = self.instant(parser.instant(), in_parameter)?;
             }
         }

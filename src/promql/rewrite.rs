@@ -8,7 +8,7 @@ use super::ast::{Ast, Braces, LabelMatcher, Node, NodeId, Selector, TokenId};
 use super::error::{ErrorKind, Fault};
 use super::literal;
 use super::parser::text_of;
-use super::token::{Kind, Token};
+use super::token::{Token, TokenKind};
 use crate::scope::{CannotMatch, Own, Scope};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -48,7 +48,7 @@ pub(super) fn enforce(
     writer.tokens_up_to(tokens.len() as TokenId);
     // Prometheus reads `0x1e` as a number unless it is at the very end of the text. A space after it avoids that.
     let last = tokens.iter().rev().find(|token| token.start < token.end);
-    if last.is_some_and(|token| token.kind == Kind::Number) && matches!(out.last(), Some(b'e' | b'E')) {
+    if last.is_some_and(|token| token.kind == TokenKind::Number) && matches!(out.last(), Some(b'e' | b'E')) {
         out.push(b' ');
     }
     Ok(selectors)
@@ -173,7 +173,7 @@ impl<'a> Writer<'a> {
     /// Whether a space is needed before the token. One Prometheus reads `offset.5` as a keyword and a number, and another, with dotted
     /// names, as one name. With a space, all read it alike.
     fn is_glued(&self, token: &Token, before: Option<&[u8]>) -> bool {
-        let is_fraction = token.kind == Kind::Number && self.text.get(token.start as usize) == Some(&b'.');
+        let is_fraction = token.kind == TokenKind::Number && self.text.get(token.start as usize) == Some(&b'.');
         let ends_a_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii();
         is_fraction && before.and_then(<[u8]>::last).is_some_and(ends_a_word)
     }
@@ -225,7 +225,7 @@ impl<'a> Writer<'a> {
     fn name(&self, id: TokenId) -> Cow<'a, [u8]> {
         let text = self.text_of(id);
         match self.tokens.get(id as usize).map(|t| t.kind) {
-            Some(Kind::String) => literal::string(text),
+            Some(TokenKind::String) => literal::string(text),
             _ => Cow::Borrowed(text),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::error::Fault;
 use super::super::quote;
-use super::super::token::Kind;
+use super::super::token::TokenKind;
 use super::Lexer;
 use super::bytes::is_alpha;
 
@@ -13,14 +13,14 @@ impl Lexer<'_> {
         let number = number_length(rest);
         if let Some(length) = number {
             self.at += length;
-            self.emit(Kind::Number);
+            self.emit(TokenKind::Number);
             return Ok(());
         }
         let length = rest.iter().take_while(|b| is_alpha(**b) || b.is_ascii_digit()).count();
         let word = rest.get(..length).unwrap_or_default();
         if is_duration(word) {
             self.at += length;
-            self.emit(Kind::Duration);
+            self.emit(TokenKind::Duration);
             return Ok(());
         }
         let shown = rest.get(..length.max(1)).unwrap_or_default();
@@ -89,7 +89,7 @@ impl Lexer<'_> {
                 return Err(self.fault("invalid UTF-8 rune"));
             }
         }
-        self.emit(Kind::String);
+        self.emit(TokenKind::String);
         Ok(())
     }
 }
