@@ -56,6 +56,21 @@ pub enum Reading {
 
 /// Rewrites an expression: appends the enforced text to `out`, and returns how many selectors it has.
 ///
+/// ```
+/// use promql_tenancy_filter::promql::rewrite;
+/// use promql_tenancy_filter::scope::OnConflict;
+/// use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+///
+/// let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).unwrap();
+/// let scope = tenants.scope(&"tenant_id".into(), OnConflict::Replace, Federation::Off);
+///
+/// // Every selector gains the tenant's matcher, also in an aggregation parameter. A matcher for another tenant is replaced.
+/// let mut out = Vec::new();
+/// let selectors = rewrite(br#"topk(scalar(x), y{tenant_id="team-b",job="api"})"#, &scope, &mut out).unwrap();
+/// assert_eq!(selectors, 2);
+/// assert_eq!(out, br#"topk(scalar(x{tenant_id="team-a"}), y{tenant_id="team-a",job="api"})"#);
+/// ```
+///
 /// # Errors
 /// Returns [`Error`] if the text can't be read or enforced. `out` is then unchanged.
 pub fn rewrite(query: &[u8], scope: &Scope, out: &mut Vec<u8>) -> Result<u32, Error> {
