@@ -1,14 +1,14 @@
-//! Paths: taken literally, in normal form or refused, and written from what was read.
+//! Request paths. A path is matched literally, refused unless it is in normal form, and written from the parsed parts.
 //!
 //! ```text
 //! target  = path [ "?" query ]
 //! path    = 1*( "/" segment )        no empty segment but the last, no "." or ".."
 //! segment = *( visible ASCII but # ? \ / "%" HEX HEX )
-//!           the escapes are not those of slash, backslash, dot or a control character, nor become such when decoded twice
+//!           no escape stands for a slash, backslash, dot or control character, also after decoding twice
 //! ```
 //!
-//! With that, no two readers differ about which endpoint a path names: not Go's `path.Clean`, not Envoy's
-//! `path_with_escaped_slashes_action`, not a proxy that decodes once more.
+//! All readers then agree about which endpoint a path names: Go's `path.Clean`, Envoy with any `path_with_escaped_slashes_action`, and
+//! a proxy that decodes the path once more.
 
 use crate::api::{Found, Path};
 use crate::text;
@@ -16,22 +16,22 @@ use std::borrow::Cow;
 
 const INVALID_ESCAPE: &str = "it holds an invalid escape";
 
-/// A request target in its two parts.
+/// The two parts of a request target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// In normal form.
+    /// The path, in normal form.
     pub path: &'a [u8],
-    /// Without the `?`; empty where there is none.
+    /// The query string without the `?`. It is empty if the target has none.
     pub query: &'a [u8],
 }
 
-/// Splits a target and checks its path.
+/// Splits a request target, and checks its path. The error says what is wrong.
 pub fn split(target: &[u8]) -> Result<Target<'_>, &'static str> {
     let mut parts = target.splitn(2, |&byte| byte == b'?');
     let path = parts.next().unwrap_or_default();
     let query = parts.next().unwrap_or_default();
     check(path)?;
-    // Go's `url.ParseRequestURI` refuses control characters, and a fragment has no place in a request.
+    // Go's `url.ParseRequestURI` refuses control characters. A request target has no fragment.
     if query.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
         return Err("the query string holds a space or control character");
     }
@@ -41,7 +41,7 @@ pub fn split(target: &[u8]) -> Result<Target<'_>, &'static str> {
     Ok(Target { path, query })
 }
 
-/// Whether a path is in normal form, and if not, why.
+/// Checks that a path is in normal form. The error says what is wrong.
 pub fn check(path: &[u8]) -> Result<(), &'static str> {
     let Some(segments) = path.strip_prefix(b"/") else {
         return Err("it does not begin with a slash");
@@ -62,14 +62,14 @@ pub fn check(path: &[u8]) -> Result<(), &'static str> {
         return Err("it holds a dot segment");
     }
     let decoded = unescape(path)?;
-    // What is still escaped after that would be decoded by a reader that decodes twice.
+    // A reader that decodes twice would decode the escapes that are left.
     match unescape(&decoded) {
         Ok(_) | Err(INVALID_ESCAPE) => Ok(()),
         Err(problem) => Err(problem),
     }
 }
 
-/// Decodes the escapes of a path, none of which may stand for what would change its segments.
+/// Decodes the escapes of a path. Escapes that would change its segments are errors.
 fn unescape(path: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
     if !path.contains(&b'%') {
         return Ok(Cow::Borrowed(path));
@@ -85,7 +85,7 @@ fn unescape(path: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
         let rest = bytes.as_slice();
         let digits = rest.first().copied().and_then(text::hex).zip(rest.get(1).copied().and_then(text::hex));
         let Some((high, low)) = digits else {
-            // Looked for to the end, since a worse escape may follow.
+            // The error is returned at the end, because a more serious one may follow.
             invalid = true;
             out.push(byte);
             continue;
@@ -101,7 +101,8 @@ fn unescape(path: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
     if invalid { Err(INVALID_ESCAPE) } else { Ok(Cow::Owned(out)) }
 }
 
-/// The new target: prefix and row as they stand in configuration and table, a label's name encoded again.
+/// Writes the target that is forwarded. The prefix is copied from the configuration, the path from the API table, and the label name in
+/// it is encoded again.
 pub fn write(prefix: &str, found: &Found<'_>, query: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut out = Vec::with_capacity(prefix.len() + 64 + query.len());
     out.extend_from_slice(prefix.as_bytes());
@@ -118,7 +119,7 @@ pub fn write(prefix: &str, found: &Found<'_>, query: &[u8]) -> Result<Vec<u8>, &
             escape(&mut out, name.as_bytes());
             out.extend_from_slice(after.as_bytes());
         }
-        // Only rows that refuse are of this kind.
+        // Rows of this kind always refuse, so this is not reached.
         Path::Below(_) => return Err("it is not one of the API's"),
     }
     if !query.is_empty() {
@@ -128,7 +129,7 @@ pub fn write(prefix: &str, found: &Found<'_>, query: &[u8]) -> Result<Vec<u8>, &
     Ok(out)
 }
 
-/// All but RFC 3986's unreserved characters.
+/// Appends a label name, and escapes all characters except RFC 3986's unreserved ones.
 fn escape(out: &mut Vec<u8>, name: &[u8]) {
     const RESERVED: &percent_encoding::AsciiSet =
         &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');

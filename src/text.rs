@@ -1,16 +1,17 @@
-//! Small helpers on bytes that came from outside: quoting them in messages, reading a hexadecimal digit, hashing them.
+//! Helpers for untrusted bytes: quoting them in messages, reading a hexadecimal digit, and hashing them.
 
-/// As much of the input as a message repeats.
+/// How many bytes of the input a message quotes.
 const MAX_QUOTED: usize = 120;
 
-/// Input for a message: bounded, in quotes, control characters escaped, what is not UTF-8 replaced.
+/// Quotes input for a message. The length is bounded, control and invisible characters are escaped, and bytes that are not UTF-8 are
+/// replaced.
 pub fn quote(input: &[u8]) -> String {
     let (head, cut) = match input.get(..MAX_QUOTED) {
         Some(head) if input.len() > MAX_QUOTED => (head, true),
         _ => (input, false),
     };
     let text = String::from_utf8_lossy(head);
-    // A character that the cut went through is left out.
+    // A character that the cut divided is left out.
     let text = if cut { text.trim_end_matches(char::REPLACEMENT_CHARACTER) } else { &text };
     let mut out = String::with_capacity(text.len() + 4);
     out.push('"');
@@ -28,12 +29,12 @@ pub fn quote(input: &[u8]) -> String {
     out
 }
 
-/// Characters that reorder or hide text where a message is shown.
+/// Whether a character reorders or hides the text of a displayed message.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The value of a hexadecimal digit.
+/// The value of a hexadecimal digit, or `None` for another byte.
 pub fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),

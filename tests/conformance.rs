@@ -1,7 +1,7 @@
-//! The filter against Prometheus's own parser, over the queries of its own tests, of public collections, and generated ones.
+//! Compares the filter with Prometheus's own parser, over the queries in Prometheus's tests, in public collections, and generated ones.
 //!
-//! `TENANCY_CONFORMANCE_QUERIES` sets how many are generated, `TENANCY_CONFORMANCE_SEED` where the seeds begin. What fails
-//! names its seed. Needs Go: the oracle is built from `tests/oracle`.
+//! `TENANCY_CONFORMANCE_QUERIES` sets the number of generated queries, and `TENANCY_CONFORMANCE_SEED` the first seed. A failure names its
+//! seed. The test needs Go, to build the oracle in `tests/oracle`.
 #![cfg(not(target_family = "wasm"))]
 
 #[path = "conformance/differences_test.rs"]
@@ -21,7 +21,7 @@ mod generator;
 
 use rules::{MODES, Question, REPLACE, Report, compare};
 
-/// Questions that are asked at once, so that a million need little memory.
+/// The number of queries that are sent to the oracle at a time, so that a million queries need little memory.
 const BATCH: u64 = 20_000;
 
 #[test]
@@ -63,7 +63,7 @@ fn mutated_match_values_conform() {
     generated("mutated selectors", generated_count() / 20, true, mutated).finish("mutated selectors");
 }
 
-/// Found by earlier runs, with longer queries around them; and what the generator hardly ever meets.
+/// Queries that failed in earlier runs, without the longer queries around them, and queries that the generator rarely makes.
 #[test]
 fn rare_texts_conform() {
     let queries = [
@@ -92,7 +92,7 @@ fn rare_texts_conform() {
     corpus_conforms("rare texts", &queries.map(String::from));
 }
 
-/// Both as an expression and as a `match[]` value, under `replace`; as an expression in the other modes too.
+/// Tests a text as an expression and as a `match[]` value under `replace`, and as an expression in the other modes.
 fn corpus_conforms(name: &str, queries: &[String]) {
     let mut report = Report::default();
     let question = |text: &String, mode, selector| Question {

@@ -114,7 +114,7 @@ fn the_pages_that_keys_name_speak_of_them() {
 
 #[test]
 fn limits_are_those_of_the_code() {
-    let text = read("docs/limits.md");
+    let text = read("docs/bounds.md");
     let row = |name: &str| {
         let row = text.lines().find(|line| line.contains(&format!("`{name}`"))).unwrap_or_else(|| panic!("{name}"));
         row.split(" | ").nth(1).expect("a limit").replace(',', "")

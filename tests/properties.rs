@@ -1,4 +1,5 @@
-//! The properties of the fuzz targets, seeded, in every `cargo test`: over generated and mutated queries, and over arbitrary bytes.
+//! Runs the properties of the fuzz targets in every `cargo test`, with fixed seeds: over generated and mutated queries, and over arbitrary
+//! bytes.
 #![cfg(not(target_family = "wasm"))]
 
 #[path = "properties/checks.rs"]
@@ -135,8 +136,8 @@ const TARGETS: &[&str] = &[
     "http://host/api/v1/query",
 ];
 
-/// A wasm module gets a stack of 1 MiB by default. Half of that is enough for what is optimised; without optimisation, frames
-/// are about five times as large.
+/// The stack of a wasm module is 1 MiB by default. Optimised code has to do with half of that. Without optimisation, stack frames are
+/// about five times as large.
 #[test]
 fn depth_is_bounded_before_the_stack_is() {
     let size = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
@@ -183,7 +184,7 @@ fn checks_without_panic(text: &[u8]) {
     drop(rewrite(text, &scope, &mut Vec::new()));
 }
 
-/// Ten times the input takes about ten times as long, for each of the shapes that could cost more.
+/// Asserts that time grows linearly with the input, for each kind of input that could take more.
 #[test]
 fn time_grows_with_the_length_not_its_square() {
     type Shape = fn(usize) -> String;
@@ -209,9 +210,9 @@ fn time_grows_with_the_length_not_its_square() {
     };
     for (name, shape) in shapes {
         let (short, long) = (shape(1_000), shape(16_000));
-        // A square would take 256 times as long; below a millisecond the clock says little.
+        // Quadratic growth would take 256 times as long. Times below a millisecond are not meaningful.
         let limit = fastest(&short).max(Duration::from_micros(100)) * 64;
-        // Other processes may take the processor away: what takes too long every time does so by itself.
+        // Other processes may delay a run, so only an input that is slow in every run fails.
         let mut tries = (0..20).map(|_| fastest(&long));
         assert!(tries.any(|took| took < limit), "{name}: more than {limit:?} for 16 times the length, every time");
     }
@@ -221,7 +222,7 @@ fn labels(prefix: &str, count: usize) -> String {
     (0..count).map(|i| format!("{prefix}{i}")).collect::<Vec<_>>().join(",")
 }
 
-/// Configurations and forms from the generator's stock of odd strings.
+/// Configurations and forms that are made of the generator's unusual strings.
 #[test]
 fn form_roundtrip_of_queries() {
     for seed in 0..GENERATED {

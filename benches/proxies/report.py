@@ -185,9 +185,9 @@ def headline(summary, about):
     ]
     head = table(["this filter, in times of", "Envoy alone", "with a no-op filter", "before prom-label-proxy"], rows)
     about_this = f"({about['date']}; see [docs/benchmarks.md](docs/benchmarks.md))"
-    # Shares of CPU hold on a loaded machine, waiting times don't.
+    # Ratios of CPU time are meaningful on a busy machine. Latencies are not.
     if about["load"] > 1:
-        return f"{head}\nWithout times to wait, since the load average was {about['load']:.1f} before it began {about_this}.\n"
+        return f"{head}\nLatencies are left out: the machine was busy (load average {about['load']:.1f}) {about_this}.\n"
     return (
         f"{head}\nIt adds {added_ms(one, 'p50')} to the median and {added_ms(one, 'p99')} to the 99th percentile of a request"
         f" that Envoy alone passes on, and {start[OURS]['wall']['median'] - start[ROUTER]['wall']['median']:.0f} ms to Envoy's"
@@ -213,24 +213,26 @@ def write(path, summary, about):
     name = os.path.basename(path).removesuffix(".md")
     parts = [
         "# Benchmarks\n",
-        "Written by `make bench`; don't edit. What is compared is what stands between a client and a Prometheus: Envoy alone"
-        f" (router), with a filter of the proxy-wasm SDK that does nothing, with this filter, before prom-label-proxy, and"
-        " prom-label-proxy alone.\n",
+        "`make bench` writes this page; don't edit it. It compares what can stand between a client and a Prometheus: Envoy alone"
+        f" (router), Envoy with a filter of the proxy-wasm SDK that does nothing, Envoy with this filter, Envoy in front of"
+        " prom-label-proxy, and prom-label-proxy alone.\n",
         f"{about['date']}; {processor()}, {memory()}, Linux {platform.release()}; {versions()}. The load average at the beginning was"
-        f" {about['load']:.1f}: above 0.5, something else ran, and ratios say more than figures. {about['rounds']} rounds of"
-        f" {about['seconds']} s in turn, each with new processes: the median, and in brackets the lowest and the highest round.\n",
-        "One worker has a core of its own; the load (wrk, 32 connections) and the upstream, an Envoy that answers every request"
-        " itself, have the other. CPU is what the processes between the two used. prom-label-proxy leaves some selectors"
-        " open and messages as they are (docs/promql.md, docs/answers.md), so that it does less for what it costs.\n",
-        "“+ samples” is `\"stats\": {\"samples\": true}` (docs/stats.md): statistics are asked for, read in the answer and taken out"
-        " again. The upstream's own cost of making them is not in these figures, and the stub's answers have none: Prometheus's have.\n",
+        f" {about['load']:.1f}: above 0.5, other programs were running, and only the ratios are meaningful. There were {about['rounds']} rounds"
+        f" of {about['seconds']} s, which took turns, each with new processes. The figures are the median, and in parentheses the lowest and"
+        " the highest round.\n",
+        "One worker runs on one core. The load generator (wrk, 32 connections) and the upstream, an Envoy that answers every request"
+        " itself, share the other. CPU is the time that the processes between them used. prom-label-proxy does less: it does not"
+        " enforce some selectors, and does not filter messages (docs/promql.md, docs/answers.md).\n",
+        "“+ samples” is `\"stats\": {\"samples\": true}` (docs/stats.md): the filter asks for statistics, reads them in the answer and"
+        " removes them. The figures don't include what the statistics cost the upstream. Only the answers of the real Prometheus have"
+        " statistics, those of the stub have none.\n",
         "## Against the goals\n",
         goals(summary, about["sizes"]),
         f"![CPU per 100,000 requests]({name}-cpu.svg)\n",
     ]
     for load, title in TITLES.items():
         parts += [f"## {title}\n", compared(summary[load])]
-    parts.append("## Added latency\n\nOne connection, one request at a time, less what the upstream alone takes.\n")
+    parts.append("## Added latency\n\nWith one connection, and one request at a time. The latency of the upstream alone is subtracted.\n")
     for load, title in (("plain, one connection", "GETs of 250 bytes"), ("mix, one connection", "Dashboard mix")):
         parts += [f"{title}:\n", added(summary[load])]
     parts += [
@@ -239,13 +241,13 @@ def write(path, summary, about):
         start_up(summary["start-up"], about["sizes"]),
         *long_run(summary.get("soak", [])),
         "## The core alone\n",
-        "Native code, criterion's estimates, without Envoy (`cargo bench`).\n",
+        "Estimates by criterion of native code, without Envoy (`cargo bench`).\n",
         table(
             ["", "µs", "MB/s"],
             [[row["name"], f"{row['us']:,.2f}", f"{row['rate']:,.0f}" if row["rate"] else "–"] for row in summary["core"]["micro"]],
         ),
         "## Growth\n",
-        "Each is linear or better where the exponent is about 1 or less.\n",
+        "An exponent of about 1 or less means that the cost grows linearly or more slowly.\n",
         f"![How cost grows]({name}-growth.svg)\n",
         growth(summary["core"]["growth"]),
     ]

@@ -130,7 +130,21 @@ impl std::fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Reads the JSON of the plugin's configuration; empty bytes are `{}`.
+    /// Reads the JSON of the plugin's configuration. No bytes mean the same as `{}`.
+    ///
+    /// ```
+    /// use promql_tenancy_filter::config::Config;
+    ///
+    /// let json = br#"{"upstream": "thanos", "tenant_header": "X-Team", "default_tenant_id": ""}"#;
+    /// let config = Config::parse(json).unwrap();
+    /// assert_eq!(&**config.label(), "tenant_id");
+    /// // What the client sent as another tenant header is removed before the request is forwarded.
+    /// assert!(config.removes(b"x-scope-orgid"));
+    ///
+    /// // An error names the key. Nothing is ignored.
+    /// let error = Config::parse(br#"{"tenant_federation": {"max_tenant": 3}}"#).unwrap_err();
+    /// assert_eq!(error.path, "tenant_federation.max_tenant");
+    /// ```
     pub fn parse(json: &[u8]) -> Result<Config, ConfigError> {
         let mut object = json::Object::parse(json)?;
         let config = Config::defaults(Upstream::Prometheus);

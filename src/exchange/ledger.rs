@@ -12,8 +12,8 @@
 use super::record::Summary;
 use crate::config::Config;
 use crate::stats::{
-    self, DURATION, IN_FLIGHT, Kind, Naming, OTHER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
-    SAMPLES, SELECTORS, Stat, UNREADABLE, WITHHELD,
+    self, DURATION, IN_FLIGHT, Naming, OTHER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SAMPLES,
+    SELECTORS, Stat, StatType, UNREADABLE, WITHHELD,
 };
 use crate::workers::{Number, Roster, Store, in_flight};
 
@@ -27,7 +27,7 @@ const IDLE_TICKS: u32 = 10;
 /// What an adapter does with one stat.
 pub struct Metric<'m> {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: StatType,
     /// Its name, for a stat that the host has no number for yet.
     pub name: &'m dyn Fn() -> String,
     /// The host's number for it: asked for and kept by the adapter.
@@ -224,7 +224,12 @@ impl Ledger {
         for gauge in &mut self.gauges {
             if gauge.set != gauge.sum {
                 let name = || gauge.name.to_string();
-                if meter(Metric { kind: Kind::Gauge, name: &name, id: &mut gauge.id, change: Change::Is(gauge.sum) }) {
+                if meter(Metric {
+                    kind: StatType::Gauge,
+                    name: &name,
+                    id: &mut gauge.id,
+                    change: Change::Is(gauge.sum),
+                }) {
                     gauge.set = gauge.sum;
                 }
             }
@@ -291,7 +296,7 @@ impl Series {
         let (naming, scope) = (self.naming, &self.scope);
         for pending in &mut self.stats {
             let is_new = pending.id.is_none();
-            if pending.stat.kind == Kind::Histogram || (pending.value == 0 && !is_new) {
+            if pending.stat.kind == StatType::Histogram || (pending.value == 0 && !is_new) {
                 continue;
             }
             let (stat, tag) = (pending.stat, pending.tag);

@@ -1,31 +1,32 @@
-//! Query strings and form bodies, read as Go's `net/url` reads them and always written again.
+//! Reads query strings and form bodies as Go's `net/url` does, and writes them. A form is always decoded and written again, never
+//! copied.
 //!
 //! ```text
-//! form  = [ pair ] *( "&" [ pair ] )      empty pairs are skipped
+//! form  = [ pair ] *( "&" [ pair ] )      empty pairs are ignored
 //! pair  = key [ "=" value ]               the first "=" splits; a key may be empty
-//! key   = *( byte / "+" / "%" HEX HEX )   "+" is a space; ";" is an error, a bad escape too
+//! key   = *( byte / "+" / "%" HEX HEX )   "+" is a space; ";" and an invalid escape are errors
 //! value = likewise
 //! ```
 //!
-//! Source: `parseQuery` and `unescape` in Go 1.26's `net/url/url.go`. Go drops a pair that it can't read and goes on with
-//! the others; here one such pair refuses the whole form, since what upstream makes of an error differs from handler to
-//! handler: `labels` of Prometheus 3.15.0 ignores it, and with it a `match[]`.
+//! Source: `parseQuery` and `unescape` in Go 1.26's `net/url/url.go`. Go drops a pair that it can't read, reads
+//! the others, and returns an error, which some upstream handlers ignore: `labels` of Prometheus 3.15.0 does, and so ignores a
+//! `match[]` that Go dropped. Here, one such pair is an error for the whole form.
 
 use crate::text;
 use std::borrow::Cow;
 
-/// More pairs than this are refused. Go reads none of them past its own limit, 10,000; each pair can gain a tenant matcher, so
-/// this one is tighter.
+/// The largest number of pairs in a form. Go refuses a form of more than 10,000 pairs as a whole. This limit is stricter, because
+/// each pair can gain a tenant matcher.
 pub const MAX_PAIRS: usize = 1_000;
 
 /// Why a form can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// A `;`, which Go refuses and other servers read as a separator.
+    /// A pair holds `;`, which Go refuses and other servers read as a separator.
     Semicolon(String),
-    /// A `%` that two hexadecimal digits don't follow.
+    /// A pair holds a `%` without two hexadecimal digits after it.
     Escape(String),
-    /// More than [`MAX_PAIRS`].
+    /// The form has more pairs than [`MAX_PAIRS`].
     TooMany,
 }
 
@@ -42,33 +43,33 @@ impl std::fmt::Display for Error {
     }
 }
 
-/// A decoded pair. Bytes, not text: a value need not be UTF-8.
+/// A decoded pair of a form. The key and the value are bytes, which need not be UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair<'a> {
     /// The decoded key.
     pub key: Cow<'a, [u8]>,
-    /// The decoded value; empty where there is no `=`.
+    /// The decoded value. It is empty if the pair has no `=`.
     pub value: Cow<'a, [u8]>,
 }
 
-/// A pair of which only the key has been decoded.
+/// A pair whose key is decoded and whose value is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raw<'a> {
     /// The decoded key.
     pub key: Cow<'a, [u8]>,
-    /// The value as it stands there.
+    /// The value as it stands in the form.
     pub encoded: &'a [u8],
     pair: &'a [u8],
 }
 
 impl<'a> Raw<'a> {
-    /// The decoded value.
+    /// Decodes the value.
     pub fn value(&self) -> Result<Cow<'a, [u8]>, Error> {
         unescape(self.encoded, self.pair)
     }
 }
 
-/// The pairs of a query string (without its `?`) or of a form body, in their order.
+/// The pairs of a query string (without the `?`) or of a form body, in the order of the text. Values are not decoded.
 pub fn raw_pairs(form: &[u8]) -> impl Iterator<Item = Result<Raw<'_>, Error>> {
     form.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).enumerate().map(|(index, pair)| {
         if index >= MAX_PAIRS {
@@ -83,7 +84,23 @@ pub fn raw_pairs(form: &[u8]) -> impl Iterator<Item = Result<Raw<'_>, Error>> {
     })
 }
 
-/// The same, with their values decoded.
+/// The pairs of a query string (without the `?`) or of a form body, in the order of the text, with decoded values.
+///
+/// ```
+/// use promql_tenancy_filter::go::form;
+///
+/// // Read a form, and write it again with one more parameter.
+/// let mut written = Vec::new();
+/// for pair in form::pairs(b"query=up+%3E+0&time=1") {
+///     let pair = pair.unwrap();
+///     form::append(&mut written, &pair.key, &pair.value);
+/// }
+/// form::append(&mut written, b"timeout", b"5s");
+/// assert_eq!(written, b"query=up+%3E+0&time=1&timeout=5s");
+///
+/// // Two readers could split this form differently, so it is an error.
+/// assert!(form::pairs(b"query=up;time=1").any(|pair| pair.is_err()));
+/// ```
 pub fn pairs(form: &[u8]) -> impl Iterator<Item = Result<Pair<'_>, Error>> {
     raw_pairs(form).map(|raw| {
         let raw = raw?;
@@ -97,7 +114,7 @@ pub fn append(form: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     escape(form, value);
 }
 
-/// Appends a pair's key to an encoded form: an encoded value is to follow.
+/// Appends the key of a pair to an encoded form. The caller then appends the encoded value.
 pub fn append_key(form: &mut Vec<u8>, key: &[u8]) {
     if !form.is_empty() {
         form.push(b'&');
@@ -106,8 +123,8 @@ pub fn append_key(form: &mut Vec<u8>, key: &[u8]) {
     form.push(b'=');
 }
 
-/// What each byte is written as: itself, `+` for a space, and 0 where it takes an escape (the form encoding of the URL standard,
-/// https://url.spec.whatwg.org/#concept-urlencoded-serializer).
+/// How each byte is written: as itself, as `+` for a space, or 0 for a byte that needs an escape. This is the form encoding of the URL
+/// standard (<https://url.spec.whatwg.org/#concept-urlencoded-serializer>).
 #[allow(clippy::indexing_slicing)] // at compile time
 const WRITTEN: [u8; 256] = {
     let mut written = [0; 256];
@@ -123,13 +140,13 @@ const WRITTEN: [u8; 256] = {
     written
 };
 
-/// Bytes that are escaped in one go, and the room that they take at most.
+/// How many bytes are escaped at a time. They take at most three times as many bytes.
 const CHUNK: usize = 64;
 
-/// Appends bytes as a form holds them.
+/// Appends bytes in the form encoding.
 ///
-/// One look-up and one store for most bytes: a query is escaped whole, twice where it is a form, so that this is the busiest loop
-/// of the filter. Iterators of `form_urlencoded` took a third of a request's time in the module.
+/// Most bytes take one look-up and one store. This is the busiest loop of the filter, because each query is escaped whole. The
+/// iterators of the crate `form_urlencoded` took a third of the time of a request in the module.
 pub fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
     let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or_default();

@@ -1,32 +1,33 @@
 //! The tree that the parser builds: one list of nodes, children before their parents.
 //!
-//! A list, and no tree of boxes: to look at every selector is to look at every element, whatever the nesting, so
-//! that none can be missed and no recursion can run out of stack.
+//! The tree is a list, not boxes that point to each other: a loop over the list visits every selector, however deeply the query
+//! is nested. No selector can be missed, and there is no recursion that could overflow the stack.
 
-use super::token::Kind;
+use super::token::TokenKind;
 use std::num::NonZeroU32;
 
-/// A node's place in `Ast::nodes`.
+/// The index of a node in `Ast::nodes`.
 pub type NodeId = u32;
 
-/// A token's place in the token list.
+/// The index of a token in the token list.
 pub type TokenId = u32;
 
 /// A parsed expression or selector.
 #[derive(Debug, Default)]
 pub struct Ast {
-    /// All nodes, children before parents; selectors in the order of the text.
+    /// All nodes. Children stand before their parents, and selectors in the order of the text.
     pub nodes: Vec<Node>,
     /// The matchers of all selectors, in the order of the text.
     pub matchers: Vec<LabelMatcher>,
-    /// The token with which each node begins. What a node holds stands right before it in `nodes`, and begins no earlier.
+    /// The first token of each node. The descendants of a node stand directly before it in `nodes`, and none of them begins
+    /// earlier than the node.
     pub begins: Vec<TokenId>,
 }
 
-/// A node. What the text says of it is in the tokens.
+/// A node. It refers to tokens and holds no text.
 #[derive(Debug)]
 pub enum Node {
-    /// A number, or a duration used as one.
+    /// A number, or a duration that is used as a number.
     Number,
     /// A string.
     String,
@@ -36,53 +37,53 @@ pub enum Node {
     Matrix {
         /// The `Node::Selector`.
         selector: NodeId,
-        /// Where the range begins, behind `[`.
+        /// The first token of the range, after `[`.
         range: TokenId,
     },
     /// `expression[1h:5m]`.
     Subquery {
-        /// What is evaluated at each step.
+        /// The expression that is evaluated at each step.
         expression: NodeId,
-        /// Where the range begins, behind `[`.
+        /// The first token of the range, after `[`.
         range: TokenId,
-        /// Where the step begins, behind `:`.
+        /// The first token of the step, after `:`.
         step: Option<NonZeroU32>,
-        /// `offset` and `@` behind it.
+        /// `offset` and `@` after the subquery.
         modifiers: Modifiers,
     },
     /// `sum by (…) (…)`.
     Aggregate {
-        /// The first of two arguments: an expression of its own, with selectors of its own.
+        /// The first of two arguments. It is an expression and can hold selectors.
         parameter: Option<NodeId>,
-        /// What is aggregated.
+        /// The expression that is aggregated.
         expression: NodeId,
     },
     /// `name(…)`.
     Call {
         /// The function's name.
         name: TokenId,
-        /// How many arguments it has.
+        /// How many arguments the call has.
         arguments: u32,
-        /// The second argument, which `info()` reads in its own way.
+        /// The second argument. `info()` uses it as a selector of data labels.
         second: Option<NodeId>,
     },
     /// `left op right`.
     Binary {
         /// The operator.
-        operator: Kind,
-        /// Its left operand.
+        operator: TokenKind,
+        /// The left operand.
         left: NodeId,
-        /// Its right operand.
+        /// The right operand.
         right: NodeId,
     },
     /// `-operand` or `+operand`.
     Unary {
-        /// What the sign stands before.
+        /// The operand after the sign.
         operand: NodeId,
     },
     /// `(inner)`.
     Paren {
-        /// What stands between the parentheses.
+        /// The expression between the parentheses.
         inner: NodeId,
     },
 }
@@ -90,11 +91,11 @@ pub enum Node {
 /// A vector selector: `name`, `name{…}` or `{…}`.
 #[derive(Debug)]
 pub struct Selector {
-    /// The metric's name before the braces.
+    /// The metric name before the braces.
     pub name: Option<TokenId>,
     /// The braces.
     pub braces: Option<Braces>,
-    /// `offset`, `@`, `anchored` and `smoothed` behind it.
+    /// `offset`, `@`, `anchored` and `smoothed` after the selector.
     pub modifiers: Modifiers,
 }
 
@@ -105,41 +106,41 @@ pub struct Braces {
     pub open: TokenId,
     /// `}`
     pub close: NonZeroU32,
-    /// Its first matcher in `Ast::matchers`.
+    /// The index of the first matcher in `Ast::matchers`.
     pub first: u32,
-    /// How many matchers it has.
+    /// How many matchers the braces hold.
     pub count: u32,
 }
 
-/// What stands behind a selector or subquery. Prometheus takes each of them once.
+/// The modifiers after a selector or subquery. Prometheus accepts each of them once.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Modifiers {
-    /// The first of `offset` and `@`; the other stands behind it. Not each has its place here, since small nodes are
-    /// written and read faster.
+    /// The token of the first of `offset` and `@`; the other follows in the text. Only one index is stored, because small
+    /// nodes are written and read faster.
     pub place: Option<NonZeroU32>,
-    /// An `offset` other than 0.
+    /// There is an `offset` other than 0.
     pub offset: bool,
-    /// An `@`.
+    /// There is an `@`.
     pub at: bool,
-    /// `anchored`.
+    /// There is `anchored`.
     pub anchored: bool,
-    /// `smoothed`.
+    /// There is `smoothed`.
     pub smoothed: bool,
 }
 
 /// A matcher as it was written.
 #[derive(Debug, Clone, Copy)]
 pub enum LabelMatcher {
-    /// `name="value"`, the name a word or a string.
+    /// `name="value"`. The name is a word or a string.
     Label {
-        /// The label's name.
+        /// The label name.
         name: TokenId,
         /// `=`, `!=`, `=~` or `!~`.
         operator: TokenId,
-        /// The string compared with.
+        /// The string that the label is compared with.
         value: TokenId,
     },
-    /// `"name"`: the metric's name, between braces.
+    /// `"name"`: the metric name, written between the braces.
     Metric {
         /// The string.
         name: TokenId,

@@ -1,4 +1,4 @@
-//! Durations in ranges, offsets and subqueries: literals, and arithmetic on them.
+//! Parses the durations in ranges, offsets and subqueries: literals and arithmetic on literals.
 //!
 //! ```text
 //! duration = operand { ( "+" | "-" | "*" | "/" | "%" | "^" ) operand }
@@ -6,27 +6,28 @@
 //! function = ( "step" | "range" ) "(" ")" | ( "max_of" | "min_of" ) "(" duration "," duration ")"
 //! ```
 //!
-//! Behind `offset`, arithmetic needs parentheses: `x offset 5m + 1m` adds 1m to what `x offset 5m` gives. Once it
-//! begins with parentheses, though, operators belong to the duration, and `x offset (5m) + y` is refused. That is
-//! how Prometheus's grammar resolves its own ambiguities (`offset_duration_expr` in generated_parser.y, 3.16).
+//! After `offset`, arithmetic needs parentheses: `x offset 5m + 1m` adds 1m to the value of `x offset 5m`. But if the duration
+//! begins with a parenthesis, the operators after it belong to the duration, and `x offset (5m) + y` is refused. Prometheus's
+//! grammar resolves its ambiguities in this way (`offset_duration_expr` in generated_parser.y, 3.16).
 
 use super::arithmetic;
 use super::error::Fault;
 use super::literal;
 use super::parser::Parser;
-use super::token::{Kind, POW_PRECEDENCE};
+use super::token::{POW_PRECEDENCE, TokenKind};
 
-/// What is known of a duration.
+/// The value of a parsed duration, and whether it was computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Duration {
-    /// A literal with its signs, in seconds.
+    /// A literal with its signs. The value is in seconds.
     Literal(f64),
-    /// What was computed, in seconds. It means something only where `step()` and `range()` are known.
+    /// The result of an operator or a function, in seconds. It is right only if the parser knows the values of `step()` and
+    /// `range()`.
     Computed(f64),
 }
 
 impl Duration {
-    /// Its value in seconds.
+    /// The value in seconds.
     pub fn seconds(self) -> f64 {
         match self {
             Duration::Literal(seconds) | Duration::Computed(seconds) => seconds,
@@ -35,7 +36,7 @@ impl Duration {
 }
 
 impl Parser<'_> {
-    /// The duration of a range or a subquery.
+    /// Parses the duration of a range, a subquery or a step. A literal must be positive.
     pub fn positive_duration(&mut self) -> Result<(), Fault> {
         let begin = self.here();
         match self.duration(1)? {
@@ -46,16 +47,19 @@ impl Parser<'_> {
         }
     }
 
-    /// The duration behind `offset`.
+    /// Parses the duration after `offset`.
     pub fn offset_duration(&mut self) -> Result<Duration, Fault> {
-        let signed = matches!(self.peek(), Kind::Add | Kind::Sub);
+        let signed = matches!(self.peek(), TokenKind::Add | TokenKind::Sub);
         let first = if signed { self.peek_second() } else { self.peek() };
         match first {
-            Kind::Number | Kind::Duration | Kind::Step | Kind::Range | Kind::MaxOf | Kind::MinOf => {
-                self.duration_operand()
-            }
-            Kind::LeftParen if signed => {
-                let negative = self.peek() == Kind::Sub;
+            TokenKind::Number
+            | TokenKind::Duration
+            | TokenKind::Step
+            | TokenKind::Range
+            | TokenKind::MaxOf
+            | TokenKind::MinOf => self.duration_operand(),
+            TokenKind::LeftParen if signed => {
+                let negative = self.peek() == TokenKind::Sub;
                 self.bump();
                 let duration = self.duration_primary()?;
                 Ok(if negative { Duration::Computed(-duration.seconds()) } else { duration })
@@ -64,7 +68,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The duration of a range, a subquery or a step, looked at again.
+    /// Evaluates the duration of a range, a subquery or a step that was parsed before.
     pub fn duration_again(&mut self) -> Result<Duration, Fault> {
         self.duration(1)
     }
@@ -74,7 +78,9 @@ impl Parser<'_> {
         loop {
             let operator = self.peek();
             let precedence = match operator {
-                Kind::Add | Kind::Sub | Kind::Mul | Kind::Div | Kind::Mod | Kind::Pow => operator.precedence(),
+                TokenKind::Add | TokenKind::Sub | TokenKind::Mul | TokenKind::Div | TokenKind::Mod | TokenKind::Pow => {
+                    operator.precedence()
+                }
                 _ => None,
             };
             let Some(precedence) = precedence.filter(|&p| p >= least) else { return Ok(left) };
@@ -86,8 +92,8 @@ impl Parser<'_> {
             };
             if right == Duration::Literal(0.0) {
                 match operator {
-                    Kind::Div => return Err(self.fault_from(place, "division by zero")),
-                    Kind::Mod => return Err(self.fault_from(place, "modulo by zero")),
+                    TokenKind::Div => return Err(self.fault_from(place, "division by zero")),
+                    TokenKind::Mod => return Err(self.fault_from(place, "modulo by zero")),
                     _ => {}
                 }
             }
@@ -95,12 +101,12 @@ impl Parser<'_> {
         }
     }
 
-    /// Signs, and what they stand before. `^` binds tighter than a sign.
+    /// Parses signs and the operand after them. `^` binds tighter than a sign.
     fn duration_operand_with_power(&mut self) -> Result<Duration, Fault> {
         let mut sign = 1.0;
         let begin = self.here();
-        while matches!(self.peek(), Kind::Add | Kind::Sub) {
-            if self.peek() == Kind::Sub {
+        while matches!(self.peek(), TokenKind::Add | TokenKind::Sub) {
+            if self.peek() == TokenKind::Sub {
                 sign = -sign;
             }
             self.bump();
@@ -114,10 +120,10 @@ impl Parser<'_> {
         })
     }
 
-    /// At most one sign, and one literal or function: all that `offset` takes without parentheses.
+    /// Parses at most one sign, and one literal or function. `offset` accepts no more without parentheses.
     fn duration_operand(&mut self) -> Result<Duration, Fault> {
-        let negative = self.peek() == Kind::Sub;
-        if negative || self.peek() == Kind::Add {
+        let negative = self.peek() == TokenKind::Sub;
+        if negative || self.peek() == TokenKind::Add {
             self.bump();
         }
         Ok(match self.duration_primary()? {
@@ -129,25 +135,25 @@ impl Parser<'_> {
 
     fn duration_primary(&mut self) -> Result<Duration, Fault> {
         match self.peek() {
-            word @ (Kind::Step | Kind::Range) => {
+            word @ (TokenKind::Step | TokenKind::Range) => {
                 self.bump();
-                self.expect(Kind::LeftParen)?;
-                self.expect(Kind::RightParen)?;
-                Ok(Duration::Computed(if word == Kind::Step { self.step } else { self.range }))
+                self.expect(TokenKind::LeftParen)?;
+                self.expect(TokenKind::RightParen)?;
+                Ok(Duration::Computed(if word == TokenKind::Step { self.step } else { self.range }))
             }
-            word @ (Kind::MaxOf | Kind::MinOf) => {
+            word @ (TokenKind::MaxOf | TokenKind::MinOf) => {
                 self.bump();
-                self.expect(Kind::LeftParen)?;
+                self.expect(TokenKind::LeftParen)?;
                 let left = self.nested(|p| p.duration(1))?;
-                self.expect(Kind::Comma)?;
+                self.expect(TokenKind::Comma)?;
                 let right = self.nested(|p| p.duration(1))?;
-                self.expect(Kind::RightParen)?;
+                self.expect(TokenKind::RightParen)?;
                 Ok(Duration::Computed(arithmetic::apply(word, left.seconds(), right.seconds())))
             }
-            Kind::LeftParen => {
+            TokenKind::LeftParen => {
                 self.bump();
                 let inner = self.nested(|p| p.duration(1))?;
-                self.expect(Kind::RightParen)?;
+                self.expect(TokenKind::RightParen)?;
                 Ok(Duration::Computed(inner.seconds()))
             }
             _ => {

@@ -1,24 +1,24 @@
-//! Why a query was refused, and where, in Prometheus's words.
+//! The error for a refused query: the reason, in the words that Prometheus uses, and the position.
 
 use std::fmt;
 
-/// What kind of refusal it is. The names are stat tags and the `kind` that `tenancyctl rewrite --jsonl` prints.
+/// The reason for refusing a query. The names are values of a stat tag, and of the `kind` that `tenancyctl rewrite --jsonl` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// Not PromQL as Prometheus's parser reads it.
+    /// Prometheus's parser would refuse the text.
     Syntax,
-    /// Longer or more deeply nested than the filter reads.
+    /// The query is longer or more deeply nested than the filter reads.
     TooLarge,
-    /// `info()` in a form that can't be enforced.
+    /// The query calls `info()` in a form that can't be enforced.
     Info,
-    /// A label by which an upstream is told to run other text as a query.
+    /// A matcher names a reserved label, whose value Mimir or Cortex would run as a query.
     Reserved,
-    /// `on_conflict: reject`, and the query's own matchers on the tenant label can't match the tenant.
+    /// The query's own matchers on the tenant label can't match the tenant, and `on_conflict` is `reject`.
     Conflict,
 }
 
 impl ErrorKind {
-    /// The name under which it is counted and printed.
+    /// The name under which the refusal is counted and printed.
     pub fn name(self) -> &'static str {
         match self {
             ErrorKind::Syntax => "syntax",
@@ -30,26 +30,26 @@ impl ErrorKind {
     }
 }
 
-/// A refused query.
+/// Why a query was refused, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// What kind of refusal.
+    /// The reason.
     pub kind: ErrorKind,
-    /// What is wrong, without the position.
+    /// The message, without the position.
     pub message: String,
-    /// First byte of the place, in the query.
+    /// The offset of the first byte that the error is about.
     pub start: u32,
-    /// Byte after the place.
+    /// The offset after the last byte that the error is about.
     pub end: u32,
-    /// Line of the place, from 1.
+    /// The line of `start`, counted from 1.
     pub line: u32,
-    /// Column of the place in bytes, from 1.
+    /// The column of `start` in bytes, counted from 1.
     pub column: u32,
 }
 
 impl fmt::Display for Error {
-    /// `1:9: parse error: …`, the form of Prometheus's `ParseErr.Error` (promql/parser/parse.go, 3.16). What can be
-    /// read but not enforced is no parse error; its place is given all the same.
+    /// Writes `1:9: parse error: …`, as Prometheus's `ParseErr.Error` does (promql/parser/parse.go, 3.16). The message about a query
+    /// that can be read but not enforced has the position without the words "parse error".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             ErrorKind::Syntax | ErrorKind::TooLarge => "parse error: ",
@@ -61,8 +61,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A refusal whose place is known in bytes only. Lines are counted once it has won: of two readings of a text
-/// only one error is shown.
+/// An error whose position is known in bytes only. A text may be read in two ways, and only one of two faults is reported: the
+/// lines are counted for that one ([`Fault::locate`]).
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
     pub kind: ErrorKind,
@@ -76,7 +76,7 @@ impl Fault {
         Fault { kind: ErrorKind::Syntax, message: message.into(), start, end }
     }
 
-    /// Counts lines and columns as `PositionRange.StartPosInput` does (promql/parser/posrange, 3.16).
+    /// Adds the line and the column, counted as `PositionRange.StartPosInput` does (promql/parser/posrange, 3.16).
     pub fn locate(self, query: &[u8]) -> Error {
         let before = query.get(..self.start as usize).unwrap_or(query);
         let breaks = before.iter().filter(|&&b| b == b'\n').count();

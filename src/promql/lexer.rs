@@ -1,9 +1,9 @@
 //! The lexer: text → tokens.
 //!
-//! It follows Prometheus's lexer state by state (promql/parser/lex.go, 3.16), since what a character means depends
-//! on where it stands: between braces every word is a label name; right after `[` neither a comment nor a name may
-//! stand, after the first duration a comment may; and so on. The first fault ends the token list with
-//! `Kind::Error`: the parser reports it when it gets there, as an earlier mistake in the grammar comes first.
+//! The lexer follows Prometheus's lexer state by state (promql/parser/lex.go, 3.16), because the meaning of a character depends
+//! on the state. Between braces, for example, every word is a label name. Directly after `[`, comments and names are not allowed;
+//! after the first duration, a comment is. The first fault ends the token list with `TokenKind::Error`. The parser reports that fault
+//! when it reaches the token, because a syntax error earlier in the text is reported first.
 
 mod bytes;
 mod durations;
@@ -11,34 +11,35 @@ mod literals;
 
 use super::error::{ErrorKind, Fault};
 use super::quote;
-use super::token::{Kind, Token};
+use super::token::{Token, TokenKind};
 use bytes::{ALPHA, COLON, DIGIT, DOT, char_at, is, is_alpha, is_space};
 
-/// The most tokens that are read. A query has one for every four to ten bytes, so that this is far beyond what people and
-/// dashboards write; a hostile text of single characters would otherwise take 100 MB, which a wasm VM never gives back.
+/// The largest number of tokens that are read. A query has one token for every four to ten bytes, so this is far more than people
+/// and dashboards write. Without a limit, a hostile text of single characters would take 100 MB, and a wasm VM never returns
+/// memory to the system.
 pub const MAX_TOKENS: usize = 1 << 17;
 
-/// Is a `.` inside a name part of it? Prometheus has an option for that (`EnableUnquotedUTF8Names`), which allows
-/// letters beyond ASCII as well.
+/// Whether names may hold `.`, and letters that are not ASCII. Prometheus has one option for both
+/// (`EnableUnquotedUTF8Names`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
-    /// `http.requests` is one name. The option is on.
+    /// The option is on: `http.requests` is one name.
     Dotted,
-    /// `offset.5` is a keyword and a number. The option is off.
+    /// The option is off: `offset.5` is a keyword and a number.
     Plain,
 }
 
-/// The tokens of a text; the last is `Kind::Eof` or `Kind::Error`.
+/// The tokens of a text. The last one is `TokenKind::Eof` or `TokenKind::Error`.
 #[derive(Debug)]
 pub struct Tokens {
     pub list: Vec<Token>,
-    /// What `Kind::Error` stands for.
+    /// The fault that `TokenKind::Error` stands for.
     pub fault: Option<Fault>,
-    /// A name was read that Prometheus without dotted names reads as a keyword and a number: `offset.5`.
+    /// The text holds a name such as `offset.5`, which Prometheus reads as a keyword and a number if the option is off.
     pub ambiguous: bool,
 }
 
-/// Reads all tokens. Linear in the text's length.
+/// Reads all tokens, in time linear in the length of the text.
 pub fn tokenize(text: &[u8], names: Names) -> Tokens {
     let mut lexer = Lexer {
         text,
@@ -54,7 +55,7 @@ pub fn tokenize(text: &[u8], names: Names) -> Tokens {
     let fault = lexer.run().err();
     if fault.is_some() {
         lexer.start = lexer.at;
-        lexer.emit(Kind::Error);
+        lexer.emit(TokenKind::Error);
     }
     Tokens { list: lexer.list, fault, ambiguous: lexer.ambiguous }
 }
@@ -64,13 +65,13 @@ struct Lexer<'a> {
     names: Names,
     /// The next byte to read.
     at: usize,
-    /// Where the token at hand begins.
+    /// The first byte of the current token.
     start: usize,
     spaced: bool,
     list: Vec<Token>,
     ambiguous: bool,
     open_parens: usize,
-    /// What was seen since `[`.
+    /// What was read since the last `[`, while that bracket is open.
     bracket: Option<Bracket>,
 }
 
@@ -80,7 +81,7 @@ struct Bracket {
     colon: bool,
 }
 
-/// What the lexer expects; each has its own reading.
+/// The lexer's state. Each state reads characters by rules of its own.
 enum State {
     Statement,
     Braces,
@@ -111,51 +112,51 @@ impl<'a> Lexer<'a> {
         self.skip_blank(true);
         let Some(b) = self.peek() else { return self.end() };
         match b {
-            b',' => self.single(Kind::Comma),
-            b'*' => self.single(Kind::Mul),
-            b'/' => self.single(Kind::Div),
-            b'%' => self.single(Kind::Mod),
-            b'+' => self.single(Kind::Add),
-            b'-' => self.single(Kind::Sub),
-            b'^' => self.single(Kind::Pow),
-            b'@' => self.single(Kind::At),
+            b',' => self.single(TokenKind::Comma),
+            b'*' => self.single(TokenKind::Mul),
+            b'/' => self.single(TokenKind::Div),
+            b'%' => self.single(TokenKind::Mod),
+            b'+' => self.single(TokenKind::Add),
+            b'-' => self.single(TokenKind::Sub),
+            b'^' => self.single(TokenKind::Pow),
+            b'@' => self.single(TokenKind::At),
             b'=' => match self.byte(1) {
-                Some(b'=') => self.double(Kind::EqualEqual),
+                Some(b'=') => self.double(TokenKind::EqualEqual),
                 Some(b'~') => return Err(self.unexpected_after("unexpected character after '='")),
-                _ => self.single(Kind::Equal),
+                _ => self.single(TokenKind::Equal),
             },
             b'!' => match self.byte(1) {
-                Some(b'=') => self.double(Kind::NotEqual),
+                Some(b'=') => self.double(TokenKind::NotEqual),
                 _ => return Err(self.unexpected_after("unexpected character after '!'")),
             },
             b'<' => match self.byte(1) {
-                Some(b'=') => self.double(Kind::LessEqual),
-                Some(b'/') => self.double(Kind::TrimUpper),
-                _ => self.single(Kind::Less),
+                Some(b'=') => self.double(TokenKind::LessEqual),
+                Some(b'/') => self.double(TokenKind::TrimUpper),
+                _ => self.single(TokenKind::Less),
             },
             b'>' => match self.byte(1) {
-                Some(b'=') => self.double(Kind::GreaterEqual),
-                Some(b'/') => self.double(Kind::TrimLower),
-                _ => self.single(Kind::Greater),
+                Some(b'=') => self.double(TokenKind::GreaterEqual),
+                Some(b'/') => self.double(TokenKind::TrimLower),
+                _ => self.single(TokenKind::Greater),
             },
             b'0'..=b'9' => self.number_or_duration()?,
             b'.' if self.byte(1).is_some_and(|b| b.is_ascii_digit()) => self.number_or_duration()?,
             b'"' | b'\'' => self.string(b)?,
             b'`' => self.raw_string()?,
             b'(' => {
-                self.single(Kind::LeftParen);
+                self.single(TokenKind::LeftParen);
                 self.open_parens += 1;
             }
             b')' => self.right_paren()?,
             b'{' => {
-                self.single(Kind::LeftBrace);
+                self.single(TokenKind::LeftBrace);
                 return Ok(State::Braces);
             }
             b'[' => {
                 if self.bracket.is_some() {
                     return Err(self.fault("unexpected left bracket '['"));
                 }
-                self.single(Kind::LeftBracket);
+                self.single(TokenKind::LeftBracket);
                 self.bracket = Some(Bracket::default());
                 return Ok(State::Duration);
             }
@@ -163,7 +164,7 @@ impl<'a> Lexer<'a> {
                 if self.bracket.take().is_none() {
                     return Err(self.fault("unexpected right bracket ']'"));
                 }
-                self.single(Kind::RightBracket);
+                self.single(TokenKind::RightBracket);
             }
             b if b == b':' || self.starts_name(b) => match self.bracket {
                 Some(_) => self.word_in_bracket()?,
@@ -181,33 +182,33 @@ impl<'a> Lexer<'a> {
         if self.bracket.is_some() {
             return Err(self.fault("unclosed left bracket"));
         }
-        self.emit(Kind::Eof);
+        self.emit(TokenKind::Eof);
         Ok(State::End)
     }
 
-    /// Between braces: label names, operators and strings. Keywords mean nothing here.
+    /// Reads one token between braces: a label name, an operator or a string. Keywords have no meaning here.
     fn braces(&mut self) -> Next {
         self.skip_blank(true);
         let Some(b) = self.peek() else { return Err(self.fault("unexpected end of input inside braces")) };
         match b {
-            b',' => self.single(Kind::Comma),
+            b',' => self.single(TokenKind::Comma),
             b'"' | b'\'' => self.string(b)?,
             b'`' => self.raw_string()?,
-            b'=' if self.byte(1) == Some(b'~') => self.double(Kind::EqualRegex),
-            b'=' => self.single(Kind::Equal),
+            b'=' if self.byte(1) == Some(b'~') => self.double(TokenKind::EqualRegex),
+            b'=' => self.single(TokenKind::Equal),
             b'!' => match self.byte(1) {
-                Some(b'~') => self.double(Kind::NotEqualRegex),
-                Some(b'=') => self.double(Kind::NotEqual),
+                Some(b'~') => self.double(TokenKind::NotEqualRegex),
+                Some(b'=') => self.double(TokenKind::NotEqual),
                 _ => return Err(self.unexpected_after("unexpected character after '!' inside braces")),
             },
             b'{' => return Err(self.unexpected("unexpected left brace")),
             b'}' => {
-                self.single(Kind::RightBrace);
+                self.single(TokenKind::RightBrace);
                 return Ok(State::Statement);
             }
             b if self.starts_name(b) => {
                 self.skip_name(false);
-                self.emit(Kind::Identifier);
+                self.emit(TokenKind::Identifier);
             }
             _ => return Err(self.unexpected("unexpected character inside braces:")),
         }
@@ -219,24 +220,26 @@ impl<'a> Lexer<'a> {
             return Err(self.fault_behind("unexpected right parenthesis ')'"));
         };
         self.open_parens = left;
-        self.single(Kind::RightParen);
+        self.single(TokenKind::RightParen);
         Ok(())
     }
 
     fn keyword_or_identifier(&mut self) {
         self.skip_name(true);
         let word = self.text.get(self.start..self.at).unwrap_or_default();
-        let kind = match Kind::keyword(word) {
-            // A metric may be called `fill`: it is the modifier only where its value follows.
-            Some(Kind::Fill | Kind::FillLeft | Kind::FillRight) if !self.left_paren_follows() => Kind::Identifier,
+        let kind = match TokenKind::keyword(word) {
+            // A metric may be named `fill`. The word is the modifier only if a `(` follows.
+            Some(TokenKind::Fill | TokenKind::FillLeft | TokenKind::FillRight) if !self.left_paren_follows() => {
+                TokenKind::Identifier
+            }
             Some(kind) => kind,
-            None if word.contains(&b':') => Kind::MetricIdentifier,
-            None => Kind::Identifier,
+            None if word.contains(&b':') => TokenKind::MetricIdentifier,
+            None => TokenKind::Identifier,
         };
-        if kind == Kind::Identifier
+        if kind == TokenKind::Identifier
             && let Some(dot) = word.iter().position(|&b| b == b'.')
         {
-            let keyword = word.get(..dot).is_some_and(|head| Kind::keyword(head).is_some());
+            let keyword = word.get(..dot).is_some_and(|head| TokenKind::keyword(head).is_some());
             self.ambiguous |= keyword && word.get(dot + 1).is_some_and(|b| b.is_ascii_digit());
         }
         self.emit(kind);
@@ -250,8 +253,8 @@ impl<'a> Lexer<'a> {
         is_alpha(b) || !b.is_ascii() && self.names == Names::Dotted && self.letter().is_some()
     }
 
-    /// A letter beyond ASCII. `char::is_alphabetic` takes a few marks that Go's `unicode.IsLetter` does not: Prometheus
-    /// refuses a name that holds one.
+    /// The current character, if it is a letter. `char::is_alphabetic` accepts a few marks that Go's `unicode.IsLetter` does not;
+    /// Prometheus then refuses the name.
     fn letter(&self) -> Option<char> {
         self.char().filter(|c| c.is_alphabetic())
     }
@@ -299,7 +302,7 @@ impl<'a> Lexer<'a> {
         self.text.get(self.at + ahead).copied()
     }
 
-    /// The character at hand, where it is UTF-8.
+    /// The current character, or `None` if the bytes are not UTF-8.
     fn char(&self) -> Option<char> {
         char_at(self.text, self.at)
     }
@@ -309,17 +312,17 @@ impl<'a> Lexer<'a> {
         format!("U+{:04X} {}", c as u32, quote::rune(c))
     }
 
-    fn single(&mut self, kind: Kind) {
+    fn single(&mut self, kind: TokenKind) {
         self.at += 1;
         self.emit(kind);
     }
 
-    fn double(&mut self, kind: Kind) {
+    fn double(&mut self, kind: TokenKind) {
         self.at += 2;
         self.emit(kind);
     }
 
-    fn emit(&mut self, kind: Kind) {
+    fn emit(&mut self, kind: TokenKind) {
         let (start, end) = (self.start as u32, self.at as u32);
         self.list.push(Token { kind, spaced: self.spaced, start, end });
         self.spaced = false;
@@ -330,7 +333,7 @@ impl<'a> Lexer<'a> {
         Fault::syntax(self.start as u32, self.text.len() as u32, message)
     }
 
-    /// Behind the character at hand: that is where Prometheus's lexer stands when it complains of some.
+    /// A fault after the current character. Prometheus's lexer reports some faults at that position.
     fn fault_behind(&self, message: &str) -> Fault {
         let fault = self.fault(message);
         Fault { start: fault.start + 1, ..fault }

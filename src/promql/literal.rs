@@ -1,12 +1,12 @@
 //! The values of number, duration and string literals.
 //!
-//! Literals go upstream as they were written; their values are needed to refuse what Prometheus refuses, and to
-//! recognise the tenant label however it is spelled.
+//! Literals are forwarded as the client wrote them. Their values are needed to refuse what Prometheus refuses, and to recognise the
+//! tenant label however the client spells it.
 
 use std::borrow::Cow;
 
-/// The value of a number as Go reads it: `strconv.ParseInt` with base 0, then `strconv.ParseFloat`
-/// (`parser.number` in promql/parser/parse.go, 3.16). `None` where both refuse, out of range included.
+/// The value of a number. Prometheus tries Go's `strconv.ParseInt` with base 0 first and `strconv.ParseFloat` second
+/// (`parser.number` in promql/parser/parse.go, 3.16). The result is `None` if both fail, also because the value is out of range.
 pub fn number(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
     if text.eq_ignore_ascii_case("inf") {
@@ -21,7 +21,7 @@ pub fn number(text: &[u8]) -> Option<f64> {
         let digits = plain.get(2..)?;
         return i64::from_str_radix(digits, 16).ok().map(|n| n as f64);
     }
-    // A leading zero makes an integer octal, unless a digit says otherwise.
+    // An integer with a leading zero is octal, unless it holds an 8 or a 9.
     let octal = plain.len() > 1 && plain.starts_with('0') && plain.bytes().all(|b| b.is_ascii_digit());
     if octal && let Ok(n) = i64::from_str_radix(&plain, 8) {
         return Some(n as f64);
@@ -45,7 +45,7 @@ pub fn float(text: &[u8]) -> Option<f64> {
 
 /// Rust reads decimals as Go does, and rounds to the nearest too. What is too large is infinite here, and an error there.
 fn decimal(plain: &str) -> Option<f64> {
-    // A sign would be the second one.
+    // A sign is a token of its own and was read before: this would be a second one.
     let signed = matches!(plain.as_bytes(), [b'+' | b'-', ..]);
     plain.parse::<f64>().ok().filter(|n| n.is_finite() && !signed)
 }
@@ -54,7 +54,7 @@ fn hexadecimal_digits(text: &str) -> Option<&str> {
     text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))
 }
 
-/// `1.8p-3` behind `0x`: Go wants the exponent, of 2, in decimal.
+/// The value of `1.8p-3`, the part of a hexadecimal number after `0x`. The exponent is of base 2, and written in decimal.
 fn hexadecimal(plain: &[u8]) -> Option<f64> {
     let place = plain.iter().position(|b| matches!(b, b'p' | b'P'))?;
     let (digits, exponent) = plain.split_at_checked(place)?;
@@ -70,7 +70,7 @@ fn hexadecimal(plain: &[u8]) -> Option<f64> {
             mantissa = mantissa << 4 | digit;
             shift -= if point { 4 } else { 0 };
         } else {
-            // Of what fits no longer, it counts only whether it is nothing.
+            // The mantissa is full. Of the further digits, rounding depends only on whether all of them are 0.
             mantissa |= u64::from(digit != 0);
             shift += if point { 0 } else { 4 };
         }
@@ -85,12 +85,12 @@ fn hexadecimal(plain: &[u8]) -> Option<f64> {
     }
     let mut power = 0;
     for b in exponent {
-        // Far beyond what an `f64` holds, so that sums of it don't overflow.
+        // The bound is far beyond the exponents of an `f64`, and low enough that sums of it don't overflow.
         power = (power * 10 + char::from(*b).to_digit(10)? as i32).min(1 << 24);
     }
     let power = shift.saturating_add(if negative { -power } else { power });
-    // The nearest `f64`, and then the power of 2, bit by bit of it. A result too small to be a normal number may be
-    // rounded twice: nobody can tell it from 0.
+    // The mantissa is rounded to the nearest `f64`, and then multiplied by the power of 2, one bit of the exponent at a time. A
+    // result that is too small to be a normal number may be rounded twice. The error is at most 2^-1074, which has no effect here.
     let mut value = mantissa as f64;
     let mut factor = if power < 0 { 0.5 } else { 2.0 };
     let mut left = if mantissa == 0 { 0 } else { power.unsigned_abs() };
@@ -111,7 +111,7 @@ fn without_underscores<'t>(text: &'t str, hex: Option<&str>) -> Option<Cow<'t, s
     Some(if text.contains('_') { text.replace('_', "").into() } else { text.into() })
 }
 
-/// Go's rule: an underscore stands between digits, or between a base prefix and a digit.
+/// Checks Go's rule: an underscore stands between two digits, or between a base prefix and a digit.
 fn underscores_separate_digits(digits: &str, hex: bool) -> bool {
     let is_digit = |b: u8| b.is_ascii_digit() || hex && b.is_ascii_hexdigit();
     let mut previous = if hex { b'0' } else { b'!' };
@@ -125,8 +125,8 @@ fn underscores_separate_digits(digits: &str, hex: bool) -> bool {
     previous != b'_'
 }
 
-/// A duration in milliseconds: `1y2w3d4h5m6s7ms`, each unit at most once and in this order, none longer than Go's
-/// `time.Duration` holds (`ParseDuration` in prometheus/common/model/time.go, 0.72).
+/// The value of a duration such as `1y2w3d4h5m6s7ms`, in milliseconds. Each unit may occur once, in this order, and the value must
+/// fit into Go's `time.Duration` (`ParseDuration` in prometheus/common/model/time.go, 0.72).
 pub fn duration(text: &[u8]) -> Result<i64, DurationFault> {
     const UNITS: [(&[u8], u64); 7] = [
         (b"y", 365 * 24 * 3_600_000),
@@ -137,7 +137,7 @@ pub fn duration(text: &[u8]) -> Result<i64, DurationFault> {
         (b"s", 1_000),
         (b"ms", 1),
     ];
-    // What fits into Go's int64 of nanoseconds.
+    // The longest duration that fits into Go's int64 of nanoseconds.
     const MOST: u64 = i64::MAX as u64 / 1_000_000;
     let mut units = UNITS.iter();
     let mut rest = text;
@@ -165,23 +165,23 @@ pub fn duration(text: &[u8]) -> Result<i64, DurationFault> {
     Ok(total as i64)
 }
 
-/// Why a duration literal is none.
+/// Why a duration literal is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DurationFault {
-    /// Units that don't exist, come twice or in another order.
+    /// A unit doesn't exist, occurs twice, or is out of order.
     Malformed,
-    /// More than Go's `time.Duration` holds, about 292 years.
+    /// The value is more than Go's `time.Duration` holds, about 292 years.
     OutOfRange,
 }
 
-/// Does it exceed what a Go `time.Duration` holds? (`durationLiteralOutOfRange` in parse.go)
+/// Whether a duration exceeds what Go's `time.Duration` holds (`durationLiteralOutOfRange` in parse.go).
 pub fn out_of_range(seconds: f64) -> bool {
     const MOST: f64 = i64::MAX as f64 / 1e9;
     seconds.abs() > MOST
 }
 
-/// The value of a string literal that the lexer accepted, quotes included in `text`. The value need not be UTF-8:
-/// `"\xff"` is one byte.
+/// The value of a string literal that the lexer accepted. `text` includes the quotes. The value need not be UTF-8: that of `"\xff"` is
+/// one byte.
 pub fn string(text: &[u8]) -> Cow<'_, [u8]> {
     let raw = text.first() == Some(&b'`');
     let inner = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_go_reads_them() {
-        // Each value was printed by Go 1.26: ParseInt(s, 0, 64), else ParseFloat(s, 64).
+        // Each value was printed by Go 1.26, with ParseInt(s, 0, 64) or else ParseFloat(s, 64).
         for (text, value) in [
             ("1_000", 1000.0),
             ("1_000.5", 1000.5),

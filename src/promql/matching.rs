@@ -1,4 +1,4 @@
-//! Groupings, and what may stand between an operator and its right operand.
+//! Parses the grouping of an aggregation, and the modifiers between a binary operator and its right operand.
 //!
 //! ```text
 //! grouping  = ( "by" | "without" ) labels
@@ -12,32 +12,33 @@ use super::ast::TokenId;
 use super::error::Fault;
 use super::parser::Parser;
 use super::quote;
-use super::token::Kind;
+use super::token::TokenKind;
 
 impl Parser<'_> {
-    /// The grouping of an aggregation, if there is one here.
+    /// Parses the grouping of an aggregation, if there is one here. Returns whether there was.
     pub fn aggregate_grouping(&mut self) -> Result<bool, Fault> {
-        let found = self.take(Kind::By) || self.take(Kind::Without);
+        let found = self.take(TokenKind::By) || self.take(TokenKind::Without);
         if found {
             self.labels(None)?;
         }
         Ok(found)
     }
 
-    /// What may follow an operator. Checked as far as it needs no types (`checkAST` in promql/parser/parse.go, 3.16).
-    pub fn binary_modifiers(&mut self, operator: Kind) -> Result<(), Fault> {
-        // The operator's place, which is where Prometheus points.
+    /// Parses the modifiers after an operator, and makes those checks of Prometheus's that need no types (`checkAST` in
+    /// promql/parser/parse.go, 3.16).
+    pub fn binary_modifiers(&mut self, operator: TokenKind) -> Result<(), Fault> {
+        // Prometheus reports the position of the operator, which is the token before.
         let begin = self.here().saturating_sub(1);
-        if self.take(Kind::Bool) && !operator.is_comparison() {
+        if self.take(TokenKind::Bool) && !operator.is_comparison() {
             return Err(self.fault_from(begin, "bool modifier can only be used on comparison operators"));
         }
-        let on = self.peek() == Kind::On;
-        if on || self.peek() == Kind::Ignoring {
+        let on = self.peek() == TokenKind::On;
+        if on || self.peek() == TokenKind::Ignoring {
             self.bump();
             let (mut matching, mut included) = (Vec::new(), Vec::new());
             self.labels(on.then_some(&mut matching))?;
-            if self.take(Kind::GroupLeft) || self.take(Kind::GroupRight) {
-                if self.peek() == Kind::LeftParen {
+            if self.take(TokenKind::GroupLeft) || self.take(TokenKind::GroupRight) {
+                if self.peek() == TokenKind::LeftParen {
                     self.labels(on.then_some(&mut included))?;
                 }
                 if operator.is_set_operator() {
@@ -54,7 +55,8 @@ impl Parser<'_> {
         if matching.is_empty() || included.is_empty() {
             return Ok(());
         }
-        // Lists that nobody writes by hand are left to the upstream: to compare all with all would take too long.
+        // Comparing every pair of names takes quadratic time. Lists longer than people write are left to the upstream, which makes
+        // the same check.
         const MOST: usize = 4096;
         if matching.len().saturating_mul(included.len()) > MOST {
             return Ok(());
@@ -70,12 +72,12 @@ impl Parser<'_> {
         }
     }
 
-    fn fill(&mut self, operator: Kind) -> Result<(), Fault> {
+    fn fill(&mut self, operator: TokenKind) -> Result<(), Fault> {
         let begin = self.here();
         let other = match self.peek() {
-            Kind::Fill => None,
-            Kind::FillLeft => Some(Kind::FillRight),
-            Kind::FillRight => Some(Kind::FillLeft),
+            TokenKind::Fill => None,
+            TokenKind::FillLeft => Some(TokenKind::FillRight),
+            TokenKind::FillRight => Some(TokenKind::FillLeft),
             _ => return Ok(()),
         };
         self.bump();
@@ -90,28 +92,28 @@ impl Parser<'_> {
     }
 
     fn fill_value(&mut self) -> Result<(), Fault> {
-        self.expect(Kind::LeftParen)?;
-        if !self.take(Kind::Add) {
-            self.take(Kind::Sub);
+        self.expect(TokenKind::LeftParen)?;
+        if !self.take(TokenKind::Add) {
+            self.take(TokenKind::Sub);
         }
         self.number()?;
-        self.expect(Kind::RightParen)
+        self.expect(TokenKind::RightParen)
     }
 
-    /// A list of labels in parentheses, collected where somebody wants them.
+    /// Parses a list of labels in parentheses. Adds their tokens to `collected`, if given.
     fn labels(&mut self, mut collected: Option<&mut Vec<TokenId>>) -> Result<(), Fault> {
-        if self.peek() != Kind::LeftParen {
+        if self.peek() != TokenKind::LeftParen {
             return Err(self.unexpected_in("grouping opts", "\"(\""));
         }
         self.bump();
         let outer = self.enter("grouping opts", "label");
-        while self.peek() != Kind::RightParen {
+        while self.peek() != TokenKind::RightParen {
             let label = self.here();
             self.label()?;
             if let Some(collected) = collected.as_deref_mut() {
                 collected.push(label);
             }
-            if !self.take(Kind::Comma) && self.peek() != Kind::RightParen {
+            if !self.take(TokenKind::Comma) && self.peek() != TokenKind::RightParen {
                 return Err(self.unexpected_in("grouping opts", "\",\" or \")\""));
             }
         }
@@ -122,7 +124,7 @@ impl Parser<'_> {
 
     fn label(&mut self) -> Result<(), Fault> {
         let kind = self.peek();
-        if kind == Kind::String {
+        if kind == TokenKind::String {
             let name = self.label_name(self.here());
             if name.is_empty() || std::str::from_utf8(&name).is_err() {
                 let name = quote::string(&name);

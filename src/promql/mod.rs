@@ -1,13 +1,14 @@
-//! PromQL: reads a query, adds matchers to each of its selectors, writes it again. Knows matchers, not tenants.
+//! Reads a PromQL query, adds the matchers of a scope to each of its selectors, and writes the query again. This module knows matchers,
+//! not tenants.
 //!
 //! The steps, each in a file of its own: `lexer` (text → tokens), `parser` (tokens → `ast`; with `selector`,
 //! `postfix`, `duration` and `matching`), `rewrite` (tree and tokens → text, with the matchers of a [`Scope`]).
 //!
-//! What holds for every text, checked by property tests and against Prometheus's own parser:
-//! - no panic, and time and memory linear in the text's length;
-//! - every selector of an accepted text carries the matchers;
-//! - rewriting what was rewritten changes nothing;
-//! - what Prometheus 3.16 accepts is accepted, with the differences that docs/promql.md lists.
+//! Property tests, and a comparison with Prometheus's own parser, check that for every text:
+//! - the module doesn't panic, and needs time and memory linear in the length of the text;
+//! - every selector of an accepted query carries the matchers;
+//! - rewriting a rewritten query changes nothing;
+//! - a query that Prometheus 3.16 accepts is accepted, except for the differences that docs/promql.md lists.
 
 mod arithmetic;
 pub mod ast;
@@ -31,7 +32,7 @@ pub use error::{Error, ErrorKind};
 pub use lexer::MAX_TOKENS;
 pub use parser::MAX_DEPTH;
 pub use rewrite::MAX_WRITTEN;
-pub use token::Kind;
+pub use token::TokenKind;
 
 pub use reach::{Demand, Evaluation, Unknown};
 
@@ -40,23 +41,38 @@ use ast::Ast;
 use error::Fault;
 use lexer::{Names, Tokens};
 
-/// The longest query that is read, in bytes: as long as what Envoy buffers of a request by default
-/// (`per_connection_buffer_limit_bytes`, 1 MiB). Prometheus has no limit of its own.
+/// The longest query that is read, in bytes. It is also how much of a request Envoy buffers by default
+/// (`per_connection_buffer_limit_bytes`, 1 MiB). Prometheus has no such limit.
 pub const MAX_LENGTH: usize = 1 << 20;
 
-/// What a text is read as.
+/// The grammar rule by which a text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     /// An expression.
     Expression,
-    /// A `match[]` value, which is one selector without modifiers.
+    /// A `match[]` value: one selector without modifiers.
     Selector,
 }
 
 /// Rewrites an expression: appends the enforced text to `out`, and returns how many selectors it has.
 ///
+/// ```
+/// use promql_tenancy_filter::promql::rewrite;
+/// use promql_tenancy_filter::scope::OnConflict;
+/// use promql_tenancy_filter::tenant::{Federation, Format, Tenants};
+///
+/// let tenants = Tenants::parse(b"team-a", Format::Cortex, Federation::Off).unwrap();
+/// let scope = tenants.scope(&"tenant_id".into(), OnConflict::Replace, Federation::Off);
+///
+/// // Every selector gains the tenant's matcher, also in an aggregation parameter. A matcher for another tenant is replaced.
+/// let mut out = Vec::new();
+/// let selectors = rewrite(br#"topk(scalar(x), y{tenant_id="team-b",job="api"})"#, &scope, &mut out).unwrap();
+/// assert_eq!(selectors, 2);
+/// assert_eq!(out, br#"topk(scalar(x{tenant_id="team-a"}), y{tenant_id="team-a",job="api"})"#);
+/// ```
+///
 /// # Errors
-/// [`Error`] where the text can't be read or enforced. `out` is as before then.
+/// Returns [`Error`] if the text can't be read or enforced. `out` is then unchanged.
 pub fn rewrite(query: &[u8], scope: &Scope, out: &mut Vec<u8>) -> Result<u32, Error> {
     run(query, scope, out, parser::expression)
 }
@@ -69,15 +85,49 @@ pub fn rewrite_selector(selector: &[u8], scope: &Scope, out: &mut Vec<u8>) -> Re
     run(selector, scope, out, parser::metric_selector)
 }
 
-/// Parses an expression, for those who look at the tree.
+/// Parses an expression and returns its syntax tree.
+///
+/// ```
+/// use promql_tenancy_filter::promql::{ast::Node, parse};
+///
+/// let tree = parse(b"sum by (job) (rate(http_requests_total[5m]))").unwrap();
+/// // Children stand before their parents in the list, so the root is the last node.
+/// assert!(matches!(tree.nodes.last(), Some(Node::Aggregate { parameter: None, .. })));
+/// ```
 ///
 /// # Errors
-/// [`Error`] where the text can't be read.
+/// Returns [`Error`] if the text can't be read.
 pub fn parse(query: &[u8]) -> Result<Ast, Error> {
     Query::parse(query).map(|query| query.ast)
 }
 
-/// A query that was read: to be rewritten, and to be asked what it demands of the storage.
+/// A parsed query. It can be rewritten, and asked what its evaluation demands of the storage.
+///
+/// ```
+/// use promql_tenancy_filter::promql::{ErrorKind, Evaluation, Query};
+///
+/// let query = Query::parse(b"rate(http_requests_total{code=~\"5..\"}[5m] offset 1h)").unwrap();
+/// assert_eq!(query.selectors(), 1);
+/// assert_eq!(query.longest_pattern(), "5..".len());
+///
+/// // Evaluated at 10:00, the query reads samples from between 8:55 and 9:00.
+/// let (ten, minute) = (36_000_000, 60_000);
+/// let evaluation = Evaluation {
+///     start_ms: ten,
+///     end_ms: ten,
+///     step_ns: 0,
+///     lookback_ms: 5 * minute,
+///     subquery_step_ms: minute,
+///     in_parts: false,
+/// };
+/// let demand = query.demand(&evaluation).unwrap();
+/// assert_eq!(demand.samples, Some((ten - 65 * minute + 1, ten - 60 * minute)));
+///
+/// // An error has the position that Prometheus reports, and Prometheus's text.
+/// let error = Query::parse(b"sum(up").unwrap_err();
+/// assert_eq!(error.kind, ErrorKind::Syntax);
+/// assert_eq!(error.to_string(), "1:7: parse error: unclosed left parenthesis");
+/// ```
 #[derive(Debug)]
 pub struct Query<'t> {
     text: &'t [u8],
@@ -86,26 +136,26 @@ pub struct Query<'t> {
 }
 
 impl<'t> Query<'t> {
-    /// Reads an expression.
+    /// Parses an expression.
     ///
     /// # Errors
-    /// [`Error`] where the text can't be read.
+    /// Returns [`Error`] if the text can't be read.
     pub fn parse(text: &'t [u8]) -> Result<Self, Error> {
         Query::read(text, parser::expression)
     }
 
-    /// Reads a `match[]` value.
+    /// Parses a `match[]` value.
     ///
     /// # Errors
-    /// [`Error`] where the text can't be read.
+    /// Returns [`Error`] if the text can't be read.
     pub fn parse_selector(text: &'t [u8]) -> Result<Self, Error> {
         Query::read(text, parser::metric_selector)
     }
 
-    /// As [`rewrite()`].
+    /// Appends the enforced text to `out`, and returns how many selectors the query has.
     ///
     /// # Errors
-    /// [`Error`] where it can't be enforced. `out` is as before then.
+    /// Returns [`Error`] if the query can't be enforced. `out` is then unchanged.
     pub fn rewrite(&self, scope: &Scope, out: &mut Vec<u8>) -> Result<u32, Error> {
         let before = out.len();
         out.reserve(self.text.len() + self.text.len() / 2 + 64);
@@ -115,26 +165,26 @@ impl<'t> Query<'t> {
         })
     }
 
-    /// What it demands of the storage when it is evaluated so; see `reach.rs`.
+    /// What this evaluation of the query demands of the storage. `reach.rs` has the rules.
     ///
     /// # Errors
-    /// [`Unknown`] where that can't be computed: the query must be refused where it matters.
+    /// Returns [`Unknown`] if that can't be computed. A limit that depends on the demand must then refuse the query.
     pub fn demand(&self, evaluation: &Evaluation) -> Result<Demand, Unknown> {
         reach::demand(self.text, &self.tokens.list, &self.ast, evaluation)
     }
 
-    /// How many selectors it has.
+    /// How many selectors the query has.
     pub fn selectors(&self) -> usize {
         self.ast.nodes.iter().filter(|node| matches!(node, ast::Node::Selector(_))).count()
     }
 
-    /// The longest pattern of a `=~` or `!~` matcher, in bytes, as written between its quotes once unescaped.
+    /// The length in bytes of the longest pattern in a `=~` or `!~` matcher, after the string's escapes are decoded.
     pub fn longest_pattern(&self) -> usize {
         let tokens = &self.tokens.list;
         let length = |matcher: &ast::LabelMatcher| {
             let ast::LabelMatcher::Label { name: _, operator, value } = *matcher else { return 0 };
             match tokens.get(operator as usize).map(|token| token.kind) {
-                Some(Kind::EqualRegex | Kind::NotEqualRegex) => {
+                Some(TokenKind::EqualRegex | TokenKind::NotEqualRegex) => {
                     literal::string(parser::text_of(self.text, tokens, value)).len()
                 }
                 _ => 0,
@@ -150,7 +200,14 @@ impl<'t> Query<'t> {
     }
 }
 
-/// A duration as Prometheus writes it, `1h30m`, in milliseconds; `None` where it is none.
+/// Reads a duration in Prometheus's notation. Returns milliseconds, or `None` if the text is no duration.
+///
+/// ```
+/// use promql_tenancy_filter::promql::duration;
+///
+/// assert_eq!(duration(b"1h30m"), Some(5_400_000));
+/// assert_eq!(duration(b"30m1h"), None);
+/// ```
 pub fn duration(text: &[u8]) -> Option<i64> {
     literal::duration(text).ok()
 }
@@ -171,8 +228,8 @@ fn check_length(text: &[u8]) -> Result<(), Error> {
     Err(fault.locate(b""))
 }
 
-/// Reads a text with dotted names. Where that makes one name of what is a keyword and a number without them
-/// (`x offset.5`), the other reading comes first, as it is the one that Prometheus has by default.
+/// Reads a text, allowing dots in names. The text `x offset.5` is ambiguous: with dots it holds the name `offset.5`, without
+/// them a keyword and a number. Prometheus reads it without dots by default, so that reading is tried first.
 fn read(text: &[u8], parse: Parse) -> Result<(Tokens, Ast), Fault> {
     let dotted = lexer::tokenize(text, Names::Dotted);
     if dotted.ambiguous {

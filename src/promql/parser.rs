@@ -14,9 +14,9 @@
 //!            | "offset" offset | "@" timestamp | "anchored" | "smoothed"
 //! ```
 //!
-//! Syntax is checked, and what Prometheus checks while it parses or without knowing types. Types and the names of
-//! functions are for the upstream to judge. Selectors are in `selector.rs`, what stands behind an operand in
-//! `postfix.rs`, durations in `duration.rs`, groupings and matching in `matching.rs`.
+//! The parser checks the syntax, and everything that Prometheus checks while it parses or without knowing types. It leaves types and
+//! names of functions to the upstream. `selector.rs` parses selectors, `postfix.rs` what follows an operand, `duration.rs`
+//! durations, and `matching.rs` groupings and vector matching.
 
 use super::arithmetic;
 use super::ast::{Ast, Modifiers, Node, NodeId, TokenId};
@@ -24,17 +24,16 @@ use super::error::{ErrorKind, Fault};
 use super::lexer::Tokens;
 use super::literal;
 use super::quote;
-use super::token::{self, Aggregator, Kind, POW_PRECEDENCE, Token};
+use super::token::{self, Aggregator, POW_PRECEDENCE, Token, TokenKind};
 
-/// How deeply parentheses, calls, signs before `^` and `^` itself may nest. Prometheus has no limit of its own; queries
-/// that people write stay below 20. tests/e2e/hostile.rs goes that deep
-/// in a real Envoy, through every precedence level.
+/// How deeply parentheses, calls, signs before `^` and `^` itself may nest. Prometheus has no such limit; queries that people write
+/// stay below 20. tests/e2e/hostile.rs sends queries of this depth, through every precedence level, to a real Envoy.
 pub const MAX_DEPTH: u32 = 256;
 
 /// Parses an expression.
 pub(super) fn expression(text: &[u8], tokens: &Tokens) -> Result<Ast, Fault> {
     let mut parser = Parser::new(text, tokens);
-    if parser.peek() == Kind::Eof {
+    if parser.peek() == TokenKind::Eof {
         return Err(Fault::syntax(0, 0, "no expression found in input"));
     }
     parser.expression(1)?;
@@ -56,12 +55,12 @@ pub(super) struct Parser<'a> {
     fault: Option<&'a Fault>,
     at: usize,
     depth: u32,
-    /// What is being read, for messages.
-    pub context: Context,
+    /// What is being parsed, for error messages.
+    pub context: ErrorContext,
     pub ast: Ast,
-    /// What `step()` in a duration stands for, in seconds. Of no matter where only syntax counts.
+    /// The value of `step()` in a duration, in seconds. It is not used while only the syntax is checked.
     pub step: f64,
-    /// What `range()` in a duration stands for, likewise.
+    /// The value of `range()` in a duration, likewise.
     pub range: f64,
 }
 
@@ -74,7 +73,7 @@ impl<'a> Parser<'a> {
             fault: tokens.fault.as_ref(),
             at: 0,
             depth: 0,
-            context: Context::default(),
+            context: ErrorContext::default(),
             ast: Ast {
                 nodes: Vec::with_capacity(capacity),
                 matchers: Vec::with_capacity(capacity),
@@ -85,13 +84,13 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Looks again at a token of a text that was parsed before, now knowing `step()` and `range()`, in seconds.
+    /// A parser that begins at one token of a text that was parsed before, and knows `step()` and `range()`, in seconds.
     pub fn again(text: &'a [u8], tokens: &'a [Token], at: TokenId, step: f64, range: f64) -> Self {
-        let context = Context::default();
+        let context = ErrorContext::default();
         Parser { text, tokens, fault: None, at: at as usize, depth: 0, context, ast: Ast::default(), step, range }
     }
 
-    /// Operators of at least this precedence, and their operands.
+    /// Parses operators of at least this precedence, and their operands.
     fn expression(&mut self, least: u8) -> Result<NodeId, Fault> {
         let mut left = self.operand()?;
         loop {
@@ -111,7 +110,7 @@ impl<'a> Parser<'a> {
 
     fn operand(&mut self) -> Result<NodeId, Fault> {
         let begin = self.here();
-        while matches!(self.peek(), Kind::Add | Kind::Sub) {
+        while matches!(self.peek(), TokenKind::Add | TokenKind::Sub) {
             self.bump();
         }
         let signs = self.here() - begin;
@@ -128,23 +127,23 @@ impl<'a> Parser<'a> {
     fn primary(&mut self) -> Result<NodeId, Fault> {
         let begin = self.here();
         let kind = self.peek();
-        let calls = self.peek_second() == Kind::LeftParen;
+        let calls = self.peek_second() == TokenKind::LeftParen;
         let node = match kind {
-            Kind::Number | Kind::Duration => {
+            TokenKind::Number | TokenKind::Duration => {
                 self.number()?;
                 self.push(Node::Number, begin)
             }
-            Kind::String => {
+            TokenKind::String => {
                 self.bump();
                 self.push(Node::String, begin)
             }
-            Kind::LeftParen => {
+            TokenKind::LeftParen => {
                 self.bump();
                 let inner = self.nested(|p| p.expression(1))?;
-                self.expect(Kind::RightParen)?;
+                self.expect(TokenKind::RightParen)?;
                 self.push(Node::Paren { inner }, begin)
             }
-            Kind::LeftBrace => self.selector()?,
+            TokenKind::LeftBrace => self.selector()?,
             kind if kind.is_function_name() && calls => self.call()?,
             kind if kind.aggregator().is_some() && (calls || self.grouping_follows()) => self.aggregate(kind)?,
             kind if kind.is_metric_name() => self.selector()?,
@@ -155,9 +154,11 @@ impl<'a> Parser<'a> {
 
     fn call(&mut self) -> Result<NodeId, Fault> {
         let name = self.here();
-        // Only a comment before the parenthesis makes these the name of a function, which no upstream has. Written
-        // again without the comment, it would be the modifier.
-        if let Some(Kind::Fill | Kind::FillLeft | Kind::FillRight) = Kind::keyword(self.text_of(name)) {
+        // The lexer makes these words names only if a comment stands before the parenthesis. No upstream has such a function. The
+        // rewritten text has no comments, so the upstream would read the word as the modifier.
+        if let Some(TokenKind::Fill | TokenKind::FillLeft | TokenKind::FillRight) =
+            TokenKind::keyword(self.text_of(name))
+        {
             let name = quote::string(self.text_of(name));
             return Err(self.fault_from(self.here(), format!("unknown function with name {name}")));
         }
@@ -168,15 +169,15 @@ impl<'a> Parser<'a> {
     }
 
     fn grouping_follows(&self) -> bool {
-        matches!(self.peek_second(), Kind::By | Kind::Without)
+        matches!(self.peek_second(), TokenKind::By | TokenKind::Without)
     }
 
-    fn aggregate(&mut self, kind: Kind) -> Result<NodeId, Fault> {
+    fn aggregate(&mut self, kind: TokenKind) -> Result<NodeId, Fault> {
         let begin = self.here();
         self.bump();
         let outer = self.enter("aggregation", "");
         let grouped = self.aggregate_grouping()?;
-        if self.peek() != Kind::LeftParen {
+        if self.peek() != TokenKind::LeftParen {
             return Err(self.unexpected());
         }
         let arguments = self.nested(Self::arguments)?;
@@ -200,10 +201,10 @@ impl<'a> Parser<'a> {
         Ok(self.push(Node::Aggregate { parameter, expression }, begin))
     }
 
-    fn arguments(&mut self) -> Result<Arguments, Fault> {
-        let mut arguments = Arguments::default();
-        self.expect(Kind::LeftParen)?;
-        if self.take(Kind::RightParen) {
+    fn arguments(&mut self) -> Result<ArgumentList, Fault> {
+        let mut arguments = ArgumentList::default();
+        self.expect(TokenKind::LeftParen)?;
+        if self.take(TokenKind::RightParen) {
             return Ok(arguments);
         }
         loop {
@@ -215,22 +216,22 @@ impl<'a> Parser<'a> {
                 _ => {}
             }
             let comma = self.here();
-            if !self.take(Kind::Comma) {
-                self.expect(Kind::RightParen)?;
+            if !self.take(TokenKind::Comma) {
+                self.expect(TokenKind::RightParen)?;
                 return Ok(arguments);
             }
-            if matches!(self.peek(), Kind::RightParen | Kind::Comma) {
+            if matches!(self.peek(), TokenKind::RightParen | TokenKind::Comma) {
                 return Err(self.fault_from(comma, "trailing commas not allowed in function call args"));
             }
         }
     }
 
-    /// A number or duration literal; its value, a duration's in seconds.
+    /// Parses a number or duration literal, and returns its value. The value of a duration is in seconds.
     pub fn number(&mut self) -> Result<f64, Fault> {
         let text = self.text_of(self.here());
         let value = match self.peek() {
-            Kind::Number => literal::number(text).ok_or("error parsing number:"),
-            Kind::Duration => match literal::duration(text) {
+            TokenKind::Number => literal::number(text).ok_or("error parsing number:"),
+            TokenKind::Duration => match literal::duration(text) {
                 Ok(milliseconds) => Ok(arithmetic::seconds(milliseconds.saturating_mul(1_000_000))),
                 Err(literal::DurationFault::Malformed) => Err("not a valid duration string:"),
                 Err(literal::DurationFault::OutOfRange) => Err("duration out of range:"),
@@ -242,7 +243,7 @@ impl<'a> Parser<'a> {
         Ok(value)
     }
 
-    /// Reads what is nested one level deeper. Checked before the stack can suffer.
+    /// Parses what is nested one level deeper. The depth is checked first, so that the stack can't overflow.
     pub fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         if self.depth >= MAX_DEPTH {
             let fault = self.fault_from(self.here(), format!("nested more than {MAX_DEPTH} levels deep"));
@@ -265,7 +266,7 @@ impl<'a> Parser<'a> {
         self.ast.nodes.get(id as usize)
     }
 
-    /// What may be modified of a node: a selector's own modifiers, also through its range, or a subquery's.
+    /// The modifiers of a node: those of a selector, of the selector in a range, or of a subquery. Other nodes have none.
     pub fn modifiers(&mut self, id: NodeId) -> Option<&mut Modifiers> {
         let id = if let Node::Matrix { selector, .. } = self.node(id)? { *selector } else { id };
         match self.ast.nodes.get_mut(id as usize)? {
@@ -280,25 +281,25 @@ impl<'a> Parser<'a> {
         self.ast.begins.get(id as usize).copied().unwrap_or_default()
     }
 
-    /// The token at hand.
+    /// The current token.
     pub fn here(&self) -> TokenId {
         self.at as TokenId
     }
 
-    pub fn peek(&self) -> Kind {
-        self.tokens.get(self.at).map_or(Kind::Eof, |t| t.kind)
+    pub fn peek(&self) -> TokenKind {
+        self.tokens.get(self.at).map_or(TokenKind::Eof, |t| t.kind)
     }
 
-    pub fn peek_second(&self) -> Kind {
-        self.tokens.get(self.at + 1).map_or(Kind::Eof, |t| t.kind)
+    pub fn peek_second(&self) -> TokenKind {
+        self.tokens.get(self.at + 1).map_or(TokenKind::Eof, |t| t.kind)
     }
 
-    /// Goes on, but never past the end.
+    /// Moves to the next token, but never past the last one.
     pub fn bump(&mut self) {
         self.at += usize::from(self.at + 1 < self.tokens.len());
     }
 
-    pub fn take(&mut self, kind: Kind) -> bool {
+    pub fn take(&mut self, kind: TokenKind) -> bool {
         let found = self.peek() == kind;
         if found {
             self.bump();
@@ -306,12 +307,12 @@ impl<'a> Parser<'a> {
         found
     }
 
-    pub fn expect(&mut self, kind: Kind) -> Result<(), Fault> {
+    pub fn expect(&mut self, kind: TokenKind) -> Result<(), Fault> {
         if self.take(kind) { Ok(()) } else { Err(self.unexpected()) }
     }
 
     fn expect_end(&self) -> Result<(), Fault> {
-        if self.peek() == Kind::Eof { Ok(()) } else { Err(self.unexpected()) }
+        if self.peek() == TokenKind::Eof { Ok(()) } else { Err(self.unexpected()) }
     }
 
     pub fn token(&self, id: TokenId) -> Option<&Token> {
@@ -322,17 +323,17 @@ impl<'a> Parser<'a> {
         text_of(self.text, self.tokens, id)
     }
 
-    /// A fault from the given token up to the one at hand.
+    /// A fault that spans from the given token to the current one.
     pub fn fault_from(&self, begin: TokenId, message: impl Into<String>) -> Fault {
         let start = self.token(begin).map_or(0, |t| t.start);
         let end = self.token(self.here()).map_or(start, |t| t.end);
         Fault::syntax(start, end, message)
     }
 
-    /// The token at hand fits nowhere.
+    /// The fault for a current token that the grammar doesn't allow here.
     pub fn unexpected(&self) -> Fault {
         let kind = self.peek();
-        if let (Kind::Error, Some(fault)) = (kind, self.fault) {
+        if let (TokenKind::Error, Some(fault)) = (kind, self.fault) {
             return fault.clone();
         }
         let mut message = format!("unexpected {}", token::describe(kind, self.text_of(self.here())));
@@ -345,22 +346,22 @@ impl<'a> Parser<'a> {
         self.fault_from(self.here(), message)
     }
 
-    /// As `unexpected`, with other words for what was being read.
+    /// Like `unexpected`, with another context.
     pub fn unexpected_in(&mut self, reading: &'static str, expected: &'static str) -> Fault {
         self.enter(reading, expected);
         self.unexpected()
     }
 
-    /// Says what is being read from here on; returns what was read before, to be put back.
-    pub fn enter(&mut self, reading: &'static str, expected: &'static str) -> Context {
-        std::mem::replace(&mut self.context, Context { reading, expected })
+    /// Sets the context for error messages. Returns the previous one, which the caller restores.
+    pub fn enter(&mut self, reading: &'static str, expected: &'static str) -> ErrorContext {
+        std::mem::replace(&mut self.context, ErrorContext { reading, expected })
     }
 }
 
-/// What Prometheus says it was reading, and what could have stood there, when a token surprises it: the innermost
-/// rule with an `error` alternative in its grammar.
+/// What Prometheus's message about an unexpected token says was being parsed, and what was expected. It is that of the innermost
+/// grammar rule with an `error` alternative.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Context {
+pub(super) struct ErrorContext {
     reading: &'static str,
     expected: &'static str,
 }
@@ -372,7 +373,7 @@ pub(super) fn text_of<'a>(text: &'a [u8], tokens: &[Token], id: TokenId) -> &'a 
 }
 
 #[derive(Default)]
-struct Arguments {
+struct ArgumentList {
     count: u32,
     first: Option<NodeId>,
     second: Option<NodeId>,

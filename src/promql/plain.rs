@@ -1,17 +1,17 @@
-//! A query without its comments and its choice of white space, to compare it with others.
+//! A query in a plain form, without comments and without differences in white space. `blocked_queries` compares queries in it.
 
 use super::Query;
 use super::ast::Node;
 
 impl Query<'_> {
-    /// Whether it is a range of samples as it stands, `up[5m]`: the answer to an instant query is a matrix then.
+    /// Whether the whole query is a range vector, such as `up[5m]`. The answer to such an instant query is a matrix.
     pub fn is_range(&self) -> bool {
         let mut nodes = self.ast.nodes.iter().rev().skip_while(|node| matches!(node, Node::Paren { .. }));
         matches!(nodes.next(), Some(Node::Matrix { .. } | Node::Subquery { .. }))
     }
 
-    /// The query's text, comments dropped. White space is one space where there was some, or, with `everywhere`, between all
-    /// tokens, so that two queries that differ in nothing else are the same text.
+    /// The text of the query without comments. Each run of white space becomes one space. With `everywhere`, there is one space
+    /// between all tokens, so that queries that differ only in white space have the same text.
     pub fn plain(&self, everywhere: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.text.len());
         for token in &self.tokens.list {

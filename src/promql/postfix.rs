@@ -1,15 +1,15 @@
-//! What stands behind an operand: ranges and subqueries, `offset`, `@`, `anchored` and `smoothed`.
+//! Parses what follows an operand: ranges and subqueries, `offset`, `@`, `anchored` and `smoothed`.
 //!
-//! All of them bind tighter than any operator, and Prometheus checks while it parses what they stand behind.
+//! All of them bind tighter than any operator. Prometheus checks while it parses that the operand may have them.
 
 use super::ast::{Modifiers, Node, NodeId};
 use super::duration::Duration;
 use super::error::Fault;
 use super::parser::Parser;
-use super::token::Kind;
+use super::token::TokenKind;
 use std::num::NonZeroU32;
 
-/// What stands behind `@`.
+/// The time after `@`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Instant {
     /// Seconds since 1970.
@@ -26,10 +26,10 @@ impl Parser<'_> {
     pub fn postfix(&mut self, mut node: NodeId) -> Result<NodeId, Fault> {
         loop {
             match self.peek() {
-                Kind::LeftBracket => node = self.range_or_subquery(node)?,
-                Kind::Offset => self.offset(node)?,
-                Kind::At => self.at_modifier(node)?,
-                Kind::Anchored | Kind::Smoothed => self.extension(node)?,
+                TokenKind::LeftBracket => node = self.range_or_subquery(node)?,
+                TokenKind::Offset => self.offset(node)?,
+                TokenKind::At => self.at_modifier(node)?,
+                TokenKind::Anchored | TokenKind::Smoothed => self.extension(node)?,
                 _ => return Ok(node),
             }
         }
@@ -43,15 +43,15 @@ impl Parser<'_> {
         let range = self.here();
         self.positive_duration()?;
         self.enter("subquery or range", "\":\" or \"]\"");
-        let subquery = self.take(Kind::Colon);
+        let subquery = self.take(TokenKind::Colon);
         let mut step = None;
-        if subquery && self.peek() != Kind::RightBracket {
+        if subquery && self.peek() != TokenKind::RightBracket {
             step = NonZeroU32::new(self.here());
             self.enter("subquery selector", "number, duration, step(), range(), or \"]\"");
             self.positive_duration()?;
             self.enter("subquery selector", "\"]\"");
         }
-        self.expect(Kind::RightBracket)?;
+        self.expect(TokenKind::RightBracket)?;
         self.context = outer;
         if subquery {
             let node = Node::Subquery { expression: node, range, step, modifiers: Modifiers::default() };
@@ -88,7 +88,7 @@ impl Parser<'_> {
         if modifiers.offset {
             return Err(self.fault_from(begin, "offset may not be set multiple times"));
         }
-        // An offset that rounds to no nanosecond is none, so that another may follow.
+        // Prometheus treats an offset that rounds to 0 ns as absent, so another offset may follow.
         modifiers.offset = match offset {
             Duration::Literal(seconds) => (seconds * 1e9).round() != 0.0,
             Duration::Computed(_) => true,
@@ -123,29 +123,29 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// What stands behind `@`.
+    /// Parses the time after `@`.
     pub fn instant(&mut self) -> Result<Instant, Fault> {
         let instant = match self.peek() {
-            Kind::Start => Instant::Start,
-            Kind::End => Instant::End,
+            TokenKind::Start => Instant::Start,
+            TokenKind::End => Instant::End,
             _ => {
-                let negative = self.take(Kind::Sub);
+                let negative = self.take(TokenKind::Sub);
                 if !negative {
-                    self.take(Kind::Add);
+                    self.take(TokenKind::Add);
                 }
                 let seconds = self.number()?;
                 return Ok(Instant::Seconds(if negative { -seconds } else { seconds }));
             }
         };
         self.bump();
-        self.expect(Kind::LeftParen)?;
-        self.expect(Kind::RightParen)?;
+        self.expect(TokenKind::LeftParen)?;
+        self.expect(TokenKind::RightParen)?;
         Ok(instant)
     }
 
     fn extension(&mut self, node: NodeId) -> Result<(), Fault> {
         let begin = self.begin(node);
-        let anchored = self.peek() == Kind::Anchored;
+        let anchored = self.peek() == TokenKind::Anchored;
         let name = if anchored { "anchored" } else { "smoothed" };
         self.bump();
         let refused = match self.node(node) {

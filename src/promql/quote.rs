@@ -1,6 +1,6 @@
-//! Text quoted for messages, as Go's `%q` writes it.
+//! Quotes text for messages, as Go's `%q` does.
 
-/// `'x'`, as `%q` writes a rune.
+/// Writes `'x'`, as `%q` writes a rune.
 pub fn rune(c: char) -> String {
     let mut out = String::from("'");
     escape(c, '\'', &mut out);
@@ -8,7 +8,7 @@ pub fn rune(c: char) -> String {
     out
 }
 
-/// `"text"`, as `%q` writes a string. Bytes that are not UTF-8 are shown as U+FFFD.
+/// Writes `"text"`, as `%q` writes a string. Bytes that are not UTF-8 are shown as U+FFFD.
 pub fn string(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -19,7 +19,7 @@ pub fn string(text: &[u8]) -> String {
     out
 }
 
-/// As `string`, cut after ten characters (`Item.String` in promql/parser/lex.go, 3.16).
+/// Like `string`, cut after ten characters (`Item.String` in promql/parser/lex.go, 3.16).
 pub fn shortened(text: &[u8]) -> String {
     if text.len() <= 10 {
         return string(text);

@@ -1,33 +1,33 @@
-//! What a query demands of the storage: above all how far it reaches into the past and the future.
+//! Computes what a query demands of the storage, above all its reach: how far into the past and the future it reads samples.
 //!
-//! The reach is what Prometheus's engine asks its storage for, selector by selector (`getTimeRangesForSelector` and
+//! For each selector, the reach is the time range for which Prometheus's engine asks its storage (`getTimeRangesForSelector` and
 //! `subqueryTimes` in promql/engine.go, 3.16):
 //!
 //! ```text
 //! begin, end = "@" of the selector | "@" of the innermost subquery around it that has one | start and end of the query
-//! without "@" of its own:    end   −= offsets of the subqueries around it
-//!                            begin −= the same, and their ranges
-//!                            counted from the innermost one with "@" inwards
-//! without range:             begin −= lookback − 1 ms         smoothed:  end += lookback
-//! with one:                  begin −= range − 1 ms            anchored:  begin −= lookback
-//!                                                             smoothed:  likewise, and end += lookback
+//! selector without "@":      end   −= offsets of the subqueries around it
+//!                            begin −= offsets and ranges of the subqueries around it
+//!                            (only of those inside the innermost subquery with "@", and of that one)
+//! instant selector:          begin −= lookback − 1 ms         smoothed:  end += lookback
+//! range selector:            begin −= range − 1 ms            anchored:  begin −= lookback
+//!                                                             smoothed:  begin −= lookback, end += lookback
 //! begin, end −= offset of the selector
 //! ```
 //!
-//! Ranges and lookback are open to the left, hence the millisecond. Sums are of nanoseconds, cut to milliseconds after.
-//! The step of a subquery moves its first evaluation later, never earlier, and has no part in it.
+//! Ranges and lookback exclude their left end, hence the millisecond. Durations are added in nanoseconds, and the sums truncated to
+//! milliseconds. The step of a subquery can only make its first evaluation later, so it does not extend the reach.
 //!
-//! Only what lies between the earliest and the latest instant can influence the answer: these two are the bounds of the
-//! querier that the engine opens (`FindMinMaxTime`), and what storages read from a chunk is cut to them, by Thanos
-//! (`NewBoundedSeriesIterator` in pkg/query/iter.go, 0.42.5), or to a selector's own, by Prometheus (tsdb/querier.go).
-//! Thanos makes two things of older samples nevertheless: downsampled ones, see [`crate::go::time::downsampled`], and the sum
-//! of a counter's resets since its chunk began, which only shifts where `rate` and its like extrapolate to zero.
+//! Only samples between the earliest and the latest time can influence the answer. These two are the bounds of the querier that the
+//! engine opens (`FindMinMaxTime`). Thanos cuts the samples of a chunk to these bounds (`NewBoundedSeriesIterator` in
+//! pkg/query/iter.go, 0.42.5), Prometheus to the bounds of each selector (tsdb/querier.go). In Thanos, older samples have an influence
+//! in two ways all the same: through downsampled samples, see [`crate::go::time::downsampled`], and through the sum of a counter's
+//! resets since the beginning of its chunk, which only shifts the point where `rate` and similar functions extrapolate to zero.
 //!
-//! In two places the reach is an upper bound, and may be more than what this engine asks for:
-//! - `info()` looks for its info series at the one time that its argument's selectors have in common, or else at the time
-//!   of evaluation. Which of them counts depends on types; here each of these times counts, with the lookback.
-//! - The engine forgets to resolve `@ start()` and `@ end()` in an aggregation's parameter (`preprocessExprHelper`), as if
-//!   they weren't there. Others may not: both readings count.
+//! In two cases the reach is an upper bound, and may be more than what Prometheus's engine asks for:
+//! - `info()` looks up its info series at the one time that all selectors of its argument have, or else at the time of evaluation.
+//!   Which of the two applies depends on types, so both times are counted, each with the lookback.
+//! - Prometheus's engine ignores `@ start()` and `@ end()` in the parameter of an aggregation (`preprocessExprHelper`). Other engines
+//!   may resolve them, so both readings are counted.
 
 use super::arithmetic;
 use super::ast::{Ast, Modifiers, Node, NodeId, TokenId};
@@ -36,46 +36,46 @@ use super::error::Fault;
 use super::literal;
 use super::parser::{Parser, text_of};
 use super::postfix::Instant;
-use super::token::{Kind, Token};
+use super::token::{Token, TokenKind};
 use std::num::NonZeroU32;
 
-/// When and how a query is evaluated. An instant query has the same start and end, and no step.
+/// The times at which a query is evaluated, and the upstream's settings. An instant query has equal start and end, and no step.
 #[derive(Debug, Clone, Copy)]
 pub struct Evaluation {
-    /// First evaluation, in milliseconds since 1970.
+    /// The time of the first evaluation, in milliseconds since 1970.
     pub start_ms: i64,
-    /// Last evaluation, likewise.
+    /// The time of the last evaluation, likewise.
     pub end_ms: i64,
-    /// Between two evaluations, in nanoseconds; 0 for an instant query.
+    /// The time between two evaluations, in nanoseconds. 0 for an instant query.
     pub step_ns: i64,
     /// How far back an instant selector looks, in milliseconds.
     pub lookback_ms: i64,
-    /// The step of a subquery that names none, in milliseconds: Prometheus's `global.evaluation_interval`, 1 min by
-    /// default. It counts for [`Demand::subquery_steps`] only.
+    /// The default step of subqueries, in milliseconds: Prometheus's `global.evaluation_interval`, which is 1 min by default. It has
+    /// an effect on [`Demand::subquery_steps`] only.
     pub subquery_step_ms: i64,
-    /// The upstream may evaluate it in parts, each with a start and an end of its own: then `range()` can't be known, unless there is
-    /// one step only.
+    /// The upstream may split the query into parts, each with its own start and end. The value of `range()` is then not known, unless
+    /// there is only one step.
     pub in_parts: bool,
 }
 
-/// What a query demands.
+/// What a query demands of the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
-    /// The earliest and the latest instant, inclusive, of what is read, in milliseconds since 1970. `None`: it has no
-    /// selector. The earliest is after the latest where a range is shorter than a millisecond.
+    /// The earliest and the latest time of the samples that are read, both inclusive, in milliseconds since 1970. `None` if the query
+    /// has no selector. The earliest is after the latest if a range is shorter than a millisecond.
     pub samples: Option<(i64, i64)>,
-    /// How far the longest range, with those of the subqueries around it, or the lookback reaches by itself, wherever its
-    /// offsets lead, in milliseconds.
+    /// The longest time that one evaluation covers, in milliseconds: for each selector, its range or lookback plus the ranges of the
+    /// subqueries around it. Offsets don't count.
     pub longest_ms: i64,
-    /// The most steps of any subquery: its range divided by its step, rounded down, as Cortex counts them
+    /// The largest number of steps of a subquery: its range divided by its step, rounded down, as Cortex counts them
     /// (`SubQueryStepSizeCheck` in pkg/querier/tripperware/subquery.go, 1.21).
     pub subquery_steps: i64,
-    /// Some `@` names a time: what is read doesn't move with the time of the query.
+    /// An `@` of the query names a fixed time, which doesn't change with the time of evaluation.
     pub fixed_time: bool,
 }
 
-/// Its reach can't be computed: a duration is not finite, not positive or too long, a time is out of range, a duration
-/// is raised to a power that is neither whole nor 0.5, or `range()` is not known. The message says which.
+/// Why the demand can't be computed. A duration is not finite, not positive or too long; a time is out of range; a duration is raised
+/// to a power that is neither whole nor ±0.5; or `range()` is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unknown(pub &'static str);
 
@@ -84,76 +84,78 @@ const NO_TIME: Unknown = Unknown("a time is out of range");
 const MILLISECOND: i64 = 1_000_000;
 
 pub(super) fn demand(text: &[u8], tokens: &[Token], ast: &Ast, at: &Evaluation) -> Result<Demand, Unknown> {
-    // Beyond these years the engine's own sums, in nanoseconds, are not what they should be.
+    // The engine's sums in nanoseconds overflow outside of this range.
     let years = i64::MIN / MILLISECOND..=i64::MAX / MILLISECOND;
     if !(years.contains(&at.start_ms) && years.contains(&at.end_ms)) {
         return Err(NO_TIME);
     }
     let nothing = Demand { samples: None, longest_ms: 0, subquery_steps: 0, fixed_time: false };
     let span = at.end_ms.saturating_sub(at.start_ms).saturating_mul(MILLISECOND);
-    // What isn't known is NaN, as in `arithmetic`.
+    // NaN stands for a value that is not known, as in `arithmetic`.
     let range = if at.in_parts && span != 0 { f64::NAN } else { arithmetic::seconds(span) };
     let step = arithmetic::seconds(at.step_ns);
-    let mut walk = Walk { text, tokens, at, step, range, demand: nothing, forgets: false, forgot: false };
+    let mut walk =
+        DemandWalk { text, tokens, at, step, range, demand: nothing, ignore_named: true, ignored_named: false };
     walk.nodes(ast)?;
-    if walk.forgot {
-        // Once more, as an engine that forgets nothing.
+    if walk.ignored_named {
+        // An `@ start()` or `@ end()` was ignored: walk the tree again, for engines that resolve it.
+        walk.ignore_named = false;
         walk.nodes(ast)?;
     }
     Ok(walk.demand)
 }
 
-struct Walk<'a> {
+/// A walk over all nodes that adds up the demand.
+struct DemandWalk<'a> {
     text: &'a [u8],
     tokens: &'a [Token],
     at: &'a Evaluation,
-    /// What `step()` stands for.
+    /// The value of `step()`, in seconds.
     step: f64,
-    /// What `range()` stands for.
+    /// The value of `range()`, in seconds.
     range: f64,
     demand: Demand,
-    /// `@ start()` and `@ end()` in an aggregation's parameter are passed over.
-    forgets: bool,
-    /// That happened.
-    forgot: bool,
+    /// Ignore `@ start()` and `@ end()` in the parameter of an aggregation.
+    ignore_named: bool,
+    /// An `@ start()` or `@ end()` was ignored.
+    ignored_named: bool,
 }
 
-/// What stands around a node.
+/// What the ancestors of a node contribute to its reach.
 #[derive(Clone, Copy, Default)]
-struct Around {
-    /// It holds all nodes before it that begin no earlier.
+struct Ancestors {
+    /// The first token of the innermost ancestor. Its descendants are the nodes before it that begin no earlier.
     begin: TokenId,
-    /// Offsets of subqueries, in nanoseconds.
+    /// The sum of the subqueries' offsets, in nanoseconds.
     offset: i64,
-    /// Ranges of subqueries, likewise.
+    /// The sum of the subqueries' ranges, likewise.
     range: i64,
-    /// `@` of a subquery.
+    /// The `@` of the innermost subquery that has one, in milliseconds.
     at: Option<i64>,
-    /// The nodes up to this one are in an aggregation's parameter.
+    /// The last node of an aggregation's parameter. That node and the ones before it, down to `begin`, are in the parameter.
     parameter: Option<NodeId>,
-    /// Inside `info()`.
+    /// One of the ancestors is `info()`.
     info: bool,
 }
 
-impl Walk<'_> {
-    /// From the last node to the first, so that what is around a node comes before it.
+impl DemandWalk<'_> {
+    /// Walks from the last node to the first, so that ancestors come before their descendants.
     fn nodes(&mut self, ast: &Ast) -> Result<(), Unknown> {
-        self.forgets = !self.forgot;
-        let mut outer: Vec<Around> = Vec::new();
-        let mut around = Around::default();
+        let mut outer: Vec<Ancestors> = Vec::new();
+        let mut ancestors = Ancestors::default();
         let mut matrix = 0;
         for ((id, node), &begin) in (0..ast.nodes.len() as NodeId).zip(&ast.nodes).zip(&ast.begins).rev() {
-            while begin < around.begin {
-                around = outer.pop().unwrap_or_default();
+            while begin < ancestors.begin {
+                ancestors = outer.pop().unwrap_or_default();
             }
-            let in_parameter = around.parameter.is_some_and(|last| id <= last);
-            let mut inner = Around { begin, parameter: around.parameter.filter(|_| in_parameter), ..around };
+            let in_parameter = ancestors.parameter.is_some_and(|last| id <= last);
+            let mut inner = Ancestors { begin, parameter: ancestors.parameter.filter(|_| in_parameter), ..ancestors };
             match node {
                 Node::Selector(selector) => {
-                    self.selector(&around, in_parameter, &selector.modifiers, std::mem::take(&mut matrix))?;
+                    self.selector(&ancestors, in_parameter, &selector.modifiers, std::mem::take(&mut matrix))?;
                     continue;
                 }
-                // Its selector is the next node.
+                // The selector of this range is the next node.
                 Node::Matrix { selector: _, range } => {
                     matrix = self.positive(*range)?;
                     continue;
@@ -165,8 +167,8 @@ impl Walk<'_> {
                     if at.is_some() {
                         (inner.at, inner.offset, inner.range) = (at, offset, range);
                     } else {
-                        inner.offset = around.offset.checked_add(offset).ok_or(TOO_LONG)?;
-                        inner.range = around.range.checked_add(range).ok_or(TOO_LONG)?;
+                        inner.offset = ancestors.offset.checked_add(offset).ok_or(TOO_LONG)?;
+                        inner.range = ancestors.range.checked_add(range).ok_or(TOO_LONG)?;
                     }
                 }
                 Node::Aggregate { parameter: Some(parameter), expression: _ } if !in_parameter => {
@@ -176,31 +178,31 @@ impl Walk<'_> {
                     if text_of(self.text, self.tokens, *name).eq_ignore_ascii_case(b"info") =>
                 {
                     inner.info = true;
-                    self.selector(&around, in_parameter, &Modifiers::default(), 0)?;
+                    self.selector(&ancestors, in_parameter, &Modifiers::default(), 0)?;
                 }
                 Node::Number | Node::String | Node::Binary { .. } | Node::Unary { .. } | Node::Paren { .. } => continue,
                 Node::Aggregate { .. } | Node::Call { .. } => continue,
             }
-            outer.push(std::mem::replace(&mut around, inner));
+            outer.push(std::mem::replace(&mut ancestors, inner));
         }
         Ok(())
     }
 
     fn selector(
         &mut self,
-        around: &Around,
+        ancestors: &Ancestors,
         in_parameter: bool,
         modifiers: &Modifiers,
         range: i64,
     ) -> Result<(), Unknown> {
         let (at, offset) = self.modifiers(modifiers, in_parameter)?;
         let offset = offset / MILLISECOND;
-        let (mut begin, mut end) = match (at, around.at) {
+        let (mut begin, mut end) = match (at, ancestors.at) {
             (Some(at), _) => (at, at),
             (None, at) => {
                 let (begin, end) = at.map_or((self.at.start_ms, self.at.end_ms), |at| (at, at));
-                let offset = around.offset / MILLISECOND;
-                let begin = begin.saturating_sub(offset).saturating_sub(around.range / MILLISECOND);
+                let offset = ancestors.offset / MILLISECOND;
+                let begin = begin.saturating_sub(offset).saturating_sub(ancestors.range / MILLISECOND);
                 (begin, end.saturating_sub(offset))
             }
         };
@@ -209,11 +211,11 @@ impl Walk<'_> {
         if range == 0 || modifiers.anchored || modifiers.smoothed {
             back = back.saturating_add(lookback);
         }
-        if around.info {
+        if ancestors.info {
             back = back.max(lookback);
         }
         begin = begin.saturating_sub(back.saturating_sub(1));
-        self.demand.longest_ms = self.demand.longest_ms.max(back.saturating_add(around.range / MILLISECOND));
+        self.demand.longest_ms = self.demand.longest_ms.max(back.saturating_add(ancestors.range / MILLISECOND));
         if modifiers.smoothed {
             end = end.saturating_add(lookback);
         }
@@ -225,7 +227,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The time behind `@`, in milliseconds, and the offset, in nanoseconds.
+    /// The time after `@`, in milliseconds, and the offset, in nanoseconds.
     fn modifiers(&mut self, modifiers: &Modifiers, in_parameter: bool) -> Result<(Option<i64>, i64), Unknown> {
         let (mut at, mut offset) = (None, 0);
         let Some(place) = modifiers.place else { return Ok((at, offset)) };
@@ -233,14 +235,14 @@ impl Walk<'_> {
         loop {
             let kind = parser.peek();
             match kind {
-                Kind::Offset | Kind::At | Kind::Anchored | Kind::Smoothed => parser.bump(),
+                TokenKind::Offset | TokenKind::At | TokenKind::Anchored | TokenKind::Smoothed => parser.bump(),
                 _ => return Ok((at, offset)),
             }
-            if kind == Kind::Offset {
+            if kind == TokenKind::Offset {
                 let duration = parser.offset_duration().map_err(|_| TOO_LONG)?;
-                // Where there are several, all but one are 0.
+                // The parser accepts several only if all but one are 0.
                 offset = offset.saturating_add(nanoseconds(duration)?);
-            } else if kind == Kind::At {
+            } else if kind == TokenKind::At {
                 at = self.instant(parser.instant(), in_parameter)?;
             }
         }
@@ -258,12 +260,12 @@ impl Walk<'_> {
             Ok(Instant::End) => self.at.end_ms,
             Err(_) => return Err(NO_TIME),
         };
-        let passed_over = in_parameter && self.forgets;
-        self.forgot |= passed_over;
-        Ok((!passed_over).then_some(named))
+        let ignored = in_parameter && self.ignore_named;
+        self.ignored_named |= ignored;
+        Ok((!ignored).then_some(named))
     }
 
-    /// A range or step. One that is computed may still come to nothing when it is cut to milliseconds.
+    /// The value of a range or a step, in nanoseconds. A computed one may be 0 after it is truncated to milliseconds.
     fn positive(&self, place: TokenId) -> Result<i64, Unknown> {
         let mut parser = Parser::again(self.text, self.tokens, place, self.step, self.range);
         match parser.duration_again() {
@@ -281,7 +283,7 @@ impl Walk<'_> {
     }
 }
 
-/// A duration as the engine holds it: literals are rounded to nanoseconds, what is computed is cut to milliseconds.
+/// Converts a duration as the engine does: literals are rounded to nanoseconds, computed durations truncated to milliseconds.
 fn nanoseconds(duration: Duration) -> Result<i64, Unknown> {
     if !duration.seconds().is_finite() {
         return Err(Unknown(

@@ -1,24 +1,24 @@
-//! The rewriter: tree and tokens → the text that goes upstream.
+//! The rewriter: tree and tokens → the text that is forwarded.
 //!
-//! Every selector of the tree gets the matchers of the scope, before its own: what `absent()` returns depends on their order
-//! (`createLabelsForAbsentFunction` in promql/functions.go, 3.16). The text is written token by token, so that nothing reaches
-//! the upstream that was not read; comments go, and white space becomes one space. Literals keep their spelling.
+//! Each selector of the tree gains the matchers of the scope before its own, because the result of `absent()` depends on the order of
+//! matchers (`createLabelsForAbsentFunction` in promql/functions.go, 3.16). The text is written token by token, so that nothing reaches the
+//! upstream that was not parsed. Comments are removed, each run of white space becomes one space, and literals keep their spelling.
 
 use super::ast::{Ast, Braces, LabelMatcher, Node, NodeId, Selector, TokenId};
 use super::error::{ErrorKind, Fault};
 use super::literal;
 use super::parser::text_of;
-use super::token::{Kind, Token};
+use super::token::{Token, TokenKind};
 use crate::scope::{CannotMatch, Own, Scope};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The longest text that is written, in bytes. Each selector grows by the matchers, which are long where there are many
-/// tenants: without a bound, 400 KB of `a+a+…` become 800 MB.
+/// The longest text that is written, in bytes. Each selector grows by the matchers of the scope, which are long for a request with many
+/// tenants. Without a limit, 400 KB of `a+a+…` would become 800 MB.
 pub const MAX_WRITTEN: usize = 8 << 20;
 
-/// Appends the enforced text to `out`; returns how many selectors were enforced. After a fault, `out` holds a part
-/// that must not be used.
+/// Appends the enforced text to `out`, and returns how many selectors were enforced. After a fault, `out` holds an incomplete text,
+/// which the caller must remove.
 pub(super) fn enforce(
     text: &[u8],
     tokens: &[Token],
@@ -30,7 +30,7 @@ pub(super) fn enforce(
     let mut writer = Writer { text, tokens, ast, scope, out, begin, next: 0 };
     let mut selectors = 0;
     for node in &ast.nodes {
-        // Each kind of node is decided on: one that is new must not compile until somebody has.
+        // There is no wildcard arm, so that a new kind of node doesn't compile until its treatment is decided.
         match node {
             Node::Selector(selector) => {
                 selectors += 1;
@@ -46,17 +46,17 @@ pub(super) fn enforce(
         }
     }
     writer.tokens_up_to(tokens.len() as TokenId);
-    // `0x1e` at the very end of a text is no number to Prometheus, with anything behind it, it is.
+    // Prometheus reads `0x1e` as a number unless it is at the very end of the text. A space after it avoids that.
     let last = tokens.iter().rev().find(|token| token.start < token.end);
-    if last.is_some_and(|token| token.kind == Kind::Number) && matches!(out.last(), Some(b'e' | b'E')) {
+    if last.is_some_and(|token| token.kind == TokenKind::Number) && matches!(out.last(), Some(b'e' | b'E')) {
         out.push(b' ');
     }
     Ok(selectors)
 }
 
-/// Labels whose value Mimir's and Cortex's query-frontends run as a query, if a selector carries them: they write such
-/// selectors themselves, for the shards of a query (Mimir's pkg/frontend/querymiddleware/astmapper, Cortex's
-/// pkg/querier/astmapper). From a client, the text in the value would be run without the tenant's matcher.
+/// Labels whose value the query-frontends of Mimir and Cortex run as a query. The frontends write selectors with these labels to
+/// shard a query (Mimir's pkg/frontend/querymiddleware/astmapper, Cortex's pkg/querier/astmapper). If a client's selector had one, the
+/// query in its value would run without the enforced matchers.
 const RUN_AS_QUERY: [&[u8]; 3] = [b"__queries__", b"__query__", b"__cortex_queries__"];
 
 struct Writer<'a> {
@@ -65,7 +65,7 @@ struct Writer<'a> {
     ast: &'a Ast,
     scope: &'a Scope,
     out: &'a mut Vec<u8>,
-    /// Where our text begins in `out`.
+    /// Where the rewritten query begins in `out`.
     begin: usize,
     /// The first token that is not written yet.
     next: TokenId,
@@ -97,7 +97,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// The selector's own matchers, each behind a comma, as far as they stay.
+    /// Writes those of the selector's own matchers that are kept, each after a comma.
     fn own_matchers(&mut self, selector: &Selector, braces: Braces) -> Result<(), Fault> {
         let mut own = self.scope.own_matchers();
         for matcher in self.ast.matchers_of(selector) {
@@ -141,8 +141,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes the tokens before `end` that are not written yet. Those that stand in the text just as they are to be written, one
-    /// behind the other, are copied in one go: a copy for each took as long as reading them.
+    /// Writes the tokens before `end` that are not written yet. Consecutive tokens that already stand in the text as they are to be
+    /// written are copied together: copying each token by itself took as long as lexing the text.
     fn tokens_up_to(&mut self, end: TokenId) {
         let tokens = self.tokens.get(self.next as usize..end as usize).unwrap_or_default();
         let mut run = 0..0;
@@ -170,10 +170,10 @@ impl<'a> Writer<'a> {
         self.next = self.next.max(end);
     }
 
-    /// `offset.5` is a keyword and a number to a Prometheus without dotted names, but one name to another: with a space between
-    /// them, all read the same.
+    /// Whether a space is needed before the token. One Prometheus reads `offset.5` as a keyword and a number, and another, with dotted
+    /// names, as one name. With a space, all read it alike.
     fn is_glued(&self, token: &Token, before: Option<&[u8]>) -> bool {
-        let is_fraction = token.kind == Kind::Number && self.text.get(token.start as usize) == Some(&b'.');
+        let is_fraction = token.kind == TokenKind::Number && self.text.get(token.start as usize) == Some(&b'.');
         let ends_a_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii();
         is_fraction && before.and_then(<[u8]>::last).is_some_and(ends_a_word)
     }
@@ -182,11 +182,11 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(self.text.get(run).unwrap_or_default());
     }
 
-    /// `info()` reads series by a rule of its own, which only a data-label selector bounds
-    /// (`fetchInfoSeries` in promql/info.go, 3.16): without one it reads `target_info` of every tenant. And where the
-    /// selector names no data label, our matcher would become the only label that is copied.
+    /// Refuses `info()` without a second argument that names a data label. `info()` reads series beyond its first argument, and only
+    /// the second argument restricts them (`fetchInfoSeries` in promql/info.go, 3.16). Without it, the function reads `target_info` of
+    /// every tenant. If that argument names no data label, the enforced label would become the only one that is copied.
     fn check_call(&self, name: TokenId, arguments: u32, second: Option<NodeId>) -> Result<(), Fault> {
-        // Prometheus knows the name in lower case only. Whoever knows others can only mean the same by them.
+        // Prometheus knows the name in lower case only. If another engine accepts other spellings, they mean the same function.
         if !self.text_of(name).eq_ignore_ascii_case(b"info") || arguments == 0 {
             return Ok(());
         }
@@ -221,11 +221,11 @@ impl<'a> Writer<'a> {
         text_of(self.text, self.tokens, id)
     }
 
-    /// The label name that a word or string spells.
+    /// The label name that a word or a string stands for.
     fn name(&self, id: TokenId) -> Cow<'a, [u8]> {
         let text = self.text_of(id);
         match self.tokens.get(id as usize).map(|t| t.kind) {
-            Some(Kind::String) => literal::string(text),
+            Some(TokenKind::String) => literal::string(text),
             _ => Cow::Borrowed(text),
         }
     }

@@ -1,4 +1,4 @@
-//! Selectors.
+//! Parses selectors.
 //!
 //! ```text
 //! selector = name [ braces ] | braces
@@ -6,21 +6,21 @@
 //! matcher  = ( word | string ) ( "=" | "!=" | "=~" | "!~" ) string | string
 //! ```
 //!
-//! A string alone between braces is the metric's name.
+//! A string alone between braces is the metric name.
 
 use super::ast::{Braces, LabelMatcher, Modifiers, Node, NodeId, Selector};
 use super::error::Fault;
 use super::literal;
 use super::parser::Parser;
-use super::token::Kind;
+use super::token::TokenKind;
 use std::num::NonZeroU32;
 
 impl Parser<'_> {
-    /// A selector where an operand is expected.
+    /// Parses a selector where an operand is expected.
     pub fn selector(&mut self) -> Result<NodeId, Fault> {
         let begin = self.here();
         let id = self.bare_selector()?;
-        // Prometheus checks this for expressions only, not for `match[]`.
+        // Prometheus makes this check for expressions, but not for `match[]`.
         if let Some(Node::Selector(selector)) = self.node(id) {
             let named_again = |m: &LabelMatcher| match m {
                 LabelMatcher::Metric { .. } => true,
@@ -33,10 +33,10 @@ impl Parser<'_> {
         Ok(id)
     }
 
-    /// A selector as a `match[]` value.
+    /// Parses a selector that is a `match[]` value.
     pub fn metric_selector(&mut self) -> Result<NodeId, Fault> {
         match self.peek() {
-            Kind::LeftBrace => self.bare_selector(),
+            TokenKind::LeftBrace => self.bare_selector(),
             kind if kind.is_metric_name() => self.bare_selector(),
             _ => Err(self.unexpected()),
         }
@@ -45,14 +45,14 @@ impl Parser<'_> {
     fn bare_selector(&mut self) -> Result<NodeId, Fault> {
         let begin = self.here();
         let name = match self.peek() {
-            Kind::LeftBrace => None,
+            TokenKind::LeftBrace => None,
             _ => {
                 self.bump();
                 Some(begin)
             }
         };
         let braces = match self.peek() {
-            Kind::LeftBrace => Some(self.braces()?),
+            TokenKind::LeftBrace => Some(self.braces()?),
             _ => None,
         };
         let selector = Selector { name, braces, modifiers: Modifiers::default() };
@@ -64,10 +64,10 @@ impl Parser<'_> {
         let first = self.ast.matchers.len() as u32;
         self.bump();
         let outer = self.enter("label matching", "identifier or \"}\"");
-        while self.peek() != Kind::RightBrace {
+        while self.peek() != TokenKind::RightBrace {
             let matcher = self.matcher()?;
             self.ast.matchers.push(matcher);
-            if !self.take(Kind::Comma) && self.peek() != Kind::RightBrace {
+            if !self.take(TokenKind::Comma) && self.peek() != TokenKind::RightBrace {
                 return Err(self.unexpected_in("label matching", "\",\" or \"}\""));
             }
         }
@@ -79,13 +79,16 @@ impl Parser<'_> {
 
     fn matcher(&mut self) -> Result<LabelMatcher, Fault> {
         let name = self.here();
-        let quoted = self.peek() == Kind::String;
-        if !quoted && self.peek() != Kind::Identifier {
+        let quoted = self.peek() == TokenKind::String;
+        if !quoted && self.peek() != TokenKind::Identifier {
             return Err(self.unexpected());
         }
         self.bump();
         let operator = self.here();
-        if !matches!(self.peek(), Kind::Equal | Kind::NotEqual | Kind::EqualRegex | Kind::NotEqualRegex) {
+        if !matches!(
+            self.peek(),
+            TokenKind::Equal | TokenKind::NotEqual | TokenKind::EqualRegex | TokenKind::NotEqualRegex
+        ) {
             if quoted {
                 return Ok(LabelMatcher::Metric { name });
             }
@@ -93,17 +96,17 @@ impl Parser<'_> {
         }
         self.bump();
         let value = self.here();
-        if !self.take(Kind::String) {
+        if !self.take(TokenKind::String) {
             return Err(self.unexpected_in("label matching", "string"));
         }
         Ok(LabelMatcher::Label { name, operator, value })
     }
 
-    /// The name that a word or string spells.
+    /// The label name that a word or a string stands for.
     pub fn label_name(&self, token: u32) -> std::borrow::Cow<'_, [u8]> {
         let text = self.text_of(token);
         match self.token(token).map(|t| t.kind) {
-            Some(Kind::String) => literal::string(text),
+            Some(TokenKind::String) => literal::string(text),
             _ => text.into(),
         }
     }

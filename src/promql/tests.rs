@@ -1,5 +1,5 @@
-//! What the rewriter accepts, writes and refuses. Against Prometheus's own parser it is tested in
-//! tests/conformance.rs; here stand the rules, one by one, with the exact text.
+//! The rules of the rewriter: what it accepts, what it writes and what it refuses, with the exact texts. tests/conformance.rs compares
+//! it with Prometheus's own parser.
 
 mod conflicts;
 mod errors;
@@ -19,11 +19,11 @@ fn enforce_with(scope: &Scope, query: &str) -> Result<String, Error> {
     let once = String::from_utf8(out).expect("the output is UTF-8");
     let mut again = Vec::new();
     rewrite(once.as_bytes(), scope, &mut again)?;
-    assert_eq!(once.as_bytes(), again, "rewriting what was rewritten changes nothing: {query}");
+    assert_eq!(once.as_bytes(), again, "rewriting a rewritten query changes nothing: {query}");
     Ok(once)
 }
 
-/// Asserts what becomes of a query; `§` stands for team-a's matcher.
+/// Asserts the rewritten query. `§` stands for team-a's matcher.
 #[track_caller]
 fn ok(query: &str, expected: &str) {
     let expected = expected.replace('§', r#"tenant_id="team-a""#);
@@ -33,7 +33,7 @@ fn ok(query: &str, expected: &str) {
     }
 }
 
-/// Asserts the message with which a query is refused.
+/// Asserts the message of the error for a refused query.
 #[track_caller]
 fn err(query: &str, message: &str) {
     match enforce_with(&team_a(), query) {

@@ -1,7 +1,7 @@
-//! Tokens: what the lexer makes of the query's text.
+//! The tokens that the lexer makes of a query.
 //!
-//! The kinds are those of Prometheus's lexer (promql/parser/lex.go, 3.16), less the ones that only its
-//! test language uses. A token keeps its place in the text and no copy of it.
+//! The kinds are those of Prometheus's lexer (promql/parser/lex.go, 3.16), except those that only its test language uses. A token
+//! holds its position in the text, and no copy of the text.
 
 use super::quote;
 use crate::scope::MatchOp;
@@ -9,28 +9,28 @@ use crate::scope::MatchOp;
 /// A token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
-    pub kind: Kind,
-    /// White space or a comment stands before it.
+    /// The kind of token.
+    pub kind: TokenKind,
+    /// Whether white space or a comment stands before the token.
     pub spaced: bool,
-    /// Its first byte in the query.
+    /// The offset of its first byte in the query.
     pub start: u32,
-    /// The byte after it.
+    /// The offset after its last byte.
     pub end: u32,
 }
 
-/// What a token is. Each kind is named for what it stands for.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 #[rustfmt::skip]
-pub enum Kind {
-    // Ends: of the text, or of what could be read of it.
+pub enum TokenKind {
+    // The end of the text, and the point where the lexer could not read on.
     Eof, Error,
     // Names and literals.
     Identifier, MetricIdentifier, String, Number, Duration,
     // Punctuation.
     LeftParen, RightParen, LeftBrace, RightBrace, LeftBracket, RightBracket, Comma, Colon, At,
-    // Matching operators, beside `!=`, which compares as well.
+    // Matching operators. `!=` is below, since it is also a comparison.
     Equal, EqualRegex, NotEqualRegex,
     // Operators.
     Add, Sub, Mul, Div, Mod, Pow, EqualEqual, NotEqual, Less, LessEqual, Greater, GreaterEqual,
@@ -39,13 +39,13 @@ pub enum Kind {
     Sum, Avg, Count, Min, Max, Group, Stddev, Stdvar, Topk, Bottomk, CountValues, Quantile, Limitk, LimitRatio,
     // Keywords.
     Offset, Smoothed, Anchored, By, Without, On, Ignoring, GroupLeft, GroupRight, Fill, FillLeft, FillRight, Bool,
-    // Names of functions that have a meaning of their own after `@` or in a duration.
+    // Names of functions that are allowed only after `@` or in a duration.
     Start, End, Step, Range, MaxOf, MinOf,
 }
 
-impl Kind {
-    /// The keyword that a word is, in any case; `None` for all other words.
-    pub fn keyword(word: &[u8]) -> Option<Kind> {
+impl TokenKind {
+    /// The kind of a word that is a keyword, in upper or lower case. `None` for all other words.
+    pub fn keyword(word: &[u8]) -> Option<TokenKind> {
         const LONGEST: usize = "count_values".len();
         if word.len() > LONGEST {
             return None;
@@ -55,169 +55,214 @@ impl Kind {
             *to = from.to_ascii_lowercase();
         }
         Some(match lower.get(..word.len())? {
-            b"and" => Kind::And,
-            b"or" => Kind::Or,
-            b"unless" => Kind::Unless,
-            b"atan2" => Kind::Atan2,
-            b"sum" => Kind::Sum,
-            b"avg" => Kind::Avg,
-            b"count" => Kind::Count,
-            b"min" => Kind::Min,
-            b"max" => Kind::Max,
-            b"group" => Kind::Group,
-            b"stddev" => Kind::Stddev,
-            b"stdvar" => Kind::Stdvar,
-            b"topk" => Kind::Topk,
-            b"bottomk" => Kind::Bottomk,
-            b"count_values" => Kind::CountValues,
-            b"quantile" => Kind::Quantile,
-            b"limitk" => Kind::Limitk,
-            b"limit_ratio" => Kind::LimitRatio,
-            b"offset" => Kind::Offset,
-            b"smoothed" => Kind::Smoothed,
-            b"anchored" => Kind::Anchored,
-            b"by" => Kind::By,
-            b"without" => Kind::Without,
-            b"on" => Kind::On,
-            b"ignoring" => Kind::Ignoring,
-            b"group_left" => Kind::GroupLeft,
-            b"group_right" => Kind::GroupRight,
-            b"fill" => Kind::Fill,
-            b"fill_left" => Kind::FillLeft,
-            b"fill_right" => Kind::FillRight,
-            b"bool" => Kind::Bool,
-            b"start" => Kind::Start,
-            b"end" => Kind::End,
-            b"inf" | b"nan" => Kind::Number,
-            word => return Kind::duration_keyword(word),
+            b"and" => TokenKind::And,
+            b"or" => TokenKind::Or,
+            b"unless" => TokenKind::Unless,
+            b"atan2" => TokenKind::Atan2,
+            b"sum" => TokenKind::Sum,
+            b"avg" => TokenKind::Avg,
+            b"count" => TokenKind::Count,
+            b"min" => TokenKind::Min,
+            b"max" => TokenKind::Max,
+            b"group" => TokenKind::Group,
+            b"stddev" => TokenKind::Stddev,
+            b"stdvar" => TokenKind::Stdvar,
+            b"topk" => TokenKind::Topk,
+            b"bottomk" => TokenKind::Bottomk,
+            b"count_values" => TokenKind::CountValues,
+            b"quantile" => TokenKind::Quantile,
+            b"limitk" => TokenKind::Limitk,
+            b"limit_ratio" => TokenKind::LimitRatio,
+            b"offset" => TokenKind::Offset,
+            b"smoothed" => TokenKind::Smoothed,
+            b"anchored" => TokenKind::Anchored,
+            b"by" => TokenKind::By,
+            b"without" => TokenKind::Without,
+            b"on" => TokenKind::On,
+            b"ignoring" => TokenKind::Ignoring,
+            b"group_left" => TokenKind::GroupLeft,
+            b"group_right" => TokenKind::GroupRight,
+            b"fill" => TokenKind::Fill,
+            b"fill_left" => TokenKind::FillLeft,
+            b"fill_right" => TokenKind::FillRight,
+            b"bool" => TokenKind::Bool,
+            b"start" => TokenKind::Start,
+            b"end" => TokenKind::End,
+            b"inf" | b"nan" => TokenKind::Number,
+            word => return TokenKind::duration_keyword(word),
         })
     }
 
-    /// The matching operator that it is.
+    /// The operator of a matcher. `None` if the token is no such operator.
     pub fn match_op(self) -> Option<MatchOp> {
         Some(match self {
-            Kind::Equal => MatchOp::Equal,
-            Kind::NotEqual => MatchOp::NotEqual,
-            Kind::EqualRegex => MatchOp::Regex,
-            Kind::NotEqualRegex => MatchOp::NotRegex,
+            TokenKind::Equal => MatchOp::Equal,
+            TokenKind::NotEqual => MatchOp::NotEqual,
+            TokenKind::EqualRegex => MatchOp::Regex,
+            TokenKind::NotEqualRegex => MatchOp::NotRegex,
             _ => return None,
         })
     }
 
-    /// The word that a duration may hold between brackets, in lower case.
-    pub fn duration_keyword(word: &[u8]) -> Option<Kind> {
+    /// The kind of a word that may occur in a duration. The word is given in lower case.
+    pub fn duration_keyword(word: &[u8]) -> Option<TokenKind> {
         Some(match word {
-            b"step" => Kind::Step,
-            b"range" => Kind::Range,
-            b"max_of" => Kind::MaxOf,
-            b"min_of" => Kind::MinOf,
+            b"step" => TokenKind::Step,
+            b"range" => TokenKind::Range,
+            b"max_of" => TokenKind::MaxOf,
+            b"min_of" => TokenKind::MinOf,
             _ => return None,
         })
     }
 
-    /// May it name a metric where an operand is expected? (`metric_identifier` in generated_parser.y)
+    /// Whether the token may be a metric name where an operand is expected (`metric_identifier` in generated_parser.y).
     pub fn is_metric_name(self) -> bool {
         match self {
-            Kind::Identifier | Kind::MetricIdentifier => true,
-            Kind::And | Kind::Or | Kind::Unless => true,
-            Kind::By | Kind::Without | Kind::Offset | Kind::Smoothed | Kind::Anchored => true,
-            Kind::Fill | Kind::FillLeft | Kind::FillRight => true,
-            Kind::Start | Kind::End | Kind::Step | Kind::Range | Kind::MaxOf | Kind::MinOf => true,
-            Kind::Atan2 | Kind::Bool | Kind::On | Kind::Ignoring | Kind::GroupLeft | Kind::GroupRight => false,
-            Kind::Sum | Kind::Avg | Kind::Count | Kind::Min | Kind::Max | Kind::Group | Kind::Stddev => true,
-            Kind::Stdvar | Kind::Topk | Kind::Bottomk | Kind::CountValues | Kind::Quantile => true,
-            Kind::Limitk | Kind::LimitRatio => true,
-            Kind::Eof | Kind::Error | Kind::String | Kind::Number | Kind::Duration => false,
-            Kind::LeftParen | Kind::RightParen | Kind::LeftBrace | Kind::RightBrace => false,
-            Kind::LeftBracket | Kind::RightBracket | Kind::Comma | Kind::Colon | Kind::At => false,
-            Kind::Equal | Kind::EqualRegex | Kind::NotEqualRegex => false,
-            Kind::Add | Kind::Sub | Kind::Mul | Kind::Div | Kind::Mod | Kind::Pow => false,
-            Kind::EqualEqual | Kind::NotEqual | Kind::Less | Kind::LessEqual => false,
-            Kind::Greater | Kind::GreaterEqual | Kind::TrimUpper | Kind::TrimLower => false,
+            TokenKind::Identifier | TokenKind::MetricIdentifier => true,
+            TokenKind::And | TokenKind::Or | TokenKind::Unless => true,
+            TokenKind::By | TokenKind::Without | TokenKind::Offset | TokenKind::Smoothed | TokenKind::Anchored => true,
+            TokenKind::Fill | TokenKind::FillLeft | TokenKind::FillRight => true,
+            TokenKind::Start
+            | TokenKind::End
+            | TokenKind::Step
+            | TokenKind::Range
+            | TokenKind::MaxOf
+            | TokenKind::MinOf => true,
+            TokenKind::Atan2
+            | TokenKind::Bool
+            | TokenKind::On
+            | TokenKind::Ignoring
+            | TokenKind::GroupLeft
+            | TokenKind::GroupRight => false,
+            TokenKind::Sum
+            | TokenKind::Avg
+            | TokenKind::Count
+            | TokenKind::Min
+            | TokenKind::Max
+            | TokenKind::Group
+            | TokenKind::Stddev => true,
+            TokenKind::Stdvar | TokenKind::Topk | TokenKind::Bottomk | TokenKind::CountValues | TokenKind::Quantile => {
+                true
+            }
+            TokenKind::Limitk | TokenKind::LimitRatio => true,
+            TokenKind::Eof | TokenKind::Error | TokenKind::String | TokenKind::Number | TokenKind::Duration => false,
+            TokenKind::LeftParen | TokenKind::RightParen | TokenKind::LeftBrace | TokenKind::RightBrace => false,
+            TokenKind::LeftBracket | TokenKind::RightBracket | TokenKind::Comma | TokenKind::Colon | TokenKind::At => {
+                false
+            }
+            TokenKind::Equal | TokenKind::EqualRegex | TokenKind::NotEqualRegex => false,
+            TokenKind::Add | TokenKind::Sub | TokenKind::Mul | TokenKind::Div | TokenKind::Mod | TokenKind::Pow => {
+                false
+            }
+            TokenKind::EqualEqual | TokenKind::NotEqual | TokenKind::Less | TokenKind::LessEqual => false,
+            TokenKind::Greater | TokenKind::GreaterEqual | TokenKind::TrimUpper | TokenKind::TrimLower => false,
         }
     }
 
-    /// May it name a label in a grouping or matching list? (`maybe_label` in generated_parser.y, which leaves
-    /// `without` out and takes `bool` and its like, which name no metric)
+    /// Whether the token may be a label name in a grouping or matching list (`maybe_label` in generated_parser.y). That rule accepts
+    /// `bool` and similar words, which can't be metric names, and does not accept `without`.
     pub fn is_grouping_label(self) -> bool {
         match self {
-            Kind::Without => false,
-            Kind::Atan2 | Kind::Bool | Kind::On | Kind::Ignoring | Kind::GroupLeft | Kind::GroupRight => true,
+            TokenKind::Without => false,
+            TokenKind::Atan2
+            | TokenKind::Bool
+            | TokenKind::On
+            | TokenKind::Ignoring
+            | TokenKind::GroupLeft
+            | TokenKind::GroupRight => true,
             other => other.is_metric_name(),
         }
     }
 
-    /// Does it name a function where `(` follows?
+    /// Whether the token is the name of a function if `(` follows.
     pub fn is_function_name(self) -> bool {
-        self == Kind::Identifier || self.is_preprocessor()
+        self == TokenKind::Identifier || self.is_preprocessor()
     }
 
     fn is_preprocessor(self) -> bool {
-        matches!(self, Kind::Start | Kind::End | Kind::Step | Kind::Range | Kind::MaxOf | Kind::MinOf)
+        matches!(
+            self,
+            TokenKind::Start
+                | TokenKind::End
+                | TokenKind::Step
+                | TokenKind::Range
+                | TokenKind::MaxOf
+                | TokenKind::MinOf
+        )
     }
 
-    /// Is it an aggregator, and does that take a parameter?
+    /// How many arguments the aggregator takes. `None` if the token is no aggregator.
     pub fn aggregator(self) -> Option<Aggregator> {
         match self {
-            Kind::Topk | Kind::Bottomk | Kind::CountValues | Kind::Quantile | Kind::Limitk | Kind::LimitRatio => {
-                Some(Aggregator::WithParameter)
-            }
-            Kind::Sum | Kind::Avg | Kind::Count | Kind::Min | Kind::Max | Kind::Group | Kind::Stddev | Kind::Stdvar => {
-                Some(Aggregator::Plain)
-            }
+            TokenKind::Topk
+            | TokenKind::Bottomk
+            | TokenKind::CountValues
+            | TokenKind::Quantile
+            | TokenKind::Limitk
+            | TokenKind::LimitRatio => Some(Aggregator::WithParameter),
+            TokenKind::Sum
+            | TokenKind::Avg
+            | TokenKind::Count
+            | TokenKind::Min
+            | TokenKind::Max
+            | TokenKind::Group
+            | TokenKind::Stddev
+            | TokenKind::Stdvar => Some(Aggregator::Plain),
             _ => None,
         }
     }
 
     fn is_operator(self) -> bool {
-        self == Kind::At || self.precedence().is_some() || matches!(self, Kind::EqualRegex | Kind::NotEqualRegex)
+        self == TokenKind::At
+            || self.precedence().is_some()
+            || matches!(self, TokenKind::EqualRegex | TokenKind::NotEqualRegex)
     }
 
     fn is_keyword(self) -> bool {
         matches!(
             self,
-            Kind::Offset
-                | Kind::Smoothed
-                | Kind::Anchored
-                | Kind::By
-                | Kind::Without
-                | Kind::On
-                | Kind::Ignoring
-                | Kind::GroupLeft
-                | Kind::GroupRight
-                | Kind::Fill
-                | Kind::FillLeft
-                | Kind::FillRight
-                | Kind::Bool
+            TokenKind::Offset
+                | TokenKind::Smoothed
+                | TokenKind::Anchored
+                | TokenKind::By
+                | TokenKind::Without
+                | TokenKind::On
+                | TokenKind::Ignoring
+                | TokenKind::GroupLeft
+                | TokenKind::GroupRight
+                | TokenKind::Fill
+                | TokenKind::FillLeft
+                | TokenKind::FillRight
+                | TokenKind::Bool
         )
     }
 
-    /// How tightly it binds between two operands, from 1; `None` where it is no binary operator.
+    /// How tightly a binary operator binds, from 1 (loosest). `None` if the token is no binary operator.
     pub fn precedence(self) -> Option<u8> {
         match self {
-            Kind::Or => Some(1),
-            Kind::And | Kind::Unless => Some(2),
-            Kind::EqualEqual | Kind::NotEqual | Kind::Less | Kind::LessEqual => Some(3),
-            Kind::Greater | Kind::GreaterEqual | Kind::TrimUpper | Kind::TrimLower => Some(3),
-            Kind::Add | Kind::Sub => Some(4),
-            Kind::Mul | Kind::Div | Kind::Mod | Kind::Atan2 => Some(5),
-            Kind::Pow => Some(POW_PRECEDENCE),
+            TokenKind::Or => Some(1),
+            TokenKind::And | TokenKind::Unless => Some(2),
+            TokenKind::EqualEqual | TokenKind::NotEqual | TokenKind::Less | TokenKind::LessEqual => Some(3),
+            TokenKind::Greater | TokenKind::GreaterEqual | TokenKind::TrimUpper | TokenKind::TrimLower => Some(3),
+            TokenKind::Add | TokenKind::Sub => Some(4),
+            TokenKind::Mul | TokenKind::Div | TokenKind::Mod | TokenKind::Atan2 => Some(5),
+            TokenKind::Pow => Some(POW_PRECEDENCE),
             _ => None,
         }
     }
 
-    /// Does it compare, so that `bool` may follow?
+    /// Whether the token is a comparison, which `bool` may follow.
     pub fn is_comparison(self) -> bool {
-        self.precedence() == Some(3) && !matches!(self, Kind::TrimUpper | Kind::TrimLower)
+        self.precedence() == Some(3) && !matches!(self, TokenKind::TrimUpper | TokenKind::TrimLower)
     }
 
-    /// Is it one of `and`, `or`, `unless`?
+    /// Whether the token is `and`, `or` or `unless`.
     pub fn is_set_operator(self) -> bool {
-        matches!(self, Kind::And | Kind::Or | Kind::Unless)
+        matches!(self, TokenKind::And | TokenKind::Or | TokenKind::Unless)
     }
 }
 
-/// `^` binds tightest, and to the right.
+/// The precedence of `^`, which binds tightest and is right-associative.
 pub const POW_PRECEDENCE: u8 = 6;
 
 /// How many arguments an aggregator takes.
@@ -225,21 +270,21 @@ pub const POW_PRECEDENCE: u8 = 6;
 pub enum Aggregator {
     /// The vector alone.
     Plain,
-    /// A parameter, then the vector.
+    /// A parameter and the vector.
     WithParameter,
 }
 
-/// The token as Prometheus's messages name it (`Item.desc` in lex.go).
-pub fn describe(kind: Kind, text: &[u8]) -> String {
+/// The token in the words of Prometheus's messages (`Item.desc` in lex.go).
+pub fn describe(kind: TokenKind, text: &[u8]) -> String {
     let quoted = quote::string(text);
     match kind {
-        Kind::Eof => "end of input".into(),
-        Kind::Error => String::from_utf8_lossy(text).into_owned(),
-        Kind::Identifier => format!("identifier {quoted}"),
-        Kind::MetricIdentifier => format!("metric identifier {quoted}"),
-        Kind::String => format!("string {}", quote::shortened(text)),
-        Kind::Number => format!("number {}", quote::shortened(text)),
-        Kind::Duration => format!("duration {}", quote::shortened(text)),
+        TokenKind::Eof => "end of input".into(),
+        TokenKind::Error => String::from_utf8_lossy(text).into_owned(),
+        TokenKind::Identifier => format!("identifier {quoted}"),
+        TokenKind::MetricIdentifier => format!("metric identifier {quoted}"),
+        TokenKind::String => format!("string {}", quote::shortened(text)),
+        TokenKind::Number => format!("number {}", quote::shortened(text)),
+        TokenKind::Duration => format!("duration {}", quote::shortened(text)),
         kind if kind.is_keyword() => format!("<{}>", String::from_utf8_lossy(text)),
         kind if kind.is_operator() => format!("<op:{}>", String::from_utf8_lossy(text)),
         kind if kind.aggregator().is_some() => format!("<aggr:{}>", String::from_utf8_lossy(text)),

@@ -1,4 +1,4 @@
-//! The stats: what each is called, what it counts and by which tags, and which tenants have series of their own.
+//! The stats: their names, types, units and tags.
 //!
 //! ```text
 //! series   = stat [ tag ] scope                    naming "envoy"           naming "istio"
@@ -6,86 +6,84 @@
 //! scope    = tenant, handler                       ";tenant=t;handler=h;"   ";.;tenant=.=t;.;handler=.=h;.;"
 //! ```
 //!
-//! Envoy has no tags for a filter's stats: they are written into the name, and `stats_config` in the bootstrap takes them
-//! out again. Each value's characters are chosen here (`naming`) so that none can pass for another tag.
+//! Envoy's stats of Wasm filters have no tags. The tags are written into the name, and `stats_config` in the bootstrap extracts them.
+//! `naming` writes the names, and escapes values so that no value can be read as another tag.
 //!
-//! - `naming`: how a series is written
-//!
-//! docs/stats.md is compared with [`ALL`].
+//! tests/docs.rs compares docs/stats.md with [`ALL`].
 
 mod naming;
 
 pub use naming::{Naming, scope, series};
 
-/// Stands for every tenant that has no series of its own, and for requests that name none. No tenant is called so.
+/// The `tenant` tag for tenants that have no series of their own, and for requests without a tenant. It is a reserved tenant ID.
 pub const OTHER: &str = "__other__";
-/// The handler of a request whose path is in no row of the API table.
+/// The `handler` tag of requests whose path is not in the API table.
 pub const NO_HANDLER: &str = "unknown";
-/// The code of a stream that ended before there was a status.
+/// The `code` tag of streams that ended without a status.
 pub const NO_CODE: &str = "none";
 
-/// A stat's kind.
+/// The type of a stat. The numbers are those of the proxy-wasm ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Kind {
-    /// Only grows.
+pub enum StatType {
+    /// A value that only grows.
     Counter = 0,
-    /// Is what it is now.
+    /// A value that can grow and shrink.
     Gauge = 1,
-    /// Counts values by their size.
+    /// A distribution of values.
     Histogram = 2,
 }
 
 /// A stat.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// Its name.
+    /// The name, without tags.
     pub name: &'static str,
-    /// Its kind.
-    pub kind: Kind,
-    /// What its values count.
+    /// The type.
+    pub kind: StatType,
+    /// The unit of its values.
     pub unit: &'static str,
-    /// Whether its series are a tenant's and a handler's.
+    /// Whether its series have the tags `tenant` and `handler`.
     pub is_scoped: bool,
-    /// The tag that it has besides; empty where there is none.
+    /// The name of one more tag. Empty if there is none.
     pub tag: &'static str,
 }
 
 const fn counter(name: &'static str, unit: &'static str, tag: &'static str) -> Stat {
-    Stat { name, kind: Kind::Counter, unit, is_scoped: true, tag }
+    Stat { name, kind: StatType::Counter, unit, is_scoped: true, tag }
 }
 
 const fn histogram(name: &'static str, unit: &'static str) -> Stat {
-    Stat { name, kind: Kind::Histogram, unit, is_scoped: true, tag: "" }
+    Stat { name, kind: StatType::Histogram, unit, is_scoped: true, tag: "" }
 }
 
-/// Requests whose stream has ended, by the class of the status.
+/// Requests whose stream has ended, by class of status.
 pub static REQUESTS: Stat = counter("tenancy_requests_total", "requests", "code");
-/// Requests that the filter answered itself, by the reason.
+/// Requests that the filter refused, by reason.
 pub static REFUSED: Stat = counter("tenancy_refused_total", "requests", "reason");
-/// From the request's head to the end of the stream.
+/// The time from the request's headers to the end of the stream.
 pub static DURATION: Stat = histogram("tenancy_request_duration_milliseconds", "milliseconds");
 /// Bytes of request bodies.
 pub static REQUEST_BYTES: Stat = counter("tenancy_request_bytes_total", "bytes", "");
-/// Bytes of answers' bodies.
+/// Bytes of response bodies.
 pub static RESPONSE_BYTES: Stat = counter("tenancy_response_bytes_total", "bytes", "");
-/// Selectors into which the matcher was written.
+/// Selectors that gained the tenant's matcher.
 pub static SELECTORS: Stat = counter("tenancy_selectors_enforced_total", "selectors", "");
-/// Messages of the upstream that were withheld.
+/// Messages of the upstream that were withheld from the client.
 pub static WITHHELD: Stat = counter("tenancy_messages_withheld_total", "messages", "");
-/// Answers that could not be passed on whole, by the reason.
+/// Answers that could not be forwarded as a whole, by reason.
 pub static UNREADABLE: Stat = counter("tenancy_answers_unreadable_total", "answers", "reason");
 /// Samples that queries read.
 pub static SAMPLES: Stat = counter("tenancy_query_samples_total", "samples", "");
-/// The most samples that a query held at a time.
+/// The largest number of samples that a query held at a time.
 pub static PEAK_SAMPLES: Stat = histogram("tenancy_query_peak_samples", "samples");
-/// Requests whose stream has not ended.
+/// Requests whose stream has not ended yet.
 pub static IN_FLIGHT: Stat =
-    Stat { name: "tenancy_requests_in_flight", kind: Kind::Gauge, unit: "requests", is_scoped: true, tag: "" };
-/// Tenants with series of their own.
+    Stat { name: "tenancy_requests_in_flight", kind: StatType::Gauge, unit: "requests", is_scoped: true, tag: "" };
+/// Tenants that have series of their own.
 pub static TENANTS: Stat =
-    Stat { name: "tenancy_tenants_tracked", kind: Kind::Gauge, unit: "tenants", is_scoped: false, tag: "" };
-/// Configurations that were read, by the result.
+    Stat { name: "tenancy_tenants_tracked", kind: StatType::Gauge, unit: "tenants", is_scoped: false, tag: "" };
+/// Configurations that were read, by result.
 pub static RELOADS: Stat =
     Stat { is_scoped: false, ..counter("tenancy_configuration_reloads_total", "configurations", "result") };
 
@@ -106,7 +104,7 @@ pub static ALL: [&Stat; 13] = [
     &RELOADS,
 ];
 
-/// The class of a status: `2xx`, or `none`.
+/// The class of a status, such as `2xx`, or `none` if there was no status.
 pub fn class(status: u16) -> &'static str {
     match status / 100 {
         1 => "1xx",
@@ -129,7 +127,7 @@ mod tests {
         for stat in ALL {
             assert!(stat.name.starts_with("tenancy_"), "{stat:?}");
             assert!(stat.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{stat:?}");
-            assert_eq!(stat.name.ends_with("_total"), stat.kind == Kind::Counter, "{stat:?}");
+            assert_eq!(stat.name.ends_with("_total"), stat.kind == StatType::Counter, "{stat:?}");
         }
     }
 

@@ -1,22 +1,22 @@
-//! How a series is written into a stat's name.
+//! Writes the tags of a series into the name of a stat.
 //!
-//! A value's `;`, `=` and `%` are written as `%3B`, `%3D` and `%25`, so that no value can pass for another tag, under either
-//! naming: Istio's patterns (`(tenant=\.=(.*?);\.;)`) are not anchored. A dot at the end is written as `%2E`, since Envoy
-//! takes trailing dots off (observed with Envoy 1.40.0). All else stands as it is. Two values are never written alike.
+//! In values, `;`, `=` and `%` are written as `%3B`, `%3D` and `%25`. No value can then be read as another tag, under either naming:
+//! Istio's patterns (`(tenant=\.=(.*?);\.;)`) are not anchored. Dots at the end of a value are written as `%2E`, because Envoy removes
+//! trailing dots (observed with Envoy 1.40.0). All other characters are unchanged. Different values have different names.
 
 use super::Stat;
 
 /// How tags are written into names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
-    /// As the `stats_config` of `envoy/envoy.yaml` reads them.
+    /// The form that the `stats_config` of `envoy/envoy.yaml` extracts.
     Envoy,
-    /// As Istio's proxies read them (`extraStatTags`).
+    /// The form that Istio's proxies extract (`extraStatTags`).
     Istio,
 }
 
 impl Naming {
-    /// What stands before a tag, between its name and its value, and after the last one.
+    /// The marks before a tag, between its name and its value, and after the last tag.
     fn marks(self) -> [&'static str; 3] {
         match self {
             Naming::Envoy => [";", "=", ";"],
@@ -25,7 +25,7 @@ impl Naming {
     }
 }
 
-/// What the series of one tenant and handler have in common.
+/// The tags that all series of one tenant and handler share.
 pub fn scope(naming: Naming, tenant: &str, handler: &str) -> String {
     let [before, between, after] = naming.marks();
     let mut scope = String::new();
@@ -35,7 +35,7 @@ pub fn scope(naming: Naming, tenant: &str, handler: &str) -> String {
     scope
 }
 
-/// A series' whole name. `value` is that of the stat's own tag, `scope` empty where the stat has none.
+/// The whole name of a series. `value` is the value of the stat's own tag. `scope` is empty for a stat that is not scoped.
 pub fn series(naming: Naming, stat: &Stat, value: &str, scope: &str) -> String {
     let [before, between, after] = naming.marks();
     let mut series = String::from(stat.name);
@@ -47,7 +47,7 @@ pub fn series(naming: Naming, stat: &Stat, value: &str, scope: &str) -> String {
     series
 }
 
-/// `concat` would be in the module once for each number of texts.
+/// A function of its own, because the module would hold a copy of `concat` for each length of array.
 #[inline(never)]
 fn append(out: &mut String, texts: &[&str]) {
     for text in texts {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn read_back<'s>(series: &'s str, tag: &str, [before, between, after]: [&str; 3]) -> Option<&'s str> {
-        // The first match of a pattern that is not anchored, as Envoy looks for it.
+        // Envoy takes the first match of a pattern that is not anchored.
         let from = series.find(&[before, tag, between].concat())? + before.len() + tag.len() + between.len();
         let rest = series.get(from..)?;
         rest.find(after).and_then(|end| rest.get(..end))

@@ -1,16 +1,16 @@
-//! A client certificate's subject, as Envoy prints it → the value of one field.
+//! Reads one field from the subject of a client certificate, as Envoy prints it.
 //!
 //! ```text
-//! subject = rdn *( "," rdn )                          the last of the certificate first
+//! subject = rdn *( "," rdn )                          in reverse order of the certificate
 //! rdn     = pair *( "+" pair )
 //! pair    = type "=" value
 //! value   = *( char | "\" special | "\" hex hex )     char: printable ASCII without , + " \ < > ;
-//!         | "#" *( hex hex )                          what is no text, as DER
+//!         | "#" *( hex hex )                          a value that is not text, as DER
 //! ```
 //!
-//! That is RFC 2253 as `X509_NAME_print_ex` with `XN_FLAG_RFC2253` writes it: a control character and each byte of what is not
-//! ASCII is `\` and two digits, the text being UTF-8 whatever the certificate holds; `=` stands for itself; a type without a
-//! short name is its number. Observed with Envoy 1.40.0: `CN=client-a,OU=b,OU=a`, `CN=a\,O=team-b`, `O=m\C3\BCnchen`,
+//! This is RFC 2253 as `X509_NAME_print_ex` with `XN_FLAG_RFC2253` writes it. The text is UTF-8, whatever encoding the certificate has.
+//! Control characters and the bytes of characters that are not ASCII are written as `\` and two digits. `=` is not escaped. A type
+//! without a short name is written as its number. Observed with Envoy 1.40.0: `CN=client-a,OU=b,OU=a`, `CN=a\,O=team-b`, `O=m\C3\BCnchen`,
 //! `O=a\0AO=b`, `CN=y,OU=b+O=Acme+CN=z`, `1.2.3.4.5=#0C0B75…`.
 
 use super::Error;
@@ -38,7 +38,7 @@ impl Field {
     }
 }
 
-/// The field's value. There has to be one, and no other.
+/// The value of the field. A field that is absent, or that has several values, is an error.
 pub fn value(subject: &[u8], field: Field) -> Result<Vec<u8>, Error> {
     const UNREADABLE: Error = Error::Unclear("the client certificate's subject can't be read");
     if subject.is_empty() {
@@ -65,12 +65,12 @@ pub fn value(subject: &[u8], field: Field) -> Result<Vec<u8>, Error> {
     found.ok_or(Error::Absent("the client certificate lacks the field that names it"))
 }
 
-/// What stands in a text only behind a `\`, and what ends a type.
+/// Whether a byte can occur in a value only after a `\`. Such a byte also ends a type.
 fn is_special(byte: u8) -> bool {
     !(b' '..=b'~').contains(&byte) || b",+\"\\<>;=".contains(&byte)
 }
 
-/// A value, its escapes undone, and what follows behind the `,` or `+`, where one does.
+/// Decodes the value at the beginning of `input`. Returns it with what follows the `,` or `+` after it, if there is one.
 fn read(input: &[u8]) -> Option<(Vec<u8>, Option<&[u8]>)> {
     let mut value = Vec::new();
     let mut bytes = input.iter();
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(organization("O=a=b,CN=x"), of("a=b"));
     }
 
-    /// As Envoy 1.40.0 printed certificates that were made for it.
+    /// Envoy 1.40.0 printed these subjects, of certificates that were made for this test.
     #[test]
     fn escapes_are_undone_and_do_not_end_a_value() {
         assert_eq!(value(br"CN=a\,O=team-b", Field::CommonName), Ok(b"a,O=team-b".to_vec()));

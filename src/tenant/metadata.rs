@@ -1,6 +1,6 @@
-//! Envoy's dynamic metadata → the claim that names the tenant.
+//! Reads the claim that names the tenant from Envoy's dynamic metadata.
 //!
-//! Envoy hands over the whole of it as a message of `envoy/config/core/v3/base.proto` and `google/protobuf/struct.proto`:
+//! Envoy returns all dynamic metadata as one message of `envoy/config/core/v3/base.proto` and `google/protobuf/struct.proto`:
 //!
 //! ```text
 //! Metadata  = *( 1: { 1: namespace, 2: Struct } )
@@ -9,26 +9,26 @@
 //! ListValue = *( 1: Value )
 //! ```
 //!
-//! It could be asked for the claim alone, but then says nothing of its type (`serializeValue` in
-//! source/extensions/common/wasm/context.cc; observed with Envoy 1.40.0): a number is its eight bytes, and a list is the bytes
-//! of a map, which a string may hold as well. A user who chooses the text of a claim could make it a list of tenants.
+//! Envoy can return the claim alone, but then without its type (`serializeValue` in source/extensions/common/wasm/context.cc; observed
+//! with Envoy 1.40.0): a number as its eight bytes, and a list as the bytes of a map, which a string can hold too. A user who chooses
+//! the text of a claim could make it look like a list of tenants.
 
 use crate::wire::protobuf::{self, Value};
 
-/// What stands at the end of the path.
+/// The value at the end of the path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Claim<'m> {
-    /// Nothing, or null.
+    /// There is no value, or it is null.
     Absent,
     /// A string.
     Text(&'m [u8]),
     /// A list of strings.
     Texts(Vec<&'m [u8]>),
-    /// Anything else.
+    /// A value of another type.
     Other,
 }
 
-/// Follows the path, the first part of which is the namespace. `None`: it is not the message that it should be.
+/// Finds the value at a path, whose first part is the namespace. Returns `None` if the message is malformed.
 pub fn claim<'m>(metadata: &'m [u8], path: &[String]) -> Option<Claim<'m>> {
     let Some((last, parts)) = path.split_last() else {
         return Some(Claim::Absent);
@@ -58,7 +58,7 @@ pub fn claim<'m>(metadata: &'m [u8], path: &[String]) -> Option<Claim<'m>> {
     })
 }
 
-/// The value of a map's key. A key that is there twice could be read either way: `None`.
+/// The value of a key in a map. Returns `None` if the map is malformed or has the key twice, since readers could then differ.
 fn entry<'m>(mut map: &'m [u8], wanted: &str) -> Option<Option<&'m [u8]>> {
     let mut found = None;
     while !map.is_empty() {
@@ -80,13 +80,13 @@ fn entry<'m>(mut map: &'m [u8], wanted: &str) -> Option<Option<&'m [u8]>> {
     Some(found)
 }
 
-/// A value's one field.
+/// The single field of a `Value`.
 fn value<'m>(mut value: &'m [u8]) -> Option<(u64, Value<'m>)> {
     let field = protobuf::take(&mut value)?;
     value.is_empty().then_some(field)
 }
 
-/// The members of a list, if all of them are strings.
+/// The elements of a list, if all of them are strings.
 fn texts(mut list: &[u8]) -> Option<Option<Vec<&[u8]>>> {
     let mut texts = Vec::new();
     while !list.is_empty() {
@@ -125,7 +125,7 @@ mod tests {
         format!("{:?}", claim(&with_tenant(value), &path(&[NAMESPACE, "payload", "tenant"])))
     }
 
-    /// Byte for byte what Envoy 1.40.0 handed over for a token that it had verified.
+    /// Envoy 1.40.0 returned these bytes for a token that it had verified.
     #[test]
     fn what_envoy_writes_is_read() {
         let envoy = b"\n\x72\n\x1cenvoy.filters.http.jwt_authn\x12R\nP\n\x07payload\x12E*C\n \n\x06tenant\x12\x162\x14\n\x08\x1a\x06team-a\n\x08\x1a\x06team-b\n\r\n\x03iss\x12\x06\x1a\x04test\n\x10\n\x03exp\x12\t\x11\0\0\0\0e\xcd\xedA";
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(tenant(json!("")), format!("{:?}", Some(Claim::Text(b""))));
         assert_eq!(tenant(json!(["a", ""])), format!("{:?}", Some(Claim::Texts(vec![b"a", b""]))));
         assert_eq!(tenant(json!([])), format!("{:?}", Some(Claim::Texts(vec![]))));
-        // The bytes of this number are the text "AAAAAAAA"; asked for alone, the claim could not be told from it.
+        // The bytes of this number are the text "AAAAAAAA". Without its type, it could not be distinguished from that text.
         let number = f64::from_le_bytes(*b"AAAAAAAA");
         for other in
             [json!(1), json!(number), json!(true), json!({"a": "b"}), json!(["a", 1]), json!([["a"]]), json!([null])]
@@ -150,7 +150,7 @@ mod tests {
             assert_eq!(tenant(other.clone()), format!("{:?}", Some(Claim::Other)), "{other}");
         }
         assert_eq!(tenant(json!(null)), format!("{:?}", Some(Claim::Absent)));
-        // The bytes that stand for the list ["team-b"] where the claim is asked for alone.
+        // If Envoy is asked for the claim alone, these bytes stand for the list ["team-b"].
         let list_in_a_string = "\u{1}\0\0\0\u{6}\0\0\0\0\0\0\0team-b\0\0";
         assert_eq!(tenant(json!(list_in_a_string)), format!("{:?}", Some(Claim::Text(list_in_a_string.as_bytes()))));
     }

@@ -1,12 +1,11 @@
-//! Who is asking: the bytes of a header, of a certificate or of metadata → one valid tenant, or several → the scope that
-//! they stand for.
+//! Identifies the tenant: reads the bytes of a header, a client certificate or dynamic metadata, and validates the tenant IDs in them.
 //!
 //! - `source`: what names the tenant, and how it is read
-//! - `certificate`, `metadata`: the forms in which Envoy hands those over
+//! - `certificate`, `metadata`: the formats in which Envoy returns a certificate's subject and dynamic metadata
 //!
 //! ```text
-//! tenants = id                              federation off; a certificate, a string in metadata
-//! tenants = id *( "|" id )                  federation on; sorted, each once, in what goes on
+//! tenants = id                              without federation; in a certificate; in a string in metadata
+//! tenants = id *( "|" id )                  with federation; forwarded sorted and without duplicates
 //!
 //! id, format "cortex" = 1*150( letter / digit / one of !-_.*'() )
 //! id, format "thanos" = 1*256( UTF-8 without control characters ), equal to its own path base name
@@ -14,7 +13,7 @@
 //!
 //! Sources. Cortex: `ValidTenantID` in Cortex's `pkg/util/users/tenant.go`, which also reserves `__markers__` and
 //! `user-index.json.gz`. Mimir: its documentation page "About Grafana Mimir tenant IDs", which reserves `__mimir_cluster`.
-//! Thanos: `IsTenantValid` in `pkg/tenancy/tenancy.go` (0.42.5). `__other__` is reserved by this filter, for its statistics.
+//! Thanos: `IsTenantValid` in `pkg/tenancy/tenancy.go` (0.42.5). `__other__` is reserved by this filter, for its stats.
 
 pub mod certificate;
 /// Metadata as Envoy writes it, for the tests: the tool has the encoder, since nothing in the filter writes any.
@@ -32,84 +31,97 @@ use crate::text;
 use std::fmt;
 use std::sync::Arc;
 
-/// The longest header that is read, however many tenants it names. Each selector of a query grows by about as much.
+/// The length in bytes of the longest tenant header that is read, however many tenants it names. Each selector of a query grows by
+/// about as much.
 pub const MAX_HEADER: usize = 4_096;
 /// The longest ID in the `cortex` format, in bytes.
 pub const MAX_CORTEX_ID: usize = 150;
-/// The longest ID in the `thanos` format, in bytes. Thanos sets no bound; this one keeps statistics and logs readable.
+/// The longest ID in the `thanos` format, in bytes. Thanos has no limit; this one keeps stats and logs readable.
 pub const MAX_THANOS_ID: usize = 256;
 
 const SEPARATOR: u8 = b'|';
 
-/// Names that mean something else to Cortex, to Mimir or to this filter.
+/// IDs that have a special meaning for Cortex, Mimir or this filter.
 const RESERVED: &[&str] = &[".", "..", "__markers__", "user-index.json.gz", "__mimir_cluster", "__other__"];
-/// Reserved in every format: tenants beyond the statistics' bound are counted under it.
+/// IDs that are reserved in every format. Tenants beyond `stats.max_tenants` are counted as `__other__`.
 const RESERVED_HERE: &[&str] = &["__other__"];
 
-/// Which IDs are valid.
+/// The rule for valid IDs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Cortex's and Mimir's character set.
     Cortex,
-    /// Anything that is its own path base name.
+    /// Any text that is its own path base name.
     Thanos,
 }
 
 /// Whether a request may name several tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Federation {
-    /// One only: a `|` is refused.
+    /// A request names one tenant: a `|` is refused.
     Off,
-    /// Several, separated by `|`.
+    /// A request may name several tenants, separated by `|`.
     On {
-        /// The most that one request may name; 0: no such limit.
+        /// The largest number of tenants in one request. 0 means no limit.
         max_tenants: u32,
     },
 }
 
-/// One valid tenant or several, sorted and each once.
+/// One or several valid tenants, sorted and without duplicates.
+///
+/// ```
+/// use promql_tenancy_filter::tenant::{Error, Federation, Format, Tenants};
+///
+/// let federation = Federation::On { max_tenants: 0 };
+/// let tenants = Tenants::parse(b"team-b|team-a|team-b", Format::Cortex, federation).unwrap();
+/// assert_eq!(&**tenants.joined(), "team-a|team-b");
+///
+/// // Without federation, a request names exactly one tenant, and an empty one is refused.
+/// assert_eq!(Tenants::parse(b"team-b|team-a", Format::Cortex, Federation::Off), Err(Error::FederationOff));
+/// assert_eq!(Tenants::parse(b"", Format::Cortex, Federation::Off), Err(Error::Empty));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenants {
-    /// The IDs joined by `|`, which no ID holds.
+    /// The IDs joined by `|`, which can't occur in an ID.
     joined: Arc<str>,
 }
 
-/// Why a tenant is not one.
+/// Why the tenant can't be identified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// Nothing names a tenant: what is missing.
+    /// The request names no tenant. The text says what is missing.
     Absent(&'static str),
-    /// What should name one could be read in several ways, or in none: why.
+    /// The source can't be read, or not in only one way. The text says why.
     Unclear(&'static str),
-    /// The proxy's own data can't be read: which.
+    /// Data that the proxy made can't be read. The text says which.
     Unreadable(&'static str),
-    /// The value is there, and empty. It is not the default tenant.
+    /// The value is present and empty. It does not mean the default tenant.
     Empty,
-    /// An ID among several is empty.
+    /// One of several IDs is empty.
     EmptyMember,
-    /// A `|` while federation is off.
+    /// The value holds a `|` while federation is off.
     FederationOff,
-    /// A `|` where one tenant is named, whether or not several could be.
+    /// The value of a source that names one tenant holds a `|`.
     Several,
-    /// More IDs than `max_tenants`.
+    /// The request names more tenants than `max_tenants`.
     TooMany {
-        /// How many the request names.
+        /// How many tenants the request names.
         named: usize,
-        /// How many it may name.
+        /// How many tenants it may name.
         max: u32,
     },
-    /// Longer than the format's bound.
+    /// The value is longer than allowed.
     TooLong {
-        /// The bound in bytes.
+        /// The limit in bytes.
         max: usize,
     },
-    /// A character that the format doesn't have.
+    /// The ID holds a character that the format doesn't allow.
     Character(String),
-    /// An ID that means something else.
+    /// The ID is reserved.
     Reserved(String),
-    /// Not its own path base name.
+    /// The ID is not its own path base name.
     NotABaseName(String),
-    /// Not UTF-8.
+    /// The ID is not UTF-8.
     NotUtf8,
 }
 
@@ -146,13 +158,13 @@ impl fmt::Display for Error {
 }
 
 impl Tenants {
-    /// Reads what a header holds.
+    /// Reads the value of a header.
     pub fn parse(value: &[u8], format: Format, federation: Federation) -> Result<Tenants, Error> {
         if !value.contains(&SEPARATOR) {
             return Tenants::one(value, format);
         }
         match federation {
-            // Before its parts are looked at, so that they are not many.
+            // Checked before the value is split, so that the number of parts is bounded.
             _ if value.len() > MAX_HEADER => Err(Error::TooLong { max: MAX_HEADER }),
             Federation::Off => Err(Error::FederationOff),
             Federation::On { max_tenants } => {
@@ -162,7 +174,7 @@ impl Tenants {
         }
     }
 
-    /// Reads what names exactly one tenant.
+    /// Reads a value that names exactly one tenant.
     pub fn one(value: &[u8], format: Format) -> Result<Tenants, Error> {
         match value {
             b"" => Err(Error::Empty),
@@ -170,9 +182,9 @@ impl Tenants {
         }
     }
 
-    /// Reads IDs, each of which names one tenant; `max_tenants` of them at most, or any number where it is 0.
+    /// Reads a list of values that each name one tenant. `max_tenants` is the largest number of tenants; 0 means no limit.
     pub fn several(values: &[&[u8]], format: Format, max_tenants: u32) -> Result<Tenants, Error> {
-        // Kept in order as they come: for so few, a sort would weigh more in the module than it saves.
+        // Each ID is inserted in order. The lists are short, and the code of a sort would make the module larger.
         let mut ids: Vec<&str> = Vec::new();
         let mut length = 0;
         for value in values {
@@ -197,12 +209,12 @@ impl Tenants {
         }
     }
 
-    /// The IDs, joined by `|`: what goes upstream and into logs.
+    /// The IDs joined by `|`, as they are forwarded to the upstream and written into logs.
     pub fn joined(&self) -> &Arc<str> {
         &self.joined
     }
 
-    /// Each ID, in order.
+    /// The IDs, in order.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.joined.split(char::from(SEPARATOR))
     }
@@ -241,14 +253,15 @@ fn check(value: &[u8], format: Format) -> Result<&str, Error> {
     }
 }
 
-/// Whether an ID, or the beginning of one, holds nothing but what the format allows.
+/// Checks that an ID, or the beginning of an ID, holds only characters that the format allows.
 pub fn check_characters(id: &str, format: Format) -> Result<(), Error> {
     let quoted = || text::quote(id.as_bytes());
     match format {
         Format::Cortex if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!-_.*'()".contains(&byte)) => {
             Err(Error::Character(quoted()))
         }
-        // Space at the ends: HTTP/1 strips it on the way and HTTP/2 doesn't, so that two readers would see two tenants.
+        // Spaces at either end are refused: HTTP/1 strips them from a header and HTTP/2 doesn't, so the filter and the upstream could
+        // see different tenants.
         Format::Thanos if !is_own_base_name(id) || id.chars().any(char::is_control) || id.trim() != id => {
             Err(Error::NotABaseName(quoted()))
         }
@@ -256,7 +269,7 @@ pub fn check_characters(id: &str, format: Format) -> Result<(), Error> {
     }
 }
 
-/// `s == path.Base(s)` in Go: no slash in it, or nothing but one slash. (`path.Base("")` is `.`.)
+/// Whether `s == path.Base(s)` in Go. That is so for a text without a slash, and for a single slash. (`path.Base("")` is `.`.)
 fn is_own_base_name(s: &str) -> bool {
     s == "/" || !(s.is_empty() || s.contains('/'))
 }

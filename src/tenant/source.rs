@@ -1,40 +1,40 @@
-//! What names the tenant: exactly one source is in force, and no other is looked at.
+//! The source of the tenant. Exactly one source is configured, and the others are ignored.
 
 use super::certificate::{self, Field};
 use super::metadata::{self, Claim};
 use super::{Error, Federation, Format, Tenants};
 use std::sync::Arc;
 
-/// What names the tenant.
+/// What names the tenant of a request.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// A header of the request.
     Header {
         /// Its name, in lower case.
         name: Arc<str>,
-        /// The tenant of a request that lacks it.
+        /// The tenant of a request without the header.
         default: Option<Tenants>,
     },
-    /// A field of the client certificate's subject: one value, which is one tenant.
+    /// A field of the client certificate's subject. It has one value, which names one tenant.
     Certificate(Field),
-    /// What another filter has put into the dynamic metadata: the path there, beginning with the namespace. A string is one
-    /// tenant, and a list of them, with federation, several.
+    /// Dynamic metadata that another filter has set, at this path. The path begins with the namespace. A string names one tenant. With
+    /// federation, a list of strings names several.
     Metadata(Arc<[String]>),
-    /// The configuration.
+    /// The configuration names the same tenants for all requests.
     Static(Tenants),
 }
 
-/// What has to be asked of the proxy, besides the headers.
+/// What the filter must ask of the proxy besides the headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// The subject of the certificate that the client has presented, in the form that `certificate` reads.
+    /// The subject of the client certificate, in the format that `certificate` reads.
     Subject,
-    /// The dynamic metadata of the request, in the form that `metadata` reads.
+    /// The dynamic metadata of the request, in the format that `metadata` reads.
     Metadata,
 }
 
 impl Source {
-    /// What the source reads besides headers. Nothing else is worth a call to the proxy.
+    /// What the source reads besides headers. The proxy is asked for nothing else.
     pub fn evidence(&self) -> Option<Evidence> {
         match self {
             Source::Header { .. } | Source::Static(_) => None,
@@ -43,7 +43,7 @@ impl Source {
         }
     }
 
-    /// The header that names the tenant, where one does.
+    /// The header that names the tenant, if the source is a header.
     pub fn header(&self) -> Option<&Arc<str>> {
         match self {
             Source::Header { name, .. } => Some(name),
@@ -51,7 +51,8 @@ impl Source {
         }
     }
 
-    /// Who is asking. `header`: the value of the source's header; `evidence`: the proxy's answer. Absent is not empty.
+    /// Identifies the tenants of a request. `header` is the value of the source's header, `evidence` what the proxy returned. `None`
+    /// means absent, which differs from an empty value.
     pub fn identify(
         &self,
         header: Option<&[u8]>,

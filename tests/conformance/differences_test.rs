@@ -1,10 +1,10 @@
-//! The differences by intention, one example each, so that none of them goes away or grows unseen. docs/promql.md lists them.
+//! One example for each intended difference from Prometheus, so that none of them changes unnoticed. docs/promql.md lists them.
 
 use super::oracle::{Case, judge};
 use super::rules::REPLACE;
 use promql_tenancy_filter::promql::{ErrorKind, MAX_DEPTH, MAX_LENGTH, rewrite};
 
-/// Whether Prometheus (either reading) accepts the query.
+/// Whether Prometheus accepts the query, with or without unquoted UTF-8 names.
 fn accepted_there(query: &str) -> bool {
     let case = Case::new(query.as_bytes(), None, REPLACE.scope, REPLACE.name, false);
     judge(&[case]).remove(0).query.iter().any(|reading| reading.ok)

@@ -1,4 +1,4 @@
-//! The judge itself: it must see what a wrong filter would do, or the rest of the conformance test says nothing.
+//! Tests the judge itself: it must detect what a wrong filter would do. Otherwise, the other conformance tests prove nothing.
 
 use super::oracle::{Case, Condition, Verdict, judge};
 use super::rules::LABEL;

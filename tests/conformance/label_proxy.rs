@@ -1,4 +1,4 @@
-//! Beside prom-label-proxy's scope: where its answer differs from ours, which selectors did it leave open?
+//! Compares the filter with prom-label-proxy's enforcer: if the results differ, which selectors did that enforcer leave without the matcher?
 
 use super::generator;
 use super::oracle::{self, Case, PrecedentCase};
@@ -13,7 +13,7 @@ fn label_proxy_leaves_aggregation_parameters_open() {
 
 #[test]
 fn the_selectors_that_label_proxy_leaves_open_are_named() {
-    /// Enough to see every production several times.
+    /// This number of queries has every production of the grammar several times.
     const GENERATED: u64 = 5_000;
     let mut queries = oracle::corpus("prometheus");
     queries.extend((0..GENERATED).filter_map(|seed| String::from_utf8(generator::query(seed)).ok()));
@@ -21,7 +21,7 @@ fn the_selectors_that_label_proxy_leaves_open_are_named() {
     let cases: Vec<_> = queries.iter().map(|query| PrecedentCase { query, label: LABEL, value }).collect();
     let precedents = oracle::precedents(&cases);
 
-    // Its text takes the place of ours before the same judge.
+    // The same judge compares the text of prom-label-proxy with the query.
     let judged: Vec<_> = queries.iter().zip(&precedents).filter(|(_, precedent)| precedent.ok).collect();
     let cases: Vec<_> = judged
         .iter()
@@ -32,7 +32,7 @@ fn the_selectors_that_label_proxy_leaves_open_are_named() {
     let (mut same, mut no_longer, mut info, mut open, mut otherwise) = (0, 0, 0, Vec::new(), Vec::new());
     for ((query, precedent), verdict) in judged.iter().zip(oracle::judge(&cases)) {
         if !verdict.query.iter().any(|reading| reading.ok) {
-            no_longer += 1; // its release of Prometheus took what the current one refuses
+            no_longer += 1; // The Prometheus release of prom-label-proxy accepts what the current one refuses.
             continue;
         }
         if let Err(error) = rewrite(query.as_bytes(), &REPLACE.scope(), &mut Vec::new()) {
@@ -40,7 +40,7 @@ fn the_selectors_that_label_proxy_leaves_open_are_named() {
             info += 1;
             continue;
         }
-        // The reading of the default parser, which is the one that the proxy's release has.
+        // prom-label-proxy has the default parser, without unquoted UTF-8 names.
         let comparison = verdict.out[1].as_ref().expect("the oracle was given a text");
         let left = precedent.open.as_deref().unwrap_or_default();
         if !left.is_empty() {

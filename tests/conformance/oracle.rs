@@ -1,4 +1,4 @@
-//! The Go programs under `tests/oracle`: built once, then fed JSON lines.
+//! Builds the Go programs in `tests/oracle` once, and exchanges JSON lines with them.
 
 use promql_tenancy_filter::promql::Evaluation;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// A query, what the filter made of it, and how it was told to enforce. Bytes that are no UTF-8 travel in base64.
+/// A query, the text that the filter made of it, and the settings of the enforcement. Bytes that are not UTF-8 are sent in base64.
 #[derive(Serialize)]
 pub struct Case<'c> {
     #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ impl<'c> Case<'c> {
     }
 }
 
-/// What Prometheus's parser says with unquoted UTF-8 names, and without.
+/// The results of Prometheus's parser, with unquoted UTF-8 names and without.
 #[derive(Deserialize)]
 pub struct Verdict {
     #[serde(rename = "in")]
@@ -73,21 +73,21 @@ pub struct Comparison {
     pub error: String,
     /// Selectors that lack a matcher.
     pub open: u32,
-    /// Selectors in which the matchers don't come first, in the scope's order.
+    /// Selectors in which the matchers of the scope are not first, or not in the scope's order.
     pub behind: u32,
-    /// Whether both trees were whole, and so compared.
+    /// Whether both trees were complete, so that they could be compared.
     pub compared: bool,
     #[serde(default)]
     pub diff: String,
 }
 
-/// What prom-label-proxy's enforcer makes of a query.
+/// The result of prom-label-proxy's enforcer for a query.
 #[derive(Deserialize)]
 pub struct Precedent {
     pub ok: bool,
     #[serde(default)]
     pub text: String,
-    /// The selectors that it left open.
+    /// The selectors that have no matcher in its result.
     pub open: Option<Vec<String>>,
 }
 
@@ -99,7 +99,7 @@ pub struct PrecedentCase<'c> {
     pub value: &'c str,
 }
 
-/// A query and how it is evaluated, for Prometheus's engine.
+/// A query and the times of its evaluation, for Prometheus's engine.
 #[derive(Serialize)]
 pub struct EngineCase<'c> {
     #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,7 @@ impl<'c> EngineCase<'c> {
     }
 }
 
-/// What the engine asked its storage for.
+/// The time range for which the engine asked its storage.
 #[derive(Deserialize)]
 pub struct Asked {
     pub ran: bool,

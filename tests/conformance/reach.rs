@@ -1,4 +1,5 @@
-//! How far a query reaches, against what Prometheus's engine asks its storage for: the same query, start, end, step and lookback.
+//! Compares the reach of a query with the time range for which Prometheus's engine asks its storage, with the same query, start, end, step and
+//! lookback.
 
 use super::generator::{self, Rng};
 use super::oracle::{self, Asked, EngineCase};
@@ -6,13 +7,13 @@ use super::{generated_count, number};
 use promql_tenancy_filter::promql::{Demand, Evaluation, Query, Unknown};
 use std::collections::BTreeMap;
 
-/// Questions that are asked at once.
+/// The number of queries that are sent to the oracle at a time.
 const BATCH: usize = 20_000;
 
 #[test]
 fn prometheus_own_tests_reach_as_far() {
     let report = every_query("Prometheus's own tests", oracle::corpus("prometheus"));
-    // Most of its texts are no queries, or none that the engine evaluates.
+    // Most of the texts in this corpus are not queries, or not queries that the engine evaluates.
     assert!(report.compared > 2_000, "{} compared", report.compared);
 }
 
@@ -35,7 +36,7 @@ fn generated_queries_reach_as_far() {
     assert!(report.compared * 10 > report.questions * 6, "most are evaluated, and compared");
 }
 
-/// What the generator rarely puts together.
+/// Combinations that the generator rarely makes.
 #[test]
 fn rare_reaches_are_as_far() {
     let selectors = ["x", "x offset 7m", "x offset -7m", "x @ 1000", "x @ start()", "x @ end() offset -1m", "1"];
@@ -78,7 +79,7 @@ fn rare_reaches_are_as_far() {
             "x @ 1000 offset 0 offset 3m",
             "rate(x anchored [5m] @ 1000 offset 3m)",
             "rate(x[5m] offset 3m smoothed @ end())",
-            // 400 years don't fit into Go's nanoseconds: its sum wraps around, ours is refused.
+            // 400 years overflow Go's nanoseconds. The filter refuses such a sum.
             "max_over_time(max_over_time(x[200y:1y])[200y:1y])",
         ]
         .map(String::from),
@@ -112,7 +113,7 @@ impl Question {
     fn new(query: Vec<u8>, seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x0072_6561_6368);
         let instant = rng.chance(40);
-        // Times near now, near 1970 and before it, and those that the engine's nanoseconds just hold.
+        // Times near now, near 1970 and before 1970, and times that barely fit into the engine's nanoseconds.
         let start_ms = match rng.weighted(&[70, 15, 10, 5]) {
             0 => 1_700_000_000_000 + milliseconds(&mut rng),
             1 => milliseconds(&mut rng),
@@ -142,7 +143,7 @@ impl Question {
     }
 }
 
-/// Up to three years, of every magnitude.
+/// A random duration of any magnitude, up to three years.
 fn milliseconds(rng: &mut Rng) -> i64 {
     let most = 10usize.pow(rng.below(12) as u32);
     rng.below(most) as i64
@@ -151,11 +152,11 @@ fn milliseconds(rng: &mut Rng) -> i64 {
 #[derive(Default)]
 struct Report {
     questions: usize,
-    /// The engine ran, and the filter says the same.
+    /// The engine ran, and the filter computed the same reach.
     compared: usize,
-    /// The filter reaches further, by intention.
+    /// The filter's reach is longer, as intended.
     covered: usize,
-    /// The engine ran, and the filter refuses to say, by reason.
+    /// The engine ran, and the filter can't compute the reach, by reason.
     unknown: BTreeMap<&'static str, usize>,
     refused_there: usize,
     broken: Vec<String>,
@@ -174,7 +175,7 @@ impl Report {
         self.questions += 1;
         let query = match Query::parse(&question.query) {
             Ok(query) if asked.ran => query,
-            // What is accepted and refused is the other tests' question.
+            // Other tests assert which queries are accepted and refused.
             Ok(_) | Err(_) => {
                 self.refused_there += 1;
                 return;
@@ -189,7 +190,7 @@ impl Report {
 
     fn reach(&mut self, question: &Question, asked: &Asked, demand: &Demand) {
         let there = (asked.selects > 0).then_some((asked.hints.min, asked.hints.max));
-        // info() may make it more than the hints, and nothing else.
+        // Only info() may make the reach longer than the hints.
         let querier = Some((asked.querier.min, asked.querier.max)).filter(|_| asked.selects > 0);
         let info = holds(&question.query, &["info"]);
         let selectors = Query::parse(&question.query).map_or(0, |query| query.selectors() as u32);
@@ -228,7 +229,8 @@ impl Report {
     }
 }
 
-/// What docs/limits.md says is refused: powers that are neither whole nor 0.5, and sums beyond 292 years, which wrap around in Go.
+/// What docs/reach.md says can't be computed: powers that are neither whole nor ±0.5, and sums of more than 292 years, which wrap around in
+/// Go.
 fn excused(query: &[u8], reason: &str) -> bool {
     match reason.starts_with("a duration is not finite, raised to a power") {
         true => holds(query, &["^"]),

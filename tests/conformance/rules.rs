@@ -1,4 +1,4 @@
-//! What has to hold between the filter's answer and Prometheus's, for one query. docs/promql.md lists the differences by intention.
+//! The rules that compare the results of the filter and of Prometheus for one query. docs/promql.md lists the intended differences.
 
 use super::oracle::{Case, Comparison, Condition, Reading, Verdict, judge};
 use promql_tenancy_filter::promql::{Error, ErrorKind, MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, rewrite, rewrite_selector};
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 pub const LABEL: &str = "tenant_id";
 
-/// How the scope is made.
+/// The settings from which the scope is made.
 #[derive(Clone, Copy)]
 pub struct Mode {
     pub scope: &'static [Condition<'static>],
@@ -17,7 +17,7 @@ pub struct Mode {
 
 pub const REPLACE: Mode = Mode { scope: TEAM_A, on_conflict: OnConflict::Replace, name: "replace" };
 
-/// Every way to enforce. The generator's own matchers on these labels agree with some of the scopes, and contradict others.
+/// All settings of the enforcement. The generator's own matchers on these labels agree with some of the scopes, and contradict others.
 pub const MODES: [Mode; 14] = [
     REPLACE,
     Mode { scope: TEAM_A, on_conflict: OnConflict::Intersect, name: "intersect" },
@@ -88,7 +88,7 @@ fn matcher(condition: &Condition<'_>) -> Matcher {
     Matcher { label: condition.label.into(), op, value: condition.values[0].into() }
 }
 
-/// A query to be judged, and where it comes from.
+/// A query to be compared, and its source.
 pub struct Question {
     pub origin: String,
     pub text: Vec<u8>,
@@ -96,7 +96,7 @@ pub struct Question {
     pub selector: bool,
 }
 
-/// What was seen, and every rule that was broken.
+/// The counts of a run, and every rule that was broken.
 #[derive(Default)]
 pub struct Report {
     pub questions: usize,
@@ -106,12 +106,12 @@ pub struct Report {
     pub both_refuse: usize,
     pub same_position: usize,
     pub same_message: usize,
-    /// Differences by intention, by name.
+    /// Intended differences, by name.
     pub intended: BTreeMap<&'static str, usize>,
     pub broken: BTreeMap<&'static str, Vec<String>>,
 }
 
-/// Asks both sides about every question.
+/// Gives every query to the filter and to Prometheus's parser.
 pub fn compare(questions: &[Question], report: &mut Report) {
     let ours: Vec<Result<(Vec<u8>, u32), Error>> = questions.iter().map(ask_filter).collect();
     let cases: Vec<Case<'_>> = questions
@@ -154,7 +154,7 @@ impl Report {
         }
     }
 
-    /// What only the filter accepts must be refused by Prometheus for its types, an unknown function or an empty selector.
+    /// If only the filter accepts a query, Prometheus must have refused it for its types, an unknown function or an empty selector.
     fn accepted_only_here(&mut self, question: &Question, text: &[u8], verdict: &Verdict) {
         let only = |kinds: &[&str]| {
             let all = |reading: &Reading| reading.kinds.iter().all(|kind| kinds.contains(&kind.as_str()));
@@ -177,8 +177,8 @@ impl Report {
         }
     }
 
-    /// Each parser that accepts the query accepts the text, and sees the same tree with the matcher added. Each parser that
-    /// reads the text sees the matcher on every selector, whatever it thought of the query.
+    /// Each parser that accepts the query must accept the rewritten text, and build the same tree with the matcher added. Each parser that
+    /// accepts the rewritten text must find the matcher on every selector, whether or not it accepted the query.
     fn same_meaning(&mut self, question: &Question, text: &[u8], count: u32, verdict: &Verdict) {
         let accepted = verdict.query.iter().any(|reading| reading.ok);
         let two_ways = is_read_two_ways(&question.text, verdict);
@@ -196,7 +196,7 @@ impl Report {
             if two_ways && index == 0 {
                 continue;
             }
-            // Where no parser accepts the query, for a type or a function, the trees are compared all the same.
+            // If no parser accepts the query, because of a type or a function, the trees are compared all the same.
             if comparison.compared && (reading.ok || !accepted) {
                 self.trees_compared += 1;
                 if !comparison.diff.is_empty() {
@@ -288,7 +288,7 @@ impl Report {
         self.broken.entry(rule).or_default().push(answer);
     }
 
-    /// Prints the figures; fails where a rule was broken.
+    /// Prints the counts. Fails if a rule was broken.
     pub fn finish(self, name: &str) {
         println!(
             "{name}: {} queries, {} accepted by Prometheus, {} by the filter, {} trees compared; of {} that both refuse, {} at the same place, {} with the same message",
@@ -303,7 +303,7 @@ impl Report {
         for (name, count) in &self.intended {
             println!("    {count} {name}");
         }
-        /// The shortest few of each kind are the ones to look at first.
+        /// How many examples of each kind are shown. The shortest ones are shown first.
         const SHOWN: usize = 12;
         let mut message = String::new();
         for (rule, mut found) in self.broken {
@@ -323,7 +323,7 @@ fn errors(verdict: &Verdict) -> String {
 }
 
 /// Rust calls more code points alphabetic than Go calls letters (marks that make up a letter; later editions of Unicode).
-/// Told by the reading that takes letters in names.
+/// This is decided by the reading with unquoted UTF-8 names.
 fn is_other_letter(with_utf8_names: &Reading) -> bool {
     let unexpected =
         with_utf8_names.error.split_once("unexpected character").and_then(|(_, rest)| rest.split_once(": '"));
@@ -339,8 +339,8 @@ fn mixes_readings(with_utf8_names: &Reading) -> bool {
         && kinds.iter().all(|kind| ["label", "function", "regexp"].contains(&kind.as_str()))
 }
 
-/// `x > bool.5` is a number to the default parser and a metric to the other. The filter writes what the default one reads, in a
-/// text that both read alike.
+/// In `x > bool.5`, the default parser reads a number, and the other a metric. The filter writes what the default parser reads, in a text that both
+/// read alike.
 fn is_read_two_ways(query: &[u8], verdict: &Verdict) -> bool {
     let dotted = query.windows(3).any(|w| w[0].is_ascii_alphabetic() && w[1] == b'.' && w[2].is_ascii_digit());
     let [Some(with_utf8_names), Some(default)] = &verdict.out else { return false };
@@ -352,7 +352,7 @@ fn has_info_call(query: &[u8]) -> bool {
     query.windows(4).any(|window| window == b"info")
 }
 
-/// Counts what opens: no query that has fewer of them than the limit is too deep.
+/// Counts opening characters. A query with fewer of them than the limit is not too deep.
 fn is_too_large(query: &[u8]) -> bool {
     let openings = query.iter().filter(|b| matches!(b, b'(' | b'-' | b'+' | b'[' | b'^')).count();
     query.len() > MAX_LENGTH.min(MAX_TOKENS) || openings > MAX_DEPTH as usize / 2

@@ -1,4 +1,4 @@
-//! Endpoints that answer for everybody whatever they are asked: the filter takes out what is not the tenant's.
+//! Endpoints that answer with the data of all tenants, whatever the request: the filter removes the data of other tenants.
 
 use crate::support::compare::{BOTH, assert_only_of};
 use crate::support::envoy::{Envoy, Setup};
@@ -6,7 +6,7 @@ use crate::support::http::{Request, Response, form};
 use crate::support::{data, prometheus_with_rules, thanos};
 use serde_json::{Value, json};
 
-/// Asks as the tenant, over both protocols.
+/// Sends the request as the tenant, over HTTP/1 and HTTP/2.
 fn ask(envoy: &Envoy, request: &Request, tenant: &str) -> [Response; 2] {
     let request = request.clone().tenant(tenant);
     let answers = [request.send(envoy.port()), request.send_h2(envoy.port()).unwrap()];
@@ -84,8 +84,8 @@ fn tenant_without_rules_has_none() {
     assert_eq!(answer.json(), json!({"status": "success", "data": {"alerts": []}}));
 }
 
-/// Thanos drops the matchers on external labels on the way to its stores (pkg/exemplars/proxy.go, 0.42.5), so that the query by
-/// hand is answered for everybody.
+/// Thanos drops matchers on external labels on the way to its stores (pkg/exemplars/proxy.go, 0.42.5). Without the filter, the answer
+/// therefore has the exemplars of all tenants.
 #[test]
 fn exemplars_of_thanos_are_the_tenant_s() {
     let pair = thanos();

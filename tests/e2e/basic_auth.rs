@@ -1,15 +1,16 @@
-//! `envoy/basic_auth.yaml`: who has a password is that tenant, whatever else he says, and nobody else gets anywhere.
+//! `envoy/basic_auth.yaml`: a client with a password is that tenant, whatever else it sends, and other clients are refused.
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::Request;
 use crate::support::{authentication, stub, unique};
 use std::sync::LazyLock;
 
-/// As `curl --user` writes them.
+/// Credentials in the form of `curl --user`.
 const TEAM_A: &str = "Basic dGVhbS1hOmRlbW8tYQ==";
 const TEAM_B: &str = "Basic dGVhbS1iOmRlbW8tYg==";
-/// team-a with team-b's password; and the empty user.
+/// team-a with team-b's password.
 const WRONG: &str = "Basic dGVhbS1hOmRlbW8tYg==";
+/// An empty user and an empty password.
 const EMPTY: &str = "Basic Og==";
 
 fn port() -> u16 {
@@ -67,7 +68,7 @@ fn nobody_gets_anywhere() {
     assert_refused(401, &get().header("authorization", WRONG));
     assert_refused(401, &get().header("authorization", EMPTY));
     assert_refused(401, &get().header("authorization", "Bearer x").tenant("team-a"));
-    // Wherever it goes.
+    // A password is needed on every path.
     assert_refused(401, &Request::get("/api/v1/status/buildinfo").tenant("team-a"));
 }
 
@@ -77,7 +78,7 @@ fn two_passwords_are_one_tenant_or_none() {
         authentication::send(port(), &get().header("authorization", TEAM_A).header("authorization", TEAM_B))
     {
         match answer.status {
-            // Envoy goes by the first, observed with 1.40.0.
+            // Envoy uses the first header, observed with 1.40.0.
             200 => seen.iter().for_each(|seen| seen.assert_scoped("team-a")),
             status => assert_eq!((status, seen.len()), (401, 0), "{}", answer.text()),
         }

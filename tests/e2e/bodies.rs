@@ -1,4 +1,4 @@
-//! Forms, whole and in pieces, empty and too long: what reaches the upstream is the same, or nothing.
+//! Forms that arrive whole or in pieces, are empty or too long: the upstream receives the same form, or nothing.
 
 use crate::support::edges::{self, Outcome};
 use crate::support::envoy::Setup;
@@ -38,7 +38,7 @@ fn assert_form(outcomes: &[Outcome], expected: &[(&str, &str)]) {
     }
 }
 
-/// What selects nothing, in the URL of a request whose form selects.
+/// The selector that matches nothing. It is in the URL of a request whose form has the selectors.
 const NOTHING: &str = r#"{tenant_id="team-a",__name__="promql_tenancy_filter:nothing"}"#;
 
 #[test]
@@ -102,7 +102,7 @@ fn empty_body_of_a_selector_endpoint_gains_one_selector() {
     }
 }
 
-/// Envoy has no buffer to write to there, so a form can't be made: refused is right, everybody's answer is not.
+/// Envoy has no buffer for a form here, so the filter can't add one. Refusing the request is right; answering with the data of all tenants is not.
 #[test]
 fn trailers_without_a_body_never_widen_the_answer() {
     for path in ["/api/v1/labels", "/api/v1/series", QUERY] {
@@ -243,7 +243,7 @@ fn requests_on_one_connection_stay_apart() {
     }
 }
 
-/// What the tests of trailers stand on: without the filter, they do arrive.
+/// The tests of trailers depend on this: without the filter, trailers do arrive.
 #[test]
 fn trailers_reach_an_upstream_without_the_filter() {
     let envoy = Setup::shipped(stub().port).without_filter().http1_trailers().start("envoy-no-filter");

@@ -1,4 +1,4 @@
-//! The plugin's configuration as Envoy sees it: a bad one serves nobody, and the log says which key and why.
+//! The plugin's configuration in Envoy: with an invalid one, no request is served, and the log has the key and the reason.
 
 use crate::support::envoy::Setup;
 use crate::support::http::Request;
@@ -23,7 +23,7 @@ fn assert_refused(configuration: &str, reason: &str) {
         .find(|line| line.contains("configuration refused: "))
         .unwrap_or_else(|| panic!("accepted {configuration}:\n{log}"));
     assert!(line.contains(&format!("configuration refused: {reason}")), "{configuration}: {line}");
-    // It ends, or answers all with an error.
+    // Envoy ends, or answers all requests with an error.
     for _ in 0..50 {
         if envoy.process().ended().is_some() {
             break;

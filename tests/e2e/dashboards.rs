@@ -19,7 +19,7 @@ fn example(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// One of each: good, failed, refused, with a message, not readable, slow.
+/// One request of each kind: successful, failed, refused, with a message, with an unreadable answer, and slow.
 fn send_mix(envoy: &Envoy) {
     let get = |tenant: &str, query: &str| Request::get(&format!("/api/v1/query?query={query}")).tenant(tenant);
     let stats = r#"say {"status":"success","data":{"result":[],"stats":{"samples":{"totalQueryableSamples":70,"peakSamples":7}}}}"#;
@@ -39,7 +39,7 @@ fn send_mix(envoy: &Envoy) {
     }
 }
 
-/// What Prometheus says to a query now.
+/// Prometheus's result for a query now.
 fn result(port: u16, query: &str) -> Value {
     let answer = Request::post("/api/v1/query", &form(&[("query", query)])).send(port);
     assert_eq!(answer.status, 200, "{query}: {}", answer.text());
@@ -70,7 +70,7 @@ fn panels() -> Vec<(String, String)> {
         .collect()
 }
 
-/// What has no data yet: panels, recording rules, and alerts that are not raised.
+/// The panels and recording rules without data, and the alerts that are not firing.
 fn missing(port: u16) -> Vec<String> {
     let mut missing: Vec<String> = panels()
         .into_iter()
@@ -102,7 +102,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Scraped so often; with the operators' rules.
+    /// Starts both. Prometheus scrapes at this interval, and has the operators' rules.
     pub fn start(name: &str, setup: Setup, seconds: u32) -> Scene {
         let setup = setup.flushes_stats_soon().plugin(json!({"stats": {"samples": true}}));
         let envoy = setup.clone().start_with(&format!("envoy-{name}"), &process::program("TENANCY_WASM_TRAP"));
@@ -113,7 +113,7 @@ impl Scene {
         );
         let (prometheus, port) = prometheus_process(&format!("prometheus-{name}"), &config);
         let scene = Scene { envoy, setup, _prometheus: prometheus, port };
-        // What is new with a value in it is no increase: first there has to be a scrape without.
+        // A series that first appears with a value has no increase, so there has to be a scrape before the traffic.
         let start = Instant::now();
         while !has_data(&result(port, "envoy_wasm_promql_tenancy_vm_reload_success")) {
             assert!(start.elapsed() < Duration::from_secs(30), "Prometheus scrapes nothing");
@@ -131,7 +131,7 @@ impl Scene {
         self.envoy.reload(&self.setup.clone().plugin(json!({"no such key": true})));
     }
 
-    /// The dashboard as a picture of the last minutes; fails where a panel has no data.
+    /// Draws the dashboard of the last minutes. Fails if a panel has no data.
     pub fn picture(&self, minutes: u32, scraped: u32) -> String {
         let output = Command::new("python3")
             .arg(example("scripts/dashboard-svg"))
@@ -145,7 +145,7 @@ impl Scene {
     }
 }
 
-/// Does `work` while another thread sends without end what `send` sends.
+/// Does `work` while another thread calls `send` again and again.
 pub fn under_traffic(send: impl Fn() + Sync, work: impl FnOnce()) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -154,7 +154,7 @@ pub fn under_traffic(send: impl Fn() + Sync, work: impl FnOnce()) {
                 send();
             }
         });
-        // A panic in here must not leave the other running.
+        // A panic in `work` must not leave the other thread running.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         stop.store(true, Ordering::Relaxed);
         outcome.unwrap_or_else(|problem| std::panic::resume_unwind(problem));

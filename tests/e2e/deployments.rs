@@ -1,5 +1,5 @@
-//! The shipped topologies of examples/docker-compose, run natively: Thanos Query over two Prometheus with sidecars, and over
-//! Receive and a Ruler. The check that they ship says yes, and says no as soon as anything is wrong.
+//! Runs the topologies of examples/docker-compose natively: Thanos Query over two Prometheus with sidecars, and over Receive and a Ruler. The check
+//! script of the example succeeds, and fails as soon as anything is wrong.
 
 use crate::support::compose::Topology;
 use crate::support::demo_prometheus;

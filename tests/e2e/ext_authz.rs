@@ -1,4 +1,4 @@
-//! `envoy/ext_authz.yaml`: the tenant is the one that the service names, whatever the client says; without the service's word there is none.
+//! `envoy/ext_authz.yaml`: the tenant is the one that the service names, whatever the client sends. If the service names none, there is none.
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::Request;
@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::LazyLock;
 
-/// Answers by the bearer's name: `a` and `b` are tenants, `allowed` is nobody in particular, `slow` waits too long, all others are refused.
+/// An authorisation service that decides by the bearer's name: `a` and `b` are tenants, `allowed` is admitted without a tenant, `slow` times out, and
+/// all others are refused.
 fn service() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -78,7 +79,7 @@ fn header_of_the_client_is_not_believed() {
     assert_is("team-a", &get("a").tenant("team-b"));
     assert_is("team-a", &get("a").tenant("team-b").header("Thanos-Tenant", "team-c"));
     assert_is("team-a", &get("a").header("x-scope-orgid", "team-b"));
-    // Allowed, but as nobody.
+    // The service allows the request without naming a tenant.
     assert_refused(401, &get("allowed"));
     assert_refused(401, &get("allowed").tenant("team-b"));
     assert_refused(401, &get("allowed").header("Thanos-Tenant", "team-b"));

@@ -1,4 +1,4 @@
-//! Queries of one tenant that try to reach another: the answer is the one to the query with the tenant's own matcher.
+//! Queries of one tenant that try to read another tenant's data: the answer is that of the query with the tenant's own matcher.
 
 use crate::support::compare::{BOTH, assert_only_of, content};
 use crate::support::envoy::Setup;
@@ -6,7 +6,7 @@ use crate::support::http::{Request, form};
 use crate::support::{data, prometheus, thanos};
 use serde_json::json;
 
-/// The tenant label, in every way to write a matcher: the tenant's own takes its place.
+/// Matchers on the tenant label in every form: the tenant's own matcher replaces them.
 const MATCHERS: &[&str] = &[
     r#"up{tenant_id="$O"}"#,
     r#"up{tenant_id='$O'}"#,
@@ -34,7 +34,7 @@ const MATCHERS: &[&str] = &[
     "up{tenant_id=\"\\x74eam-a\"}",
 ];
 
-/// Selectors where enforcers have been seen to forget them; with the query by hand.
+/// Selectors that other enforcers have missed, and the same queries written by hand.
 const PLACES: &[(&str, &str)] = &[
     ("count by (tenant_id) (up)", r#"count by (tenant_id) (up{tenant_id="$T"})"#),
     ("count without (job) (up)", r#"count without (job) (up{tenant_id="$T"})"#),
@@ -86,7 +86,7 @@ const PLACES: &[(&str, &str)] = &[
     ("up{} # {tenant_id=\"$O\"}\n", r#"up{tenant_id="$T"}"#),
 ];
 
-/// Questions about what only the other tenant has: the answer is that there is nothing.
+/// Requests for data that only the other tenant has: the answer is empty.
 const NOTHING: &[(&str, &str)] = &[
     (r#"{owner="data of $O"}"#, r#"{tenant_id="$T",owner="data of $O"}"#),
     (r#"absent(up{tenant_id="$O"})"#, r#"absent(up{tenant_id="$T"})"#),
@@ -212,12 +212,12 @@ fn several_tenants_are_answered_together_where_that_is_on() {
     let both = ask("team-b|team-a", "count by (tenant_id) (up)");
     assert_eq!(content(&both), content(&by_hand(r#"count by (tenant_id) (up{tenant_id=~"team-a|team-b"})"#)));
     assert!(both.text().contains("team-a") && both.text().contains("team-b"));
-    // Within what the tenant may see, its own matcher counts.
+    // Within the tenant's data, the query's own matcher counts.
     let one = ask("team-a|team-b", r#"up{tenant_id="team-b"}"#);
     assert_eq!(content(&one), content(&by_hand(r#"up{tenant_id="team-b"}"#)));
     assert_only_of("team-b", &one, "its own matcher");
     assert_only_of("team-a", &ask("team-a", "up"), "one tenant");
-    // Where it is off, such a name is none.
+    // Without the option, this is not a name.
     let asked = Request::get("/api/v1/query?query=up").tenant("team-a|team-b").send(pair.envoy.port());
     assert!(asked.refused(400).contains("tenant_federation"), "{}", asked.text());
 }

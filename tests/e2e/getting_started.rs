@@ -1,5 +1,4 @@
-//! docs/getting-started.md as its reader would follow it: the pieces that it shows, pasted into an Envoy that knew nothing of the
-//! filter.
+//! Follows docs/getting-started.md as a reader would: pastes its pieces into the configuration of an Envoy without the filter.
 
 use crate::support::http::Request;
 use crate::support::process::{self, Process};
@@ -58,7 +57,7 @@ fn guide_leads_to_an_enforced_query() {
     envoy.wait_until(|| Request::get("/").try_send(port).is_some());
     assert!(envoy.log().contains(": configuration accepted"), "{}", envoy.log());
 
-    // The lines of its fourth step.
+    // The commands in step 4 of the guide.
     for query in
         ["count+by+(tenant_id)+(temperature)", "count+by+(tenant_id)+(temperature%7Btenant_id=%22team-b%22%7D)"]
     {

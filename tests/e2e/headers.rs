@@ -1,4 +1,4 @@
-//! Who the tenant is: one header, read once, sent once, in headers and trailers, over both protocols.
+//! The tenant header: it is read once and forwarded once, whatever the client sends in headers and trailers, over HTTP/1 and HTTP/2.
 
 use crate::support::edges;
 use crate::support::envoy::Setup;
@@ -20,7 +20,7 @@ fn tenant_is_sent_once_however_its_header_is_written() {
     for outcome in edges::send_h2(&get().header("thanos-tenant", "team-a")) {
         outcome.forwarded("team-a");
     }
-    // HTTP/1 allows space around a value.
+    // HTTP/1 allows white space around a value.
     for outcome in edges::send_http1(&get().header("THANOS-TENANT", "  team-a \t")) {
         outcome.forwarded("team-a");
     }
@@ -57,7 +57,7 @@ fn no_tenant_is_refused_and_the_empty_one_is_none() {
             assert!(outcome.refused(401).contains("unauthorized"), "{}", outcome.way);
         }
     }
-    // HTTP/1 takes the space around a value away; in HTTP/2 it is the value.
+    // HTTP/1 strips the white space around a value. In HTTP/2 it is part of the value.
     for outcome in edges::send_http1(&get().tenant("   ")) {
         outcome.refused(401);
     }
@@ -103,13 +103,13 @@ fn tenant_in_trailers_does_not_pass() {
             outcome.forwarded("team-a");
         }
     }
-    // They don't stand for the header, either.
+    // Trailers don't replace the header, either.
     for outcome in edges::send(&Request::post("/api/v1/query", "").chunked(&[b"query=up"], &trailers)) {
         outcome.refused(401);
     }
 }
 
-/// A proxy behind this one would drop, as hop-by-hop, the header that `connection` names. Envoy drops it itself.
+/// A later proxy would remove the header that `connection` names, as a hop-by-hop header. Envoy removes it itself.
 #[test]
 fn connection_cannot_name_the_tenant_header() {
     for value in ["close, THANOS-TENANT", "thanos-tenant", "keep-alive, Thanos-Tenant, content-type"] {
@@ -121,7 +121,7 @@ fn connection_cannot_name_the_tenant_header() {
 
 #[test]
 fn underscores_do_not_make_another_header() {
-    // As shipped, Envoy itself refuses such names.
+    // With the shipped configuration, Envoy refuses such names.
     for name in ["THANOS_TENANT", "X_Scope_OrgID", "thanos_tenant"] {
         for outcome in edges::send_http1(&get().tenant("team-a").header(name, "team-b")) {
             outcome.refused(400);
@@ -165,11 +165,11 @@ fn operators_choose_the_headers() {
         }
         assert_eq!(seen.query()[0].1, format!("up{{tenant_id=\"{tenant}\"}}"));
     }
-    // Present and empty is not absent.
+    // A header that is present and empty is not absent.
     assert_eq!(send(get().header("X-Tenant", "")).0, 401);
 }
 
-/// Cortex and Mimir isolate at their storage, by their own header.
+/// Cortex and Mimir isolate tenants in their storage, by their own header.
 #[test]
 fn cortex_is_sent_its_header_and_the_query_as_it_is() {
     let envoy = Setup::shipped(stub().port).plugin(json!({"upstream": "cortex"})).start("envoy-cortex");
@@ -188,7 +188,7 @@ fn cortex_is_sent_its_header_and_the_query_as_it_is() {
             assert_eq!(answer.header("cache-control"), Some("private, no-store"));
         }
     }
-    // Unprefixed, it is the configuration of rules.
+    // Without a prefix, the path is the API for the configuration of rules.
     for path in [
         "/api/v1/rules",
         "/api/v1/query",

@@ -1,4 +1,4 @@
-//! Queries made to exhaust the filter: deep, long, broken. Each is answered, none traps the VM, and what is forwarded is
+//! Queries that try to exhaust the filter: deep, long and malformed ones. Each is answered, none traps the VM, and every forwarded query is
 //! scoped.
 
 use crate::support::envoy::{Envoy, Setup};
@@ -7,13 +7,13 @@ use crate::support::{stub, unique};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// An Envoy of its own, so that its log tells of these requests only.
+/// A separate Envoy, so that its log has only these requests.
 fn envoy() -> &'static Envoy {
     static ENVOY: LazyLock<Envoy> = LazyLock::new(|| Setup::shipped(stub().port).start("envoy-hostile"));
     &ENVOY
 }
 
-/// Encodes only what has to be, so that as much as possible fits into a form.
+/// Encodes only the necessary characters, so that as much as possible fits into a form.
 fn form(query: &[u8]) -> Vec<u8> {
     let mut form = b"query=".to_vec();
     for &byte in query {
@@ -28,7 +28,7 @@ fn form(query: &[u8]) -> Vec<u8> {
 
 /// Sends a form, and asserts that it is answered with one of these: forwarded, not PromQL, or too large.
 fn assert_answered(what: &str, path: &str, form: Vec<u8>) -> u16 {
-    /// Rewriting 1 MB takes milliseconds; this is for a machine that has other work.
+    /// Rewriting 1 MB takes milliseconds. This allows for a busy machine.
     const SOON: Duration = Duration::from_secs(10);
     let id = unique();
     let mut request = Request::post(path, "").tenant("team-a").header("x-e2e-id", &id);
@@ -47,7 +47,7 @@ fn assert_answered(what: &str, path: &str, form: Vec<u8>) -> u16 {
 
 fn assert_query_answered(what: &str, query: impl AsRef<[u8]>) -> u16 {
     let status = assert_answered(what, "/api/v1/query", form(query.as_ref()));
-    // The VM of the next request is the same: there is one worker.
+    // There is one worker, so the same VM serves the next request.
     let usual = Request::get("/api/v1/query?query=up").tenant("team-a").send(envoy().port());
     assert_eq!(usual.status, 200, "after {what}: {}", usual.text());
     status

@@ -1,8 +1,8 @@
-//! What examples/kubernetes, examples/envoy-gateway and examples/istio make of Envoy, without a cluster.
+//! Runs Envoy as examples/kubernetes, examples/envoy-gateway and examples/istio configure it, without a cluster.
 //!
 //! The Kubernetes example is run as it is: its ConfigMaps as the kubelet mounts them, its container's arguments. Of the other two,
-//! the control plane is missing. What it would write around the examples' values is written here, with its source, and Envoy
-//! judges and runs the whole.
+//! the control plane is missing. The test writes the configuration that the control plane would generate around the examples' values, with its source, and
+//! Envoy validates and runs it.
 
 use crate::support::http::Request;
 use crate::support::manifests::json;

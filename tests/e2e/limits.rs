@@ -1,4 +1,4 @@
-//! Limits of tenants: queries at the same time, and a limit that is changed while Envoy runs. Retention is in `retention`.
+//! Per-tenant limits: concurrent queries, and a limit that changes while Envoy runs. `retention` tests retention.
 
 use crate::support::envoy::Setup;
 use crate::support::http::Request;
@@ -153,7 +153,7 @@ fn envoy_s_own_rate_limit_counts_by_the_header_that_the_filter_sets() {
         let request = Request::get("/api/v1/query?query=up").header("x-team", team);
         request.header("thanos-tenant", claimed).send(envoy.port()).status
     };
-    // A client that claims to be others spends its own budget: 20 in ten seconds, which may have begun twice.
+    // A client that claims to be other tenants spends its own budget: 20 requests in ten seconds. Two such periods may have begun.
     let start = Instant::now();
     let served_to_c = (0..100).filter(|n| get("team-c", &format!("claimed-{n}")) == 200).count() as u64;
     let periods = 2 + start.elapsed().as_secs() / 10;

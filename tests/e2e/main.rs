@@ -1,24 +1,24 @@
 //! End to end: clients, a real Envoy with the shipped configuration and the real module, real upstreams.
 //!
 //! - `support`: processes, clients, upstreams and their data
-//! - `queries`, `selectors`: the answer is the one that the upstream gives to a question written by hand
-//! - `stores`: what Thanos tells of its stores, of rulers, and of how it runs queries
-//! - `answers`: what is filtered in the answer, since the upstream can't be asked for less
-//! - `foreign`: queries that try to reach another tenant
+//! - `queries`, `selectors`: answers equal those of the upstream to queries with matchers written by hand
+//! - `stores`: what Thanos reports about its stores, rulers, and how it runs queries
+//! - `answers`: answers that are filtered, because the request can't be scoped
+//! - `foreign`: queries that try to read another tenant's data
 //! - `grafana`: the requests of Grafana's Prometheus data source
-//! - `bodies`, `headers`, `paths`, `smuggling`: what reaches the upstream on HTTP's edges
+//! - `bodies`, `headers`, `paths`, `smuggling`: which requests reach the upstream, at the edges of HTTP
 //! - `times`: times and durations are read as the upstreams read them
-//! - `hostile`: queries made to exhaust the filter; `limits`: what tenants may ask for; `retention`: how far back
-//! - `sources`: who is asking, by certificate, token and configuration; `trail`: access logs, traces, the log
-//! - `deployments`: the topologies of examples/docker-compose, and the check that they ship
-//! - `getting_started`: the guide, followed
-//! - `kubernetes`: what the examples for Kubernetes, Envoy Gateway and Istio make of Envoy
-//! - `basic_auth`, `ext_authz`: the user name, or whom a service names, is the tenant, whatever else the client says
-//! - `stats`: what is counted, and for whom; `samples`: what queries have read
-//! - `dashboards`: the examples' dashboard and rules, over a Prometheus that scrapes Envoy; `picture`: the README's, when asked for
+//! - `hostile`: queries that try to exhaust the filter; `limits`, `retention`: per-tenant limits
+//! - `sources`: the tenant by certificate, token and configuration; `trail`: access logs, traces and Envoy's log
+//! - `deployments`: the topologies of examples/docker-compose and their check script
+//! - `getting_started`: the steps of the guide
+//! - `kubernetes`: Envoy as the examples for Kubernetes, Envoy Gateway and Istio configure it
+//! - `basic_auth`, `ext_authz`: the tenant by user name, and by an authorisation service
+//! - `stats`: all stats; `samples`: the samples that queries read
+//! - `dashboards`: the operators' dashboard and rules, with a Prometheus that scrapes Envoy; `picture`: draws the README's picture, on request
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
 //!
-//! The programs are found by environment variables that `make test` sets; without them a test fails, and says so.
+//! `make test` sets environment variables with the paths of the programs. Without them, a test fails with a message that says so.
 #![cfg(not(target_family = "wasm"))]
 
 mod answers;

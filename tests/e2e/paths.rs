@@ -1,4 +1,4 @@
-//! Paths, methods and parameters: literal, in normal form, known, or refused; nothing is forwarded unread.
+//! Paths, methods and parameters: a path that is not in normal form or not known is refused, and nothing is forwarded unread.
 
 use crate::support::edges;
 use crate::support::envoy::Setup;
@@ -6,7 +6,7 @@ use crate::support::http::{Request, raw, raw_answered};
 use crate::support::{envoys, recorded, stub, unique};
 use serde_json::json;
 
-/// Other ways to write `/api/v1/query` and what is near it, which some server reads as one of them.
+/// Paths that some servers read as `/api/v1/query`, or as a similar path.
 const UNUSUAL: &[&str] = &[
     "/api/v1//query",
     "//api/v1/query",
@@ -54,7 +54,7 @@ const UNUSUAL: &[&str] = &[
     "/-//healthy",
 ];
 
-/// Query strings that Go's `net/url`, or another reader, takes apart differently.
+/// Query strings that Go's `net/url` and other readers split differently.
 const QUERY_STRINGS: &[&str] = &[
     "query=up&query=down",
     "query=up&%71uery=down",
@@ -107,7 +107,7 @@ fn fragment_is_refused() {
     }
 }
 
-/// A proxy's form of the request line: Envoy makes a path of it, and that is what counts.
+/// The absolute form of the request line, as for proxies: Envoy converts it to a path, and the path counts.
 #[test]
 fn absolute_target_is_read_as_its_path() {
     for outcome in edges::send_http1(&get("http://localhost/api/v1/query?query=up")) {
@@ -277,7 +277,7 @@ fn prefixes_and_passthrough_paths_are_literal() {
         let (status, seen) = send(get(&format!("{path}?query=up")));
         assert!(matches!(status, 400 | 404) && seen.is_empty(), "{path}");
     }
-    // Not rewritten, since it was asked for; the tenant is named there as anywhere.
+    // These paths are not rewritten, as configured, but have the tenant header like all others.
     let (status, seen) = send(get("/graph?g0.expr=up").header("x-scope-orgid", "team-b"));
     let [seen] = seen.try_into().unwrap();
     seen.assert_scoped("team-a");

@@ -1,13 +1,13 @@
-//! Queries: the answer through the filter is the one to the same query with the matchers written by hand.
+//! Queries: the answer through the filter equals the upstream's answer to the same query with the matchers written by hand.
 
 use crate::support::compare::BOTH;
 use crate::support::http::{Request, form};
 use crate::support::{Pair, data, prometheus, thanos};
 
-/// What is asked, and the same by hand; `$T` is the tenant.
+/// A query, and the same query with matchers written by hand. `$T` is the tenant.
 type Case = (&'static str, &'static str);
 
-/// For both upstreams. Each has a result for both tenants.
+/// Queries for both upstreams. Each has a result for both tenants.
 const QUERIES: &[Case] = &[
     ("up", r#"up{tenant_id="$T"}"#),
     ("temperature{instance=\"one:80\"}", r#"temperature{tenant_id="$T",instance="one:80"}"#),
@@ -62,7 +62,7 @@ const QUERIES: &[Case] = &[
     ),
 ];
 
-/// What only Prometheus reads, with its experimental options.
+/// Queries that only Prometheus accepts, with its experimental options.
 const EXPERIMENTAL: &[Case] = &[
     (r#"info(up, {version=~".+"})"#, r#"info(up{tenant_id="$T"}, {tenant_id="$T",version=~".+"})"#),
     ("limitk(1, temperature)", r#"limitk(1, temperature{tenant_id="$T"})"#),
@@ -117,7 +117,7 @@ fn two_tenants_get_different_answers_to_one_query() {
             let answer = Request::post("/api/v1/query", &asked).tenant(tenant).send(pair.envoy.port());
             answer.json()["data"]["result"][0]["value"][1].as_str().unwrap().parse::<f64>().unwrap()
         });
-        // The sums of 1, 2, 3 and of 1000, 2000, 3000, give or take a sine for each instance.
+        // These are the sums of 1, 2, 3 and of 1000, 2000, 3000. Each instance adds a sine.
         assert!((3.0..=9.0).contains(&a) && (5997.0..=6003.0).contains(&b), "{a} {b}");
     }
 }

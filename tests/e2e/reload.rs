@@ -1,5 +1,5 @@
-//! The file that holds the filter is replaced while Envoy runs: the new configuration is in force at once, no request
-//! fails, a bad file changes nothing, and nothing passes unread meanwhile.
+//! The file with the filter is replaced while Envoy runs: the new configuration takes effect at once, no request fails, an invalid file changes nothing,
+//! and no request passes unread meanwhile.
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{self, Request};
@@ -115,12 +115,12 @@ fn bad_file_changes_nothing_and_the_log_says_why() {
     let plugin = |text: &str| Setup::shipped(stub.port).plugin_text(text);
     let good = || enforcing(stub.port, "bad");
     let cases = [
-        // By our own judgement.
+        // The filter refuses these.
         (plugin(r#"{"tenant_label_nam": "bad"}"#), "configuration refused: tenant_label_nam: unknown key"),
         (plugin(r#"{"tenant_label_name": 1}"#), "configuration refused: tenant_label_name: expected a string"),
         (plugin(r#"{"tenant_label_name": "bad""#), "configuration refused: not JSON: "),
         (plugin(r#"{"tenant_label_name": "bad", "tenant_label_name": "bad"}"#), "the key is given twice"),
-        // By Envoy's.
+        // Envoy refuses these.
         (good().filter("resources: ["), "Filesystem config update failure"),
         (good().replace("dist/promql_tenancy_filter.wasm", "dist/absent.wasm"), "Filesystem config update"),
         (good().replace("envoy.wasm.runtime.v8", "envoy.wasm.runtime.none"), "Filesystem config update rejected"),
@@ -148,7 +148,7 @@ fn bad_file_changes_nothing_and_the_log_says_why() {
         assert!(log[before..].contains(reason), "{reason}: {}", &log[before..]);
         assert_eq!(rewritten(&envoy, &stub), "up{good=\"team-a\"}", "{reason}");
     }
-    // What came of them does not stand in the way of a good one.
+    // After the refused files, a valid one is accepted.
     envoy.reload(&enforcing(stub.port, "better"));
     wait_for_label(&envoy, &stub, "better");
     std::fs::remove_file(envoy.filter_file()).unwrap();

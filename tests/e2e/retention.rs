@@ -1,4 +1,4 @@
-//! Retention before a real Prometheus, and before a real Thanos with its query frontend.
+//! Retention in front of a real Prometheus, and of a real Thanos with its query-frontend.
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Request, Response, form};
@@ -9,14 +9,14 @@ use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const HOUR: i64 = 3_600;
-/// What a sample that is too old is worth; all that is young enough is not worth so much together.
+/// The value of a sample that is too old. It is more than the sum of all other samples.
 const OLD: f64 = 1e6;
 
 fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
-/// Two hours of data, up to so many seconds ago.
+/// Two hours of data, which end this many seconds ago.
 fn series(name: &str, now: i64, until: i64) -> Series {
     let sample = |ago: i64| Sample {
         milliseconds: (now - ago) * 1000,
@@ -29,7 +29,7 @@ fn series(name: &str, now: i64, until: i64) -> Series {
     }
 }
 
-/// A Prometheus with two hours of data of team-a, of which the older one must not be seen, and the time when it was written.
+/// A Prometheus with two hours of team-a's data, and the time when it was written. Team-a must not read the first hour.
 fn prometheus_with_old_data() -> (process::Process, u16, i64) {
     let (process, port) = upstreams::prometheus_process("prometheus-retention", "");
     let now = now();
@@ -122,7 +122,7 @@ fn nothing_older_than_the_retention_period_is_found() {
         "{found} answers with samples, {empty} without, {refused} refused; {old} with old samples without the limit"
     );
     assert!(found > 100 && refused > 100 && old > 200);
-    // Label values are found, and the series' samples are not what they tell of.
+    // Label values are found, because they don't depend on samples.
     for path in ["series", "labels", "label/number/values"] {
         let answer = Request::get(&format!("/api/v1/{path}?match[]=worth")).tenant("team-a").send(limited.port());
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -131,7 +131,7 @@ fn nothing_older_than_the_retention_period_is_found() {
         let answer =
             Request::get(&format!("/api/v1/{path}?match[]=worth&{range}")).tenant("team-a").send(limited.port());
         assert_eq!((answer.status, answer.text().as_str()), (200, r#"{"status":"success","data":[]}"#));
-        // Prometheus finds labels of what lies around both ends, whichever of them is first.
+        // Prometheus finds labels around start and end, whichever of them is first.
         let turned = form(&[("start", &(now - 3_700).to_string()), ("end", &(now - 7_000).to_string())]);
         let turned = Request::get(&format!("/api/v1/{path}?match[]=worth&{turned}")).tenant("team-a");
         assert_eq!(turned.send(free.port()).json()["data"] == json!([]), path == "series", "{path}");
@@ -140,7 +140,7 @@ fn nothing_older_than_the_retention_period_is_found() {
     limited.assert_healthy();
 }
 
-/// Before Thanos's Query or its query frontend: with the limit, and without.
+/// In front of Thanos's Query or its query-frontend, with the limit and without.
 struct Pair {
     limited: Envoy,
     free: Envoy,
@@ -158,8 +158,8 @@ impl Pair {
         }
     }
 
-    /// Asserts that an old sample is found without the limit alone. Returns the largest that is found with it; `None` where the
-    /// question is refused, or nothing is found.
+    /// Asserts that an old sample is found only without the limit. Returns the largest sample that is found with the limit, or `None` if the request is
+    /// refused or nothing is found.
     fn ask(&self, parameters: &[(&str, &str)]) -> Option<f64> {
         for by_form in [false, true] {
             let request = match by_form {
@@ -192,7 +192,7 @@ impl Pair {
 fn nothing_older_is_found_by_thanos_and_its_query_frontend() {
     let thanos = Frontend::start("retention");
     let now = now();
-    // The second one has ended by now.
+    // The series `ended` has no recent samples.
     let both = [series("worth", now, 0), series("ended", now, 5_400)];
     remote_write::write(thanos.write, "/api/v1/receive", Some("team-a"), &both);
     let [start, old, end] = [now - 6_600, now - 6_000, now].map(|time| time.to_string());
@@ -204,7 +204,7 @@ fn nothing_older_is_found_by_thanos_and_its_query_frontend() {
     let [query, frontend] =
         [(thanos.query, "query"), (thanos.frontend, "frontend")].map(|(port, name)| Pair::new(port, name));
 
-    // The step that Thanos takes where there is none.
+    // Thanos's default step.
     let times = [("start", &*start), ("end", &*end)];
     let young = query.ask(&[&[("query", "worth")], &times[..]].concat());
     assert!(young.is_some_and(|value| value < OLD), "{young:?}");
@@ -216,10 +216,10 @@ fn nothing_older_is_found_by_thanos_and_its_query_frontend() {
         let young = pair.ask(&[&[("query", "worth"), ("step", "60")], &times[..]].concat());
         assert!(young.is_some_and(|value| value < OLD), "{young:?}");
     }
-    // The frontend moves the end to a multiple of the step, which is where it starts.
+    // The frontend rounds the end down to a multiple of the step, which is the start.
     let times = [("start", &*old), ("end", &*end), ("step", &*old), ("max_source_resolution", "1s")];
     assert_eq!(frontend.ask(&[&[("query", "worth @ end()")], &times[..]].concat()), None);
-    // It asks for coarser data where there are none, with an end before those that there are.
+    // The frontend asks for coarser data, which doesn't exist, for a time before the finer data.
     let later = format!("(vector(1) and on() (vector(time()) > {old})) or ended @ end()");
     let times = [("start", &*start), ("end", &*end), ("step", "60"), ("max_source_resolution", "auto")];
     assert_eq!(frontend.ask(&[&[("query", &*later)], &times[..]].concat()), None);

@@ -1,4 +1,4 @@
-//! Data usage: what a tenant's queries read is counted as the upstream says it, and clients see no difference.
+//! Data usage: the samples that a tenant's queries read are counted as the upstream reports them, and clients see no difference.
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Request, Response, form};
@@ -26,7 +26,7 @@ fn requests(query: &str, more: &[(&str, &str)]) -> Vec<Request> {
         .collect()
 }
 
-/// The samples that an answer says were read: all, and at a time.
+/// The total and the peak number of samples in an answer's statistics.
 fn read(answer: &Response) -> (f64, f64) {
     let samples = &answer.json()["data"]["stats"]["samples"];
     let figure = |name: &str| samples[name].as_f64().unwrap_or_else(|| panic!("no {name}: {}", answer.text()));
@@ -48,7 +48,7 @@ fn check(envoy: &Envoy, upstream: &Upstream) {
             let plain = requests(&by_hand, &[]).into_iter().zip(requests(&by_hand, &[("stats", "true")]));
             for (request, (plain, with_stats)) in requests(query, &[]).into_iter().zip(plain) {
                 let answer = request.tenant(tenant).send(envoy.port());
-                // Byte for byte what the upstream says to one who does not ask.
+                // The same bytes as the upstream's answer without statistics.
                 assert_eq!(answer.text(), plain.send(upstream.port()).text());
                 let (total, peak) = read(&with_stats.send(upstream.port()));
                 all[at] += total;
@@ -57,7 +57,7 @@ fn check(envoy: &Envoy, upstream: &Upstream) {
             }
         }
     }
-    // Who asks is told, and counted as well.
+    // A client that asks for statistics gets them, and its samples are counted too.
     for request in requests(QUERIES[0].0, &[("stats", "all")]) {
         let answer = request.tenant("team-a").send(envoy.port());
         all[0] += read(&answer).0;
@@ -78,7 +78,7 @@ fn check(envoy: &Envoy, upstream: &Upstream) {
     for (at, tenant) in ["team-a", "team-b"].into_iter().enumerate() {
         let of = [("tenant", tenant)];
         assert_eq!(metrics.sum("tenancy_query_samples_total", &of), all[at], "{tenant}");
-        // Envoy keeps two digits of each value.
+        // Envoy stores two significant digits of each value.
         let sum = metrics.sum("tenancy_query_peak_samples_sum", &of);
         assert!((sum - peaks[at]).abs() <= peaks[at] * 0.1, "{tenant}: {sum}, not {}", peaks[at]);
     }

@@ -4,15 +4,15 @@ use crate::support::compare::{BOTH, Parameters, assert_only_of, content, filled}
 use crate::support::http::{Request, form};
 use crate::support::{Pair, data, prometheus, thanos};
 
-/// What is asked, and the same by hand.
+/// A request, and the same request with matchers written by hand.
 type Case = (Parameters<'static>, Parameters<'static>);
 
-/// Thanos's stores answer nothing where only the external label is asked for, hence the name.
+/// Thanos's stores return nothing if the only matcher is on the external label, hence the metric name.
 const OWN: &str = r#"{tenant_id="$T",__name__!=""}"#;
 
 /// For every endpoint of the kind.
 const CASES: &[Case] = &[
-    // Without a selector, upstream answers for everybody, or not at all.
+    // Without a selector, the upstream answers with the data of all tenants, or refuses.
     (&[], &[("match[]", OWN)]),
     (&[("match[]", "up")], &[("match[]", r#"up{tenant_id="$T"}"#)]),
     (&[("match[]", r#"up{tenant_id="$O"}"#)], &[("match[]", r#"up{tenant_id="$T"}"#)]),
@@ -122,7 +122,7 @@ fn times_and_limits_reach_the_upstream() {
             pair.assert_both(path, &full[..2], &full);
         }
     }
-    // Which ones a limit leaves is not said, but how many.
+    // It is not defined which ones a limit keeps, but it is how many.
     let asked = form(&[("match[]", "up"), ("limit", "1")]);
     let answer = Request::get(&format!("/api/v1/series?{asked}")).tenant("team-a").send(prometheus().envoy.port());
     assert_eq!(answer.json()["data"].as_array().unwrap().len(), 1, "{}", answer.text());

@@ -1,11 +1,11 @@
-//! Requests whose end two readers could see in different places. Whatever reaches the upstream is a request that the filter
-//! has read: scoped to the tenant that it names itself.
+//! Request smuggling: requests whose end two readers could see in different places. Every request that reaches the upstream was read by the filter, and
+//! is scoped to its own tenant.
 
 use crate::support::http::{raw, raw_answered};
 use crate::support::stub::Seen;
 use crate::support::{envoys, stub, unique};
 
-/// What is hidden in, or after, the first request: a query that is not scoped.
+/// The request that is hidden in, or after, the first request: a query that is not scoped.
 fn hidden(marker: &str) -> String {
     format!(
         "GET /api/v1/query?query={marker} HTTP/1.1\r\nhost: localhost\r\nthanos-tenant: team-b\r\nx-e2e-id: {marker}\r\n\r\n"

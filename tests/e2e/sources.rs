@@ -1,5 +1,5 @@
-//! Who is asking, by each bootstrap that is shipped: certificate, token, configuration. Whoever says to be somebody else in any
-//! other way stays who they are, or is refused.
+//! The source of the tenant in each shipped bootstrap: certificate, token and configuration. A client that claims to be another tenant in any other
+//! way is served as its own tenant, or refused.
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Request, Response};
@@ -15,7 +15,7 @@ fn get() -> Request {
     Request::get("/api/v1/query?query=up")
 }
 
-/// Everything that a client could hope to be another tenant by.
+/// All headers by which a client could try to be another tenant.
 fn spoofed(request: Request) -> Request {
     request
         .tenant("team-b")
@@ -138,7 +138,7 @@ fn without_a_trusted_certificate_nobody_is_asking() {
     };
     no_answer(None);
     no_answer(Some(&stranger("/O=team-a/CN=x")));
-    // Where Envoy lets clients in without one, and where there is no TLS, the filter still knows nobody.
+    // If Envoy admits clients without a certificate, or without TLS, the filter refuses them.
     let optional = Setup::example("mtls.yaml", stub().port)
         .replace("require_client_certificate: true", "require_client_certificate: false")
         .start("envoy-mtls-optional");
@@ -187,7 +187,7 @@ fn nothing_else_than_the_verified_claim_names_the_tenant() {
         json!({"tenant": "team-a", "payload": {"tenant": "team-b"}, "envoy.filters.http.jwt_authn": {"payload": {"tenant": "team-b"}}}),
     ));
     assert_is("team-a", &with(&other), port);
-    // The token itself does not go on.
+    // The token itself is not forwarded.
     let id = unique();
     with(&own).header("x-e2e-id", &id).send(port);
     assert!(!stub().seen(&id)[0].has("authorization") && !stub().received(&own));
@@ -217,7 +217,7 @@ fn tokens_that_are_not_verified_name_nobody() {
             for (answer, seen) in ways(&spoofed(with(forgery)), port) {
                 assert!(matches!(answer.status, 401 | 403) && seen.is_empty(), "{}: {}", answer.status, answer.text());
             }
-            // Beside one's own token it changes nothing, wherever it stands.
+            // A second token beside the client's own changes nothing, wherever it is.
             let in_the_url = Request::get(&format!("/api/v1/query?query=up&access_token={forgery}"))
                 .header("authorization", format!("Bearer {own}"));
             let twice = with(&own).header("authorization", format!("Bearer {forgery}"));
@@ -235,7 +235,7 @@ fn tokens_that_are_not_verified_name_nobody() {
     assert_is("team-a", &spoofed(with(&own)), lenient.port());
 }
 
-/// What a list of one tenant is where Envoy is asked for the claim alone.
+/// The bytes for a list of one tenant if Envoy is asked for the claim alone.
 const LIST_IN_A_STRING: &str = "\u{1}\0\0\0\u{6}\0\0\0\0\0\0\0team-b\0\0";
 
 #[test]

@@ -1,5 +1,5 @@
-//! Stats in a real Envoy: every figure is the one that was sent, whatever becomes of a stream; no tenant grows its memory or
-//! passes for another; a trap leaves nothing wrong for long.
+//! Stats in a real Envoy. Every value is right, however a stream ends. No tenant can make Envoy's memory grow, or be counted as another
+//! tenant. After a trap, values become right again soon.
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::Request;
@@ -20,12 +20,12 @@ fn get(tenant: &str) -> Request {
 fn send_and_leave(envoy: &Envoy, bytes: &[u8]) {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, envoy.port())).unwrap();
     stream.write_all(bytes).unwrap();
-    // Until it has been read and forwarded.
+    // Wait until the request has been read and forwarded.
     std::thread::sleep(Duration::from_millis(300));
     stream.shutdown(Shutdown::Both).unwrap();
 }
 
-/// What the access log says of a tenant: requests by class of the status, and bytes sent.
+/// The access log's values for a tenant: requests by class of status, and bytes sent.
 fn logged(envoy: &Envoy, tenant: &str) -> (Vec<(String, f64)>, f64) {
     let log = envoy.process().log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -72,7 +72,7 @@ fn every_figure_is_the_one_that_was_sent() {
     assert_eq!(ask("team-a", Request::get("/api/v1/series").header(BEHAVIOUR, "10")), 200);
     Request::get(QUERY).send(envoy.port()).refused(401);
     get("not valid!").send(envoy.port()).refused(400);
-    // The answer breaks off; this client reads what there is.
+    // The upstream cuts the answer off. This client reads what arrives.
     let broken = String::from_utf8(get("team-b").header(BEHAVIOUR, "break off").encode()).unwrap();
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, envoy.port())).unwrap();
     stream.write_all(broken.as_bytes()).unwrap();
@@ -80,7 +80,7 @@ fn every_figure_is_the_one_that_was_sent() {
     let _ = stream.read_to_end(&mut answer);
     assert!(String::from_utf8_lossy(&answer).contains(HALF));
     received[1] += HALF.len();
-    // These leave before there is an answer, and before the form is whole.
+    // These clients leave before there is an answer, or before the form is complete.
     send_and_leave(&envoy, &get("team-b").header(BEHAVIOUR, "5000").encode());
     let cut = Request::post("/api/v1/query", form).tenant("team-b").encode();
     send_and_leave(&envoy, &cut[..cut.len() - 5]);
@@ -124,7 +124,7 @@ fn every_figure_is_the_one_that_was_sent() {
         let of = [("tenant", tenant)];
         assert_eq!(count("tenancy_request_bytes_total", &of), sent[at] as f64, "{tenant}");
         assert_eq!(count("tenancy_response_bytes_total", &of), received[at] as f64, "{tenant}");
-        // Envoy's own books agree, which it writes some time after.
+        // Envoy's access log, which is written a little later, has the same values.
         envoy.process().wait_until(|| logged(&envoy, tenant).1 == received[at] as f64);
         let (classes, _) = logged(&envoy, tenant);
         for (class, number) in classes {
@@ -231,7 +231,7 @@ fn istio_s_tags_are_taken_out_by_istio_s_patterns() {
     });
 }
 
-/// Sends so many requests over one connection, each as another tenant.
+/// Sends this many requests over one connection, each as another tenant.
 fn flood(port: u16, name: &str, count: usize) {
     const END: &[u8] = b"\r\n\r\n";
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -251,7 +251,7 @@ fn flood(port: u16, name: &str, count: usize) {
     }
 }
 
-/// Requests are answered by Envoy itself behind the filter: the upstream is not what is looked at.
+/// Envoy itself answers the requests after the filter, because this test is not about the upstream.
 #[test]
 fn hundred_thousand_made_up_tenants_don_t_grow_envoy() {
     const CONNECTIONS: usize = 10;
@@ -265,7 +265,7 @@ fn hundred_thousand_made_up_tenants_don_t_grow_envoy() {
         let metrics = envoy.wait_for_metrics("tenancy_requests_total", |metrics| {
             metrics.sum("tenancy_requests_total", &[]) == requests as f64
         });
-        // Counted over two workers, and exactly as many as were admitted.
+        // Over both workers together, exactly as many tenants as `max_tenants` have series of their own.
         assert_eq!(metrics.values("tenancy_requests_total", "tenant").len(), 101);
         assert_eq!(metrics.sum("tenancy_tenants_tracked", &[]), 100.0);
         let memory: Value = serde_json::from_str(&envoy.admin("/memory")).unwrap();
@@ -305,7 +305,7 @@ fn a_trap_leaves_no_request_in_flight_for_ever() {
             scope.spawn(|| get("team-a").header(BEHAVIOUR, "4000").send(envoy.port()));
         }
         envoy.wait_for_metrics("in_flight", |metrics| in_flight(metrics) == 6.0);
-        // One worker's VM at least dies with what it has in flight.
+        // The VM of at least one worker traps with requests in flight.
         let trapped = get("team-a").header("x-tenancy-test-trap", "1").send(envoy.port());
         assert_eq!(trapped.status, 503);
     });

@@ -1,4 +1,4 @@
-//! What Thanos tells of stores, rulers and remote engines: by hand, it names the other tenant; through the filter it doesn't.
+//! What Thanos reports about stores, rulers and remote engines. Its own answers name the other tenant, and answers through the filter don't.
 
 use crate::support::compare::{BOTH, assert_only_of};
 use crate::support::data;
@@ -57,7 +57,7 @@ fn ask(envoy: &Envoy, path: &str) -> [Response; 2] {
     answers
 }
 
-/// Where all of the stores are.
+/// The address on which all of the stores listen.
 const ADDRESS: &str = "127.0.0.1";
 const OWN: &str = r#"{tenant_id="team-a",__name__!=""}"#;
 
@@ -165,7 +165,7 @@ fn rules_and_alerts_of_thanos_are_the_tenant_s() {
     }
 }
 
-/// Queries of which a part is sent to the remote engine, and functions of what it answers.
+/// Queries of which a part is evaluated by the remote engine, and functions of its results.
 const DISTRIBUTED: [&str; 3] =
     ["sum by (owner) (up)", "abs(sum by (owner) (up))", "histogram_quantile(0.9, sum by (le) (up))"];
 

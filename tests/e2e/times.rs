@@ -1,5 +1,5 @@
-//! Times and durations: what `src/go/time.rs` reads is what the upstreams read. The texts are generated, and sent straight to Prometheus and
-//! to Thanos, whose answer to `time()` tells what they made of one.
+//! Times and durations: `src/go/time.rs` reads them as the upstreams do. The test sends generated texts directly to Prometheus and Thanos. Their answer
+//! to `time()` shows how they read a text.
 
 use crate::generator::Rng;
 use crate::support::http::{Request, Response, form};
@@ -101,7 +101,7 @@ fn milliseconds(value: &serde_json::Value) -> i64 {
     (seconds * 1000.0).round() as i64
 }
 
-/// What Go reads and turns into some integer that depends on the processor.
+/// Numbers that Go converts to integers that depend on the processor.
 fn is_no_time(text: &str) -> bool {
     let lower = text.to_ascii_lowercase().replace('_', "");
     let unsigned = lower.trim_start_matches(['+', '-']);
@@ -180,12 +180,12 @@ fn date(rng: &mut Rng) -> String {
     }
 }
 
-/// One to so many digits.
+/// A random number of digits, up to this many.
 fn digits(rng: &mut Rng, most: usize) -> String {
     (0..=rng.below(most)).map(|_| char::from(b'0' + rng.below(10) as u8)).collect()
 }
 
-/// One time in five, a character changed, taken out or put in.
+/// Changes, removes or inserts a character, one time in five.
 fn broken(rng: &mut Rng, text: String) -> String {
     let mut characters: Vec<char> = text.chars().collect();
     if rng.chance(20) {

@@ -1,4 +1,4 @@
-//! What is left of a request: the access log's line, the trace's tag, the filter's line in the log.
+//! What a request leaves behind: the line in the access log, the tag in the trace, and the filter's line in Envoy's log.
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::Request;

@@ -1,4 +1,4 @@
-//! A trap, provoked in a test build of the module: answered with 503, healed at once, and nothing passes unread meanwhile.
+//! A trap, provoked in a test build of the module: the request is answered with 503, the VM recovers at once, and no request passes unread meanwhile.
 
 use crate::support::envoy::Setup;
 use crate::support::http::Request;
@@ -19,7 +19,7 @@ fn trap_is_answered_with_503_and_healed_within_a_second() {
         for _ in 0..4 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    // Once in a VM that is being replaced, the connection may be cut instead.
+                    // If the VM is being replaced, the connection may be cut instead.
                     match get().try_send(port).map(|answer| answer.status) {
                         Some(200) => served.fetch_add(1, Ordering::Relaxed),
                         Some(503) | None => unserved.fetch_add(1, Ordering::Relaxed),

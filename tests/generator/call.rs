@@ -2,7 +2,8 @@
 
 use super::Generator;
 
-/// `v` vector, `s` scalar, `r` range vector, `t` string; a capital may be left out; `+` repeats the last one up to three times.
+/// `v` is a vector, `s` a scalar, `r` a range vector, `t` a string. An argument with a capital letter is optional. `+` repeats the last argument
+/// up to three times.
 const VECTOR_FUNCTIONS: &[(&str, &str)] = &[
     ("abs", "v"),
     ("absent", "v"),
@@ -87,7 +88,7 @@ const VECTOR_FUNCTIONS: &[(&str, &str)] = &[
     ("year", "V"),
 ];
 
-/// `start` and its like are keywords to the lexer, and functions here.
+/// `start` and similar words are keywords of the lexer, and names of functions here.
 const SCALAR_FUNCTIONS: &[(&str, &str)] = &[
     ("scalar", "v"),
     ("scalar", "v"),

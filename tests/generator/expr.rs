@@ -153,11 +153,11 @@ impl Generator {
                 let side = self.rng.pick(&["group_left", "group_right"]);
                 self.keyword(side);
                 if self.rng.chance(15) {
-                    // Bare: what follows must not be taken for its labels.
+                    // Without labels, what follows must not be read as labels.
                     return self.selector_guard();
                 }
                 if on {
-                    // A label may not stand in both lists.
+                    // A label must not be in both lists.
                     self.token("(");
                     if self.rng.chance(50) {
                         self.token("included");
@@ -185,7 +185,7 @@ impl Generator {
         }
     }
 
-    /// Something that doesn't begin with a parenthesis, with an operator that takes the real operand.
+    /// An operand that doesn't begin with a parenthesis, with an operator whose right operand is the real one.
     fn selector_guard(&mut self) {
         self.selector();
         self.token("+");

@@ -57,7 +57,7 @@ impl Generator {
     pub fn finite_number_or_duration(&mut self) {
         let choices = if self.rng.chance(70) { NUMBERS } else { DURATIONS };
         let literal = self.rng.pick(choices);
-        // A time in seconds has to fit 64 bits, where it is one; the long numbers don't.
+        // A time in seconds has to fit into 64 bits. The long numbers don't.
         self.token(literal);
     }
 
@@ -133,7 +133,7 @@ impl Generator {
         self.token("]");
     }
 
-    /// `offset`, with the forms of which some belong to the offset, and others to what follows it: `offset 5m + 1`.
+    /// `offset` with the forms in which an operator belongs to the offset, or to the expression after it: `offset 5m + 1`.
     pub fn offset(&mut self) {
         self.keyword("offset");
         match self.rng.weighted(&[50, 20, 10, 8, 12]) {

@@ -2,7 +2,7 @@
 //! lex.go, v0.316.0), and mutations of them that explore what is refused. The same seed gives the same query, on every machine.
 //!
 //! ```text
-//! expr      vectors, scalars, range vectors, strings: who may stand where
+//! expr      vectors, scalars, range vectors and strings, where each is allowed
 //! call      function and aggregation calls, with their argument types
 //! selector  names, matchers, modifiers
 //! literal   strings, numbers, durations, duration expressions
@@ -21,10 +21,10 @@ mod text;
 
 pub use rng::Rng;
 
-/// The label that generated queries match on by themselves, now and then, in all spellings.
+/// The label for which generated queries sometimes have matchers of their own, in all spellings.
 pub const TENANT_LABEL: &str = "tenant_id";
 
-/// A query that Prometheus should accept; most are.
+/// A query that Prometheus should accept. It accepts most of them.
 pub fn query(seed: u64) -> Vec<u8> {
     let mut generator = Generator::new(seed);
     generator.query();
@@ -62,7 +62,7 @@ fn broken(seed: u64, generate: fn(u64) -> Vec<u8>) -> Vec<u8> {
 struct Generator {
     rng: Rng,
     tokens: Vec<String>,
-    /// How many more compound expressions may be opened: keeps queries short, whatever their depth.
+    /// How many more compound expressions may be opened. This bounds the length of queries.
     fuel: usize,
 }
 
@@ -77,13 +77,13 @@ impl Generator {
         self.tokens.push(text.into());
     }
 
-    /// A keyword: in lower case mostly, since that is how people write, but Prometheus reads any.
+    /// A keyword. It is mostly in lower case, as people write it, but Prometheus reads any case.
     fn keyword(&mut self, word: &str) {
         let word = self.rng.any_case(word);
         self.token(word);
     }
 
-    /// Whether another compound expression may be opened; uses one up.
+    /// Whether another compound expression may be opened. If so, this counts it.
     fn may_grow(&mut self) -> bool {
         let grow = self.fuel > 0;
         self.fuel = self.fuel.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Text → broken text: what a slip, an attacker or a bad copy does to a query.
+//! Mutates the text of a query, as a typing mistake, an attacker or a bad copy would.
 
 use super::Rng;
 
@@ -108,7 +108,7 @@ const TOKENS: &[&str] = &[
     "\"\\400\"",
 ];
 
-/// `other` is the query that a part is taken from.
+/// A part may be taken from the query `other`.
 pub fn mutate(rng: &mut Rng, text: Vec<u8>, other: &[u8]) -> Vec<u8> {
     match rng.weighted(&[14, 10, 10, 14, 16, 8, 6, 6, 5, 6, 5]) {
         0 => without_token(rng, &text),
@@ -125,7 +125,7 @@ pub fn mutate(rng: &mut Rng, text: Vec<u8>, other: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Words, numbers, strings and single characters: near enough to what a lexer sees.
+/// Splits a text into words, numbers, strings and single characters, roughly as a lexer does.
 fn tokens(text: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -234,7 +234,7 @@ fn spliced(rng: &mut Rng, text: &[u8], other: &[u8]) -> Vec<u8> {
     [head[..end].concat(), tail[start..].concat()].concat()
 }
 
-/// The whole inside something else, where it may not be allowed.
+/// Puts the whole query inside another expression, which may not allow it.
 fn nested(rng: &mut Rng, text: Vec<u8>) -> Vec<u8> {
     let (before, after) = rng.pick(&[
         ("(", ")"),

@@ -1,4 +1,4 @@
-//! A small generator of random numbers (SplitMix64), so that a seed means the same query for ever.
+//! A small generator of random numbers (SplitMix64), so that a seed always gives the same query.
 
 pub struct Rng(u64);
 

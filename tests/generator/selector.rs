@@ -14,7 +14,7 @@ const NAMES: &[&str] = &[
     "node_cpu_seconds_total",
 ];
 
-/// Words that the lexer knows and the grammar takes for a metric name (`metric_identifier`).
+/// Keywords that the grammar accepts as a metric name (`metric_identifier`).
 const KEYWORD_NAMES: &[&str] = &[
     "avg",
     "bottomk",
@@ -49,7 +49,7 @@ const KEYWORD_NAMES: &[&str] = &[
     "min_of",
 ];
 
-/// Words that the grammar takes for a label in a list, beside the names (`maybe_label`).
+/// Keywords that the grammar accepts as a label in a list (`maybe_label`).
 const KEYWORD_LABELS: &[&str] = &[
     "avg",
     "bool",
@@ -89,7 +89,7 @@ const KEYWORD_LABELS: &[&str] = &[
     "min_of",
 ];
 
-/// Read as names only where the parser is told to (EnableUnquotedUTF8Names).
+/// Names only if the parser's option EnableUnquotedUTF8Names is on.
 const UTF8_NAMES: &[&str] =
     &["http.requests", "température", "ñ", "a.b.c", "Ωmega", "指标", "x.9", "größe:rate", "offset.x", "K"];
 
@@ -109,7 +109,7 @@ const TENANT_SPELLINGS: &[&str] = &[
 
 const TENANT_VALUES: &[&str] = &["team-a", "team-b", "", "team", "tenant.+"];
 
-/// Valid as regular expressions, and as plain values.
+/// Texts that are valid as regular expressions and as plain values.
 const VALUES: &[&str] = &[
     "a",
     "foo.*",
@@ -158,7 +158,7 @@ impl Generator {
         }
     }
 
-    /// The second argument of `info()`: matchers only, which may all match the empty string.
+    /// The second argument of `info()`. It has only matchers, all of which may match the empty string.
     pub fn data_label_selector(&mut self) {
         self.braces(None, true);
     }
@@ -309,7 +309,7 @@ impl Generator {
                 self.token(name);
             }
             _ => {
-                // Accepted by the default parser only.
+                // Only the default parser accepts this.
                 let name = self.rng.pick(&["a:b", ":", "job:x"]);
                 self.token(name);
             }
@@ -327,7 +327,7 @@ impl Generator {
                 break;
             }
             let modifier = left.swap_remove(self.rng.below(left.len()));
-            // Subqueries take neither `anchored` nor `smoothed`, so they are rarer.
+            // `anchored` and `smoothed` are rarer, because subqueries don't accept them.
             if modifier as usize == Self::extension as fn(&mut Self) as usize && self.rng.chance(60) {
                 continue;
             }
@@ -359,7 +359,7 @@ impl Generator {
     }
 }
 
-/// What a selector without a name outside the braces needs, to select less than everything.
+/// What a selector without a name before the braces needs, so that its matchers don't all match the empty string.
 enum Required {
     Matcher,
     Name,

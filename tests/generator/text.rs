@@ -1,4 +1,5 @@
-//! Tokens → text: as tight as the lexer allows, as people write, or with odd white space and comments between any two tokens.
+//! Writes tokens as text: with as little white space as the lexer allows, as people write, or with unusual white space and comments between any
+//! two tokens.
 
 use super::Rng;
 
@@ -54,7 +55,7 @@ fn gap(rng: &mut Rng, plain: bool) -> &'static str {
     rng.pick(&[" ", " ", "  ", "\n", "\t", "\r\n", " \n\t "])
 }
 
-/// Whether two tokens side by side would be read as other tokens.
+/// Whether two tokens without a space between them would be read as other tokens.
 fn would_merge(before: &str, token: &str) -> bool {
     let (Some(last), Some(first)) = (before.chars().next_back(), token.chars().next()) else {
         return false;

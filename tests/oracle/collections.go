@@ -76,7 +76,7 @@ func moduleZip(module string) (string, error) {
 }
 
 // eachExpr visits the strings under a key `expr`, in every document of a file. A file that is no YAML is a template of something
-// else (Helm charts, deliberately broken fixtures): it is named, and holds no query that could be read.
+// else (Helm charts, deliberately broken fixtures). Its name is printed, and it has no queries that could be read.
 func eachExpr(file *zip.File, visit func(string)) error {
 	reader, err := file.Open()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser/posrange"
 )
 
-// difference enforces the query's tree and says how the filter's tree differs from it; "" where it doesn't. Positions don't count,
-// nor does where among the selector's matchers those on a label of the scope stand. Both trees are changed.
+// difference enforces the query's tree, and describes how the filter's tree differs from it, or returns "" if it doesn't. Positions are ignored,
+// and so is the order of matchers on labels of the scope among the others. Both trees are changed.
 func (e *enforcement) difference(in, out parser.Expr) string {
 	e.apply(in)
 	e.normalise(in)
@@ -28,7 +28,7 @@ func (e *enforcement) difference(in, out parser.Expr) string {
 	return ""
 }
 
-// normalise takes out of a tree what must not be compared: positions, compiled regular expressions (they hold functions, which
+// normalise removes from a tree what must not be compared: positions, compiled regular expressions (they hold functions, which
 // are never deeply equal), and NaN (which is not equal to itself).
 func (e *enforcement) normalise(node parser.Node) {
 	switch n := node.(type) {

@@ -12,7 +12,7 @@ import (
 // A corpus hands every query that it holds to `add`.
 type corpus func(add func(query string)) error
 
-// printCorpus prints each query of a corpus once, as a JSON string a line, in the order of its sources.
+// printCorpus prints each query of a corpus once, as one JSON string per line, in the order of the sources.
 func printCorpus(out io.Writer, queries corpus) error {
 	w := bufio.NewWriter(out)
 	seen := map[string]bool{}

@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// testCase is a query, what the filter made of it (nil: refused), and how it was told to enforce.
-// Queries that are not UTF-8 come in base64, since JSON can't hold them.
+// testCase is a query, the text that the filter made of it (nil if it was refused), and the settings of the enforcement.
+// Queries that are not UTF-8 are sent in base64, because JSON can't hold them.
 type testCase struct {
 	In       string      `json:"in"`
 	InBytes  []byte      `json:"in64"`
@@ -30,13 +30,13 @@ type condition struct {
 	Values []string `json:"values"` // one, but for "in"
 }
 
-// verdict holds one reading for each of the option sets, in the order of `parsers`.
+// verdict has one reading for each set of options, in the order of `parsers`.
 type verdict struct {
 	In  [2]reading     `json:"in"`
 	Out [2]*comparison `json:"out"`
 }
 
-// reading is what a parser says about a text.
+// reading is the result of a parser for a text.
 type reading struct {
 	OK        bool     `json:"ok"`
 	Error     string   `json:"error,omitempty"`
@@ -46,7 +46,7 @@ type reading struct {
 	Conflict bool `json:"conflict"`
 }
 
-// comparison is what a parser says about the filter's text, and how its tree differs from the enforced tree of the query.
+// comparison is the result of a parser for the filter's text, and the difference between its tree and the enforced tree of the query.
 type comparison struct {
 	reading
 	Open     int    `json:"open"`     // selectors that lack a matcher, where a tree was built
@@ -55,8 +55,8 @@ type comparison struct {
 	Diff     string `json:"diff,omitempty"`
 }
 
-// parsers are the two readings that the filter has to serve: every experimental option on, and the same without unquoted
-// UTF-8 names, which is the default and accepts some texts that the other refuses (`up offset.5`, `sum by (a:b) (x)`).
+// parsers are the two sets of options that the filter has to serve: every experimental option, and the same without unquoted UTF-8 names.
+// The latter is the default, and accepts some texts that the former refuses (`up offset.5`, `sum by (a:b) (x)`).
 var parsers = [2]parser.Parser{
 	parser.NewParser(parser.Options{
 		EnableExperimentalFunctions: true,
@@ -106,8 +106,7 @@ func judge(c *testCase) (*verdict, error) {
 	return v, nil
 }
 
-// read parses a text. The tree is nil where an error left it incomplete; a type error, an unknown function or an empty
-// selector does not.
+// read parses a text. The tree is nil if an error left it incomplete. A type error, an unknown function or an empty selector does not.
 func read(p parser.Parser, text string, selector bool) (parser.Expr, reading) {
 	var tree parser.Expr
 	var err error
@@ -130,7 +129,7 @@ func read(p parser.Parser, text string, selector bool) (parser.Expr, reading) {
 	return tree, r
 }
 
-// enforcement is what the filter was asked to do.
+// enforcement has the settings of the filter's enforcement.
 type enforcement struct {
 	matchers []*labels.Matcher
 	replace  bool

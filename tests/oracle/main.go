@@ -1,4 +1,4 @@
-// The oracle: what Prometheus's own parser says about a query, and about what the filter made of it.
+// The oracle: it runs Prometheus's own parser on a query, and on the text that the filter made of it.
 //
 //	oracle judge                 JSON lines of cases on stdin, one verdict a line on stdout, in order
 //	oracle corpus prometheus     every expression of Prometheus's own tests, one JSON string a line

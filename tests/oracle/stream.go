@@ -104,8 +104,8 @@ func judgeChunk(lines [][]byte) result {
 	return result{bytes: out}
 }
 
-// silenceParserPanics drops the stack traces that the parser prints when it recovers from a panic of its own
-// (promql/parser/parse.go, recover): such a query is judged as refused, of the kind "panic".
+// silenceParserPanics removes the stack traces that the parser prints when it recovers from its own panic (promql/parser/parse.go, recover).
+// Such a query counts as refused, with the kind "panic".
 func silenceParserPanics() error {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {

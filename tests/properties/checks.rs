@@ -1,5 +1,5 @@
-//! What holds for every input. Each function is one property; the fuzz targets of the same names call them, and so do the seeded
-//! tests of `tests/properties.rs`. A property that doesn't hold panics.
+//! The properties that hold for every input, one function each. A property that doesn't hold panics. The fuzz targets of the same names and
+//! the seeded tests in `tests/properties.rs` call these functions.
 
 use promql_tenancy_filter::config::{Config, Mistake, Setting};
 use promql_tenancy_filter::go::form;
@@ -12,7 +12,7 @@ const LABEL: &str = "tenant_id";
 
 type Rewriter = fn(&[u8], &Scope, &mut Vec<u8>) -> Result<u32, Error>;
 
-/// Whatever the text: no panic; and where it is accepted, the matcher stands on every selector, for this tenant and no other.
+/// No text causes a panic. If a text is accepted, every selector has the matcher of this tenant, and of no other.
 pub fn rewrite_every_selector_enforced(text: &[u8]) {
     let tenants = ["a", "b.c"];
     for rewriter in [rewrite as Rewriter, rewrite_selector] {
@@ -40,7 +40,7 @@ pub fn rewrite_every_selector_enforced(text: &[u8]) {
                 matchers_stand_first(rewriter, text, &scope);
             }
         }
-        // What one tenant's text was rewritten to holds nothing of that tenant once it is rewritten for another.
+        // A query that was rewritten for one tenant, and then for another, has nothing of the first tenant.
         if let (Some((for_a, _)), Some((for_b, _))) = (run(rewriter, text, &a), run(rewriter, text, &b)) {
             let (again, _) = run(rewriter, &for_a, &b).expect("a rewritten text is accepted");
             assert_eq!(text_of(&again), text_of(&for_b), "{}", text_of(text));
@@ -76,7 +76,7 @@ fn one_matcher_each(rewriter: Rewriter, text: &[u8], scope: &Scope, matcher: &[u
     assert!(found >= count as usize, "{count} selectors, {found} matchers: {}", text_of(&once));
     let (twice, count_again) = run(rewriter, &once, scope).expect("a rewritten text is accepted");
     assert_eq!((text_of(&twice), count_again), (text_of(&once), count), "rewriting twice is rewriting once");
-    // Linear in the text: each selector gains the matcher, braces and a comma; tokens may have to be kept apart.
+    // The length is linear: each selector gains the matcher, braces and a comma, and some tokens need a space between them.
     assert!(once.len() <= 2 * text.len() + count as usize * (matcher.len() + 3), "{}", text_of(&once));
 }
 
@@ -99,14 +99,14 @@ fn error_points_into(text: &[u8], error: &Error) {
     assert!(!error.message.is_empty() && error.to_string().contains(&error.message), "{error:?}");
 }
 
-/// What can be read as a form is written again as a form that reads the same, and that no reader splits elsewhere.
+/// A form that can be read is written as a form with the same pairs, which all readers split in the same way.
 pub fn form_roundtrip(form: &[u8]) {
     let Ok(pairs) = read_form(form) else { return };
     let written = write_form(&pairs);
     assert!(written.is_ascii(), "{written:?}");
     assert_eq!(read_form(&written).expect("what was written is read"), pairs, "{}", text_of(form));
     assert_eq!(write_form(&read_form(&written).expect("likewise")), written, "writing is stable");
-    // A second reader, of the URL standard: where Go's rules accept a form, the two agree on it.
+    // If Go's rules accept a form, a second reader, which follows the URL standard, reads the same pairs.
     let standard: Vec<(String, String)> = form_urlencoded::parse(&written).into_owned().collect();
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert_eq!(standard, pairs.iter().map(|(key, value)| (lossy(key), lossy(value))).collect::<Vec<_>>());
@@ -126,7 +126,7 @@ fn write_form(pairs: &Pairs) -> Vec<u8> {
     written
 }
 
-/// A configuration is valid or refused with the path of the key, whatever the bytes.
+/// Any bytes are a valid configuration, or are refused with the path of a key.
 pub fn config_never_panics(json: &[u8]) {
     match Config::parse(json) {
         Ok(config) => {
@@ -146,8 +146,8 @@ pub fn config_never_panics(json: &[u8]) {
     }
 }
 
-/// A request is forwarded or refused, whatever its method, target, headers and body. The input is lines: a method, a target, headers
-/// as `name: value`; after an empty line comes the body.
+/// A request with any method, target, headers and body is forwarded or refused. The input has lines: a method, a target, and headers as
+/// `name: value`. After an empty line comes the body.
 pub fn decide_never_panics(input: &[u8]) {
     let (head, body) = match input.windows(2).position(|pair| pair == b"\n\n") {
         Some(end) => (&input[..end], &input[end + 2..]),
@@ -174,15 +174,14 @@ pub fn decide_never_panics(input: &[u8]) {
             Ok::<_, Vec<u8>>((forward.path, forward.selectors, finished))
         };
         let first = decided();
-        // What comes again may be remembered, and is decided just so.
+        // A repeated request may be found in the memo, and has the same decision.
         for _ in 0..2 {
             assert_eq!(decided(), first);
         }
     }
 }
 
-/// Whatever the proxy hands over as a certificate's subject or as metadata, what is read from it is a tenant, or several, that a header
-/// could name as well.
+/// Tenants that are read from any bytes of a certificate's subject or of metadata could also be named by a header.
 pub fn evidence_names_valid_tenants(evidence: &[u8]) {
     for keys in [
         r#""tenant_certificate_field": "organization""#,

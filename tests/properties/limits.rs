@@ -1,4 +1,4 @@
-//! Retention, over generated queries and times: what goes upstream reads nothing older, and a range query keeps its steps.
+//! Retention, over generated queries and times: a forwarded query reads no older samples, and a range query keeps its steps.
 
 use crate::generator::{self, Rng};
 use promql_tenancy_filter::config::Config;
@@ -12,7 +12,7 @@ const NOW: i64 = 1_800_000_000_000;
 const HOUR: i64 = 3_600_000;
 const RETENTION: i64 = 48 * HOUR;
 
-/// The decoded parameters that go upstream, which is of this kind; `None` where nothing does.
+/// The decoded parameters that are forwarded to an upstream of this kind. `None` if the request is not forwarded.
 fn forwarded(upstream: &str, path: &str, parameters: &[(&str, &[u8])]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut query = Vec::new();
     for (name, value) in parameters {
@@ -38,7 +38,7 @@ fn instant(pairs: &[(Vec<u8>, Vec<u8>)], name: &str) -> i64 {
     time::instant(value(pairs, name)).unwrap()
 }
 
-/// Asserts that nothing beyond the limits is read.
+/// Asserts that the query reads no samples beyond the limits.
 fn assert_within(pairs: &[(Vec<u8>, Vec<u8>)], start_ms: i64, end_ms: i64, step_ms: i64) {
     let text = value(pairs, "query");
     let query = Query::parse(text).unwrap();
@@ -70,7 +70,7 @@ fn nothing_older_than_retention_is_read() {
             time::write(milliseconds, &mut text);
             text
         };
-        // Go cuts the product of 1.001 and a billion, and so does the filter.
+        // Go truncates the product of 1.001 and a billion, and so does the filter.
         let step_text = seconds(step);
         let step = time::duration(&step_text).unwrap() / 1_000_000;
         if let Some(sent) =
@@ -97,7 +97,7 @@ fn nothing_older_than_retention_is_read() {
     assert!(instants > 500 && ranges > 500 && moved > 100);
 }
 
-/// What query frontends make of a range query: Cortex's aligns it to its step, and Thanos's, asked for `auto`, lets it end earlier too.
+/// The range queries that query-frontends make of one: Cortex's aligns it to its step, and Thanos's, with `auto`, may also end it earlier.
 #[test]
 fn nothing_older_than_retention_is_read_through_a_query_frontend() {
     let (mut ranges, mut moved) = (0, 0);

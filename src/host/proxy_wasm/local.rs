@@ -2,7 +2,7 @@
 
 use super::calls;
 use crate::exchange::{Change, Fault, HostError, Ledger, Metric, SeriesId, Summary, Worker};
-use crate::stats::Kind;
+use crate::stats::StatType;
 use crate::workers::leases::{Grant, Leases};
 use crate::workers::{Number, Store};
 use proxy_wasm::types::MetricType;
@@ -85,9 +85,9 @@ impl Store for Shared {
 /// Hands one stat over to the host.
 pub fn meter(metric: Metric<'_>) -> bool {
     let kind = match metric.kind {
-        Kind::Counter => MetricType::Counter,
-        Kind::Gauge => MetricType::Gauge,
-        Kind::Histogram => MetricType::Histogram,
+        StatType::Counter => MetricType::Counter,
+        StatType::Gauge => MetricType::Gauge,
+        StatType::Histogram => MetricType::Histogram,
     };
     if metric.id.is_none() {
         *metric.id = calls::define_metric(kind, &(metric.name)()).ok();

@@ -1,4 +1,4 @@
-//! Bytes and characters: what class they are of.
+//! The classes of bytes that the lexer tells apart, and reading one UTF-8 character.
 
 pub fn char_at(text: &[u8], at: usize) -> Option<char> {
     let window = text.get(at..(at + 4).min(text.len()))?;
@@ -9,14 +9,14 @@ pub fn char_at(text: &[u8], at: usize) -> Option<char> {
     readable.chars().next()
 }
 
-/// Classes of bytes, as bits.
+/// The classes of bytes, as bits.
 pub const ALPHA: u8 = 1;
 pub const DIGIT: u8 = 2;
 const SPACE: u8 = 4;
 pub const COLON: u8 = 8;
 pub const DOT: u8 = 16;
 
-/// The class of each byte: one look-up instead of a row of comparisons, since most bytes of a query belong to names.
+/// The class of each byte. Most bytes of a query belong to names, so one look-up is faster than a row of comparisons.
 #[allow(clippy::indexing_slicing)] // at compile time
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];

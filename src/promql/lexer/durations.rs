@@ -1,17 +1,17 @@
-//! What stands between brackets: the durations of ranges and subqueries.
+//! Reads the tokens between brackets: the durations of ranges and subqueries.
 
 use super::bytes::is_alpha;
-use super::{Kind, Lexer, Next, State};
+use super::{Lexer, Next, State, TokenKind};
 use crate::promql::error::Fault;
 
 impl Lexer<'_> {
-    /// Right after `[`, until the first number: durations, their operators, and no comment.
+    /// Reads one token after `[`, up to the first number: a duration or its operators. Comments are not allowed here.
     pub(super) fn duration(&mut self) -> Next {
         self.skip_blank(false);
         let Some(b) = self.peek() else { return Err(self.fault("unexpected end of input in duration expression")) };
         match b {
             b']' => {
-                self.single(Kind::RightBracket);
+                self.single(TokenKind::RightBracket);
                 self.bracket = None;
                 return Ok(State::Statement);
             }
@@ -26,20 +26,20 @@ impl Lexer<'_> {
                 if let Some(message) = fault {
                     return Err(self.fault_behind(message));
                 }
-                self.single(Kind::Colon);
+                self.single(TokenKind::Colon);
             }
             b'(' => {
-                self.single(Kind::LeftParen);
+                self.single(TokenKind::LeftParen);
                 self.open_parens += 1;
             }
             b')' => self.right_paren()?,
-            b'+' => self.single(Kind::Add),
-            b'-' => self.single(Kind::Sub),
-            b'*' => self.single(Kind::Mul),
-            b'/' => self.single(Kind::Div),
-            b'%' => self.single(Kind::Mod),
-            b'^' => self.single(Kind::Pow),
-            b',' => self.single(Kind::Comma),
+            b'+' => self.single(TokenKind::Add),
+            b'-' => self.single(TokenKind::Sub),
+            b'*' => self.single(TokenKind::Mul),
+            b'/' => self.single(TokenKind::Div),
+            b'%' => self.single(TokenKind::Mod),
+            b'^' => self.single(TokenKind::Pow),
+            b',' => self.single(TokenKind::Comma),
             b'0'..=b'9' => {
                 self.number_or_duration()?;
                 self.bracket.get_or_insert_default().duration = true;
@@ -58,7 +58,7 @@ impl Lexer<'_> {
         Ok(State::Duration)
     }
 
-    /// A word after the first duration in brackets: the colon of a subquery, or `step`, `range`, `max_of`, `min_of`.
+    /// Reads what may follow the first duration in brackets: the colon of a subquery, or `step`, `range`, `max_of` or `min_of`.
     pub(super) fn word_in_bracket(&mut self) -> Result<(), Fault> {
         if self.peek() == Some(b':') {
             let bracket = self.bracket.get_or_insert_default();
@@ -66,7 +66,7 @@ impl Lexer<'_> {
                 return Err(self.fault("unexpected colon ':'"));
             }
             bracket.colon = true;
-            self.single(Kind::Colon);
+            self.single(TokenKind::Colon);
             return Ok(());
         }
         if self.duration_keyword() {
@@ -79,7 +79,7 @@ impl Lexer<'_> {
     pub(super) fn duration_keyword(&mut self) -> bool {
         let word = self.rest().iter().take_while(|b| is_alpha(**b)).count();
         let text = self.rest().get(..word).unwrap_or_default().to_ascii_lowercase();
-        match Kind::duration_keyword(&text) {
+        match TokenKind::duration_keyword(&text) {
             Some(kind) => {
                 self.at += word;
                 self.emit(kind);

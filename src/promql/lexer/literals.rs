@@ -1,26 +1,26 @@
-//! Where number, duration and string literals end. Their values are `promql/literal.rs`'s.
+//! Finds the end of number, duration and string literals. `promql/literal.rs` computes their values.
 
 use super::super::error::Fault;
 use super::super::quote;
-use super::super::token::Kind;
+use super::super::token::TokenKind;
 use super::Lexer;
 use super::bytes::is_alpha;
 
 impl Lexer<'_> {
-    /// A number that ends where no letter or digit follows, or a duration: digits and units.
+    /// Reads a number, which no letter may follow, or else a duration, which is a row of digits and units.
     pub(super) fn number_or_duration(&mut self) -> Result<(), Fault> {
         let rest = self.rest();
         let number = number_length(rest);
         if let Some(length) = number {
             self.at += length;
-            self.emit(Kind::Number);
+            self.emit(TokenKind::Number);
             return Ok(());
         }
         let length = rest.iter().take_while(|b| is_alpha(**b) || b.is_ascii_digit()).count();
         let word = rest.get(..length).unwrap_or_default();
         if is_duration(word) {
             self.at += length;
-            self.emit(Kind::Duration);
+            self.emit(TokenKind::Duration);
             return Ok(());
         }
         let shown = rest.get(..length.max(1)).unwrap_or_default();
@@ -41,7 +41,7 @@ impl Lexer<'_> {
         self.emit_string()
     }
 
-    /// Checks the escape sequence whose first character after the backslash is at `at`; returns the place after it.
+    /// Checks the escape sequence whose first character after the backslash is at `at`; returns the position after the sequence.
     fn escape(&self, at: usize, quote: u8) -> Result<usize, Fault> {
         let Some(&escape) = self.text.get(at) else { return Err(self.fault("escape sequence not terminated")) };
         let (first, digits, radix) = match escape {
@@ -79,7 +79,8 @@ impl Lexer<'_> {
         self.emit_string()
     }
 
-    /// Prometheus can't tell U+FFFD from a fault, and refuses both.
+    /// Adds the string token if the string is UTF-8 without U+FFFD. Prometheus can't distinguish U+FFFD from a decoding error, and
+    /// refuses both.
     fn emit_string(&mut self) -> Result<(), Fault> {
         let text = self.text.get(self.start..self.at).unwrap_or_default();
         if !text.is_ascii() {
@@ -88,14 +89,14 @@ impl Lexer<'_> {
                 return Err(self.fault("invalid UTF-8 rune"));
             }
         }
-        self.emit(Kind::String);
+        self.emit(TokenKind::String);
         Ok(())
     }
 }
 
-/// How many bytes are a number (`scanNumber` in lex.go); `None` where they are none. Whether the number has a value
-/// is the parser's question. An `e` that begins a run of digits is an exponent even in a hexadecimal number there,
-/// so that `0x1e` at the very end is refused, and here.
+/// The length of the number at the beginning of `rest`, or `None` if there is no number (`scanNumber` in lex.go). The parser checks
+/// later whether the number has a value. As in Prometheus, an `e` that begins a run of digits is an exponent even in a
+/// hexadecimal number, so `0x1e` at the end of the text is refused.
 fn number_length(rest: &[u8]) -> Option<usize> {
     let byte = |at: usize| rest.get(at).copied();
     let hex = byte(0) == Some(b'0') && matches!(byte(1), Some(b'x' | b'X'));
@@ -108,7 +109,7 @@ fn number_length(rest: &[u8]) -> Option<usize> {
     if hex && byte(at) == Some(b'_') {
         at += 1;
     }
-    // One dot and one digit at the front follow no rule.
+    // Prometheus accepts one dot and one digit at the beginning without further checks.
     if byte(at) == Some(b'.') {
         at += 1;
     }
@@ -152,7 +153,8 @@ fn number_length(rest: &[u8]) -> Option<usize> {
     (at > 0).then_some(at)
 }
 
-/// Digits and unit letters as `acceptRemainingDuration` takes them; order and overflow are the parser's question.
+/// Whether a word is made of the digits and unit letters that `acceptRemainingDuration` accepts. The parser checks the order of the
+/// units and the range of the value.
 fn is_duration(word: &[u8]) -> bool {
     word.first().is_some_and(u8::is_ascii_digit)
         && word.last().is_some_and(|b| b"smhdwy".contains(b))

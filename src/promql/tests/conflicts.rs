@@ -25,7 +25,7 @@ fn replace_drops_every_spelling_and_operator() {
             assert_eq!(written.as_deref(), Ok("up{tenant_id=\"team-a\",a=\"b\",c=\"d\"}"), "{query}");
         }
     }
-    // That is the name of a metric, and another label.
+    // These are a metric of that name, and another label.
     ok("{\"tenant_id\"}", "{§,\"tenant_id\"}");
     ok("{Tenant_id=\"x\"}", "{§,Tenant_id=\"x\"}");
 }
@@ -65,7 +65,7 @@ fn reject_refuses_what_cannot_match() {
 
 #[test]
 fn reject_leaves_patterns_to_the_upstream() {
-    // To run them here would cost what the client likes. The tenant's matcher is there all the same.
+    // The filter runs no patterns, because the client chooses how long that takes. The tenant's matcher is added all the same.
     for pattern in ["team-(b|c)", ".+", "team.b", "\\\\p{Greek}", "(.?.?){900}.*", "[b]", "^b$", "\\xff|\\\\d"] {
         let written = with(OnConflict::Reject, &format!("up{{tenant_id=~\"{pattern}\"}}"));
         let expected = format!("up{{tenant_id=\"team-a\",tenant_id=~\"{pattern}\"}}");

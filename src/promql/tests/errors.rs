@@ -1,4 +1,4 @@
-//! What is refused, with Prometheus's words and place where it refuses the same.
+//! What is refused. If Prometheus refuses it too, the message and the position are Prometheus's.
 
 use super::*;
 #[cfg(target_family = "wasm")]
@@ -42,8 +42,8 @@ fn err_the_message_is_prometheus_s() {
 }
 
 #[test]
-fn err_an_empty_query_has_a_place_as_well() {
-    // Prometheus writes "unknown position" here.
+fn err_an_empty_query_has_a_position_as_well() {
+    // Prometheus writes "unknown position" in place of the position.
     err("", "1:1: parse error: no expression found in input");
     err(" # nothing", "1:1: parse error: no expression found in input");
 }
@@ -57,7 +57,7 @@ fn err_a_metric_is_named_once() {
 
 #[test]
 fn err_a_comment_must_not_make_a_modifier_of_a_call() {
-    // To Prometheus, the comment makes `fill` the name of a function that it doesn't know.
+    // Because of the comment, Prometheus reads `fill` as the name of a function, which it doesn't have.
     err("a + fill # x\n (1) b", "1:5: parse error: unknown function with name \"fill\"");
     err("FILL_left#\n(1)", "1:1: parse error: unknown function with name \"FILL_left\"");
 }
@@ -82,7 +82,7 @@ fn err_info_reads_target_info_of_every_tenant() {
 
 #[test]
 fn err_labels_whose_value_is_run_as_a_query() {
-    // Mimir's and Cortex's frontends write such selectors for the shards of a query.
+    // The query-frontends of Mimir and Cortex write such selectors to shard a query.
     for label in ["__queries__", "__query__", "\"__query__\"", "'__cortex_queries\\x5f_'"] {
         let query = format!("sum(up) or __embedded_queries__{{{label}=\"up\"}}");
         let error = enforce_with(&team_a(), &query).expect_err(label);
@@ -92,19 +92,19 @@ fn err_labels_whose_value_is_run_as_a_query() {
 }
 
 #[test]
-fn err_what_is_no_text() {
+fn err_a_query_is_utf8_text() {
     for (query, at) in [(&b"a{b=\"\xff\"}"[..], 5), (b"\xff", 1), (b"a\x00", 2), ("\"\u{fffd}\"".as_bytes(), 1)] {
         let error = rewrite(query, &team_a(), &mut Vec::new()).expect_err("it is no UTF-8 text");
         assert_eq!(error.column, at, "{query:?}: {error}");
     }
-    // A comment may hold anything, and goes.
+    // A comment may hold any bytes, and is removed.
     let mut out = Vec::new();
     assert_eq!(rewrite(b"a # \xff", &team_a(), &mut out), Ok(1));
     assert_eq!(out, b"a{tenant_id=\"team-a\"}");
 }
 
 #[test]
-fn err_nothing_is_written() {
+fn err_a_refused_query_leaves_the_output_unchanged() {
     let mut out = b"kept".to_vec();
     assert!(rewrite(b"a + info(b)", &team_a(), &mut out).is_err());
     assert_eq!(out, b"kept");

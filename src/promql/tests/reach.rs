@@ -1,4 +1,4 @@
-//! How far queries reach. Against Prometheus's engine this is tested in tests/conformance.rs; here stand the rules.
+//! The rules for how far a query reaches. tests/conformance.rs compares the reach with what Prometheus's engine reads.
 
 use super::super::{Demand, Evaluation, Query, Unknown};
 #[cfg(target_family = "wasm")]
@@ -21,7 +21,7 @@ fn demand(query: &str) -> Result<Demand, Unknown> {
     Query::parse(query.as_bytes()).expect("it is PromQL").demand(&EVALUATION)
 }
 
-/// Asserts the reach, in minutes before the start and after the end; a range is open at its left end.
+/// Asserts the reach, in minutes before the start and after the end. A range excludes its left end.
 #[track_caller]
 fn reaches(query: &str, before: f64, after: f64) {
     let milliseconds = |minutes: f64| (minutes * MINUTE as f64) as i64;
@@ -56,15 +56,15 @@ fn subqueries_add_up() {
     reaches("x[10m:]", 15.0, 0.0);
     reaches("x[10m:3m] offset 1m", 16.0, -1.0);
     reaches("max_over_time(rate(x[2m] offset 4m)[10m:] offset 1m)[20m:1m] offset 3m", 40.0, -8.0);
-    // What stands beside a subquery isn't in it.
+    // The range and offset of a subquery don't count for a selector beside it.
     reaches("a[50m] + (sum(b[1h:]) + -c) - d[7m:]", 65.0, 0.0);
     reaches("(a[1h:]) + b offset -1m", 65.0, 1.0);
-    // Sums are cut to milliseconds, not their parts.
+    // Sums are truncated to milliseconds, but their terms are not.
     reaches("(x[0.0006:])[0.0006:1]", 5.0 + 1.0 / 60_000.0, 0.0);
 }
 
 #[test]
-fn at_names_the_time() {
+fn at_modifier_sets_the_time() {
     let at = |minutes: i64| (minutes * MINUTE + 1, minutes * MINUTE + 5 * MINUTE);
     for (query, samples) in [
         ("x @ 600", at(5)),
@@ -76,7 +76,7 @@ fn at_names_the_time() {
         ("x @ end()", (END - 5 * MINUTE + 1, END)),
         ("(x @ 600)[1h:] offset 1d", at(5)),
         ("x[3m:] @ 600", (2 * MINUTE + 1, 10 * MINUTE)),
-        // The innermost `@` counts, with what is inside it.
+        // The innermost `@` counts, with the ranges and offsets inside it.
         ("x[3m:] @ 600 [1h:] @ 6000 offset 7m", (2 * MINUTE + 1, 10 * MINUTE)),
         ("x[3m:][1h:] @ 6000 offset 7m", ((100 - 7 - 63 - 5) * MINUTE + 1, 93 * MINUTE)),
     ] {
@@ -100,7 +100,7 @@ fn durations_are_computed() {
 }
 
 #[test]
-fn what_is_beyond_computing_is_an_error() {
+fn a_reach_that_cannot_be_computed_is_an_error() {
     for query in [
         "x[1m / (1 - 1)]",
         "x[step() - 1h]",
@@ -123,7 +123,7 @@ fn what_is_beyond_computing_is_an_error() {
     for time in [i64::MIN, i64::MAX] {
         assert!(query.demand(&Evaluation { start_ms: time, ..EVALUATION }).is_err());
         assert!(query.demand(&Evaluation { end_ms: time, ..EVALUATION }).is_err());
-        // Nothing of this overflows.
+        // These values don't overflow.
         let far = Evaluation { lookback_ms: time, subquery_step_ms: time, step_ns: time, ..EVALUATION };
         assert!(query.demand(&far).is_ok());
     }
@@ -131,7 +131,7 @@ fn what_is_beyond_computing_is_an_error() {
 
 #[test]
 fn both_readings_of_an_aggregation_parameter_count() {
-    // Prometheus's engine doesn't resolve it there: it reads the whole range, and what subqueries add.
+    // Prometheus's engine ignores `@ start()` and `@ end()` here, and reads the whole time range of the query.
     reaches("topk(scalar(x @ end()), y @ start())", 5.0, 0.0);
     reaches("topk(scalar(x @ start() offset -10m), y)", 5.0, 10.0);
     let samples = demand("topk(scalar(x @ end()), vector(1))[1m:] @ 0").expect("it can be computed").samples;
@@ -146,7 +146,7 @@ fn info_reads_as_its_argument_does() {
 }
 
 #[test]
-fn what_limits_are_about_is_counted() {
+fn longest_range_subquery_steps_and_fixed_times_are_counted() {
     let query = "sum by (a) (x{a=~\"a.\\x62\", b!~'', c='long enough'} @ 5) + y[1h:] + z[1h:7m] + w[10m:(0.0001)]";
     let counted = |query: &str| {
         let read = Query::parse(query.as_bytes()).expect("it is PromQL");
@@ -165,7 +165,7 @@ fn range_of_a_query_that_is_split_is_not_known() {
     let split = Evaluation { in_parts: true, ..EVALUATION };
     let one_step = Evaluation { end_ms: START, ..split };
     for query in ["x[range()]", "x offset -range()", "x offset min_of(range(), 1h)", "x[1h:max_of(1m, range())]"] {
-        // With one step, it is 0.
+        // With one step, `range()` is 0.
         assert!(of(query, EVALUATION) && !of(query, split), "{query}");
     }
     assert!(of("x offset -range()", one_step));

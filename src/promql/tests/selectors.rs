@@ -1,4 +1,4 @@
-//! Where the matcher goes.
+//! Where the matcher is written.
 
 use super::super::{Ast, ErrorKind, MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, MAX_WRITTEN, ast, parse};
 use super::*;
@@ -36,7 +36,7 @@ fn ok_aggregation_parameter_is_enforced() {
 }
 
 #[test]
-fn ok_every_place_of_a_selector() {
+fn ok_selectors_are_enforced_wherever_they_stand() {
     ok("-a ^ -(b)", "-a{§} ^ -(b{§})");
     ok("xrate(a[5m], {b='c'}[1m])", "xrate(a{§}[5m], {§,b='c'}[1m])");
     ok("max_over_time(rate(a[5m])[1h:5m] @ end())", "max_over_time(rate(a{§}[5m])[1h:5m] @ end())");
@@ -60,7 +60,7 @@ fn ok_durations() {
 }
 
 #[test]
-fn ok_comments_go_and_white_space_is_one_space() {
+fn ok_comments_are_removed_and_white_space_is_one_space() {
     ok("  a # x{y}\n\t+\r\n  b#", "a{§} + b{§}");
     ok("a{ # }\n b = \"c\" # ,\n}", "a{§,b=\"c\"}");
     ok("a{b=\"# no comment\"}", "a{§,b=\"# no comment\"}");
@@ -84,7 +84,7 @@ fn ok_literals_keep_their_spelling() {
 
 #[test]
 fn ok_a_number_at_the_end_stays_one() {
-    // Prometheus reads `0x1e` as a number where anything follows, and refuses it at the very end.
+    // Prometheus reads `0x1e` as a number if anything follows it, and refuses it at the very end of a text.
     ok("a > 0x1e ", "a{§} > 0x1e ");
     ok("0x0E# comment", "0x0E ");
     ok("a > 1e5 ", "a{§} > 1e5");
@@ -94,7 +94,7 @@ fn ok_a_number_at_the_end_stays_one() {
 fn ok_match_values_are_selectors() {
     assert_eq!(selector("up").as_deref(), Ok("up{tenant_id=\"team-a\"}"));
     assert_eq!(selector("{__name__=~\".+\"}").as_deref(), Ok("{tenant_id=\"team-a\",__name__=~\".+\"}"));
-    // Prometheus checks the name for expressions only.
+    // Prometheus checks for expressions, but not for `match[]`, that the metric name is set once.
     assert_eq!(selector("up{__name__=\"x\"}").as_deref(), Ok("up{tenant_id=\"team-a\",__name__=\"x\"}"));
     for text in ["up[5m]", "up offset 5m", "(up)", "up + up", "1", "", "sum(up)", "up,up", "\"up\""] {
         assert!(selector(text).is_err(), "{text}");
@@ -114,7 +114,7 @@ fn depth_and_length_are_bounded() {
     let duration = format!("a[{}5m{}]", "(".repeat(most), ")".repeat(most));
     assert!(enforce_with(&team_a(), &duration).is_ok());
     assert!(enforce_with(&team_a(), &duration.replace("((", "((((")).is_err());
-    // A long sum is not deep, nor is a row of signs.
+    // A long sum is not deeply nested, and neither is a row of signs.
     assert!(enforce_with(&team_a(), &vec!["a"; 15_000].join("+")).is_ok());
     assert!(enforce_with(&team_a(), &("-".repeat(100_000) + "a")).is_ok());
     let long = "a".repeat(MAX_LENGTH);
@@ -124,7 +124,7 @@ fn depth_and_length_are_bounded() {
 }
 
 #[test]
-fn what_a_text_costs_is_bounded() {
+fn tokens_and_written_bytes_are_bounded() {
     let error = |query: &str, scope: &Scope| {
         let mut out = Vec::new();
         let error = rewrite(query.as_bytes(), scope, &mut out).expect_err("it is too large");
@@ -134,7 +134,7 @@ fn what_a_text_costs_is_bounded() {
     let most = "-".repeat(MAX_TOKENS - 2) + "a";
     assert!(rewrite(most.as_bytes(), &team_a(), &mut Vec::new()).is_ok());
     assert_eq!(error(&("-".to_owned() + &most), &team_a()), format!("more than {MAX_TOKENS} tokens"));
-    // Many tenants, many selectors: what is written is their product.
+    // The length of the rewritten query grows with the product of tenants and selectors.
     let ids: Vec<String> = (0..200).map(|n| format!("tenant-{n}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let many = Scope::one_of("tenant_id".into(), &ids, OnConflict::Replace);
@@ -161,7 +161,7 @@ fn children_stand_before_their_parents() {
         };
         assert!(children.iter().all(|&child| (child as usize) < id), "{id}: {node:?}");
         let begin = |id: ast::NodeId| begins[id as usize];
-        // What a node holds is the run of nodes before it that begin no earlier: reach.rs relies on it.
+        // reach.rs relies on this: the descendants of a node are the nodes directly before it that begin no earlier.
         let held = begins[..id].iter().rev().take_while(|&&begin| begin >= begins[id]).count();
         assert!(children.iter().all(|&child| begin(child) >= begins[id] && id - child as usize <= held), "{id}");
         if let ast::Node::Matrix { selector, .. } = node {

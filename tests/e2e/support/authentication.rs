@@ -1,10 +1,10 @@
-//! What the tests of those who authenticate before the filter ask: over both protocols, with the word that is given as `authorization`.
+//! Requests for the tests of authentication: over HTTP/1 and HTTP/2, with the given `authorization` header.
 
 use super::http::{Request, Response};
 use super::stub::Seen;
 use super::{stub, unique};
 
-/// What came back, and what reached the upstream, over HTTP/1.1 and HTTP/2.
+/// The answer, and the requests that reached the upstream, over HTTP/1.1 and HTTP/2.
 pub fn send(port: u16, request: &Request) -> [(Response, Vec<Seen>); 2] {
     [false, true].map(|h2| {
         let id = unique();
@@ -14,7 +14,7 @@ pub fn send(port: u16, request: &Request) -> [(Response, Vec<Seen>); 2] {
     })
 }
 
-/// It is served as this tenant.
+/// Asserts that the request is served as this tenant.
 #[track_caller]
 pub fn assert_is(port: u16, tenant: &str, request: &Request) {
     for (answer, seen) in send(port, request) {
@@ -25,7 +25,7 @@ pub fn assert_is(port: u16, tenant: &str, request: &Request) {
     }
 }
 
-/// It gets nowhere.
+/// Asserts that the request is refused, and that nothing reaches the upstream.
 #[track_caller]
 pub fn assert_refused(port: u16, status: u16, request: &Request) {
     for (answer, seen) in send(port, request) {

@@ -1,11 +1,11 @@
-//! Two answers to the same question: one through the filter, one by a query written by hand.
+//! Compares two answers: one through the filter, and one of the upstream to a request with matchers written by hand.
 
 use super::Pair;
 use super::data::{self, NOBODY, TENANTS};
 use super::http::{Request, Response, form};
 use serde_json::Value;
 
-/// Asserts that the answer holds nothing of other tenants, nor of nobody's.
+/// Asserts that the answer has no data of other tenants, or of series without a tenant.
 pub fn assert_only_of(tenant: &str, answer: &Response, what: &str) {
     let text = answer.text();
     for other in TENANTS.into_iter().chain([NOBODY]).filter(|other| *other != tenant) {
@@ -29,13 +29,13 @@ impl Pair {
     }
 }
 
-/// A question: an endpoint and its parameters, in which `$T` stands for the tenant, and `$O` for the other one.
+/// An endpoint and its parameters, in which `$T` stands for the tenant, and `$O` for the other tenant.
 pub type Parameters<'a> = &'a [(&'a str, &'a str)];
 
 /// The two tenants, each with the other one.
 pub const BOTH: [(&str, &str); 2] = [("team-a", "team-b"), ("team-b", "team-a")];
 
-/// Fills in a question.
+/// Replaces `$T` and `$O`.
 pub fn filled(parameters: Parameters<'_>, tenant: &str, other: &str) -> String {
     let fill = |(name, value): &(&str, &str)| (name.to_string(), value.replace("$T", tenant).replace("$O", other));
     let pairs: Vec<(String, String)> = parameters.iter().map(fill).collect();
@@ -43,7 +43,7 @@ pub fn filled(parameters: Parameters<'_>, tenant: &str, other: &str) -> String {
 }
 
 impl Pair {
-    /// Asks each tenant's question by GET and by POST, and compares with the one written by hand.
+    /// Sends each tenant's request by GET and by POST, and compares the answers with those to the request written by hand.
     pub fn assert_both(&self, path: &str, asked: Parameters<'_>, by_hand: Parameters<'_>) -> Vec<Response> {
         let mut answers = Vec::new();
         for (tenant, other) in BOTH {
@@ -62,7 +62,7 @@ impl Pair {
         answers
     }
 
-    /// Asks a query at one time and over a range, and compares with the one written by hand.
+    /// Sends a query at one time and over a range, and compares the answers with those to the query written by hand.
     pub fn assert_query(&self, asked: &str, by_hand: &str) -> Vec<Response> {
         let [start, middle, end] = [900, 450, 0].map(|before| (data::end() - before).to_string());
         let instant = |query| [("query", query), ("time", middle.as_str())];
@@ -77,7 +77,7 @@ fn is_posted(path: &str) -> bool {
     !path.contains("/label/") && path != "/federate"
 }
 
-/// What an answer says: JSON without the order of lists, and without the places in the query that notes point at.
+/// The content of an answer: JSON without the order of lists, and without the positions in the query that annotations name.
 pub fn content(answer: &Response) -> Value {
     let mut content = serde_json::from_slice(&answer.body).unwrap_or_else(|_| {
         // Lines of text, or of JSON.
@@ -99,7 +99,7 @@ fn sort(value: &mut Value) {
     match value {
         Value::Array(items) => {
             items.iter_mut().for_each(sort);
-            // A sample is a pair of time and value, whose order means something.
+            // A sample is a pair of time and value, whose order matters.
             if !items.iter().any(Value::is_number) {
                 items.sort_by_cached_key(Value::to_string);
             }

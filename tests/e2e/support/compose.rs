@@ -1,14 +1,14 @@
-//! A compose file's services, run without containers: the same programs with the same arguments, files and environment.
+//! Runs the services of a compose file without containers: the same programs with the same arguments, files and environment.
 //!
 //! What a container engine would do is done by text, in arguments, environment and mounted files:
 //!
 //! - Each service has a loopback address of its own, so that ports stay as they are. `name:port` and `address: name` become that
-//!   address where the two services share a network, and one where nobody listens where they don't.
+//!   address if the two services share a network, and otherwise an address without a listener.
 //! - `0.0.0.0` and `127.0.0.1` become the service's own address.
 //! - A service starts when those that it depends on answer what their health check asks.
 //! - Mounted files are copied below a folder that stands for the container's root; paths of arguments lead there.
 //!
-//! Grafana is not run: there is no package of it. What its data sources would send is, by the tests.
+//! Grafana is not run, because there is no package of it. The tests send the requests that its data sources would send.
 
 use super::http::Request;
 use super::manifests::json;
@@ -80,7 +80,7 @@ impl Topology {
             "prom/prometheus" => process::program("TENANCY_PROMETHEUS"),
             "quay.io/thanos/thanos" => process::program("TENANCY_THANOS"),
             "envoyproxy/envoy" => process::program("TENANCY_ENVOY"),
-            // The first is not run (see above), the other when it is asked to.
+            // Grafana is not run (see above), and the check only on request.
             "grafana/grafana" | "curlimages/curl" => return,
             other => panic!("{service}: what is {other}?"),
         };

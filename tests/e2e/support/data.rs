@@ -1,4 +1,4 @@
-//! The data of the tests: the same metrics for each tenant, told apart by every means there is.
+//! The data of the tests: the same metrics for each tenant, with differences that show in every answer.
 //!
 //! Each series names its tenant in a label value, besides the tenant label, and each tenant has a metric, a label name and an exemplar
 //! that no other has. So an answer that was not scoped shows it in its bytes, and values that were summed over tenants
@@ -16,7 +16,7 @@ pub const NOBODY: &str = "nobody";
 const STEP_SECONDS: i64 = 15;
 const STEPS: i64 = 120;
 
-/// Rules of both tenants and of nobody, in groups of their own and in one that is shared.
+/// Rules of both tenants and rules without a tenant, in separate groups and in a shared one.
 pub const RULES: &str = r#"
 groups:
 - name: shared
@@ -36,7 +36,7 @@ groups:
   rules:
   - { alert: AlertOfnobody, expr: vector(1) }
 "#;
-/// How many alerts of those fire; each is said to be firing once in the list of alerts.
+/// How many alerts of these rules fire. The list of alerts has each firing alert once.
 pub const ALERTS: usize = 5;
 
 /// Unix seconds of the newest sample, a whole minute.

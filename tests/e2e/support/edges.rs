@@ -1,16 +1,16 @@
-//! One request, over both protocols, through each Envoy in front of the recording upstream.
+//! Sends one request over HTTP/1 and HTTP/2 through each Envoy in front of the recording upstream.
 
 use super::http::{Request, Response};
 use super::stub::Seen;
 use super::{envoys, stub, unique};
 
-/// What became of it.
+/// The outcome of a request.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Which Envoy and protocol.
+    /// The Envoy and the protocol.
     pub way: String,
     pub answer: Response,
-    /// What reached the upstream.
+    /// The requests that reached the upstream.
     pub seen: Vec<Seen>,
 }
 
@@ -33,7 +33,7 @@ impl Outcome {
 }
 
 impl Seen {
-    /// Asserts what holds for whatever reaches the upstream: one tenant header, and the matcher in every query and selector.
+    /// Asserts what holds for every request that reaches the upstream: one tenant header, and the matcher in every query and selector.
     pub fn assert_scoped(&self, tenant: &str) {
         assert!(matches!(self.method.as_str(), "GET" | "POST"), "{self:#?}");
         assert_eq!(self.all("thanos-tenant"), [tenant], "{self:#?}");
@@ -52,14 +52,14 @@ impl Seen {
     }
 }
 
-/// Sends it every way. A stream that was reset counts as answered with status 0.
+/// Sends the request in every way. A stream that was reset counts as answered with status 0.
 pub fn send(request: &Request) -> Vec<Outcome> {
     let mut outcomes = send_http1(request);
     outcomes.extend(send_h2(request));
     outcomes
 }
 
-/// Over HTTP/1 only, where what is sent can't be said in HTTP/2.
+/// Sends the request over HTTP/1 only, because HTTP/2 can't express it.
 pub fn send_http1(request: &Request) -> Vec<Outcome> {
     through_all(request, "HTTP/1", |request, port| request.send(port))
 }

@@ -1,10 +1,10 @@
-//! An HTTP/1.1 client that sends what it is told, also where that is wrong, and the request that both clients share.
+//! An HTTP/1.1 client that also sends invalid requests, and the type of requests that both clients share.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
-/// Longer than any answer takes; a hang is a failure.
+/// A timeout that is longer than any answer takes. A hang is a failure.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request, for either protocol.
@@ -71,7 +71,7 @@ impl Request {
         let mut stream = connect_to(server).unwrap();
         let mut writer = stream.try_clone().unwrap();
         std::thread::scope(|scope| {
-            // An answer may come before all has been read; what is written after that is lost, and rightly so.
+            // An answer may arrive before the server has read the whole request. The rest of the request is then lost, as it should be.
             scope.spawn(|| writer.write_all(&bytes));
             let answer = read_answer(&mut stream).unwrap_or_else(|problem| panic!("{problem}: {self:?}"));
             let _ = stream.shutdown(Shutdown::Both);
@@ -79,7 +79,7 @@ impl Request {
         })
     }
 
-    /// As [`Request::send`], where perhaps nobody listens yet.
+    /// Like [`Request::send`], if perhaps no server listens yet.
     pub fn try_send(&self, port: u16) -> Option<Response> {
         let mut stream = connect(port).ok()?;
         stream.write_all(&self.encode()).ok()?;
@@ -172,14 +172,14 @@ impl Response {
     }
 }
 
-/// Sends bytes as they are, and reads answers until the connection is closed, or nothing comes any more: where a server
-/// waits for the rest of what is no whole request, nothing will.
+/// Sends bytes as they are, and reads answers until the connection is closed or no more data arrives. No data arrives if the server waits for the rest of an
+/// incomplete request.
 pub fn raw(port: u16, bytes: &[u8]) -> Vec<Response> {
     const QUIET: Duration = Duration::from_millis(150);
     converse(port, bytes, QUIET, usize::MAX)
 }
 
-/// As [`raw`], where this many answers have to come.
+/// Like [`raw`], until this many answers have arrived.
 pub fn raw_answered(port: u16, bytes: &[u8], count: usize) -> Vec<Response> {
     let answers = converse(port, bytes, PATIENCE, count);
     assert_eq!(answers.len(), count, "{answers:?}");
@@ -260,7 +260,7 @@ fn parse(bytes: &[u8], ended: bool) -> Option<(Response, &[u8])> {
             None if ended => rest.len(),
             None => return None,
         };
-        // An answer to HEAD declares a length that does not come.
+        // An answer to HEAD declares the length of a body that it does not have.
         let length = if ended { rest.len().min(length) } else { length };
         (rest.get(..length)?.to_vec(), &rest[length..])
     };

@@ -1,4 +1,4 @@
-//! Who clients are: certificates, tokens, and TLS connections. All by `openssl`, which `make test` installs.
+//! The identities of clients: certificates, tokens and TLS connections, all made by `openssl`, which `make test` installs.
 
 use super::process;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ pub fn folder() -> &'static Path {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let folder = process::folder().join("identities");
         run(Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/demo-identities")).arg(&folder), b"");
-        // An authority and an issuer that nobody trusts.
+        // An authority and an issuer that Envoy does not trust.
         let mut authority =
             openssl(&["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=another authority"]);
         run(authority.args(["-keyout", "other.key", "-out", "other.pem"]).current_dir(&folder), b"");
@@ -36,7 +36,7 @@ pub fn client(subject: &str) -> Client {
     signed(subject, "authority")
 }
 
-/// A client whose certificate somebody else has signed.
+/// A client whose certificate another authority has signed.
 pub fn stranger(subject: &str) -> Client {
     signed(subject, "other")
 }
@@ -108,7 +108,7 @@ pub fn token(claims: &Value) -> String {
     signed_token(&json!({"alg": "RS256", "typ": "JWT", "kid": "demo"}), claims, "issuer")
 }
 
-/// A token that says to be the issuer's, signed by somebody else.
+/// A token that names the issuer, but is signed with another key.
 pub fn forged_token(claims: &Value) -> String {
     signed_token(&json!({"alg": "RS256", "typ": "JWT", "kid": "demo"}), claims, "other")
 }

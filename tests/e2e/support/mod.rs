@@ -1,4 +1,4 @@
-//! What the tests stand on. What many of them share is started once, by the first that asks for it.
+//! Support for the tests. What many tests share is started once, by the first test that needs it.
 
 pub mod authentication;
 pub mod compare;
@@ -28,13 +28,13 @@ use stub::Stub;
 use upstreams::Upstream;
 pub use upstreams::demo_prometheus;
 
-/// An Envoy and what is behind it.
+/// An Envoy and its upstream.
 pub struct Pair {
     pub envoy: Envoy,
     pub upstream: Upstream,
 }
 
-/// Prometheus behind the shipped configuration.
+/// The shipped configuration in front of a Prometheus.
 pub fn prometheus() -> &'static Pair {
     static PAIR: LazyLock<Pair> = LazyLock::new(|| {
         let upstream = upstreams::prometheus();
@@ -43,7 +43,7 @@ pub fn prometheus() -> &'static Pair {
     &PAIR
 }
 
-/// A Prometheus with rules behind it.
+/// The shipped configuration in front of a Prometheus with rules.
 pub fn prometheus_with_rules() -> &'static Pair {
     static PAIR: LazyLock<Pair> = LazyLock::new(|| {
         let upstream = upstreams::prometheus_with_rules();
@@ -52,7 +52,7 @@ pub fn prometheus_with_rules() -> &'static Pair {
     &PAIR
 }
 
-/// Thanos Query behind it.
+/// The shipped configuration in front of Thanos Query.
 pub fn thanos() -> &'static Pair {
     static PAIR: LazyLock<Pair> = LazyLock::new(|| {
         let upstream = upstreams::thanos();

@@ -1,4 +1,4 @@
-//! A client that looks at all that comes, whole or not: heads, interim ones too, what was sent of a body, trailers.
+//! A client that records everything that arrives, complete or not: headers, also of interim responses, the part of the body that was sent, and trailers.
 
 use super::http::{Request, find};
 use std::io::{Read, Write};
@@ -11,13 +11,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What a client saw.
 #[derive(Debug)]
 pub struct Observed {
-    /// None where the connection ended before there was a head.
+    /// `None` if the connection ended before there were headers.
     pub status: Option<u16>,
-    /// As much of it as came.
+    /// The part of the body that arrived.
     pub body: Vec<u8>,
-    /// Whether the client can tell that this is all of it.
+    /// Whether the client can tell that the body is complete.
     pub is_whole: bool,
-    /// Everything, as it stood on the wire.
+    /// All bytes on the connection.
     wire: Vec<u8>,
 }
 

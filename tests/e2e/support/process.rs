@@ -1,4 +1,4 @@
-//! Child processes that never outlive the tests, not even when one of those panics or is killed.
+//! Child processes that never outlive the tests, also if a test panics or is killed.
 //!
 //! A process that many tests share lives in a static, and statics are not dropped. So on Linux each child is killed by
 //! the kernel when the thread that started it ends; that is one thread, which lives as long as the test program.
@@ -31,7 +31,7 @@ impl Process {
         Process { name: name.to_owned(), child: Mutex::new(child), log }
     }
 
-    /// Waits until `ready` is true; fails with the log where the program ends or takes too long.
+    /// Waits until `ready` is true. Fails with the log if the program ends or takes too long.
     pub fn wait_until(&self, ready: impl Fn() -> bool) {
         const PATIENCE: Duration = Duration::from_secs(60);
         let start = Instant::now();
@@ -43,12 +43,12 @@ impl Process {
         }
     }
 
-    /// The exit status, where it has ended.
+    /// The exit status, if the program has ended.
     pub fn ended(&self) -> Option<std::process::ExitStatus> {
         self.child.lock().unwrap().try_wait().unwrap()
     }
 
-    /// All that it has written.
+    /// The program's output.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
     }
@@ -66,14 +66,14 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let child = self.child.get_mut().unwrap();
-        // Fails only where it has ended by itself.
+        // This fails only if the program has ended by itself.
         let _ = child.kill();
         let _ = child.wait();
     }
 }
 
-/// A port on loopback that nobody listens on. Below those that the kernel gives to outgoing connections, so that none
-/// of them takes it before the program that it is for.
+/// A free port on loopback. It is below the range that the kernel uses for outgoing connections, so that none of them takes the port before the program
+/// does.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -164,7 +164,7 @@ fn die_with_this_thread(command: &mut Command) {
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
                 return Err(std::io::Error::last_os_error());
             }
-            // The parent may have gone before the call above.
+            // The parent may have ended before the call above.
             if std::os::unix::process::parent_id() != parent {
                 return Err(std::io::ErrorKind::NotConnected.into());
             }

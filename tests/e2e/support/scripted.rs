@@ -1,6 +1,6 @@
-//! An upstream that answers with what a test tells it to, right or wrong: over HTTP/1, bytes; over HTTP/2, frames.
+//! An upstream that sends what a test tells it to, valid or not: bytes over HTTP/1, and frames over HTTP/2.
 //!
-//! A request names its script by `x-e2e-script`; one that names none gets a usual answer. After the script, the connection ends.
+//! A request names its script in `x-e2e-script`. A request without that header gets a normal answer. After the script, the connection ends.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
@@ -93,7 +93,7 @@ fn listen(scripts: Arc<Mutex<Scripts>>, serve: fn(TcpStream, &Mutex<Scripts>)) -
 const USUAL: &str = "{\"status\":\"success\",\"data\":null}";
 const PAUSE: Duration = Duration::from_micros(1500);
 
-/// A GET, which is all that is asked here.
+/// A GET. The tests need no other method here.
 fn serve(mut stream: TcpStream, scripts: &Mutex<Scripts>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut head, mut byte) = (Vec::new(), [0]);
@@ -146,7 +146,7 @@ async fn serve_h2(stream: TcpStream, scripts: &Mutex<Scripts>) {
             data: vec![USUAL.into()],
             end: End::Here,
         };
-        // Beside the connection, which has to go on for the frames to leave.
+        // This runs beside the connection, which has to be polled so that the frames are sent.
         tokio::spawn(send(respond, frames.unwrap_or_else(usual)));
     }
 }

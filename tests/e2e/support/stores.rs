@@ -1,5 +1,5 @@
-//! Thanos with all that can tell of others: a store that fails, a ruler, a sidecar, a label that only one tenant's store has, and a
-//! Query that sends parts of queries to another one.
+//! A Thanos with everything that can reveal other tenants: a store that fails, a ruler, a sidecar, a label that only the stores of one tenant have, and a
+//! Query that sends parts of queries to another Query.
 
 use super::http::{Request, form};
 use super::process::{self, Process, free_port};
@@ -13,7 +13,7 @@ pub struct Stores {
     root: u16,
 }
 
-/// A rule without the label, in a ruler whose external label says whose it is: neither is on the alert then.
+/// A rule without the label, in a ruler whose external label names the tenant. The alert then doesn't have the label.
 const RULER: &str = "groups:
 - name: of the ruler
   rules:
@@ -23,13 +23,13 @@ const RULER: &str = "groups:
 const LABELS_OF_B: &str = r#"{"label_of_team_b":"x"}"#;
 
 impl Stores {
-    /// Asks its stores.
+    /// The Query that asks its stores.
     pub fn leaf(&self) -> u16 {
         self.processes.iter().for_each(Process::used);
         self.leaf
     }
 
-    /// Asks the leaf, in distributed mode.
+    /// The Query that asks the other one, in distributed mode.
     pub fn root(&self) -> u16 {
         self.processes.iter().for_each(Process::used);
         self.root
@@ -100,11 +100,11 @@ impl Stores {
                 &endpoint(one_grpc),
                 &endpoint(sidecar_grpc),
                 &endpoint(ruler_grpc),
-                // Asked even when it fails.
+                // This store is asked even if it fails.
                 &format!("--endpoint-strict=127.0.0.1:{two_grpc}"),
             ],
         );
-        // A query is changed on its way only where there is more than one engine.
+        // Thanos rewrites a query for remote engines only if there are several.
         let other_leaf_query =
             thanos("stores-other-leaf", "query", other_leaf, other_leaf_grpc, &[&endpoint(sidecar_grpc)]);
         let root_query = thanos(
@@ -148,7 +148,7 @@ impl Stores {
                 && lists(leaf, &format!("/api/v1/query?{count}"), &["value"])
         });
         root_query.wait_until(|| lists(root, "/api/v1/stores", &["label_of_team_b"]));
-        // From here on, it fails.
+        // The store fails from here on.
         drop(two.0);
         let processes = vec![one.0, prometheus, sidecar, ruler, leaf_query, other_leaf_query, root_query];
         Stores { processes, leaf, root }
@@ -158,11 +158,11 @@ impl Stores {
 /// A Query over an empty Receive, and a query frontend before it.
 pub struct Frontend {
     processes: Vec<Process>,
-    /// Where the Receive is written to.
+    /// The port for writes to Receive.
     pub write: u16,
-    /// Where Query serves.
+    /// The port of Query.
     pub query: u16,
-    /// Where the query frontend serves.
+    /// The port of the query-frontend.
     pub frontend: u16,
 }
 
@@ -187,7 +187,7 @@ impl Frontend {
     }
 }
 
-/// A Receive: where it serves HTTP, and where it is written to.
+/// A Receive, its HTTP port, and its port for writes.
 fn receive(name: &str, grpc: u16, arguments: &[&str]) -> (Process, u16, u16) {
     let (http, write) = (free_port(), free_port());
     let mut all = vec![

@@ -1,19 +1,18 @@
-//! An upstream that records what reaches it, byte for byte, and answers every request alike, unless the request asks for
-//! something worse.
+//! An upstream that records every byte that it receives, and sends the same answer to every request, unless the request asks for a failure.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What it answers, with headers that must not reach a client as they are.
+/// The answer, with headers that must not reach a client unchanged.
 const ANSWER: &str = "{\"status\":\"success\",\"data\":[]}";
 const HEADERS: &str = "content-type: application/json\r\ncache-control: public, max-age=600\r\nvary: Origin\r\n";
 
-/// The request header that asks for something else: `close`, `break off`, `say …` (the answer's body), or milliseconds to wait.
+/// The request header that asks for another answer: `close`, `break off`, `say …` (the body of the answer), or the milliseconds to wait.
 pub const BEHAVIOUR: &str = "x-e2e-behaviour";
 
-/// What comes before the connection breaks off.
+/// The part of the answer that is sent before the connection breaks off.
 pub const HALF: &str = "{\"status\":\"success\",\"data\":[";
 
 /// The recording upstream. Its threads end with the test program.
@@ -105,7 +104,7 @@ impl Stub {
 fn serve(stream: TcpStream, received: &Mutex<Received>) {
     let mut writer = stream.try_clone().unwrap();
     let mut reader = Recorder { reader: BufReader::new(stream), received };
-    // `None` ends the connection, also where what came is no request: the bytes are kept in any case.
+    // `None` ends the connection, also if the bytes are not a request. The bytes are recorded in any case.
     while let Some(seen) = request(&mut reader) {
         let behaviour = seen.all(BEHAVIOUR).first().map(|behaviour| behaviour.to_string());
         received.lock().unwrap().requests.push(seen);
@@ -117,7 +116,7 @@ fn serve(stream: TcpStream, received: &Mutex<Received>) {
             Some("break off") => {
                 let half = format!("HTTP/1.1 200 OK\r\n{HEADERS}content-length: 100000\r\n\r\n{HALF}");
                 let _ = writer.write_all(half.as_bytes());
-                // Long enough for what was sent to get through before the connection goes.
+                // This is long enough for the data to be sent before the connection ends.
                 std::thread::sleep(Duration::from_millis(300));
                 return;
             }
@@ -136,13 +135,13 @@ struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
-    /// Of what is long, the beginning.
+    /// The beginning of a long text.
     fn record(&self, bytes: &[u8]) {
         let beginning = &bytes[..bytes.len().min(4096)];
         self.received.lock().unwrap().text.push_str(&String::from_utf8_lossy(beginning));
     }
 
-    /// A line without its end.
+    /// A line without its line break.
     fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line).ok()?;

@@ -1,5 +1,5 @@
-//! The real upstreams, in two topologies: one Prometheus that holds everybody's series, and Thanos Query over a Thanos
-//! Receive, where the tenant is an external label of each tenant's own TSDB.
+//! The real upstreams, in two topologies: one Prometheus with the series of all tenants, and Thanos Query over Thanos Receive, where the tenant is an
+//! external label of each tenant's TSDB.
 
 use super::http::{Request, form};
 use super::process::{self, Process};
@@ -14,14 +14,14 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Where it serves queries, noted as used by the current test.
+    /// The port on which it serves queries. Its log is shown if the current test fails.
     pub fn port(&self) -> u16 {
         self.processes.iter().for_each(Process::used);
         self.port
     }
 }
 
-/// Prometheus with every option that a query can need, and everybody's data.
+/// A Prometheus with every option that a query can need, and the data of all tenants.
 pub fn prometheus() -> Upstream {
     let upstream = start_prometheus("prometheus", "storage:\n  exemplars:\n    max_exemplars: 1000\n");
     for tenant in data::TENANTS {
@@ -31,7 +31,8 @@ pub fn prometheus() -> Upstream {
     upstream
 }
 
-/// Prometheus with everybody's rules, evaluated every second. Not the one with the data, whose answers must not change.
+/// A Prometheus with the rules of all tenants, which are evaluated every second. The one with the data is separate, because its answers must not
+/// change.
 pub fn prometheus_with_rules() -> Upstream {
     let rules = process::folder().join("rules.yml");
     std::fs::write(&rules, data::RULES).unwrap();
@@ -92,7 +93,7 @@ pub fn thanos() -> Upstream {
         .arg(format!("--http-address=127.0.0.1:{receive_http}"))
         .arg(format!("--grpc-address=127.0.0.1:{receive_grpc}"))
         .arg(format!("--remote-write.address=127.0.0.1:{write}"))
-        // Not used here, but its default is a port that two runs of these tests at the same time would share.
+        // This is not used here, but two runs of these tests at the same time would share its default port.
         .arg(format!("--receive.capnproto-address=127.0.0.1:{capnproto}"));
     let receive = Process::start("thanos-receive", command);
 
@@ -118,7 +119,7 @@ pub fn thanos() -> Upstream {
     Upstream { processes: vec![receive, query], port: query_http }
 }
 
-/// Whether somebody is ready there.
+/// Whether a server is ready on this port.
 pub fn answers(port: u16) -> bool {
     Request::get("/-/ready").try_send(port).is_some_and(|answer| answer.status == 200)
 }

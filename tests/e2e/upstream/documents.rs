@@ -1,9 +1,9 @@
-//! JSON, right and wrong, well framed.
+//! Valid and invalid JSON, in correct HTTP framing.
 
 use super::Expect::{Filtered, Silent, Withheld, WithheldWhereHeld};
 use super::{Expect, JSON, chunked, pieces, play, sized};
 
-/// Sent with its length to one client, in pieces to the other.
+/// The body is sent with its length to one client, and in chunks to the other.
 fn play_document(name: &str, expect: Expect, document: impl Fn(&str) -> Vec<u8>) {
     play(name, expect, |body, variant| {
         let document = document(body);
@@ -149,7 +149,7 @@ fn what_is_no_json_is_no_answer() {
     ] {
         play_document(&format!("{document:?}"), Withheld, |_| document.as_bytes().to_vec());
     }
-    // What streams by is read where its structure is; bytes that are not UTF-8 don't change that.
+    // In a streamed answer, only the structure is parsed. Bytes that are not UTF-8 don't change that.
     play_document("bytes that are no text", WithheldWhereHeld, |body| {
         let mut document = with(body, DATA, r#""x":"?team-b","data":"#);
         let at = document.iter().position(|byte| *byte == b'?').unwrap();

@@ -22,7 +22,7 @@ fn answers_are_filtered_however_they_are_framed() {
         let pieces = pieces(body, 5, variant);
         frames(pieces.into_iter().flat_map(|piece| [piece, b""]).collect::<Vec<_>>(), End::Here)
     });
-    // Envoy takes them for an attack.
+    // Envoy treats these frames as an attack.
     play_frames("empty frames without end", Withheld, |_, _| frames([&b""[..]; 20], End::Here));
     play_frames("with its length", Filtered, |body, _| {
         let mut frames = frames([body.as_bytes()], End::Here);

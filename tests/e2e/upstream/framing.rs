@@ -1,17 +1,17 @@
-//! Where an HTTP/1 answer begins and ends, by what its upstream says and by what it does.
+//! The framing of HTTP/1 answers: where an answer begins and ends, by its headers and by what the upstream sends.
 
 use super::Expect::{Filtered, Silent, Status, Withheld, WithheldWhereHeld};
 use super::{JSON, chunked, pieces, play, send, sized};
 use crate::support::scripted::Step;
 
-/// A head of these lines; the connection is not used again.
+/// Response headers of these lines. The connection is not used again.
 fn head(version: &str, lines: &str) -> Step {
     send(format!("{version} 200 OK\r\n{JSON}connection: close\r\n{lines}\r\n"))
 }
 
 const CHUNKED: &str = "transfer-encoding: chunked\r\n";
 
-/// The whole of it in one chunk, without the last one.
+/// The whole body in one chunk, without the final chunk.
 fn chunk(body: &str) -> String {
     format!("{:x}\r\n{body}\r\n", body.len())
 }

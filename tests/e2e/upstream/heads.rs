@@ -1,4 +1,4 @@
-//! What an answer's head says of it: its status, its type, how it is encoded, how it may be kept.
+//! The headers of an answer: status, content type, encoding and caching.
 
 use super::Expect::{Filtered, Silent, Status, Withheld};
 use super::{JSON, Kind, chunked, envoys, play, send, sized, upstream};
@@ -7,7 +7,7 @@ use crate::support::observe::over_h1;
 use crate::support::scripted::{SCRIPT, Step};
 use crate::support::{recorded, stub, unique};
 
-/// gzip, one stored block, so that the text stands in it as it is. Nobody gets as far as the checksum.
+/// gzip with one stored block, so that it contains the text unchanged. The checksum is left at 0: the filter never reads it.
 fn stored(text: &str) -> Vec<u8> {
     let length = u16::try_from(text.len()).unwrap();
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1];
@@ -69,7 +69,7 @@ fn encoded_answers_are_refused() {
     }
 }
 
-/// What upstreams, and proxies before them, say of others.
+/// Error bodies in which upstreams, and proxies in front of them, name other tenants.
 const ERRORS: [(&str, &str); 6] = [
     (JSON, r#"{"status":"error","errorType":"internal","error":"no such tenant: team-b","data":{"tenant":"TEAM"}}"#),
     (
@@ -141,7 +141,7 @@ fn other_statuses_tell_no_more() {
     }
 }
 
-/// Nothing that was said of the body as it came is said of what is left of it.
+/// Headers that describe the original body are removed, because the body may have changed.
 #[test]
 fn answers_that_were_filtered_can_t_be_kept_or_resumed() {
     let lines = "etag: \"team-b\"\r\nlast-modified: Sun, 06 Nov 1994 08:49:37 GMT\r\naccept-ranges: bytes\r\ncontent-md5: x\r\n\

@@ -1,10 +1,10 @@
-//! A hostile upstream: whatever it sends, nothing of another tenant reaches the client, the answer is filtered or refused, and
-//! Envoy serves the next request with the same VM.
+//! A hostile upstream. Whatever it sends, no data of another tenant reaches the client, the answer is filtered or refused, and the same VM
+//! serves the next request.
 //!
 //! - `framing`: how HTTP/1 says where a body ends
 //! - `heads`: statuses, content types, encodings
-//! - `documents`: JSON, right and wrong
-//! - `sizes`: more than may be held, more than Envoy holds
+//! - `documents`: valid and invalid JSON
+//! - `sizes`: answers larger than the filter's limit and than Envoy's buffer
 //! - `frames`: HTTP/2
 //!
 //! Each case is played for answers that are held back (rules, alerts, exemplars) and for one that streams by, with and without
@@ -24,7 +24,7 @@ use crate::support::unique;
 use serde_json::json;
 use std::sync::LazyLock;
 
-/// In everything that is not the tenant's.
+/// A text that is in everything that belongs to another tenant.
 const MARK: &str = "team-b";
 
 fn upstream() -> &'static Scripted {
@@ -74,7 +74,7 @@ impl Kind {
         }
     }
 
-    /// What an honest upstream says, of both tenants.
+    /// The body of an honest upstream, with data of both tenants.
     fn body(self) -> String {
         self.document(
             &["team-b", "team-a", "team-b"],
@@ -83,7 +83,7 @@ impl Kind {
         )
     }
 
-    /// What the client may see of it.
+    /// What the client may receive of it.
     fn filtered(self) -> String {
         self.document(&["team-a"], "0", "a message of the upstream is withheld: it may name what is not this tenant's")
     }
@@ -102,7 +102,7 @@ impl Kind {
                         r#"{{"seriesLabels":{labels},"exemplars":[{{"labels":{{}},"value":"0.5","timestamp":1.5}}]}}"#
                     )
                 }
-                // The upstream was asked for the tenant's only.
+                // The forwarded query asks for the tenant's data only.
                 Kind::Query => format!(r#"{{"metric":{},"value":[1,"1"]}}"#, labels.replace(MARK, "team-a")),
             }
         };
@@ -119,18 +119,18 @@ impl Kind {
     }
 }
 
-/// What has to come of a case, besides silence about others.
+/// The required result of a case. In every case, nothing about other tenants may reach the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expect {
-    /// The tenant's part of the answer, all of it.
+    /// The complete answer, with only the tenant's data.
     Filtered,
-    /// Nothing that a client could take for an answer.
+    /// Nothing that a client could mistake for an answer.
     Withheld,
-    /// One of the two, by the kind of answer: what is held back is withheld, what streams by is filtered.
+    /// Depends on the kind of answer: a buffered answer is withheld, and a streamed one is filtered.
     WithheldWhereHeld,
     /// This status, and JSON or nothing.
     Status(u16),
-    /// Whatever comes, it is silent.
+    /// Any result is right if it has nothing about other tenants.
     Silent,
 }
 
@@ -159,7 +159,7 @@ impl Expect {
             }
             Expect::Withheld => {
                 assert!(!is_success, "{what}");
-                // Held back with its head: there still is a status.
+                // The headers were held back with the body, so the status can still change.
                 if kind.is_held() && *stop_iteration {
                     assert!(seen.status.is_some_and(|status| status >= 500), "{what}");
                 }
@@ -217,7 +217,7 @@ fn send(bytes: impl AsRef<[u8]>) -> Step {
     Step::Send(bytes.as_ref().to_vec())
 }
 
-/// A head of these lines, and what follows it, with the length.
+/// A response with these header lines, this body, and its length.
 fn sized(status: &str, lines: &str, body: impl AsRef<[u8]>) -> Vec<Step> {
     let body = body.as_ref();
     let head = format!("HTTP/1.1 {status}\r\n{lines}content-length: {}\r\nconnection: close\r\n\r\n", body.len());

@@ -1,4 +1,4 @@
-//! Answers larger than may be held back, and larger than Envoy holds back.
+//! Answers that are larger than `max_response_bytes`, or than Envoy's buffer.
 
 use super::Expect::{Silent, Withheld};
 use super::{JSON, Kind, MARK, assert_serves, chunked, envoys, play, play_at, send, setup, sized, upstream};
@@ -54,7 +54,7 @@ fn more_than_max_response_bytes_is_refused() {
     }
 }
 
-/// The filter would hold more than Envoy does.
+/// The filter's limit is larger than Envoy's buffer.
 fn small() -> &'static [(bool, Envoy); 2] {
     static ENVOYS: LazyLock<[(bool, Envoy); 2]> = LazyLock::new(|| {
         let start = |name: &str, allowed| {
@@ -70,7 +70,7 @@ fn small() -> &'static [(bool, Envoy); 2] {
 #[test]
 fn more_than_envoy_holds_is_cut_off() {
     for size in [60_000, 66_000, 200_000, 4_000_000] {
-        // Envoy looks at its limit when more comes: what came in one piece may be longer.
+        // Envoy checks its limit when more data arrives, so a body that arrives at once may be longer.
         let expect = if (65_536..1 << 20).contains(&size) { Silent } else { Withheld };
         let script = |kind: Kind, variant: usize, id: &str| {
             let document = long(&kind.body(), size) + if size < 65_536 { "x" } else { "" };
@@ -87,7 +87,7 @@ fn more_than_envoy_holds_is_cut_off() {
     }
 }
 
-/// Nothing of it is held: neither limit matters.
+/// This answer is streamed, so neither limit applies.
 #[test]
 fn long_answers_stream_by_and_their_messages_are_filtered() {
     let sample = r#"[1435781430.781,"12345"],"#.repeat(200_000);

@@ -1,7 +1,7 @@
-// The second oracle: what Prometheus's engine asks its storage for, when it evaluates a query.
+// The second oracle: it reports what Prometheus's engine asks its storage for when it evaluates a query.
 //
-// JSON lines of cases on stdin, one answer a line on stdout, in order. The storage is empty; what it was asked is the answer. A module
-// of its own, since the engine needs more than the parser does.
+// It reads cases as JSON lines on stdin, and writes one answer per line on stdout, in the same order. The answer is what the storage, which
+// is empty, was asked for. This is a separate module, because the engine has more dependencies than the parser.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// testCase is a query and how it is evaluated. A query that is not UTF-8 comes in base64, since JSON can't hold it.
+// testCase is a query and the times of its evaluation. A query that is not UTF-8 is sent in base64, because JSON can't hold it.
 type testCase struct {
 	In       string `json:"in"`
 	InBytes  []byte `json:"in64"`
@@ -29,7 +29,7 @@ type testCase struct {
 	Lookback int64  `json:"lookback"` // milliseconds
 }
 
-// answer is what the storage was asked for. Where the engine never got so far, the error says why.
+// answer is what the storage was asked for. If the engine failed before that, the error says why.
 type answer struct {
 	Ran   bool   `json:"ran"`
 	Error string `json:"error,omitempty"`
@@ -78,7 +78,8 @@ func run(in io.Reader, out io.Writer) error {
 	}
 }
 
-// engines are one for each reading of a text that the filter serves, the default first: as the filter, it counts where both read it.
+// engines has one engine for each set of parser options that the filter serves, the default first. If both accept a text, the default
+// counts, as in the filter.
 type engines [2]*promql.Engine
 
 func newEngines() engines {

@@ -7,9 +7,9 @@ import (
 	"github.com/prometheus/prometheus/storage"
 )
 
-// recorder is an empty storage that notes what it is asked for. The engine asks for all selectors before it evaluates anything
-// (Engine.populateSeries), and the evaluation is of no interest: it is cancelled as soon as the querier is opened, so that a subquery
-// of a hundred years costs nothing.
+// recorder is an empty storage that records what it is asked for. The engine asks for all selectors before it evaluates the query
+// (Engine.populateSeries). The evaluation itself is cancelled as soon as the querier is opened, so that a subquery of a hundred years
+// takes no time.
 type recorder struct {
 	opened func()
 	answer answer

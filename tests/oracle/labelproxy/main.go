@@ -1,5 +1,5 @@
-// The precedent: what prom-label-proxy's enforcer makes of a query, and which selectors it leaves open. It has a module of its own,
-// since it compiles only with the Prometheus release of its own go.mod, whose parser it uses.
+// The precedent: it runs prom-label-proxy's enforcer on a query, and lists the selectors that have no matcher in the result. It is a separate
+// module, because prom-label-proxy compiles only with the Prometheus release in its own go.mod.
 //
 // JSON lines on stdin, {"in": query, "label": name, "value": tenant}; one JSON object a line on stdout.
 package main
@@ -75,7 +75,7 @@ func enforce(q request) (response, error) {
 	}
 	tree, err := parser.ParseExpr(text)
 	if err != nil {
-		// Its text is printed from a tree, and doesn't always read back.
+		// The enforcer prints its text from a tree. The parser does not always accept that text.
 		return response{Text: text, Error: "its own text: " + err.Error()}, nil
 	}
 	answer := response{OK: true, Text: text, Open: []string{}}
