@@ -8,9 +8,12 @@
 //! host                      the adapters: the only modules that call a host
 //! request  answer           decides what goes upstream; filters what comes back
 //! config                    the plugin's JSON → a valid configuration
-//! limits  api  rejection    per-tenant limits; the API table; every refusal
+//! rejection                 every refusal
+//! limits                    per-tenant limits, whole
+//! api                       the API table; what each kind of upstream is
 //! tenant  stats  workers    who asks; names of stats; what workers share
 //! promql  memo              PromQL read, enforced, written; what was rewritten lately
+//! settings                  JSON of the configuration, with the path of each key
 //! pattern                   regular expressions that the filter runs itself, in bounded time
 //! go  json  wire  path  text    formats
 //! ```
@@ -38,6 +41,7 @@ pub mod pattern;
 pub mod promql;
 pub mod rejection;
 pub mod request;
+mod settings;
 pub mod stats;
 pub mod tenant;
 mod text;

@@ -157,20 +157,14 @@ pub fn label(field: &Field) -> Result<String, ConfigError> {
 
 pub fn path_prefixes(field: Option<Field>, upstream: Upstream) -> Result<Vec<String>, ConfigError> {
     let Some(field) = field else {
-        return Ok(match upstream {
-            Upstream::Prometheus | Upstream::Thanos => vec![String::new()],
-            // `-http.prometheus-http-prefix` and `-http.prefix` of Cortex; Mimir serves the first.
-            Upstream::Cortex => vec!["/prometheus".to_owned(), "/api/prom".to_owned()],
-        });
+        return Ok(upstream.profile().path_prefixes.iter().map(|&prefix| prefix.to_owned()).collect());
     };
     let path = field.path.clone();
     let mut prefixes = Vec::new();
     for (field, prefix) in field.texts()? {
         if prefix.is_empty() {
-            if upstream == Upstream::Cortex {
-                return Err(field.error(
-                    "\"\" is not the query API of cortex: unprefixed /api/v1/rules, for one, is rule configuration",
-                ));
+            if let Some(why) = upstream.profile().not_at_root {
+                return Err(field.error(format!("\"\" is not the query API of {}: {why}", upstream.name())));
             }
         } else if prefix.ends_with('/') {
             return Err(field.error(format!("{prefix:?} ends with a slash")));
@@ -262,8 +256,8 @@ fn is_scoping(kind: Kind) -> bool {
     match kind {
         Kind::Query | Kind::Selector | Kind::ReplicaLabel | Kind::StoreSelector => true,
         Kind::Expression
-        | Kind::Time
-        | Kind::Duration
+        | Kind::Time(_)
+        | Kind::Duration(_)
         | Kind::Integer
         | Kind::Boolean
         | Kind::Word

@@ -8,21 +8,21 @@ mod allowed;
 mod check;
 mod effective;
 mod explain;
-mod json;
-mod limits;
 mod source;
 mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use crate::settings::ConfigError;
 pub use effective::Effective;
 pub use explain::Setting;
 pub use source::MAX_PATTERN;
 pub use stats::Stats;
 
 use crate::api::{self, Found, Upstream};
-use crate::limits::{InForce, Limits};
+use crate::limits::{self, InForce, Limits};
 use crate::promql::{Enforcer, OnConflict};
+use crate::settings as json;
 use crate::tenant::{self, Federation, Format, Source, Tenants};
 use allowed::Allowed;
 use std::collections::BTreeSet;
@@ -115,23 +115,6 @@ pub struct Config {
     given: BTreeSet<&'static str>,
 }
 
-/// What is wrong with a configuration, and under which key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The key's path, for example `tenant_federation.max_tenants`; empty for the document itself.
-    pub path: String,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 impl Config {
     /// Reads the JSON of the plugin's configuration; empty bytes are `{}`.
     pub fn parse(json: &[u8]) -> Result<Config, ConfigError> {
@@ -149,15 +132,10 @@ impl Config {
         let format = take("tenant_id_format").map_or(Ok(Format::Cortex), |field| field.word(FORMATS))?;
         let federation = take("tenant_federation").map_or(Ok(Federation::Off), check::federation)?;
         let allowed = take("allowed_tenants").map(|field| Allowed::read(field, format)).transpose()?;
-        let forward_tenant_header = check::header(
-            take("forward_tenant_header"),
-            match upstream {
-                Upstream::Prometheus | Upstream::Thanos => "Thanos-Tenant",
-                Upstream::Cortex => "X-Scope-OrgID",
-            },
-        )?;
+        let forward_tenant_header = check::header(take("forward_tenant_header"), upstream.profile().tenant_header)?;
         let strip_headers = take("strip_headers").map_or(Ok(Vec::new()), check::strip_headers)?;
-        let enforce = take("enforce_tenancy").map_or(Ok(upstream != Upstream::Cortex), |field| field.boolean())?;
+        let enforce =
+            take("enforce_tenancy").map_or(Ok(!upstream.profile().isolates_tenants), |field| field.boolean())?;
         let label = take("tenant_label_name").map_or(Ok("tenant_id".to_owned()), |field| check::label(&field))?;
         let on_conflict = take("on_conflict").map_or(Ok(OnConflict::Replace), |field| field.word(CONFLICTS))?;
         let context = source::Context { format, federation, allowed: allowed.as_ref(), enforce, on_conflict };
@@ -171,7 +149,7 @@ impl Config {
         let shared_rules = take("shared_rules").map_or(Ok(false), |field| field.boolean())?;
         let match_rules = take("match_rules").map_or(Ok(false), |field| check::match_rules(&field, shared_rules))?;
         let can_hold_heads = take("allow_on_headers_stop_iteration").map_or(Ok(false), |field| field.boolean())?;
-        let limits = limits::limits(take("limits"), take("overrides"), format)?;
+        let limits = limits::read(take("limits"), take("overrides"), format)?;
         let mut interval = |key, default| take(key).map_or(Ok(default), |field| check::interval(&field));
         let lookback_ms = interval("lookback_delta", DEFAULT_LOOKBACK)?;
         let subquery_step_ms = interval("default_evaluation_interval", DEFAULT_INTERVAL)?;

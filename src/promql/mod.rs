@@ -40,6 +40,7 @@ pub use reach::{Demand, Evaluation, Unknown};
 use ast::Ast;
 use error::Fault;
 use lexer::{Names, Tokens};
+use std::borrow::Cow;
 
 /// The longest query that is read, in bytes: as long as what Envoy buffers of a request by default
 /// (`per_connection_buffer_limit_bytes`, 1 MiB). Prometheus has no limit of its own.
@@ -81,7 +82,7 @@ pub fn parse(query: &[u8]) -> Result<Ast, Error> {
 /// A query that was read: to be rewritten, and to be asked what it demands of the storage.
 #[derive(Debug)]
 pub struct Query<'t> {
-    text: &'t [u8],
+    text: Cow<'t, [u8]>,
     tokens: Tokens,
     ast: Ast,
 }
@@ -92,7 +93,7 @@ impl<'t> Query<'t> {
     /// # Errors
     /// [`Error`] where the text can't be read.
     pub fn parse(text: &'t [u8]) -> Result<Self, Error> {
-        Query::read(text, parser::expression)
+        Query::read(text.into(), parser::expression)
     }
 
     /// Reads a `match[]` value.
@@ -100,7 +101,20 @@ impl<'t> Query<'t> {
     /// # Errors
     /// [`Error`] where the text can't be read.
     pub fn parse_selector(text: &'t [u8]) -> Result<Self, Error> {
-        Query::read(text, parser::metric_selector)
+        Query::read(text.into(), parser::metric_selector)
+    }
+
+    /// Parses a text that the query keeps, so that it can be asked again later.
+    ///
+    /// # Errors
+    /// [`Error`] where the text can't be read.
+    pub fn parse_owned(text: Vec<u8>, reading: Reading) -> Result<Query<'static>, Error> {
+        Query::read(text.into(), reading.grammar())
+    }
+
+    /// The text as it was read.
+    pub fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// As [`rewrite()`].
@@ -110,9 +124,9 @@ impl<'t> Query<'t> {
     pub fn rewrite(&self, enforcer: &Enforcer, out: &mut Vec<u8>) -> Result<u32, Error> {
         let before = out.len();
         out.reserve(self.text.len() + self.text.len() / 2 + 64);
-        rewrite::enforce(self.text, &self.tokens.list, &self.ast, enforcer, out).map_err(|fault| {
+        rewrite::enforce(&self.text, &self.tokens.list, &self.ast, enforcer, out).map_err(|fault| {
             out.truncate(before);
-            fault.locate(self.text)
+            fault.locate(&self.text)
         })
     }
 
@@ -121,7 +135,7 @@ impl<'t> Query<'t> {
     /// # Errors
     /// [`Unknown`] where that can't be computed: the query must be refused where it matters.
     pub fn demand(&self, evaluation: &Evaluation) -> Result<Demand, Unknown> {
-        reach::demand(self.text, &self.tokens.list, &self.ast, evaluation)
+        reach::demand(&self.text, &self.tokens.list, &self.ast, evaluation)
     }
 
     /// How many selectors it has.
@@ -136,7 +150,7 @@ impl<'t> Query<'t> {
             let ast::LabelMatcher::Label { name: _, operator, value } = *matcher else { return 0 };
             match tokens.get(operator as usize).map(|token| token.kind) {
                 Some(Kind::EqualRegex | Kind::NotEqualRegex) => {
-                    literal::string(parser::text_of(self.text, tokens, value)).len()
+                    literal::string(parser::text_of(&self.text, tokens, value)).len()
                 }
                 _ => 0,
             }
@@ -144,10 +158,27 @@ impl<'t> Query<'t> {
         self.ast.matchers.iter().map(length).max().unwrap_or(0)
     }
 
-    fn read(text: &'t [u8], parse: Parse) -> Result<Self, Error> {
-        check_length(text)?;
-        let (tokens, ast) = read(text, parse).map_err(|fault| fault.locate(text))?;
+    fn read(text: Cow<'t, [u8]>, parse: Parse) -> Result<Self, Error> {
+        #[cfg(test)]
+        PARSED.with(|parsed| parsed.set(parsed.get() + 1));
+        check_length(&text)?;
+        let (tokens, ast) = read(&text, parse).map_err(|fault| fault.locate(&text))?;
         Ok(Query { text, tokens, ast })
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many texts this thread has parsed.
+    pub(crate) static PARSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+impl Reading {
+    fn grammar(self) -> Parse {
+        match self {
+            Reading::Expression => parser::expression,
+            Reading::Selector => parser::metric_selector,
+        }
     }
 }
 
@@ -157,7 +188,7 @@ pub fn duration(text: &[u8]) -> Option<i64> {
 }
 
 fn run(text: &[u8], enforcer: &Enforcer, out: &mut Vec<u8>, parse: Parse) -> Result<u32, Error> {
-    Query::read(text, parse)?.rewrite(enforcer, out)
+    Query::read(text.into(), parse)?.rewrite(enforcer, out)
 }
 
 type Parse = fn(&[u8], &Tokens) -> Result<Ast, Fault>;

@@ -20,7 +20,7 @@
 //! Only what lies between the earliest and the latest instant can influence the answer: these two are the bounds of the
 //! querier that the engine opens (`FindMinMaxTime`), and what storages read from a chunk is cut to them, by Thanos
 //! (`NewBoundedSeriesIterator` in pkg/query/iter.go, 0.42.5), or to a selector's own, by Prometheus (tsdb/querier.go).
-//! Thanos makes two things of older samples nevertheless: downsampled ones, see [`crate::go::time::downsampled`], and the sum
+//! Thanos makes two things of older samples nevertheless: downsampled ones, see `src/api/downsampling.rs`, and the sum
 //! of a counter's resets since its chunk began, which only shifts where `rate` and its like extrapolate to zero.
 //!
 //! In two places the reach is an upper bound, and may be more than what this engine asks for:

@@ -6,7 +6,7 @@ use super::stats::{self, SeriesId};
 use crate::answer::Samples;
 use crate::config::Config;
 use crate::rejection::Rejection;
-use crate::request::{Forward, Refused};
+use crate::request::{Decision, Refused};
 use crate::stats::{
     DURATION, NO_HANDLER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SAMPLES, SELECTORS,
     UNREADABLE, WITHHELD, class,
@@ -20,7 +20,7 @@ pub struct Record {
     started: u64,
     /// 0 before there is one.
     status: u16,
-    /// Why the filter answered itself.
+    /// Why the filter refused the request.
     refused: Option<&'static str>,
     selectors: u32,
     /// The bytes of the request's body that have gone on, and all that have come.
@@ -80,9 +80,11 @@ impl Record {
     }
 
     /// The head has been read.
-    pub fn identify(&mut self, config: &Config, decided: &Result<Forward, Refused>) {
+    pub fn identify(&mut self, config: &Config, decided: &Result<Decision, Refused>) {
         let (tenant, route) = match decided {
-            Ok(forward) => (Some(&forward.tenant), Some(forward.route)),
+            Ok(Decision::Forward(forward)) => (Some(&forward.tenant), Some(forward.route)),
+            Ok(Decision::Reply(reply)) => (Some(&reply.tenant), Some(reply.route)),
+            Ok(Decision::Ask(ask)) => (Some(&ask.tenant), Some(ask.route)),
             // Whoever is not served has no series.
             Err(Refused { rejection: Rejection::NotAllowed(_), route, .. }) => (None, *route),
             Err(refused) => (refused.tenant.as_ref(), refused.route),
@@ -90,7 +92,12 @@ impl Record {
         self.series = stats::begin(config, tenant.map(AsRef::as_ref), route.map_or(NO_HANDLER, |route| route.handler));
     }
 
-    /// The filter answers itself.
+    /// The filter answers the request itself, without refusing it.
+    pub fn reply(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// The filter refuses the request.
     pub fn refuse(&mut self, status: u16, reason: &'static str) {
         self.status = status;
         self.refused = Some(reason);

@@ -1,8 +1,11 @@
-//! A refusal → the local reply that the client gets. The only place from which a request is answered without the upstream.
+//! A refusal, or a reply of the core → the local reply that the client gets. The only place from which a request is answered without
+//! the upstream.
 
 use super::calls::{self, HostError, Level};
 use super::pairs;
+use crate::api::ErrorShape;
 use crate::rejection::Rejection;
+use crate::request::Reply;
 
 /// No answer may be kept by a cache that serves others, ours included.
 pub const CACHE_CONTROL: &str = "cache-control";
@@ -50,10 +53,36 @@ impl From<HostError> for Refusal {
     }
 }
 
-/// Answers the request, and says whether that worked; if not, the stream is cut off. Either way, the caller must pause and let
+/// Refuses the request, and says whether that worked; if not, the stream is cut off. Either way, the caller must pause and let
 /// nothing pass afterwards but that answer.
-pub fn refuse(rejection: &Rejection, vary: Option<&str>) -> bool {
-    match send(rejection, vary) {
+pub fn refuse(rejection: &Rejection, errors: ErrorShape, vary: Option<&str>) -> bool {
+    let own = rejection.headers();
+    let mut headers: Vec<pairs::Pair<'_>> = vec![(b"content-type", errors.content_type().as_bytes())];
+    headers.extend(own.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+    answer(rejection.status(), rejection.reason(), headers, vary, &rejection.body_in(errors))
+}
+
+/// Answers a request that is not refused. The rest is as with [`refuse`].
+pub fn reply(reply: &Reply, vary: Option<&str>) -> bool {
+    let headers = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    answer(reply.status, reply.reason, headers, vary, &reply.body)
+}
+
+/// What the client hears of a host's failure; which call it was is the operator's matter and stands in the log.
+const HOST_FAILURE: Rejection = Rejection::Internal("the proxy did not do what it was asked for");
+
+fn answer<'h>(
+    status: u16,
+    reason: &str,
+    mut headers: Vec<pairs::Pair<'h>>,
+    vary: Option<&'h str>,
+    body: &[u8],
+) -> bool {
+    headers.push((CACHE_CONTROL.as_bytes(), PRIVATE.as_bytes()));
+    headers.extend(vary.map(|name| (b"vary".as_slice(), name.as_bytes())));
+    // Shows up in Envoy's access log as `%RESPONSE_CODE_DETAILS%`.
+    let details = format!("tenancy_{reason}");
+    match calls::send_local_response(status, &details, &pairs::write(&headers), body) {
         Ok(()) => true,
         Err(error) => {
             calls::log(Level::Error, &format!("request cut off: {error}"));
@@ -61,18 +90,4 @@ pub fn refuse(rejection: &Rejection, vary: Option<&str>) -> bool {
             false
         }
     }
-}
-
-/// What the client hears of a host's failure; which call it was is the operator's matter and stands in the log.
-const HOST_FAILURE: Rejection = Rejection::Internal("the proxy did not do what it was asked for");
-
-fn send(rejection: &Rejection, vary: Option<&str>) -> Result<(), HostError> {
-    let own = rejection.headers();
-    let mut headers: Vec<pairs::Pair<'_>> =
-        vec![(b"content-type", b"application/json"), (CACHE_CONTROL.as_bytes(), PRIVATE.as_bytes())];
-    headers.extend(vary.map(|name| (b"vary".as_slice(), name.as_bytes())));
-    headers.extend(own.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-    // Shows up in Envoy's access log as `%RESPONSE_CODE_DETAILS%`.
-    let details = format!("tenancy_{}", rejection.reason());
-    calls::send_local_response(rejection.status(), &details, &pairs::write(&headers), &rejection.body())
 }

@@ -23,11 +23,12 @@ use super::record::Record;
 use super::refuse::{self, Refusal};
 use super::trail::{Lines, Subject};
 use crate::answer::Expected;
+use crate::api::ErrorShape;
 use crate::config::Config;
 use crate::limits::Limit;
 use crate::memo::Memo;
 use crate::rejection::Rejection;
-use crate::request::{self, BodyPlan, Forward, Head};
+use crate::request::{self, BodyDecision, BodyPlan, Decision, Forward, Head, Reply};
 use crate::tenant::Evidence;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -115,7 +116,24 @@ impl Stream {
         if let (Stage::Untouched, Some(config)) = (&self.stage, config) {
             self.subject.name_in_head(config);
         }
-        refuse::refuse(refusal.rejection(), self.vary())
+        refuse::refuse(refusal.rejection(), self.errors(), self.vary())
+    }
+
+    /// How an error is told to the client.
+    fn errors(&self) -> ErrorShape {
+        self.subject.route.map_or(ErrorShape::Prometheus, |route| route.errors)
+    }
+
+    /// Answers the request, which is not refused.
+    fn reply(&mut self, reply: &Reply) -> Action {
+        self.subject.note(&["answered:", reply.reason]);
+        if let (Stage::Untouched, Some(config)) = (&self.stage, self.config.as_deref()) {
+            self.subject.name_in_head(config);
+        }
+        let is_answered = refuse::reply(reply, self.vary());
+        self.record.reply(if is_answered { reply.status } else { 0 });
+        self.stage = if is_answered { Stage::Refused } else { Stage::Cut };
+        Action::Pause
     }
 
     fn head(&mut self, end_of_stream: bool) -> Result<Action, Refusal> {
@@ -134,7 +152,13 @@ impl Stream {
         let decided = request::decide(&head, config, &self.memo);
         self.record.identify(config, &decided);
         let forward = match decided {
-            Ok(forward) => forward,
+            Ok(Decision::Forward(forward)) => forward,
+            Ok(Decision::Reply(reply)) => {
+                self.subject.tenant = Some(reply.tenant.clone());
+                self.subject.route = Some(reply.route);
+                return Ok(self.reply(&reply));
+            }
+            Ok(Decision::Ask(ask)) => match ask.pending {},
             Err(refused) => {
                 self.subject.tenant = refused.tenant;
                 self.subject.route = refused.route;
@@ -171,7 +195,7 @@ impl Stream {
                     BodyPlan::Form(_) => end_of_stream,
                 };
                 match ready {
-                    true => self.settle_body().map(|()| Action::Continue),
+                    true => self.settle_body(),
                     false => Ok(Action::Pause),
                 }
             }
@@ -182,7 +206,11 @@ impl Stream {
         match &self.stage {
             Stage::Refused | Stage::Cut => return Ok(Action::Pause),
             Stage::Untouched => return Err(out_of_order("proxy_on_request_trailers").into()),
-            Stage::Reading(_) => self.settle_body()?,
+            Stage::Reading(_) => {
+                if self.settle_body()? == Action::Pause {
+                    return Ok(Action::Pause);
+                }
+            }
             Stage::Settled | Stage::Streaming => {}
         }
         let map = calls::header_map(Map::RequestTrailers)?;
@@ -194,14 +222,15 @@ impl Stream {
     }
 
     /// Reads the whole body, once, and replaces it. On an error, the stage is left for `continue_or_refuse` to set.
-    fn settle_body(&mut self) -> Result<(), Refusal> {
+    fn settle_body(&mut self) -> Result<Action, Refusal> {
         let Stage::Reading(reading) = std::mem::replace(&mut self.stage, Stage::Refused) else {
-            return Ok(());
+            return Ok(Action::Continue);
         };
         let now = self.config.as_deref().map_or(Ok(None), now_for)?;
         let body = read_body(reading.buffered)?;
         match reading.plan.finish(&body, now, &self.memo) {
-            Ok(finished) => {
+            Ok(BodyDecision::Reply(reply)) => Ok(self.reply(&reply)),
+            Ok(BodyDecision::Forward(finished)) => {
                 // A form that stays as it is must not be written: where trailers follow the head at once, there is no buffer,
                 // and even writing nothing is a BAD_ARGUMENT (observed with Envoy 1.40.0).
                 if let Some(rewritten) = finished.body {
@@ -212,7 +241,7 @@ impl Stream {
                     expected.client_asks_for_statistics(asks);
                 }
                 self.stage = Stage::Settled;
-                Ok(())
+                Ok(Action::Continue)
             }
             Err(rejection) => {
                 self.subject.body = body;
@@ -296,7 +325,7 @@ impl Stream {
                 Failure::Unreadable(unreadable) => Rejection::Answer(unreadable.reason()).into(),
                 Failure::Host(error) => Refusal::Host(error),
             };
-            self.record.answer.replied(failure.rejection().body().len());
+            self.record.answer.replied(failure.rejection().body_in(self.errors()).len());
             failure
         })
     }

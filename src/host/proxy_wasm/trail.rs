@@ -1,7 +1,7 @@
 //! What a request leaves behind for the operator: a filter state for access logs, and a line in the log where it is refused.
 //!
 //! ```text
-//! state = decision " " route " " tenant     decision: forwarded, or refused:<reason>; route: the handler; "-" where unknown
+//! state = decision " " route " " tenant     decision: forwarded, answered:<reason> or refused:<reason>; route: the handler; "-" where unknown
 //! line  = "request refused: tenant=… path=… status=… reason=… request_id=…" [ " suppressed=" n ] [ " query=…" ]
 //! ```
 //!
