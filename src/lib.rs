@@ -16,6 +16,7 @@
 //! go                         forms, times and numbers as Go reads them
 //! promql                     PromQL read, enforced, written
 //! scope                      the matchers that a request is confined to; is a label set inside?
+//! settings                   JSON of the configuration, with the path of each key
 //! pattern                    regular expressions that the filter runs itself, in bounded time
 //! json  wire  text           formats
 //! ```
@@ -45,6 +46,7 @@ pub mod promql;
 pub mod rejection;
 pub mod request;
 pub mod scope;
+mod settings;
 pub mod stats;
 pub mod tenant;
 mod text;

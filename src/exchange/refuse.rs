@@ -4,7 +4,9 @@ use super::effect::{Effect, Half, Level, RequestEdits, Step};
 use super::event::HostError;
 use super::line::Line;
 use super::{Exchange, RequestStage};
+use crate::api::ErrorShape;
 use crate::rejection::Rejection;
+use crate::request::Reply;
 
 /// No answer may be kept by a cache that serves others; ours included.
 pub const CACHE_CONTROL: &str = "cache-control";
@@ -61,23 +63,38 @@ impl Exchange {
             effects.extend(self.name_in_head());
         }
         self.record.refuse(rejection.status(), rejection.reason());
-        effects.push(self.reply(rejection));
+        let errors = self.subject.route.map_or(ErrorShape::Prometheus, |route| route.errors);
+        let mut headers = vec![("content-type", errors.content_type().to_owned())];
+        headers.extend(rejection.headers());
+        effects.push(self.local_reply(rejection.status(), rejection.reason(), headers, rejection.body_in(errors)));
         Step::pauses(effects)
     }
 
+    /// Answers the request without the upstream, though nothing is wrong with it: this is no refusal.
+    pub(super) fn reply(&mut self, reply: Reply) -> Step {
+        let note = Effect::Note(self.subject.state("answered:", reply.reason));
+        let name_in_head = match self.request {
+            RequestStage::Untouched => self.name_in_head(),
+            _ => None,
+        };
+        self.record.reply(reply.status);
+        let local_reply = self.local_reply(reply.status, reply.reason, reply.headers, reply.body);
+        Step::pauses([Some(note), name_in_head, Some(local_reply)].into_iter().flatten().collect())
+    }
+
     /// Answers in the upstream's place. The last effect of a step.
-    pub(super) fn reply(&mut self, rejection: &Rejection) -> Effect {
-        let mut headers = vec![("content-type", "application/json".to_owned()), (CACHE_CONTROL, PRIVATE.to_owned())];
+    fn local_reply(
+        &mut self,
+        status: u16,
+        reason: &str,
+        mut headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    ) -> Effect {
+        headers.push((CACHE_CONTROL, PRIVATE.to_owned()));
         headers.extend(self.worker.vary().map(|name| ("vary", name.to_string())));
-        headers.extend(rejection.headers());
         self.request = RequestStage::Refused;
         self.is_replying = true;
-        Effect::Reply {
-            status: rejection.status(),
-            details: ["tenancy_", rejection.reason()].concat(),
-            headers,
-            body: rejection.body(),
-        }
+        Effect::Reply { status, details: ["tenancy_", reason].concat(), headers, body }
     }
 
     /// Not even a local reply could be sent.
