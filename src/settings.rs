@@ -27,7 +27,7 @@ pub enum Mistake {
 }
 
 impl ConfigError {
-    /// A value, or a document, that is not taken.
+    /// A mistake in a value.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> ConfigError {
         ConfigError { path: path.into(), mistake: Mistake::Value, message: message.into() }
     }

@@ -30,7 +30,7 @@ pub struct Summary {
     pub milliseconds: u64,
     /// The HTTP status; 0 where there was none.
     pub status: u16,
-    /// Why the filter answered itself.
+    /// Why the filter refused the request.
     pub refused: Option<&'static str>,
     /// Why the answer could not be forwarded whole.
     pub unreadable: Option<&'static str>,

@@ -63,33 +63,32 @@ impl Exchange {
             effects.extend(self.name_in_head());
         }
         self.record.refuse(rejection.status(), rejection.reason());
-        let errors = self.subject.route.map_or(ErrorShape::Prometheus, |route| route.errors);
+        let errors = self.errors();
         let mut headers = vec![("content-type", errors.content_type().to_owned())];
         headers.extend(rejection.headers());
-        effects.push(self.local_reply(rejection.status(), rejection.reason(), headers, rejection.body_in(errors)));
+        let body = rejection.body_in(errors);
+        effects.push(self.reply(rejection.status(), rejection.reason(), headers, body));
         Step::pauses(effects)
     }
 
-    /// Answers the request without the upstream, though nothing is wrong with it: this is no refusal.
-    pub(super) fn reply(&mut self, reply: Reply) -> Step {
-        let note = Effect::Note(self.subject.state("answered:", reply.reason));
-        let name_in_head = match self.request {
-            RequestStage::Untouched => self.name_in_head(),
-            _ => None,
-        };
+    /// Answers a request that is not refused. Nothing of it is forwarded from here on.
+    pub(super) fn answer(&mut self, reply: Reply) -> Step {
+        let mut effects = vec![Effect::Note(self.subject.state("answered:", reply.reason))];
+        if let RequestStage::Untouched = self.request {
+            effects.extend(self.name_in_head());
+        }
         self.record.reply(reply.status);
-        let local_reply = self.local_reply(reply.status, reply.reason, reply.headers, reply.body);
-        Step::pauses([Some(note), name_in_head, Some(local_reply)].into_iter().flatten().collect())
+        effects.push(self.reply(reply.status, reply.reason, reply.headers, reply.body));
+        Step::pauses(effects)
     }
 
-    /// Answers in the upstream's place. The last effect of a step.
-    fn local_reply(
-        &mut self,
-        status: u16,
-        reason: &str,
-        mut headers: Vec<(&'static str, String)>,
-        body: Vec<u8>,
-    ) -> Effect {
+    /// How an error is told to the client.
+    pub(super) fn errors(&self) -> ErrorShape {
+        self.subject.route.map_or(ErrorShape::Prometheus, |route| route.errors)
+    }
+
+    /// Answers in the upstream's place. The last effect of a step. `headers` are those that not every such answer has.
+    fn reply(&mut self, status: u16, reason: &str, mut headers: Vec<(&'static str, String)>, body: Vec<u8>) -> Effect {
         headers.push((CACHE_CONTROL, PRIVATE.to_owned()));
         headers.extend(self.worker.vary().map(|name| ("vary", name.to_string())));
         self.request = RequestStage::Refused;

@@ -79,9 +79,8 @@ impl Exchange {
             Ok(Decision::Reply(reply)) => {
                 self.subject.tenant = Some(reply.tenant.clone());
                 self.subject.route = Some(reply.route);
-                self.reply(reply)
+                self.answer(reply)
             }
-            // No endpoint asks the upstream yet: there is no such value.
             Ok(Decision::Ask(ask)) => match ask.pending {},
             Err(refused) => {
                 self.subject.tenant = refused.tenant;
@@ -168,7 +167,7 @@ impl Exchange {
         };
         let finished = match plan.finish(&body, milliseconds(now), &self.worker.memo) {
             Ok(BodyDecision::Forward(finished)) => finished,
-            Ok(BodyDecision::Reply(reply)) => return Ok(self.reply(reply)),
+            Ok(BodyDecision::Reply(reply)) => return Ok(self.answer(reply)),
             Err(rejection) => {
                 if self.worker.config().is_some_and(Config::logs_queries) {
                     self.subject.asked_in_form(&body);

@@ -153,15 +153,15 @@ impl<'t> Query<'t> {
         Query::read(text.into(), parser::metric_selector)
     }
 
-    /// Parses a text that the query keeps, so that it can be asked again later.
+    /// Parses a text that the query then owns.
     ///
     /// # Errors
-    /// [`Error`] where the text can't be read.
+    /// Returns [`Error`] if the text can't be read.
     pub fn parse_owned(text: Vec<u8>, reading: Reading) -> Result<Query<'static>, Error> {
         Query::read(text.into(), reading.grammar())
     }
 
-    /// The text as it was read.
+    /// The text that was parsed.
     pub fn text(&self) -> &[u8] {
         &self.text
     }

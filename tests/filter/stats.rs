@@ -90,7 +90,8 @@ fn an_empty_answer_is_no_refusal() {
         for (name, value) in [("content-type", JSON), ("cache-control", "private, no-store"), ("vary", "thanos-tenant")]
         {
             let pair = (name.as_bytes(), value.as_bytes());
-            assert!(answer.headers.iter().any(|(name, value)| (name, value) == pair), "{name}");
+            let is_pair = answer.headers.iter().any(|header| header == pair);
+            assert!(is_pair, "{name}");
         }
         assert_eq!(out.trail(), "answered:beyond_limits query team-a");
         assert!(out.logs.is_empty(), "{:?}", out.logs);

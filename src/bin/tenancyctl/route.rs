@@ -75,11 +75,11 @@ impl Route {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let now_ms = now.ok().and_then(|now| i64::try_from(now.as_millis()).ok());
         let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream: data.is_none(), now_ms };
-        let outcome = decided(&head, data.as_deref(), &config).map_err(refused)?;
-        print(&match outcome {
+        let out = match outcome(&head, &config, data.as_deref()).map_err(refused)? {
             Outcome::Forwarded(forward, body) => describe(&forward, data, body.as_deref(), path),
             Outcome::Answered(reply) => answered(&reply),
-        })
+        };
+        print(&out)
     }
 
     /// The form that is sent as the body.
@@ -90,6 +90,41 @@ impl Route {
         let mut form = form_urlencoded::Serializer::new(String::new());
         Some(form.extend_pairs(&self.data_urlencode).finish())
     }
+}
+
+fn outcome(head: &Head<'_>, config: &Config, form: Option<&str>) -> Result<Outcome, Rejection> {
+    let forward = match decide(head, config, &RefCell::default()).map_err(|refused| refused.rejection)? {
+        Decision::Forward(forward) => forward,
+        Decision::Reply(reply) => return Ok(Outcome::Answered(reply)),
+        Decision::Ask(ask) => match ask.pending {},
+    };
+    let Some(form) = form else { return Ok(Outcome::Forwarded(forward.into(), None)) };
+    match forward.body.finish(form.as_bytes(), head.now_ms, &RefCell::default())? {
+        BodyDecision::Forward(finished) => Ok(Outcome::Forwarded(forward.into(), finished.body)),
+        BodyDecision::Reply(reply) => Ok(Outcome::Answered(reply)),
+    }
+}
+
+/// What becomes of a request that is not refused.
+enum Outcome {
+    /// It goes upstream, with the new body where that is replaced.
+    Forwarded(Box<Forward>, Option<Vec<u8>>),
+    /// The filter answers it.
+    Answered(Reply),
+}
+
+fn refused(rejection: Rejection) -> Failure {
+    let (status, reason) = (rejection.status(), rejection.reason());
+    Failure::No(Some(format!("refused: {status} {reason}: {}", rejection.message())))
+}
+
+fn answered(reply: &Reply) -> String {
+    format!(
+        "answered  {} {}\nbody      {}\n",
+        reply.status,
+        reply.reason,
+        String::from_utf8_lossy(&reply.body).trim_end()
+    )
 }
 
 fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: &str) -> String {
@@ -153,41 +188,6 @@ fn target(argument: &str) -> Result<String, Failure> {
 fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("a parameter is name=value")?;
     Ok((name.to_owned(), value.to_owned()))
-}
-
-/// What becomes of a request that is not refused.
-enum Outcome {
-    /// It goes upstream, with the new body where that is replaced.
-    Forwarded(Box<Forward>, Option<Vec<u8>>),
-    /// The filter answers it.
-    Answered(Reply),
-}
-
-fn decided(head: &Head<'_>, data: Option<&str>, config: &Config) -> Result<Outcome, Rejection> {
-    let forward = match decide(head, config, &RefCell::default()).map_err(|refused| refused.rejection)? {
-        Decision::Forward(forward) => forward,
-        Decision::Reply(reply) => return Ok(Outcome::Answered(reply)),
-        Decision::Ask(ask) => match ask.pending {},
-    };
-    let Some(data) = data else { return Ok(Outcome::Forwarded(forward.into(), None)) };
-    match forward.body.finish(data.as_bytes(), head.now_ms, &RefCell::default())? {
-        BodyDecision::Forward(finished) => Ok(Outcome::Forwarded(forward.into(), finished.body)),
-        BodyDecision::Reply(reply) => Ok(Outcome::Answered(reply)),
-    }
-}
-
-fn refused(rejection: Rejection) -> Failure {
-    let (status, reason) = (rejection.status(), rejection.reason());
-    Failure::No(Some(format!("refused: {status} {reason}: {}", rejection.message())))
-}
-
-fn answered(reply: &Reply) -> String {
-    format!(
-        "answered  {} {}\nbody      {}\n",
-        reply.status,
-        reply.reason,
-        String::from_utf8_lossy(&reply.body).trim_end()
-    )
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
