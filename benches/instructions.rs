@@ -94,7 +94,7 @@ fn posted(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
             (b"content-type", b"application/x-www-form-urlencoded"),
         ];
         let head = Head { headers: &headers, evidence: None, end_of_stream: false, now_ms: None };
-        let forward = decide(&head, &config, &memo).expect("forwarded");
+        let forward = decide(&head, &config, &memo).expect("decided").forwarded().expect("forwarded");
         black_box(forward.body.finish(black_box(&form), None, &memo).expect("a form"));
     })
 }

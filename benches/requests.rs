@@ -82,7 +82,8 @@ fn decisions(c: &mut Criterion) {
     });
     let decide_form = |query: &[u8]| {
         let head = Head { headers: &post, evidence: None, end_of_stream: false, now_ms: None };
-        let forward = decide(black_box(&head), &config, &memo).expect("forwarded");
+        let decided = decide(black_box(&head), &config, &memo).expect("decided");
+        let forward = decided.forwarded().expect("forwarded");
         forward.body.finish(black_box(query), None, &memo).expect("a form")
     };
     group.bench_function("form", |b| {

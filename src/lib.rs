@@ -11,13 +11,13 @@
 //! answer                     filters what comes back
 //! config                     the plugin's JSON → a valid configuration
 //! rejection                  every refusal
-//! limits  workers  path      per-tenant limits; what workers share; paths in normal form
-//! tenant  stats  api  memo   who asks; names of stats; the API table; what was rewritten lately
+//! limits  workers  path      per-tenant limits, whole; what workers share; paths in normal form
+//! tenant  stats  api  memo   who asks; names of stats; the API table, and what each upstream is; what was rewritten lately
 //! go                         forms, times and numbers as Go reads them
 //! promql                     PromQL read, enforced, written
 //! scope                      the matchers that a request is confined to; is a label set inside?
 //! pattern                    regular expressions that the filter runs itself, in bounded time
-//! json  wire  text           formats
+//! json  wire  text  settings formats; JSON of the configuration, with the path of each key
 //! ```
 //!
 //! # What never breaks
@@ -45,6 +45,7 @@ pub mod promql;
 pub mod rejection;
 pub mod request;
 pub mod scope;
+mod settings;
 pub mod stats;
 pub mod tenant;
 mod text;

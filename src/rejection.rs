@@ -1,10 +1,11 @@
 //! Every refusal: its status, `errorType`, stat name and words, in one place.
 //!
-//! The body is Prometheus's error object, so that Grafana and every other client shows the message.
+//! The body is in the shape that the endpoint has for errors: Prometheus's error object, so that Grafana and every other client
+//! shows the message. An answer that is not a refusal is no concern of this map.
 
-use crate::api::Method;
+use crate::api::{ErrorShape, Method};
 use crate::go::form;
-use crate::limits::Limit;
+use crate::limits::{Limit, Refusal};
 use crate::promql::{self, ErrorKind};
 use crate::tenant;
 use serde::Serialize;
@@ -27,7 +28,7 @@ impl Place {
     }
 }
 
-/// A refused request. Its body is Prometheus's error JSON.
+/// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
     /// The head is not one that HTTP or this filter knows how to read.
@@ -73,8 +74,6 @@ pub enum Rejection {
     Unbounded(&'static str),
     /// The operator refuses this query: by which rule, and why, if that was given.
     Blocked(&'static str, String),
-    /// Nothing that was asked for lies within the limits: an empty answer, not an error.
-    Empty(Empty),
     /// A form of another content type than Go reads.
     ContentType,
     /// A compressed body.
@@ -85,26 +84,15 @@ pub enum Rejection {
     Internal(&'static str),
 }
 
-/// The shape of an empty answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Empty {
-    /// No series, at one time.
-    Vector,
-    /// No series, over a time.
-    Matrix,
-    /// No labels, series or exemplars.
-    List,
-    /// No line but the last (`searchTrailer` in Prometheus 3.16's web/api/v1/search.go).
-    Lines,
-}
-
-impl Empty {
-    fn body(self) -> &'static str {
-        match self {
-            Empty::Vector => r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#,
-            Empty::Matrix => r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#,
-            Empty::List => r#"{"status":"success","data":[]}"#,
-            Empty::Lines => "{\"status\":\"success\",\"has_more\":false}\n",
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Over { limit, asked, allowed } => Rejection::Limit { limit, asked, allowed },
+            Refusal::Value(name, value) => Rejection::Value(name, value),
+            Refusal::Query(name, error) => Rejection::Query(name, error),
+            Refusal::UnknownReach(problem) => Rejection::Unbounded(problem),
+            Refusal::Blocked(rule, reason) => Rejection::Blocked(rule, reason),
+            Refusal::NoTime => Rejection::Internal("the time is not known"),
         }
     }
 }
@@ -160,7 +148,6 @@ impl Rejection {
             Rejection::Limit { limit, .. } => (422, "execution", limit.name()),
             Rejection::Unbounded(_) => (422, "execution", "unknown_reach"),
             Rejection::Blocked(rule, _) => (422, "execution", rule),
-            Rejection::Empty(_) => (200, "", "beyond_limits"),
             Rejection::ContentType => (415, "bad_data", "content_type"),
             Rejection::ContentEncoding => (415, "bad_data", "content_encoding"),
             Rejection::Answer(_) => (502, "internal", "bad_answer"),
@@ -216,7 +203,6 @@ impl Rejection {
                 format!("the operator does not allow this query ({rule})")
             }
             Rejection::Blocked(rule, reason) => format!("the operator does not allow this query ({rule}): {reason}"),
-            Rejection::Empty(_) => "nothing that was asked for lies within your limits".to_owned(),
             Rejection::ContentType => {
                 "unsupported content type: a body has to be one application/x-www-form-urlencoded form".to_owned()
             }
@@ -226,11 +212,20 @@ impl Rejection {
         }
     }
 
-    /// `{"status":"error","errorType":"…","error":"…"}`
+    /// The body of the answer, for a client that knows no other shape than Prometheus's.
     pub fn body(&self) -> Vec<u8> {
-        if let Rejection::Empty(empty) = self {
-            return empty.body().into();
+        self.body_in(ErrorShape::Prometheus)
+    }
+
+    /// The body of the answer, in the shape that the endpoint has for errors.
+    pub fn body_in(&self, shape: ErrorShape) -> Vec<u8> {
+        match shape {
+            ErrorShape::Prometheus => self.prometheus_body(),
         }
+    }
+
+    /// `{"status":"error","errorType":"…","error":"…"}`
+    fn prometheus_body(&self) -> Vec<u8> {
         let body = Body { status: "error", error_type: self.error_type(), error: &self.message() };
         // Serialising three strings can't fail; if it does, the refusal still is one.
         serde_json::to_vec(&body).unwrap_or_default()
@@ -257,7 +252,6 @@ impl Rejection {
             | Rejection::Limit { .. }
             | Rejection::Unbounded(_)
             | Rejection::Blocked(..)
-            | Rejection::Empty(_)
             | Rejection::ContentType
             | Rejection::ContentEncoding
             | Rejection::Answer(_)
@@ -301,7 +295,6 @@ const REASONS: &[&str] = &[
     "unknown_reach",
     "blocked_queries",
     "query_rejection",
-    "beyond_limits",
     "content_type",
     "content_encoding",
     "bad_answer",
@@ -403,7 +396,6 @@ mod tests {
             Rejection::Unbounded(""),
             Rejection::Blocked("blocked_queries", String::new()),
             Rejection::Blocked("query_rejection", String::new()),
-            Rejection::Empty(Empty::List),
             Rejection::ContentType,
             Rejection::ContentEncoding,
             Rejection::Answer(""),
@@ -433,11 +425,10 @@ mod tests {
             Rejection::Limit { .. } => 15,
             Rejection::Unbounded(_) => 16,
             Rejection::Blocked(..) => 17,
-            Rejection::Empty(_) => 18,
-            Rejection::ContentType => 19,
-            Rejection::ContentEncoding => 20,
-            Rejection::Answer(_) => 21,
-            Rejection::Internal(_) => 22,
+            Rejection::ContentType => 18,
+            Rejection::ContentEncoding => 19,
+            Rejection::Answer(_) => 20,
+            Rejection::Internal(_) => 21,
         }
     }
 
@@ -445,7 +436,7 @@ mod tests {
     fn the_list_of_reasons_is_whole() {
         use std::collections::BTreeSet;
         let all = one_of_each_kind();
-        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=22).collect());
+        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=21).collect());
         assert!(all.is_sorted_by_key(position));
         let reasons_of_all: BTreeSet<&str> = all.iter().map(Rejection::reason).collect();
         assert_eq!(reasons_of_all, reasons().into_iter().collect());

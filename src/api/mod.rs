@@ -3,43 +3,30 @@
 //! One constant. Whatever is not in it is refused, and so is every parameter that its row does not name.
 //!
 //! ```text
-//! row       = handler, upstreams, path, methods, rule, parameters, answer
+//! row       = handler, upstreams, path, methods, rule, parameters, times, evaluates, empty, answer, errors
 //! path      = exact / below (a path that ends in "/", and all under it) / around (one segment in the middle)
 //! parameter = name, kind, single or repeated
 //! ```
 //!
-//! `tenancyctl route` prints it, and `docs/api-table.md` is that print.
+//! To add an endpoint, add a row in `table`; its parameters stand in `parameters`. A row says everything about an endpoint: how it
+//! reads times, whether it evaluates queries, its empty answer and the shape of its errors. Whatever depends on the kind of the
+//! upstream alone stands in that kind's [`Profile`] (`profile`).
+//!
+//! `tenancyctl route` prints the table, and `docs/api-table.md` is that print.
 
-mod parameters;
+mod downsampling;
+pub(crate) mod parameters;
+mod profile;
+mod semantics;
 mod table;
+#[cfg(test)]
+mod tests;
 
-pub use parameters::{Kind, Parameter};
+pub use downsampling::{Downsampling, Lookback, SourceResolution};
+pub use parameters::{Kind, Moment, Parameter, Span};
+pub use profile::{DefaultStep, Profile, Upstream};
+pub use semantics::{Empty, ErrorShape, Times};
 pub use table::{PASSTHROUGH, TABLE};
-
-/// Which API the upstream serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Upstream {
-    /// Prometheus.
-    Prometheus,
-    /// Thanos Query or Query Frontend.
-    Thanos,
-    /// Cortex or Mimir.
-    Cortex,
-}
-
-impl Upstream {
-    /// Every kind.
-    pub const ALL: [Upstream; 3] = [Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
-
-    /// Its name in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Upstream::Prometheus => "prometheus",
-            Upstream::Thanos => "thanos",
-            Upstream::Cortex => "cortex",
-        }
-    }
-}
 
 /// A method that some row allows. All others are refused everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,8 +155,16 @@ pub struct Route {
     pub rule: Rule,
     /// The parameters that are forwarded. All others are dropped.
     pub parameters: &'static [Parameter],
+    /// How the endpoint reads times.
+    pub times: Times,
+    /// Whether the endpoint evaluates its queries, so that limits and rules for queries apply to them.
+    pub evaluates: bool,
+    /// What is answered where limits leave nothing of a request. `None`: there is no such answer, and the request is refused.
+    pub empty: Option<Empty>,
     /// What the answer holds.
     pub answer: Answer,
+    /// How an error is told to the client.
+    pub errors: ErrorShape,
 }
 
 /// A row that a path matched.
@@ -191,179 +186,4 @@ pub fn find(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
             (!segment.is_empty() && !segment.contains(&b'/')).then_some(Found { route, segment: Some(segment) })
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(target_family = "wasm")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    fn handler(upstream: Upstream, path: &str) -> Option<&'static str> {
-        find(upstream, path.as_bytes()).map(|found| found.route.handler)
-    }
-
-    #[test]
-    fn paths_match_literally() {
-        let prometheus = |path| handler(Upstream::Prometheus, path);
-        assert_eq!(prometheus("/api/v1/query"), Some("query"));
-        for path in [
-            "/api/v1/query/",
-            "/api/v1/Query",
-            "/api/v1/%71uery",
-            "/api/v1/querys",
-            "api/v1/query",
-            "/api/v1/query;a",
-            "",
-            "/",
-            "/api/v1",
-            "/api/v1/",
-        ] {
-            assert_eq!(prometheus(path), None, "{path}");
-        }
-    }
-
-    #[test]
-    fn one_segment_stands_for_the_label() {
-        let found = find(Upstream::Prometheus, b"/api/v1/label/job/values").unwrap();
-        assert_eq!((found.route.handler, found.segment), ("label_values", Some(&b"job"[..])));
-        for path in [
-            "/api/v1/label/values",
-            "/api/v1/label//values",
-            "/api/v1/label/a/b/values",
-            "/api/v1/label/job",
-            "/api/v1/label/job/values/",
-        ] {
-            assert_eq!(handler(Upstream::Prometheus, path), None, "{path}");
-        }
-        // Shorter than its two ends together.
-        assert!(find(Upstream::Prometheus, b"/api/v1/label/alues").is_none());
-    }
-
-    #[test]
-    fn no_row_hides_a_later_one_of_the_same_path() {
-        for upstream in Upstream::ALL {
-            for route in TABLE.iter().filter(|route| route.upstreams.contains(&upstream)) {
-                let path = match route.path {
-                    Path::Exact(exact) => exact.to_owned(),
-                    Path::Below(base) => format!("{base}anything"),
-                    Path::Around(before, after) => format!("{before}name{after}"),
-                };
-                assert!(std::ptr::eq(find(upstream, path.as_bytes()).unwrap().route, route), "{path}");
-            }
-        }
-    }
-
-    #[test]
-    fn rows_are_whole() {
-        for route in TABLE {
-            assert!(!route.upstreams.is_empty(), "{route:?}");
-            let names: std::collections::BTreeSet<_> =
-                route.parameters.iter().map(|parameter| parameter.name).collect();
-            assert_eq!(names.len(), route.parameters.len(), "{route:?}");
-            assert!(route.parameters.len() <= 64, "a request's single parameters are counted in 64 bits");
-            let has = |kind| route.parameters.iter().any(|parameter| parameter.kind == kind);
-            match route.rule {
-                Rule::Refuse(reason) => assert!(
-                    route.methods.is_empty()
-                        && route.parameters.is_empty()
-                        && !reason.is_empty()
-                        && route.answer == Answer::None,
-                    "{route:?}"
-                ),
-                Rule::Queries => {
-                    assert!(
-                        has(Kind::Query)
-                            && !has(Kind::Selector)
-                            && matches!(
-                                route.answer,
-                                Answer::Messages | Answer::Analyzed | Answer::Explained | Answer::Exemplars
-                            ),
-                        "{route:?}"
-                    )
-                }
-                Rule::Selectors => {
-                    assert!(
-                        has(Kind::Selector)
-                            && !has(Kind::Query)
-                            && matches!(route.answer, Answer::Messages | Answer::Lines | Answer::Text),
-                        "{route:?}"
-                    )
-                }
-                Rule::Forward => {
-                    assert!(
-                        !has(Kind::Query)
-                            && !has(Kind::Selector)
-                            && matches!(route.answer, Answer::Messages | Answer::Text),
-                        "{route:?}"
-                    )
-                }
-                Rule::Filtered => {
-                    assert!(!has(Kind::Query) && matches!(route.answer, Answer::Rules | Answer::Alerts), "{route:?}")
-                }
-                Rule::Passthrough => panic!("not a row: {route:?}"),
-            }
-            match route.path {
-                Path::Exact(path) => assert!(path.starts_with('/') && !path.ends_with('/'), "{route:?}"),
-                Path::Below(path) => assert!(
-                    path.starts_with('/') && path.ends_with('/') && matches!(route.rule, Rule::Refuse(_)),
-                    "{route:?}"
-                ),
-                Path::Around(before, after) => assert!(before.ends_with('/') && after.starts_with('/'), "{route:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn no_row_forwards_what_widens_an_answer() {
-        for parameter in TABLE.iter().flat_map(|route| route.parameters) {
-            assert!(
-                !["match", "extra_filters", "extra_filters[]", "extra_label", "include_metadata"]
-                    .contains(&parameter.name),
-                "{parameter:?}"
-            );
-            let reads_series = matches!(parameter.kind, Kind::Query | Kind::Selector);
-            assert_eq!(
-                reads_series,
-                parameter.name == "query" && parameter.kind != Kind::Expression || parameter.name == "match[]",
-                "{parameter:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_refused_is_refused_for_every_upstream() {
-        for upstream in Upstream::ALL {
-            for path in [
-                "metadata",
-                "read",
-                "write",
-                "targets",
-                "targets/metadata",
-                "scrape_pools",
-                "status/tsdb",
-                "status/config",
-                "status/flags",
-                "stores",
-                "alertmanagers",
-                "notifications",
-                "notifications/live",
-                "admin/tsdb/delete_series",
-                "otlp/v1/metrics",
-            ] {
-                let path = format!("/api/v1/{path}");
-                let found = find(upstream, path.as_bytes()).unwrap_or_else(|| panic!("{path}"));
-                assert!(matches!(found.route.rule, Rule::Refuse(_)), "{path}");
-            }
-            for path in ["/metrics", "/debug/pprof/heap"] {
-                assert!(matches!(find(upstream, path.as_bytes()).unwrap().route.rule, Rule::Refuse(_)), "{path}");
-            }
-        }
-        let answer = |upstream, path: &str| find(upstream, path.as_bytes()).unwrap().route.answer;
-        assert_eq!(answer(Upstream::Thanos, "/api/v1/query_exemplars"), Answer::Exemplars);
-        assert_eq!(answer(Upstream::Prometheus, "/api/v1/query_exemplars"), Answer::Messages);
-        assert_eq!(handler(Upstream::Thanos, "/federate"), None);
-        assert_eq!(handler(Upstream::Cortex, "/federate"), None);
-        assert_eq!(handler(Upstream::Prometheus, "/api/v1/query_explain"), None);
-    }
 }

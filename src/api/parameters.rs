@@ -13,9 +13,9 @@ pub enum Kind {
     /// A PromQL expression that is only formatted or parsed.
     Expression,
     /// A Unix time, RFC 3339, or a word such as `now`.
-    Time,
+    Time(Moment),
     /// Seconds, or a Prometheus duration; Thanos also takes `auto`.
-    Duration,
+    Duration(Span),
     /// A decimal integer.
     Integer,
     /// As Go's `strconv.ParseBool` reads it.
@@ -32,6 +32,30 @@ pub enum Kind {
     StoreSelector,
 }
 
+/// What a time says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// When an instant query is evaluated.
+    Evaluation,
+    /// Where the request's time range begins.
+    Start,
+    /// Where the request's time range ends.
+    End,
+}
+
+/// What a duration says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// The time between two evaluations of a range query.
+    Step,
+    /// How far back an instant selector looks.
+    Lookback,
+    /// How coarse the downsampled data may be that is read.
+    SourceResolution,
+    /// How long the query may take. It does not change what is read.
+    Timeout,
+}
+
 /// Time, duration, number, word: what is longer is none.
 const MAX_SCALAR: usize = 64;
 /// Free text.
@@ -44,8 +68,8 @@ impl Kind {
             Kind::Query => "query, rewritten",
             Kind::Selector => "selector, rewritten",
             Kind::Expression => "expression",
-            Kind::Time => "time",
-            Kind::Duration => "duration",
+            Kind::Time(_) => "time",
+            Kind::Duration(_) => "duration",
             Kind::Integer => "integer",
             Kind::Boolean => "boolean",
             Kind::Word | Kind::Statistics => "word",
@@ -64,8 +88,8 @@ impl Kind {
         match self {
             Kind::Query | Kind::Selector | Kind::Expression => true,
             // Numbers as `strconv.ParseFloat` takes them (also hexadecimal, with "_", "Inf"), RFC 3339, and `now-1h`.
-            Kind::Time => is_scalar(b"+-.:_"),
-            Kind::Duration => is_scalar(b"+-._"),
+            Kind::Time(_) => is_scalar(b"+-.:_"),
+            Kind::Duration(_) => is_scalar(b"+-._"),
             Kind::Integer => is_scalar(b"+-") && value.iter().all(|byte| !byte.is_ascii_alphabetic()),
             Kind::Boolean => is_scalar(b""),
             Kind::Word | Kind::Statistics => is_scalar(b"-_."),
@@ -93,14 +117,21 @@ const fn many(name: &'static str, kind: Kind) -> Parameter {
     Parameter { name, kind, repeated: true }
 }
 
-const QUERY: Parameter = one("query", Kind::Query);
-const MATCH: Parameter = many("match[]", Kind::Selector);
-const TIME: Parameter = one("time", Kind::Time);
-const START: Parameter = one("start", Kind::Time);
-const END: Parameter = one("end", Kind::Time);
-const STEP: Parameter = one("step", Kind::Duration);
-const TIMEOUT: Parameter = one("timeout", Kind::Duration);
-const LOOKBACK_DELTA: Parameter = one("lookback_delta", Kind::Duration);
+/// A PromQL expression.
+pub const QUERY: Parameter = one("query", Kind::Query);
+/// A series selector.
+pub const MATCH: Parameter = many("match[]", Kind::Selector);
+/// When an instant query is evaluated.
+pub const TIME: Parameter = one("time", Kind::Time(Moment::Evaluation));
+/// Where a time range begins.
+pub const START: Parameter = one("start", Kind::Time(Moment::Start));
+/// Where a time range ends.
+pub const END: Parameter = one("end", Kind::Time(Moment::End));
+/// The step of a range query.
+pub const STEP: Parameter = one("step", Kind::Duration(Span::Step));
+const TIMEOUT: Parameter = one("timeout", Kind::Duration(Span::Timeout));
+/// How far back an instant selector looks.
+pub const LOOKBACK_DELTA: Parameter = one("lookback_delta", Kind::Duration(Span::Lookback));
 const LIMIT: Parameter = one("limit", Kind::Integer);
 const STATS: Parameter = one("stats", Kind::Statistics);
 // Prometheus 3.16, feature `query-cost`: estimates and limits that concern the rewritten query's own selectors only
@@ -108,11 +139,12 @@ const STATS: Parameter = one("stats", Kind::Statistics);
 const COST: Parameter = one("cost", Kind::Boolean);
 const MAX_SERIES: Parameter = one("max_series", Kind::Integer);
 const MAX_SAMPLES_READ: Parameter = one("max_samples_read", Kind::Integer);
-const MAX_QUERY_DURATION: Parameter = one("max_query_duration", Kind::Duration);
+const MAX_QUERY_DURATION: Parameter = one("max_query_duration", Kind::Duration(Span::Timeout));
 // Thanos 0.42.5, pkg/api/query/v1.go. `shard_info` is JSON that Query Frontend sends to Query; it only narrows an answer.
 const DEDUP: Parameter = one("dedup", Kind::Boolean);
 const PARTIAL_RESPONSE: Parameter = one("partial_response", Kind::Boolean);
-const MAX_SOURCE_RESOLUTION: Parameter = one("max_source_resolution", Kind::Duration);
+/// Thanos: how coarse the downsampled data may be that is read.
+pub const MAX_SOURCE_RESOLUTION: Parameter = one("max_source_resolution", Kind::Duration(Span::SourceResolution));
 const REPLICA_LABELS: Parameter = many("replicaLabels[]", Kind::ReplicaLabel);
 const STORE_MATCH: Parameter = many("storeMatch[]", Kind::StoreSelector);
 const SHARD_INFO: Parameter = one("shard_info", Kind::Text);
@@ -251,7 +283,7 @@ mod tests {
     fn what_upstreams_accept_is_accepted() {
         let accepted: &[(Kind, &[&str])] = &[
             (
-                Kind::Time,
+                TIME.kind,
                 &[
                     "",
                     "0",
@@ -270,7 +302,7 @@ mod tests {
                     "now-1h",
                 ],
             ),
-            (Kind::Duration, &["", "15", "0.5", "1e3", "5m", "1h30m", "100ms", "-5m", "auto", "Inf"]),
+            (STEP.kind, &["", "15", "0.5", "1e3", "5m", "1h30m", "100ms", "-5m", "auto", "Inf"]),
             (Kind::Integer, &["", "0", "-1", "+10", "18446744073709551615"]),
             (Kind::Boolean, &["", "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"]),
             (Kind::Word, &["", "all", "true", "thanos", "prometheus", "jarowinkler", "1"]),
@@ -286,8 +318,8 @@ mod tests {
     #[test]
     fn what_no_upstream_reads_is_refused() {
         let refused: &[(Kind, &[&str])] = &[
-            (Kind::Time, &["{}", "1;2", "a b", "é", "1\n", "%31"]),
-            (Kind::Duration, &["5m;", "{a=\"b\"}", "1:2", "5 m"]),
+            (TIME.kind, &["{}", "1;2", "a b", "é", "1\n", "%31"]),
+            (STEP.kind, &["5m;", "{a=\"b\"}", "1:2", "5 m"]),
             (Kind::Integer, &["1.5", "1e3", "0x10", "ten", "1_000"]),
             (Kind::Boolean, &["tr ue", "\"true\"", "-1"]),
             (Kind::Word, &["a b", "a{", "a\"", "a/b"]),
@@ -297,7 +329,7 @@ mod tests {
                 assert!(!kind.accepts(value.as_bytes()), "{kind:?} {value}");
             }
         }
-        for kind in [Kind::Time, Kind::Duration, Kind::Integer, Kind::Boolean, Kind::Word] {
+        for kind in [TIME.kind, STEP.kind, Kind::Integer, Kind::Boolean, Kind::Word] {
             assert!(kind.accepts(&[b'1'; MAX_SCALAR]) && !kind.accepts(&[b'1'; MAX_SCALAR + 1]), "{kind:?}");
         }
         for kind in [Kind::Text, Kind::ReplicaLabel] {

@@ -4,9 +4,10 @@
 //! pkg/api/query/v1.go; `NewQuerierHandler` in Cortex's pkg/api/handlers.go; Mimir's HTTP API reference.
 
 use super::parameters as with;
-use super::{Answer, Method, Parameter, Path, Route, Rule, Upstream};
+use super::{Answer, Empty, ErrorShape, Method, Parameter, Path, Route, Rule, Times, Upstream};
 
-const ALL: &[Upstream] = &Upstream::ALL;
+// Each row names its upstreams: a new kind is served nothing until rows name it.
+const ALL: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
 const PROMETHEUS: &[Upstream] = &[Upstream::Prometheus];
 const THANOS: &[Upstream] = &[Upstream::Thanos];
 const CORTEX: &[Upstream] = &[Upstream::Cortex];
@@ -23,27 +24,23 @@ const OPERATORS: &str = "it is the operator's, not a tenant's";
 
 /// What stands for a path of `passthrough_paths`.
 pub static PASSTHROUGH: Route = Route {
-    handler: "passthrough",
-    upstreams: ALL,
-    path: Path::Exact(""),
-    methods: BOTH,
-    rule: Rule::Passthrough,
-    parameters: with::NONE,
     answer: Answer::Untouched,
+    ..row("passthrough", ALL, Path::Exact(""), BOTH, Rule::Passthrough, with::NONE)
 };
 
 /// The table.
 pub static TABLE: &[Route] = &[
-    queries("query", PROMETHEUS, "/api/v1/query", with::PROMETHEUS_QUERY),
-    analyzed("query", "/api/v1/query", with::THANOS_QUERY),
-    queries("query", CORTEX, "/api/v1/query", with::CORTEX_QUERY),
-    queries("query_range", PROMETHEUS, "/api/v1/query_range", with::PROMETHEUS_QUERY_RANGE),
-    analyzed("query_range", "/api/v1/query_range", with::THANOS_QUERY_RANGE),
-    queries("query_range", CORTEX, "/api/v1/query_range", with::CORTEX_QUERY_RANGE),
-    explained("query_explain", "/api/v1/query_explain", with::THANOS_QUERY),
-    explained("query_range_explain", "/api/v1/query_range_explain", with::THANOS_QUERY_RANGE),
-    queries("query_exemplars", NOT_THANOS, "/api/v1/query_exemplars", with::EXEMPLARS),
-    exemplars("query_exemplars", THANOS, "/api/v1/query_exemplars", with::EXEMPLARS),
+    instant("query", PROMETHEUS, "/api/v1/query", with::PROMETHEUS_QUERY),
+    analyzed(instant("query", THANOS, "/api/v1/query", with::THANOS_QUERY)),
+    instant("query", CORTEX, "/api/v1/query", with::CORTEX_QUERY),
+    range("query_range", PROMETHEUS, "/api/v1/query_range", with::PROMETHEUS_QUERY_RANGE),
+    analyzed(range("query_range", THANOS, "/api/v1/query_range", with::THANOS_QUERY_RANGE)),
+    range("query_range", CORTEX, "/api/v1/query_range", with::CORTEX_QUERY_RANGE),
+    explained(instant("query_explain", THANOS, "/api/v1/query_explain", with::THANOS_QUERY)),
+    explained(range("query_range_explain", THANOS, "/api/v1/query_range_explain", with::THANOS_QUERY_RANGE)),
+    exemplars(NOT_THANOS, Answer::Messages),
+    // Thanos drops matchers on external labels on the way to its stores (`matchesExternalLabels` in pkg/exemplars/proxy.go, 0.42.5).
+    exemplars(THANOS, Answer::Exemplars),
     selectors("series", NOT_THANOS, Path::Exact("/api/v1/series"), BOTH, with::METADATA),
     selectors("series", THANOS, Path::Exact("/api/v1/series"), BOTH, with::THANOS_SERIES),
     selectors("labels", NOT_THANOS, Path::Exact("/api/v1/labels"), BOTH, with::METADATA),
@@ -53,13 +50,13 @@ pub static TABLE: &[Route] = &[
     lines("search_metric_names", PROMETHEUS, "/api/v1/search/metric_names", with::SEARCH_NAMES),
     lines("search_label_names", PROMETHEUS, "/api/v1/search/label_names", with::SEARCH_NAMES),
     lines("search_label_values", PROMETHEUS, "/api/v1/search/label_values", with::SEARCH_VALUES),
-    text("federate", PROMETHEUS, "/federate", Rule::Selectors, with::FEDERATE),
+    federate(PROMETHEUS, "/federate", with::FEDERATE),
     forward("format_query", NOT_THANOS, "/api/v1/format_query", BOTH, with::EXPRESSION),
     forward("parse_query", NOT_THANOS, "/api/v1/parse_query", BOTH, with::EXPRESSION),
     forward("buildinfo", ALL, "/api/v1/status/buildinfo", GET, with::NONE),
     forward("features", ALL, "/api/v1/features", GET, with::NONE),
-    text("healthy", NOT_CORTEX, "/-/healthy", Rule::Forward, with::NONE),
-    text("ready", NOT_CORTEX, "/-/ready", Rule::Forward, with::NONE),
+    text("healthy", NOT_CORTEX, "/-/healthy", with::NONE),
+    text("ready", NOT_CORTEX, "/-/ready", with::NONE),
     filtered("rules", ALL, "/api/v1/rules", with::RULES, Answer::Rules),
     filtered("alerts", ALL, "/api/v1/alerts", with::NONE, Answer::Alerts),
     refuse("read", ALL, Path::Exact("/api/v1/read"), REMOTE_READ),
@@ -83,29 +80,75 @@ pub static TABLE: &[Route] = &[
     refuse("debug", ALL, Path::Below("/debug/"), OPERATORS),
 ];
 
-const fn queries(
+/// What most rows have in common. Each kind of row says what differs.
+const fn row(
+    handler: &'static str,
+    upstreams: &'static [Upstream],
+    path: Path,
+    methods: &'static [Method],
+    rule: Rule,
+    parameters: &'static [Parameter],
+) -> Route {
+    Route {
+        handler,
+        upstreams,
+        path,
+        methods,
+        rule,
+        parameters,
+        times: Times::Unread,
+        evaluates: false,
+        empty: None,
+        answer: Answer::Messages,
+        errors: ErrorShape::Prometheus,
+    }
+}
+
+const fn instant(
     handler: &'static str,
     upstreams: &'static [Upstream],
     path: &'static str,
     parameters: &'static [Parameter],
 ) -> Route {
     Route {
-        handler,
-        upstreams,
-        path: Path::Exact(path),
-        methods: BOTH,
-        rule: Rule::Queries,
-        parameters,
-        answer: Answer::Messages,
+        times: Times::Instant,
+        evaluates: true,
+        empty: Some(Empty::Vector),
+        ..row(handler, upstreams, Path::Exact(path), BOTH, Rule::Queries, parameters)
     }
 }
 
-const fn analyzed(handler: &'static str, path: &'static str, parameters: &'static [Parameter]) -> Route {
-    Route { answer: Answer::Analyzed, ..queries(handler, THANOS, path, parameters) }
+const fn range(
+    handler: &'static str,
+    upstreams: &'static [Upstream],
+    path: &'static str,
+    parameters: &'static [Parameter],
+) -> Route {
+    Route {
+        times: Times::Range,
+        evaluates: true,
+        empty: Some(Empty::Matrix),
+        ..row(handler, upstreams, Path::Exact(path), BOTH, Rule::Queries, parameters)
+    }
 }
 
-const fn explained(handler: &'static str, path: &'static str, parameters: &'static [Parameter]) -> Route {
-    Route { answer: Answer::Explained, ..queries(handler, THANOS, path, parameters) }
+const fn analyzed(route: Route) -> Route {
+    Route { answer: Answer::Analyzed, ..route }
+}
+
+/// A plan is never empty.
+const fn explained(route: Route) -> Route {
+    Route { answer: Answer::Explained, empty: None, ..route }
+}
+
+const fn exemplars(upstreams: &'static [Upstream], answer: Answer) -> Route {
+    let path = Path::Exact("/api/v1/query_exemplars");
+    Route {
+        times: Times::Between,
+        empty: Some(Empty::List),
+        answer,
+        ..row("query_exemplars", upstreams, path, BOTH, Rule::Queries, with::EXEMPLARS)
+    }
 }
 
 const fn selectors(
@@ -115,7 +158,33 @@ const fn selectors(
     methods: &'static [Method],
     parameters: &'static [Parameter],
 ) -> Route {
-    Route { handler, upstreams, path, methods, rule: Rule::Selectors, parameters, answer: Answer::Messages }
+    Route {
+        times: Times::Between,
+        empty: Some(Empty::List),
+        ..row(handler, upstreams, path, methods, Rule::Selectors, parameters)
+    }
+}
+
+const fn lines(
+    handler: &'static str,
+    upstreams: &'static [Upstream],
+    path: &'static str,
+    parameters: &'static [Parameter],
+) -> Route {
+    Route {
+        times: Times::LastHour,
+        empty: Some(Empty::Lines),
+        answer: Answer::Lines,
+        ..row(handler, upstreams, Path::Exact(path), BOTH, Rule::Selectors, parameters)
+    }
+}
+
+const fn federate(upstreams: &'static [Upstream], path: &'static str, parameters: &'static [Parameter]) -> Route {
+    Route {
+        times: Times::Now,
+        answer: Answer::Text,
+        ..row("federate", upstreams, Path::Exact(path), GET, Rule::Selectors, parameters)
+    }
 }
 
 const fn forward(
@@ -125,45 +194,16 @@ const fn forward(
     methods: &'static [Method],
     parameters: &'static [Parameter],
 ) -> Route {
-    Route {
-        handler,
-        upstreams,
-        path: Path::Exact(path),
-        methods,
-        rule: Rule::Forward,
-        parameters,
-        answer: Answer::Messages,
-    }
-}
-
-/// Exemplars on Thanos, which drops matchers on external labels on the way to its stores (`matchesExternalLabels` in
-/// pkg/exemplars/proxy.go, 0.42.5).
-const fn exemplars(
-    handler: &'static str,
-    upstreams: &'static [Upstream],
-    path: &'static str,
-    parameters: &'static [Parameter],
-) -> Route {
-    Route { answer: Answer::Exemplars, ..queries(handler, upstreams, path, parameters) }
-}
-
-const fn lines(
-    handler: &'static str,
-    upstreams: &'static [Upstream],
-    path: &'static str,
-    parameters: &'static [Parameter],
-) -> Route {
-    Route { answer: Answer::Lines, ..selectors(handler, upstreams, Path::Exact(path), BOTH, parameters) }
+    row(handler, upstreams, Path::Exact(path), methods, Rule::Forward, parameters)
 }
 
 const fn text(
     handler: &'static str,
     upstreams: &'static [Upstream],
     path: &'static str,
-    rule: Rule,
     parameters: &'static [Parameter],
 ) -> Route {
-    Route { handler, upstreams, path: Path::Exact(path), methods: GET, rule, parameters, answer: Answer::Text }
+    Route { answer: Answer::Text, ..row(handler, upstreams, Path::Exact(path), GET, Rule::Forward, parameters) }
 }
 
 const fn filtered(
@@ -173,17 +213,9 @@ const fn filtered(
     parameters: &'static [Parameter],
     answer: Answer,
 ) -> Route {
-    Route { handler, upstreams, path: Path::Exact(path), methods: GET, rule: Rule::Filtered, parameters, answer }
+    Route { answer, ..row(handler, upstreams, Path::Exact(path), GET, Rule::Filtered, parameters) }
 }
 
 const fn refuse(handler: &'static str, upstreams: &'static [Upstream], path: Path, reason: &'static str) -> Route {
-    Route {
-        handler,
-        upstreams,
-        path,
-        methods: &[],
-        rule: Rule::Refuse(reason),
-        parameters: with::NONE,
-        answer: Answer::None,
-    }
+    Route { answer: Answer::None, ..row(handler, upstreams, path, &[], Rule::Refuse(reason), with::NONE) }
 }

@@ -167,10 +167,8 @@ pub fn path_prefixes(field: Field, upstream: Upstream) -> Result<Vec<String>, Co
     let mut prefixes = Vec::new();
     for (field, prefix) in field.texts()? {
         if prefix.is_empty() {
-            if upstream == Upstream::Cortex {
-                return Err(field.error(
-                    "\"\" is not the query API of cortex: unprefixed /api/v1/rules, for one, is rule configuration",
-                ));
+            if let Some(why) = upstream.profile().not_at_root {
+                return Err(field.error(format!("\"\" is not the query API of {}: {why}", upstream.name())));
             }
         } else if prefix.ends_with('/') {
             return Err(field.error(format!("{prefix:?} ends with a slash")));
@@ -259,8 +257,8 @@ fn is_scoping(kind: Kind) -> bool {
     match kind {
         Kind::Query | Kind::Selector | Kind::ReplicaLabel | Kind::StoreSelector => true,
         Kind::Expression
-        | Kind::Time
-        | Kind::Duration
+        | Kind::Time(_)
+        | Kind::Duration(_)
         | Kind::Integer
         | Kind::Boolean
         | Kind::Word

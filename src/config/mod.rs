@@ -12,15 +12,14 @@ mod allowed;
 mod check;
 mod effective;
 mod explain;
-mod json;
 mod keys;
-mod limits;
 mod shape;
 mod source;
 mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use crate::settings::{ConfigError, Mistake};
 pub use effective::Effective;
 pub use explain::Setting;
 pub use keys::{Key, all as keys};
@@ -29,8 +28,9 @@ pub use source::MAX_PATTERN;
 pub use stats::Stats;
 
 use crate::api::{self, Found, Upstream};
-use crate::limits::{InForce, Limits};
+use crate::limits::{self, InForce, Limits};
 use crate::scope::{OnConflict, Scope};
+use crate::settings as json;
 use crate::tenant::{self, Federation, Format, Source, Tenants};
 use allowed::Allowed;
 use keys::Draft;
@@ -89,46 +89,6 @@ pub struct Config {
     given: u64,
 }
 
-/// What is wrong with a configuration, and under which key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The key's path, for example `tenant_federation.max_tenants`; empty for the document itself.
-    pub path: String,
-    /// Of what kind it is.
-    pub mistake: Mistake,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-/// A kind of mistake in a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mistake {
-    /// The key is given twice.
-    Twice,
-    /// The object has no such key; these are those that it has.
-    Unknown(Box<[&'static str]>),
-    /// The value, or the document, is not one that is taken.
-    Value,
-}
-
-impl ConfigError {
-    fn new(path: impl Into<String>, message: impl Into<String>) -> ConfigError {
-        ConfigError { path: path.into(), mistake: Mistake::Value, message: message.into() }
-    }
-
-    fn twice(path: String) -> ConfigError {
-        ConfigError { path, mistake: Mistake::Twice, message: "the key is given twice".to_owned() }
-    }
-}
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
 impl Config {
     /// Reads the JSON of the plugin's configuration. No bytes mean the same as `{}`.
     ///
@@ -168,7 +128,7 @@ impl Config {
             on_conflict: config.on_conflict,
         };
         (config.source, config.view) = source::source(source, &context)?;
-        config.limits = limits::limits(limits, overrides, config.format)?;
+        config.limits = limits::read(limits, overrides, config.format)?;
         config.needs_the_time = config.limits.need_the_time();
         config.counts_queries = config.limits.count_queries();
         // One by one: collecting them would bring a sort of 5 kB into the module.
@@ -189,15 +149,7 @@ impl Config {
 
     /// The default of each key. What depends on several keys is worked out in [`Config::parse`], once all are read.
     fn defaults(upstream: Upstream) -> Config {
-        let forward_tenant_header = match upstream {
-            Upstream::Prometheus | Upstream::Thanos => "thanos-tenant",
-            Upstream::Cortex => "x-scope-orgid",
-        };
-        let path_prefixes = match upstream {
-            Upstream::Prometheus | Upstream::Thanos => vec![String::new()],
-            // `-http.prometheus-http-prefix` and `-http.prefix` of Cortex; Mimir serves the first.
-            Upstream::Cortex => vec!["/prometheus".to_owned(), "/api/prom".to_owned()],
-        };
+        let profile = upstream.profile();
         Config {
             upstream,
             source: Source::Header { name: "".into(), default: None },
@@ -205,14 +157,14 @@ impl Config {
             format: Format::Cortex,
             federation: Federation::Off,
             allowed: None,
-            forward_tenant_header: forward_tenant_header.into(),
+            forward_tenant_header: profile.tenant_header.to_ascii_lowercase().into(),
             strip_headers: Vec::new(),
             removed: Vec::new(),
             removed_lengths: 0,
-            enforce: upstream != Upstream::Cortex,
+            enforce: !profile.isolates_tenants,
             label: "tenant_id".into(),
             on_conflict: OnConflict::Replace,
-            path_prefixes,
+            path_prefixes: profile.path_prefixes.iter().map(|&prefix| prefix.to_owned()).collect(),
             passthrough_paths: BTreeSet::new(),
             extra_parameters: [].into(),
             max_response_bytes: DEFAULT_MAX_RESPONSE,

@@ -1,3 +1,5 @@
+mod limits;
+
 use super::*;
 use proptest::prelude::*;
 #[cfg(target_family = "wasm")]

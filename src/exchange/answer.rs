@@ -225,7 +225,7 @@ impl Exchange {
     /// Answers in the place of an answer whose head has not been forwarded.
     pub(super) fn refuse_answer(&mut self, refusal: Refusal, name: &'static str) -> Step {
         self.record.unreadable(name);
-        self.record.answer_replaced(refusal.rejection().body().len());
+        self.record.answer_replaced(refusal.rejection().body_in(self.errors()).len());
         self.refuse(&refusal)
     }
 

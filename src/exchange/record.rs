@@ -4,7 +4,7 @@
 use super::effect::Effect;
 use crate::answer::Samples;
 use crate::rejection::Rejection;
-use crate::request::{Forward, Refused};
+use crate::request::{Decision, Refused};
 use crate::stats::NO_HANDLER;
 
 /// What is known of one exchange.
@@ -30,7 +30,7 @@ pub struct Summary {
     pub milliseconds: u64,
     /// The HTTP status; 0 where there was none.
     pub status: u16,
-    /// Why the filter answered itself.
+    /// Why the filter refused the request.
     pub refused: Option<&'static str>,
     /// Why the answer could not be forwarded whole.
     pub unreadable: Option<&'static str>,
@@ -58,10 +58,12 @@ impl Record {
     }
 
     /// The head has been decided on.
-    pub fn identify(&mut self, decided: &Result<Forward, Refused>) -> Effect {
+    pub fn identify(&mut self, decided: &Result<Decision, Refused>) -> Effect {
         self.has_begun = true;
         let (tenant, route) = match decided {
-            Ok(forward) => (Some(&forward.tenant), Some(forward.route)),
+            Ok(Decision::Forward(forward)) => (Some(&forward.tenant), Some(forward.route)),
+            Ok(Decision::Reply(reply)) => (Some(&reply.tenant), Some(reply.route)),
+            Ok(Decision::Ask(ask)) => (Some(&ask.tenant), Some(ask.route)),
             // A tenant that is not served has no series.
             Err(Refused { rejection: Rejection::NotAllowed(_), route, .. }) => (None, *route),
             Err(refused) => (refused.tenant.as_ref(), refused.route),
@@ -69,7 +71,12 @@ impl Record {
         Effect::Begin { tenant: tenant.cloned(), handler: route.map_or(NO_HANDLER, |route| route.handler) }
     }
 
-    /// The filter answers itself.
+    /// The filter answers the request itself, without refusing it.
+    pub fn reply(&mut self, status: u16) {
+        self.summary.status = status;
+    }
+
+    /// The filter refuses the request.
     pub fn refuse(&mut self, status: u16, reason: &'static str) {
         self.summary.status = status;
         self.summary.refused = Some(reason);

@@ -4,7 +4,9 @@ use super::effect::{Effect, Half, Level, RequestEdits, Step};
 use super::event::HostError;
 use super::line::Line;
 use super::{Exchange, RequestStage};
+use crate::api::ErrorShape;
 use crate::rejection::Rejection;
+use crate::request::Reply;
 
 /// No answer may be kept by a cache that serves others; ours included.
 pub const CACHE_CONTROL: &str = "cache-control";
@@ -61,23 +63,37 @@ impl Exchange {
             effects.extend(self.name_in_head());
         }
         self.record.refuse(rejection.status(), rejection.reason());
-        effects.push(self.reply(rejection));
+        let errors = self.errors();
+        let mut headers = vec![("content-type", errors.content_type().to_owned())];
+        headers.extend(rejection.headers());
+        let body = rejection.body_in(errors);
+        effects.push(self.reply(rejection.status(), rejection.reason(), headers, body));
         Step::pauses(effects)
     }
 
-    /// Answers in the upstream's place. The last effect of a step.
-    pub(super) fn reply(&mut self, rejection: &Rejection) -> Effect {
-        let mut headers = vec![("content-type", "application/json".to_owned()), (CACHE_CONTROL, PRIVATE.to_owned())];
+    /// Answers a request that is not refused. Nothing of it is forwarded from here on.
+    pub(super) fn answer(&mut self, reply: Reply) -> Step {
+        let mut effects = vec![Effect::Note(self.subject.state("answered:", reply.reason))];
+        if let RequestStage::Untouched = self.request {
+            effects.extend(self.name_in_head());
+        }
+        self.record.reply(reply.status);
+        effects.push(self.reply(reply.status, reply.reason, reply.headers, reply.body));
+        Step::pauses(effects)
+    }
+
+    /// How an error is told to the client.
+    pub(super) fn errors(&self) -> ErrorShape {
+        self.subject.route.map_or(ErrorShape::Prometheus, |route| route.errors)
+    }
+
+    /// Answers in the upstream's place. The last effect of a step. `headers` are those that not every such answer has.
+    fn reply(&mut self, status: u16, reason: &str, mut headers: Vec<(&'static str, String)>, body: Vec<u8>) -> Effect {
+        headers.push((CACHE_CONTROL, PRIVATE.to_owned()));
         headers.extend(self.worker.vary().map(|name| ("vary", name.to_string())));
-        headers.extend(rejection.headers());
         self.request = RequestStage::Refused;
         self.is_replying = true;
-        Effect::Reply {
-            status: rejection.status(),
-            details: ["tenancy_", rejection.reason()].concat(),
-            headers,
-            body: rejection.body(),
-        }
+        Effect::Reply { status, details: ["tenancy_", reason].concat(), headers, body }
     }
 
     /// Not even a local reply could be sent.

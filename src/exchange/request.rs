@@ -17,7 +17,7 @@ use super::{Callback, Exchange};
 use crate::config::Config;
 use crate::limits::Limit;
 use crate::rejection::Rejection;
-use crate::request::{self, BodyPlan, Forward, Head};
+use crate::request::{self, BodyDecision, BodyPlan, Decision, Forward, Head};
 
 /// How far a request has come.
 pub enum RequestStage {
@@ -71,11 +71,17 @@ impl Exchange {
         let decided = request::decide(&head, config, &worker.memo);
         let begin = self.record.identify(&decided);
         let mut step = match decided {
-            Ok(forward) => {
+            Ok(Decision::Forward(forward)) => {
                 self.subject.tenant = Some(forward.tenant.clone());
                 self.subject.route = Some(forward.route);
                 self.forward(forward)
             }
+            Ok(Decision::Reply(reply)) => {
+                self.subject.tenant = Some(reply.tenant.clone());
+                self.subject.route = Some(reply.route);
+                self.answer(reply)
+            }
+            Ok(Decision::Ask(ask)) => match ask.pending {},
             Err(refused) => {
                 self.subject.tenant = refused.tenant;
                 self.subject.route = refused.route;
@@ -160,7 +166,8 @@ impl Exchange {
             return Err(Exchange::out_of_order("a request's body"));
         };
         let finished = match plan.finish(&body, milliseconds(now), &self.worker.memo) {
-            Ok(finished) => finished,
+            Ok(BodyDecision::Forward(finished)) => finished,
+            Ok(BodyDecision::Reply(reply)) => return Ok(self.answer(reply)),
             Err(rejection) => {
                 if self.worker.config().is_some_and(Config::logs_queries) {
                     self.subject.asked_in_form(&body);

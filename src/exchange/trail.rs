@@ -1,7 +1,7 @@
 //! What an exchange leaves behind for the operator: a filter state for access logs, and lines in the log.
 //!
 //! ```text
-//! state = decision " " route " " tenant     decision: forwarded, or refused:<reason>; route: the handler; "-" where unknown
+//! state = decision " " route " " tenant     decision: forwarded, answered:<reason> or refused:<reason>; route: the handler; "-" where unknown
 //! line  = what ": tenant=… path=… " details " request_id=…" [ " suppressed=" n ] [ " query=…" ]
 //! ```
 //!

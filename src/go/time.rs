@@ -61,55 +61,6 @@ pub fn write(milliseconds: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(digits.get(digits.len() - length..).unwrap_or_default());
 }
 
-/// The first of the times `start`, `start + step`, … up to `end` that isn't before `earliest`: where a range query starts
-/// when it may look no further back. `None` where there is none. The others stay on the grid that the client asked for.
-pub fn first_step(start_ms: i64, end_ms: i64, step_ms: i64, earliest_ms: i64) -> Option<i64> {
-    let first = if start_ms >= earliest_ms {
-        start_ms
-    } else {
-        let step = u64::try_from(step_ms).ok().filter(|&step| step > 0)?;
-        let moved = earliest_ms.abs_diff(start_ms).div_ceil(step).checked_mul(step)?;
-        start_ms.checked_add_unsigned(moved)?
-    };
-    (first <= end_ms).then_some(first)
-}
-
-/// Thanos's `max_source_resolution`: how coarse the downsampled data may be that it reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SourceResolution {
-    /// `auto`: a fifth of a range query's step; for an instant query, what a flag of Thanos's says.
-    Auto,
-    /// In milliseconds; 0 is raw data.
-    Most(i64),
-}
-
-/// Reads a `max_source_resolution`; `None` where it can't be read, or is negative.
-pub fn source_resolution(text: &[u8]) -> Option<SourceResolution> {
-    if text == b"auto" {
-        return Some(SourceResolution::Auto);
-    }
-    let nanoseconds = duration(text).filter(|&nanoseconds| nanoseconds >= 0)?;
-    Some(SourceResolution::Most(nanoseconds / 1_000_000))
-}
-
-/// How far back Thanos looks where data of this resolution may be read, in milliseconds: the lookback that its engine
-/// takes instead of the configured one (`LookbackDeltaFactory` in cmd/thanos/query.go, 0.42.5; a request's own
-/// `lookback_delta` goes before it), and how much further back than its own time a downsampled sample tells of
-/// (`currentWindow` in pkg/compact/downsample/downsample.go).
-pub fn downsampled(lookback_ms: i64, most_ms: i64) -> (i64, i64) {
-    const LEVELS: [i64; 2] = [5 * 60_000, 60 * 60_000];
-    let [five_minutes, hour] = LEVELS;
-    let lookback = if most_ms > lookback_ms.max(five_minutes) {
-        lookback_ms.max(hour)
-    } else if most_ms > lookback_ms {
-        lookback_ms.max(five_minutes)
-    } else {
-        lookback_ms
-    };
-    let window = LEVELS.iter().rev().find(|&&level| level <= most_ms).map_or(0, |level| level - 1);
-    (lookback, window)
-}
-
 /// Whole seconds, and the nearest millisecond of the rest, half away from zero.
 fn float_instant(seconds: f64) -> Option<i64> {
     let whole = seconds.trunc();
@@ -315,37 +266,6 @@ mod tests {
     }
 
     #[test]
-    fn a_coarse_source_resolution_looks_further_back() {
-        assert_eq!(source_resolution(b"auto"), Some(SourceResolution::Auto));
-        for (text, milliseconds) in [("0s", 0), ("5m", 300_000), ("3600", 3_600_000), ("0.0001", 0), ("1h", 3_600_000)]
-        {
-            assert_eq!(source_resolution(text.as_bytes()), Some(SourceResolution::Most(milliseconds)), "{text}");
-        }
-        for text in ["", "raw", "-5", "Auto", "NaN"] {
-            assert_eq!(source_resolution(text.as_bytes()), None, "{text}");
-        }
-        // Minutes. The lookbacks agree with `TestLookbackDeltaFactory` in cmd/thanos/query_test.go, 0.42.5.
-        const MINUTE: i64 = 60_000;
-        for (lookback, most, expected) in [
-            (3, 0, (3, 0)),
-            (3, 3, (3, 0)),
-            (3, 5, (5, 5)),
-            (3, 6, (60, 5)),
-            (3, 60, (60, 60)),
-            (5, 5, (5, 5)),
-            (5, 6, (60, 5)),
-            (30, 5, (30, 5)),
-            (30, 30, (30, 5)),
-            (30, 31, (60, 5)),
-            (60, 60, (60, 60)),
-            (61, 1440, (61, 60)),
-        ] {
-            let (lookback_ms, window) = downsampled(lookback * MINUTE, most * MINUTE);
-            assert_eq!((lookback_ms / MINUTE, (window + 1) / MINUTE), expected, "{lookback} min, {most} min");
-        }
-    }
-
-    #[test]
     fn a_written_time_is_read_again() {
         let write = |milliseconds| {
             let mut out = b"t=".to_vec();
@@ -370,22 +290,5 @@ mod tests {
                 assert_eq!(instant(write(milliseconds).as_bytes()), Some(milliseconds));
             }
         }
-    }
-
-    #[test]
-    fn a_later_start_stays_on_the_grid() {
-        assert_eq!(first_step(100, 200, 30, 50), Some(100), "early enough");
-        assert_eq!(first_step(100, 200, 30, 100), Some(100));
-        assert_eq!(first_step(100, 200, 30, 101), Some(130));
-        assert_eq!(first_step(100, 200, 30, 130), Some(130));
-        assert_eq!(first_step(100, 200, 30, 190), Some(190));
-        assert_eq!(first_step(100, 200, 30, 191), None, "the next would be 220");
-        assert_eq!(first_step(100, 90, 30, 0), None, "no step at all");
-        assert_eq!(first_step(100, 100, 0, 50), Some(100), "an instant query");
-        assert_eq!(first_step(100, 100, 0, 150), None);
-        assert_eq!(first_step(100, 200, -5, 150), None);
-        assert_eq!(first_step(i64::MIN, i64::MAX, 7, i64::MAX), None, "the last step would be past the end of time");
-        assert_eq!(first_step(i64::MIN, i64::MAX, 1, i64::MAX), Some(i64::MAX));
-        assert_eq!(first_step(-100, 100, i64::MAX, 0), None);
     }
 }

@@ -3,11 +3,12 @@
 use crate::pattern::{MAX_STEPS, Pattern};
 use crate::promql::Query;
 use std::cell::{Cell, OnceCell};
+use std::sync::Arc;
 
-/// What a query is compared with.
+/// The text with which a query is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Text {
-    /// The same tokens: white space and comments don't count.
+    /// The tokens of a query. White space and comments don't count.
     Tokens(Vec<u8>),
     /// A pattern.
     Pattern(Pattern),
@@ -58,22 +59,22 @@ pub struct Attributes {
     pub panel: Option<String>,
 }
 
-/// What is known of a request.
+/// What rules compare: the request as it came.
 #[derive(Debug, Default)]
-pub struct Facts<'a> {
-    /// The `handler` of its row.
+pub struct RuleInput<'a> {
+    /// The `handler` of the request's row.
     pub handler: &'static str,
-    /// It has queries, not selectors.
+    /// The endpoint evaluates queries.
     pub is_query: bool,
-    /// Its queries or selectors, as the client wrote them.
-    pub texts: &'a [Query<'a>],
+    /// The queries or selectors, as the client wrote them.
+    pub queries: &'a [Arc<Query<'static>>],
     /// From `start` to `end`, in milliseconds; `None` for an instant query, or where one is absent.
     pub range: Option<(i64, i64)>,
-    /// Of a range query, in milliseconds.
+    /// The step of a range query, in milliseconds.
     pub step: Option<i64>,
     /// The data that is read; `None` where that is not known.
     pub samples: Option<(i64, i64)>,
-    /// Milliseconds since 1970.
+    /// The current time, in milliseconds since 1970.
     pub now: i64,
     /// `user-agent`.
     pub user_agent: &'a [u8],
@@ -81,84 +82,88 @@ pub struct Facts<'a> {
     pub dashboard: &'a [u8],
     /// `x-panel-id`.
     pub panel: &'a [u8],
-    /// What comparing may still cost.
-    pub work: Work,
+    /// What the rules share.
+    pub comparisons: Comparisons,
 }
 
-/// What is shared by all comparisons of one request, so that many rules cost no more than they must.
+/// What all comparisons of one request share: the bound on their cost, and the queries in the forms that rules compare.
 #[derive(Debug)]
-pub struct Work {
-    /// Steps of patterns that are left.
+pub struct Comparisons {
+    /// How many steps patterns may still take.
     steps: Cell<u32>,
     /// The queries as patterns see them: without comments and with single spaces.
     readable: OnceCell<Vec<String>>,
-    /// Their tokens.
+    /// The tokens of the queries.
     tokens: OnceCell<Vec<Vec<u8>>>,
 }
 
-impl Default for Work {
+impl Default for Comparisons {
     fn default() -> Self {
-        Work { steps: Cell::new(MAX_STEPS), readable: OnceCell::new(), tokens: OnceCell::new() }
+        Comparisons { steps: Cell::new(MAX_STEPS), readable: OnceCell::new(), tokens: OnceCell::new() }
     }
 }
 
-/// What became of the comparison.
+/// Whether a rule applies to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Applies {
     /// It applies.
     Yes,
-    /// It does not.
+    /// It does not apply.
     No,
-    /// That would take too long to find out.
-    Unknown,
+    /// Comparing would take too long.
+    TooCostly,
 }
 
-impl From<bool> for Verdict {
+impl From<bool> for Applies {
     fn from(is: bool) -> Self {
-        if is { Verdict::Yes } else { Verdict::No }
+        if is { Applies::Yes } else { Applies::No }
     }
 }
 
 impl Pattern {
-    fn verdict(&self, text: &str, facts: &Facts<'_>) -> Verdict {
-        self.matches(text, &facts.work.steps).map_or(Verdict::Unknown, Verdict::from)
+    fn applies_to(&self, text: &str, input: &RuleInput<'_>) -> Applies {
+        self.matches(text, &input.comparisons.steps).map_or(Applies::TooCostly, Applies::from)
     }
 
     /// Whether one of the queries matches, written without comments and with single spaces.
-    fn verdict_on_queries(&self, facts: &Facts<'_>) -> Verdict {
+    fn applies_to_queries(&self, input: &RuleInput<'_>) -> Applies {
         let readable = |query: &Query<'_>| String::from_utf8_lossy(&query.plain(false)).into_owned();
-        let texts = facts.work.readable.get_or_init(|| facts.texts.iter().map(readable).collect());
-        // The first that doesn't say no.
-        texts.iter().map(|text| self.verdict(text, facts)).find(|one| *one != Verdict::No).unwrap_or(Verdict::No)
+        let texts =
+            input.comparisons.readable.get_or_init(|| input.queries.iter().map(|query| readable(query)).collect());
+        // The first query that is not known to differ decides.
+        texts.iter().map(|text| self.applies_to(text, input)).find(|one| *one != Applies::No).unwrap_or(Applies::No)
     }
 }
 
 impl Blocked {
     /// Whether the request is one of these.
-    pub fn applies(&self, facts: &Facts<'_>) -> Verdict {
-        let length = facts.range.map_or(0, |(start, end)| end.saturating_sub(start));
+    pub fn applies(&self, input: &RuleInput<'_>) -> Applies {
+        let length = input.range.map_or(0, |(start, end)| end.saturating_sub(start));
         if self.longer_than > 0 && length <= self.longer_than {
-            return Verdict::No;
+            return Applies::No;
         }
-        if self.least_step > 0 && facts.step.is_none_or(|step| step >= self.least_step) {
-            return Verdict::No;
+        if self.least_step > 0 && input.step.is_none_or(|step| step >= self.least_step) {
+            return Applies::No;
         }
         if self.unaligned {
             let is_aligned = |(start, end): (i64, i64), step: i64| {
                 start.checked_rem(step).unwrap_or(0) == 0 && end.checked_rem(step).unwrap_or(0) == 0
             };
-            match (facts.range, facts.step) {
+            match (input.range, input.step) {
                 (Some(range), Some(step)) if !is_aligned(range, step) => {}
-                _ => return Verdict::No,
+                _ => return Applies::No,
             }
         }
         match &self.text {
-            None => Verdict::Yes,
+            None => Applies::Yes,
             Some(Text::Tokens(tokens)) => {
-                let all = facts.work.tokens.get_or_init(|| facts.texts.iter().map(|query| query.plain(true)).collect());
+                let all = input
+                    .comparisons
+                    .tokens
+                    .get_or_init(|| input.queries.iter().map(|query| query.plain(true)).collect());
                 all.contains(tokens).into()
             }
-            Some(Text::Pattern(pattern)) => pattern.verdict_on_queries(facts),
+            Some(Text::Pattern(pattern)) => pattern.applies_to_queries(input),
         }
     }
 }
@@ -170,37 +175,37 @@ impl Attributes {
     }
 
     /// Whether the request has all of them.
-    pub fn apply(&self, facts: &Facts<'_>) -> Verdict {
+    pub fn apply(&self, input: &RuleInput<'_>) -> Applies {
         let is = |given: &Option<String>, header: &[u8]| {
-            !facts.is_query || given.as_ref().is_none_or(|given| given.as_bytes() == header)
+            !input.is_query || given.as_ref().is_none_or(|given| given.as_bytes() == header)
         };
-        let has_all = self.api_type.is_none_or(|api_type| api_type == facts.handler)
+        let has_all = self.api_type.is_none_or(|api_type| api_type == input.handler)
             && self
                 .window
-                .is_none_or(|window| facts.samples.is_some_and(|samples| is_within(window, samples, facts.now)))
+                .is_none_or(|window| input.samples.is_some_and(|samples| is_within(window, samples, input.now)))
             && self
                 .range
-                .is_none_or(|range| facts.samples.is_some_and(|(from, to)| range.contains(to.saturating_sub(from))))
+                .is_none_or(|range| input.samples.is_some_and(|(from, to)| range.contains(to.saturating_sub(from))))
             && self.step.is_none_or(|range| {
-                facts.handler != "query_range" || facts.step.is_some_and(|step| range.contains(step))
+                input.handler != "query_range" || input.step.is_some_and(|step| range.contains(step))
             })
-            && is(&self.dashboard, facts.dashboard)
-            && is(&self.panel, facts.panel);
+            && is(&self.dashboard, input.dashboard)
+            && is(&self.panel, input.panel);
         if !has_all {
-            return Verdict::No;
+            return Applies::No;
         }
         let by_agent = self
             .user_agent
             .as_ref()
-            .map_or(Verdict::Yes, |pattern| pattern.verdict(&String::from_utf8_lossy(facts.user_agent), facts));
-        if by_agent == Verdict::No {
-            return Verdict::No;
+            .map_or(Applies::Yes, |pattern| pattern.applies_to(&String::from_utf8_lossy(input.user_agent), input));
+        if by_agent == Applies::No {
+            return Applies::No;
         }
-        let by_text = self.regex.as_ref().map_or(Verdict::Yes, |pattern| pattern.verdict_on_queries(facts));
+        let by_text = self.regex.as_ref().map_or(Applies::Yes, |pattern| pattern.applies_to_queries(input));
         match (by_agent, by_text) {
-            (Verdict::No, _) | (_, Verdict::No) => Verdict::No,
-            (Verdict::Unknown, _) | (_, Verdict::Unknown) => Verdict::Unknown,
-            (Verdict::Yes, Verdict::Yes) => Verdict::Yes,
+            (Applies::No, _) | (_, Applies::No) => Applies::No,
+            (Applies::TooCostly, _) | (_, Applies::TooCostly) => Applies::TooCostly,
+            (Applies::Yes, Applies::Yes) => Applies::Yes,
         }
     }
 }

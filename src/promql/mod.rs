@@ -40,6 +40,7 @@ use crate::scope::Scope;
 use ast::Ast;
 use error::Fault;
 use lexer::{Names, Tokens};
+use std::borrow::Cow;
 
 /// The longest query that is read, in bytes. It is also how much of a request Envoy buffers by default
 /// (`per_connection_buffer_limit_bytes`, 1 MiB). Prometheus has no such limit.
@@ -130,7 +131,7 @@ pub fn parse(query: &[u8]) -> Result<Ast, Error> {
 /// ```
 #[derive(Debug)]
 pub struct Query<'t> {
-    text: &'t [u8],
+    text: Cow<'t, [u8]>,
     tokens: Tokens,
     ast: Ast,
 }
@@ -141,7 +142,7 @@ impl<'t> Query<'t> {
     /// # Errors
     /// Returns [`Error`] if the text can't be read.
     pub fn parse(text: &'t [u8]) -> Result<Self, Error> {
-        Query::read(text, parser::expression)
+        Query::read(text.into(), parser::expression)
     }
 
     /// Parses a `match[]` value.
@@ -149,7 +150,20 @@ impl<'t> Query<'t> {
     /// # Errors
     /// Returns [`Error`] if the text can't be read.
     pub fn parse_selector(text: &'t [u8]) -> Result<Self, Error> {
-        Query::read(text, parser::metric_selector)
+        Query::read(text.into(), parser::metric_selector)
+    }
+
+    /// Parses a text that the query then owns.
+    ///
+    /// # Errors
+    /// Returns [`Error`] if the text can't be read.
+    pub fn parse_owned(text: Vec<u8>, reading: Reading) -> Result<Query<'static>, Error> {
+        Query::read(text.into(), reading.grammar())
+    }
+
+    /// The text that was parsed.
+    pub fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// Appends the enforced text to `out`, and returns how many selectors the query has.
@@ -159,9 +173,9 @@ impl<'t> Query<'t> {
     pub fn rewrite(&self, scope: &Scope, out: &mut Vec<u8>) -> Result<u32, Error> {
         let before = out.len();
         out.reserve(self.text.len() + self.text.len() / 2 + 64);
-        rewrite::enforce(self.text, &self.tokens.list, &self.ast, scope, out).map_err(|fault| {
+        rewrite::enforce(&self.text, &self.tokens.list, &self.ast, scope, out).map_err(|fault| {
             out.truncate(before);
-            fault.locate(self.text)
+            fault.locate(&self.text)
         })
     }
 
@@ -170,7 +184,7 @@ impl<'t> Query<'t> {
     /// # Errors
     /// Returns [`Unknown`] if that can't be computed. A limit that depends on the demand must then refuse the query.
     pub fn demand(&self, evaluation: &Evaluation) -> Result<Demand, Unknown> {
-        reach::demand(self.text, &self.tokens.list, &self.ast, evaluation)
+        reach::demand(&self.text, &self.tokens.list, &self.ast, evaluation)
     }
 
     /// How many selectors the query has.
@@ -185,7 +199,7 @@ impl<'t> Query<'t> {
             let ast::LabelMatcher::Label { name: _, operator, value } = *matcher else { return 0 };
             match tokens.get(operator as usize).map(|token| token.kind) {
                 Some(TokenKind::EqualRegex | TokenKind::NotEqualRegex) => {
-                    literal::string(parser::text_of(self.text, tokens, value)).len()
+                    literal::string(parser::text_of(&self.text, tokens, value)).len()
                 }
                 _ => 0,
             }
@@ -193,10 +207,27 @@ impl<'t> Query<'t> {
         self.ast.matchers.iter().map(length).max().unwrap_or(0)
     }
 
-    fn read(text: &'t [u8], parse: Parse) -> Result<Self, Error> {
-        check_length(text)?;
-        let (tokens, ast) = read(text, parse).map_err(|fault| fault.locate(text))?;
+    fn read(text: Cow<'t, [u8]>, parse: Parse) -> Result<Self, Error> {
+        #[cfg(test)]
+        PARSED.with(|parsed| parsed.set(parsed.get() + 1));
+        check_length(&text)?;
+        let (tokens, ast) = read(&text, parse).map_err(|fault| fault.locate(&text))?;
         Ok(Query { text, tokens, ast })
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many texts this thread has parsed.
+    pub(crate) static PARSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+impl Reading {
+    fn grammar(self) -> Parse {
+        match self {
+            Reading::Expression => parser::expression,
+            Reading::Selector => parser::metric_selector,
+        }
     }
 }
 
@@ -213,7 +244,7 @@ pub fn duration(text: &[u8]) -> Option<i64> {
 }
 
 fn run(text: &[u8], scope: &Scope, out: &mut Vec<u8>, parse: Parse) -> Result<u32, Error> {
-    Query::read(text, parse)?.rewrite(scope, out)
+    Query::read(text.into(), parse)?.rewrite(scope, out)
 }
 
 type Parse = fn(&[u8], &Tokens) -> Result<Ast, Fault>;

@@ -20,7 +20,7 @@
 //! Only samples between the earliest and the latest time can influence the answer. These two are the bounds of the querier that the
 //! engine opens (`FindMinMaxTime`). Thanos cuts the samples of a chunk to these bounds (`NewBoundedSeriesIterator` in
 //! pkg/query/iter.go, 0.42.5), Prometheus to the bounds of each selector (tsdb/querier.go). In Thanos, older samples have an influence
-//! in two ways all the same: through downsampled samples, see [`crate::go::time::downsampled`], and through the sum of a counter's
+//! in two ways all the same: through downsampled samples, see `src/api/downsampling.rs`, and through the sum of a counter's
 //! resets since the beginning of its chunk, which only shifts the point where `rate` and similar functions extrapolate to zero.
 //!
 //! In two cases the reach is an upper bound, and may be more than what Prometheus's engine asks for:

@@ -8,22 +8,28 @@
 //! 3. The tenant: from the one source that the configuration names.
 //! 4. The row of the API table, and the method.
 //! 5. `parameters`: the query string, and later the form, are decoded, checked, enforced and encoded again.
-//! 6. `limits`, where the tenant has some: what is asked for is judged, and the times are moved to where they may be.
+//! 6. [`limits`](crate::limits), where the tenant has some: what is requested is within them or refused, and times are moved to where
+//!    they are allowed. Where nothing is left, the filter answers itself.
+//!
+//! `decision` has what is decided, as data.
 //!
 //! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
 //! union of all `match[]`, so adding one beside another would widen the answer. One that matches nothing widens nothing:
 //! it stands in the URL where the form decides, since an upstream that loses the form may answer without it, and then for
 //! everybody (`labels` of Prometheus 3.15, when its `--web.read-timeout` strikes; observed).
 
+mod decision;
 mod head;
-mod limits;
 mod parameters;
 #[cfg(test)]
 mod tests;
 
+pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
+
 use crate::answer::Expected;
 use crate::api::{Method, Route, Rule};
 use crate::config::Config;
+use crate::limits::{Engine, RequestLimits, Requested, Stop};
 use crate::memo::Memo;
 use crate::path;
 use crate::rejection::{Place, Rejection};
@@ -48,29 +54,6 @@ pub struct Head<'a> {
     pub now_ms: Option<i64>,
 }
 
-/// What is done with a request that goes upstream.
-#[derive(Debug, Clone)]
-pub struct Forward {
-    /// The tenant; several are joined by `|`.
-    pub tenant: Arc<str>,
-    /// The row of the API table that applies.
-    pub route: &'static Route,
-    /// The new `:path`; `None` where it already reads so.
-    pub path: Option<Vec<u8>>,
-    /// How many selectors of the URL carry the matcher now.
-    pub selectors: u32,
-    /// Headers to set; each replaces all of that name.
-    pub set: Vec<(Arc<str>, Arc<str>)>,
-    /// Headers that the client sent and that must go. Only names that are present, so that no host call is wasted.
-    pub remove: Vec<Arc<str>>,
-    /// What has to happen to the body.
-    pub body: BodyPlan,
-    /// What the answer has to be, and what is done with it.
-    pub expected: Expected,
-    /// How many queries of the tenant may run at the same time, where that is bounded.
-    pub concurrency: Option<i64>,
-}
-
 /// What has to happen to the body.
 #[derive(Debug, Clone)]
 pub enum BodyPlan {
@@ -90,11 +73,39 @@ pub struct FormPlan {
     enforcement: Enforcement,
     /// The URL holds a `match[]`, so the form need not.
     url_has_selector: bool,
-    /// The limits in force, and what the URL asks for.
-    limits: Option<Box<(limits::Plan, limits::Asked)>>,
+    /// Where limits are in force.
+    limits: Option<Box<FormLimits>>,
 }
 
-/// A whole body that was decided on.
+/// What limits need to decide on a form.
+#[derive(Debug, Clone)]
+struct FormLimits {
+    limits: RequestLimits,
+    /// What the URL asks for.
+    url: Requested,
+    tenant: Arc<str>,
+}
+
+/// What happens to a request whose body is whole, and which is not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyDecision {
+    /// The request goes on upstream.
+    Forward(Finished),
+    /// The filter answers the request itself, as with [`Decision::Reply`].
+    Reply(Reply),
+}
+
+impl BodyDecision {
+    /// The body that goes upstream, where the decision is to forward the request.
+    pub fn forwarded(self) -> Option<Finished> {
+        match self {
+            BodyDecision::Forward(finished) => Some(finished),
+            BodyDecision::Reply(_) => None,
+        }
+    }
+}
+
+/// A whole body that goes upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     /// The bytes that replace it, `None` where it stays as it is.
@@ -105,31 +116,39 @@ pub struct Finished {
     pub statistics: Option<bool>,
 }
 
-/// A request that is not forwarded, with what was known of it by then.
-#[derive(Debug, Clone)]
-pub struct Refused {
-    /// Why.
-    pub rejection: Rejection,
-    /// The tenant, where one was identified, whether or not it is served; several are joined by `|`.
-    pub tenant: Option<Arc<str>>,
-    /// The row of the API table, where one was found.
-    pub route: Option<&'static Route>,
-}
-
-/// Decides on the request's head. Everything that concerns headers happens here, since later they have gone on.
-pub fn decide(head: &Head<'_>, config: &Config, memo: &RefCell<Memo>) -> Result<Forward, Refused> {
+/// Decides on the request's head. Everything that concerns headers is decided here, since headers go on before the body comes.
+///
+/// ```
+/// use promql_tenancy_filter::config::Config;
+/// use promql_tenancy_filter::request::{Head, decide};
+/// use std::cell::RefCell;
+///
+/// let config = Config::parse(br#"{"tenant_label_name": "team"}"#).unwrap();
+/// let headers: [(&[u8], &[u8]); 3] =
+///     [(b":method", b"GET"), (b":path", b"/api/v1/query?query=up"), (b"thanos-tenant", b"a")];
+/// let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
+///
+/// let forward = decide(&head, &config, &RefCell::default()).unwrap().forwarded().unwrap();
+/// assert_eq!(forward.path.unwrap(), b"/api/v1/query?query=up%7Bteam%3D%22a%22%7D");
+///
+/// // Without a row in the API table, nothing is forwarded.
+/// let headers: [(&[u8], &[u8]); 3] = [(b":method", b"GET"), (b":path", b"/unknown"), (b"thanos-tenant", b"a")];
+/// let refused = decide(&Head { headers: &headers, ..head }, &config, &RefCell::default()).unwrap_err();
+/// assert_eq!((refused.rejection.status(), refused.rejection.reason()), (404, "unknown_path"));
+/// ```
+pub fn decide(head: &Head<'_>, config: &Config, memo: &RefCell<Memo>) -> Result<Decision, Refused> {
     let (mut tenant, mut route) = (None, None);
-    judge(head, config, memo, &mut tenant, &mut route).map_err(|rejection| Refused { rejection, tenant, route })
+    decide_noting(head, config, memo, &mut tenant, &mut route).map_err(|rejection| Refused { rejection, tenant, route })
 }
 
-/// `tenant` and `route` are noted as soon as they are known.
-fn judge(
+/// `tenant` and `row` are noted as soon as they are known, for a refusal to name them.
+fn decide_noting(
     head: &Head<'_>,
     config: &Config,
     memo: &RefCell<Memo>,
     tenant: &mut Option<Arc<str>>,
     row: &mut Option<&'static Route>,
-) -> Result<Forward, Rejection> {
+) -> Result<Decision, Rejection> {
     let facts = head::read(head.headers, config)?;
     let target = path::split(facts.target).map_err(Rejection::Path)?;
     let found = config.find(target.path);
@@ -163,7 +182,7 @@ fn judge(
     let edits = head::edit(&facts, config, &tenants, route.answer, has_form)?;
     if passthrough {
         let body = if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
-        return Ok(Forward {
+        return Ok(Decision::Forward(Forward {
             tenant: tenants.joined().clone(),
             route,
             path: None,
@@ -173,17 +192,23 @@ fn judge(
             body,
             expected,
             concurrency: None,
-        });
+        }));
     }
 
     let enforcement = Enforcement::new(route, config, &tenants);
     let mut query = Vec::with_capacity(target.query.len().saturating_mul(2).min(1 << 16));
-    let plan = limits::Plan::new(route, config, &tenants, head.headers);
-    let mut asked = limits::Asked::default();
-    let held = plan.as_ref().map(|_| &mut asked);
-    let mut url = enforcement.rewrite(target.query, Place::Url, held, memo, &mut query)?;
-    if let Some(plan) = &plan {
-        plan.settle(&asked, !has_form, head.now_ms, &mut query)?;
+    let limits = limits_on(route, config, &tenants, head.headers);
+    let mut requested = Requested::default();
+    let noted = limits.as_ref().map(|_| &mut requested);
+    let mut url = enforcement.rewrite(target.query, Place::Url, noted, memo, &mut query)?;
+    if let Some(limits) = &limits {
+        match limits.decide(&mut requested, !has_form, head.now_ms, &mut query) {
+            Ok(()) => {}
+            Err(Stop::Empty(empty)) => {
+                return Ok(Decision::Reply(Reply::empty(tenants.joined().clone(), route, empty)));
+            }
+            Err(Stop::Refused(refusal)) => return Err(refusal.into()),
+        }
     }
     match (url.has_selector, has_form) {
         (true, _) => {}
@@ -193,16 +218,18 @@ fn judge(
     let statistics = enforcement.ask_for_statistics(&url, &mut query);
     let expected = expected.narrowed(!query.is_empty()).measuring(statistics);
     let path = path::write(prefix, &found, &query).map_err(Rejection::Path)?;
-    let concurrency = plan.as_ref().and_then(limits::Plan::concurrency);
+    let concurrency = limits.as_ref().and_then(RequestLimits::concurrency);
     let body = if has_form {
-        let limits = plan.map(|plan| Box::new((plan, asked)));
+        let tenant = tenants.joined();
+        let limits =
+            limits.map(|limits| Box::new(FormLimits { limits, url: requested.kept(), tenant: tenant.clone() }));
         BodyPlan::Form(FormPlan { enforcement, url_has_selector: url.has_selector, limits })
     } else if head.end_of_stream {
         BodyPlan::Absent
     } else {
         BodyPlan::MustBeEmpty
     };
-    Ok(Forward {
+    Ok(Decision::Forward(Forward {
         tenant: tenants.joined().clone(),
         route,
         path: (path != facts.target).then_some(path),
@@ -212,13 +239,28 @@ fn judge(
         body,
         expected,
         concurrency,
-    })
+    }))
+}
+
+/// The limits on a request; `None` where there are none.
+fn limits_on(
+    route: &'static Route,
+    config: &Config,
+    tenants: &Tenants,
+    headers: &[(&[u8], &[u8])],
+) -> Option<RequestLimits> {
+    let engine = Engine {
+        profile: config.upstream().profile(),
+        lookback_ms: config.lookback_ms(),
+        subquery_step_ms: config.subquery_step_ms(),
+    };
+    RequestLimits::new(config.limits(), tenants, route, engine, headers)
 }
 
 impl BodyPlan {
-    /// Decides on the whole body. The time is asked for again, since a client may take as much of it as it likes to send a form.
-    pub fn finish(&self, body: &[u8], now_ms: Option<i64>, memo: &RefCell<Memo>) -> Result<Finished, Rejection> {
-        let as_it_is = Finished { body: None, selectors: 0, statistics: None };
+    /// Decides on the whole body. The time is given again, since a client may take as long as it likes to send a form.
+    pub fn finish(&self, body: &[u8], now_ms: Option<i64>, memo: &RefCell<Memo>) -> Result<BodyDecision, Rejection> {
+        let as_it_is = BodyDecision::Forward(Finished { body: None, selectors: 0, statistics: None });
         match self {
             BodyPlan::Absent | BodyPlan::MustBeEmpty => {
                 if body.is_empty() {
@@ -234,19 +276,26 @@ impl BodyPlan {
 }
 
 impl FormPlan {
-    fn finish(&self, body: &[u8], now_ms: Option<i64>, memo: &RefCell<Memo>) -> Result<Finished, Rejection> {
+    fn finish(&self, body: &[u8], now_ms: Option<i64>, memo: &RefCell<Memo>) -> Result<BodyDecision, Rejection> {
         let mut form = Vec::with_capacity(body.len().saturating_mul(2).min(1 << 20));
-        let mut asked = limits::Asked::default();
-        let held = self.limits.as_ref().map(|_| &mut asked);
-        let mut written = self.enforcement.rewrite(body, Place::Form, held, memo, &mut form)?;
-        if let Some((plan, url)) = self.limits.as_deref() {
-            plan.settle(&asked.over(url), true, now_ms, &mut form)?;
+        let mut requested = Requested::default();
+        let noted = self.limits.as_ref().map(|_| &mut requested);
+        let mut written = self.enforcement.rewrite(body, Place::Form, noted, memo, &mut form)?;
+        if let Some(FormLimits { limits, url, tenant }) = self.limits.as_deref() {
+            match limits.decide(&mut requested.over(url), true, now_ms, &mut form) {
+                Ok(()) => {}
+                Err(Stop::Empty(empty)) => {
+                    let reply = Reply::empty(tenant.clone(), self.enforcement.route(), empty);
+                    return Ok(BodyDecision::Reply(reply));
+                }
+                Err(Stop::Refused(refusal)) => return Err(refusal.into()),
+            }
         }
         if !written.has_selector && !self.url_has_selector {
             self.enforcement.add_selector(&mut form, &mut written);
         }
         let Written { selectors, statistics, .. } = written;
-        Ok(Finished { body: (form != body).then_some(form), selectors, statistics })
+        Ok(BodyDecision::Forward(Finished { body: (form != body).then_some(form), selectors, statistics }))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Query string and form: each pair is decoded, checked against its row, enforced, and encoded again.
 
-use super::limits::Asked;
 use super::{Place, Rejection, Tenants};
 use crate::answer::Statistics;
-use crate::api::{Kind, Parameter, Route, Rule, Upstream};
+use crate::api::{Kind, Parameter, Route, Rule};
 use crate::config::Config;
 use crate::go::form;
+use crate::limits::Requested;
 use crate::memo::{Key, Memo};
-use crate::promql::{self, Reading};
+use crate::promql::{self, Query, Reading};
 use crate::scope::Scope;
 use crate::text;
 use std::borrow::Cow;
@@ -30,10 +30,39 @@ pub struct Enforcement {
     extra: Arc<[String]>,
     /// None: nothing is rewritten (`enforce_tenancy: false`), or nothing has to be.
     scope: Option<Scope>,
-    /// A request without any selector gains one.
-    adds_selector: bool,
+    /// A request without any selector gains this one.
+    added: Added,
     /// The upstream is asked for statistics.
     asks_for_statistics: bool,
+}
+
+/// The selector that a request without any gains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Added {
+    /// None: the endpoint reads no selectors, or needs none.
+    Nothing,
+    /// One that holds nothing but the tenant's matcher.
+    Label,
+    /// One with a second matcher, for an upstream that finds nothing by the tenant's label alone.
+    LabelAndName,
+}
+
+/// One query string or form while it is rewritten.
+struct Rewriting<'r> {
+    place: Place,
+    memo: &'r RefCell<Memo>,
+    /// Where limits apply: what is requested.
+    requested: Option<&'r mut Requested>,
+    out: &'r mut Vec<u8>,
+    written: Written,
+}
+
+/// What becomes of a parameter's value.
+enum Checked {
+    /// It is forwarded as it came.
+    Unchanged,
+    /// It was rewritten; the query in parsed form, where that was asked for.
+    Rewritten(Option<Query<'static>>),
 }
 
 /// What was found in a query string or form.
@@ -61,17 +90,19 @@ impl Enforcement {
             Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => false,
         };
         let reads_selectors = route.parameters.iter().any(|parameter| parameter.kind == Kind::Selector);
-        let adds_selector = match route.rule {
-            Rule::Selectors => true,
-            Rule::Filtered => reads_selectors && config.matches_rules(),
-            Rule::Queries | Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => false,
+        let added = match route.rule {
+            Rule::Selectors if config.upstream().profile().needs_second_matcher => Added::LabelAndName,
+            Rule::Selectors => Added::Label,
+            // Rules have no `__name__`, by which a second matcher could match them.
+            Rule::Filtered if reads_selectors && config.matches_rules() => Added::Label,
+            Rule::Queries | Rule::Filtered | Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => Added::Nothing,
         };
         let scope = (reads_series && config.enforces()).then(|| config.scope(tenants));
         Enforcement {
             route,
             extra: config.extra_parameters().clone(),
             scope,
-            adds_selector,
+            added,
             asks_for_statistics: config.stats().samples
                 && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),
         }
@@ -90,19 +121,24 @@ impl Enforcement {
         }
     }
 
-    /// Rewrites a query string or form.
-    /// Where there are limits, `asked` takes note of what they need, and keeps the times for [`Plan::settle`] to write.
+    /// The row of the API table that applies.
+    pub fn route(&self) -> &'static Route {
+        self.route
+    }
+
+    /// Rewrites a query string or form. Where limits apply, `requested` takes note of what they need, and of the times, which
+    /// [`RequestLimits::decide`] writes.
     ///
-    /// [`Plan::settle`]: super::limits::Plan::settle
+    /// [`RequestLimits::decide`]: crate::limits::RequestLimits::decide
     pub fn rewrite(
         &self,
         form: &[u8],
         place: Place,
-        mut asked: Option<&mut Asked>,
+        requested: Option<&mut Requested>,
         memo: &RefCell<Memo>,
         out: &mut Vec<u8>,
     ) -> Result<Written, Rejection> {
-        let mut written = Written::default();
+        let mut rewriting = Rewriting { place, memo, requested, out, written: Written::default() };
         let mut seen = 0u64;
         for pair in form::raw_pairs(form) {
             let pair = pair.map_err(|error| Rejection::Form(place, error))?;
@@ -115,18 +151,18 @@ impl Enforcement {
                     }
                     seen |= bit;
                 }
-                self.known(parameter, &pair, place, asked.as_deref_mut(), memo, out, &mut written)?;
+                self.known(parameter, &pair, &mut rewriting)?;
             } else {
                 let value = decoded(&pair, place)?;
                 if self.extra.iter().any(|name| name.as_bytes() == &*pair.key) {
-                    form::append(out, &pair.key, &value);
+                    form::append(rewriting.out, &pair.key, &value);
                 }
             }
-            if out.len() > MAX_REWRITTEN {
+            if rewriting.out.len() > MAX_REWRITTEN {
                 return Err(Rejection::TooLarge(MAX_REWRITTEN));
             }
         }
-        Ok(written)
+        Ok(rewriting.written)
     }
 
     /// Writes a pair that the row knows.
@@ -134,21 +170,18 @@ impl Enforcement {
         &self,
         parameter: &Parameter,
         pair: &form::Raw<'_>,
-        place: Place,
-        asked: Option<&mut Asked>,
-        memo: &RefCell<Memo>,
-        out: &mut Vec<u8>,
-        written: &mut Written,
+        rewriting: &mut Rewriting<'_>,
     ) -> Result<(), Rejection> {
+        let Rewriting { place, memo, requested, out, written } = rewriting;
         written.has_selector |= parameter.kind == Kind::Selector;
         let key = self.key(parameter, pair.encoded);
         if recall(memo, key.as_ref(), parameter, out, &mut written.selectors) {
-            if let Some(asked) = asked {
-                asked.takes(parameter, &decoded(pair, place)?);
+            if let Some(requested) = requested {
+                requested.take(parameter, &decoded(pair, *place)?, None);
             }
             return Ok(());
         }
-        let given = decoded(pair, place)?;
+        let given = decoded(pair, *place)?;
         if self.asks_for_statistics && parameter.kind == Kind::Statistics {
             written.statistics = Some(!given.is_empty());
             if given.is_empty() {
@@ -157,8 +190,13 @@ impl Enforcement {
         }
         let before = written.selectors;
         let mut rewritten = Vec::new();
-        let value = self.value(parameter, &given, &mut rewritten, &mut written.selectors)?;
-        if !asked.is_some_and(|asked| asked.takes(parameter, &given)) {
+        let checked = self.check(parameter, &given, requested.is_some(), &mut rewritten, &mut written.selectors)?;
+        let (value, query) = match checked {
+            Checked::Unchanged => (&*given, None),
+            Checked::Rewritten(query) => (&*rewritten, query),
+        };
+        let is_written_later = requested.as_mut().is_some_and(|requested| requested.take(parameter, &given, query));
+        if !is_written_later {
             form::append_key(out, parameter.name.as_bytes());
             let begin = out.len();
             form::escape(out, value);
@@ -169,23 +207,21 @@ impl Enforcement {
 
     /// Adds a selector that matches nothing, where the row's endpoint reads selectors.
     pub fn add_nothing(&self, out: &mut Vec<u8>) {
-        if let (true, Some(scope)) = (self.adds_selector, &self.scope) {
+        if let (Added::Label | Added::LabelAndName, Some(scope)) = (self.added, &self.scope) {
             form::append(out, SELECTOR, scope.nothing().as_bytes());
         }
     }
 
-    /// Adds a selector that is nothing but the matcher, where the row's endpoint reads selectors.
+    /// Adds a selector for everything that is the tenant's, where the row's endpoint reads selectors.
     pub fn add_selector(&self, out: &mut Vec<u8>, written: &mut Written) {
-        if let (true, Some(scope)) = (self.adds_selector, &self.scope) {
-            // Where the tenant label is an external label, Thanos's stores answer nothing to a selector with nothing
-            // besides ("no matchers specified (excluding external labels)", pkg/store/tsdb.go, 0.42.5).
-            let selector = match self.route.upstreams {
-                [Upstream::Thanos] => scope.named_selector(),
-                _ => scope.selector(),
-            };
-            form::append(out, SELECTOR, selector.as_bytes());
-            written.selectors = written.selectors.saturating_add(1);
-        }
+        let Some(scope) = &self.scope else { return };
+        let selector = match self.added {
+            Added::Nothing => return,
+            Added::Label => scope.selector(),
+            Added::LabelAndName => scope.named_selector(),
+        };
+        form::append(out, SELECTOR, selector.as_bytes());
+        written.selectors = written.selectors.saturating_add(1);
     }
 
     /// What a parameter's value is remembered by, where it is one that is rewritten.
@@ -194,8 +230,8 @@ impl Enforcement {
             Kind::Query => Reading::Expression,
             Kind::Selector => Reading::Selector,
             Kind::Expression
-            | Kind::Time
-            | Kind::Duration
+            | Kind::Time(_)
+            | Kind::Duration(_)
             | Kind::Integer
             | Kind::Boolean
             | Kind::Word
@@ -207,41 +243,35 @@ impl Enforcement {
         Key::new(reading, encoded, self.scope.as_ref()?)
     }
 
-    fn value<'v>(
+    /// Checks a value, and rewrites an expression into `rewritten`. `keeps_query`: the expression is asked for in parsed form, so that
+    /// limits need not parse it again.
+    fn check(
         &self,
         parameter: &Parameter,
-        value: &'v [u8],
-        rewritten: &'v mut Vec<u8>,
+        value: &[u8],
+        keeps_query: bool,
+        rewritten: &mut Vec<u8>,
         selectors: &mut u32,
-    ) -> Result<&'v [u8], Rejection> {
-        let refused = |error| Rejection::Query(parameter.name, error);
+    ) -> Result<Checked, Rejection> {
         if !parameter.kind.accepts(value) {
             return Err(Rejection::Value(parameter.name, text::quote(value)));
         }
-        match (parameter.kind, &self.scope) {
+        let (reading, scope) = match (parameter.kind, &self.scope) {
             // An empty query selects nothing; upstream refuses it in its own words, or takes the other place's.
-            (Kind::Query, Some(scope)) if !value.is_empty() => {
-                let enforced = promql::rewrite(value, scope, rewritten).map_err(refused)?;
-                *selectors = selectors.saturating_add(enforced);
-                Ok(rewritten)
-            }
-            (Kind::Selector, Some(scope)) => {
-                let enforced = promql::rewrite_selector(value, scope, rewritten).map_err(refused)?;
-                *selectors = selectors.saturating_add(enforced);
-                Ok(rewritten)
-            }
+            (Kind::Query, Some(scope)) if !value.is_empty() => (Reading::Expression, scope),
+            (Kind::Selector, Some(scope)) => (Reading::Selector, scope),
             (Kind::ReplicaLabel, Some(scope)) if names_a_label_of(scope, value) => {
-                Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away"))
+                return Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away"));
             }
             (Kind::StoreSelector, _) => {
-                Err(Rejection::Parameter(parameter.name, "stores are the operator's to choose"))
+                return Err(Rejection::Parameter(parameter.name, "stores are the operator's to choose"));
             }
             (
                 Kind::Query
                 | Kind::Selector
                 | Kind::Expression
-                | Kind::Time
-                | Kind::Duration
+                | Kind::Time(_)
+                | Kind::Duration(_)
                 | Kind::Integer
                 | Kind::Boolean
                 | Kind::Word
@@ -249,8 +279,23 @@ impl Enforcement {
                 | Kind::Text
                 | Kind::ReplicaLabel,
                 _,
-            ) => Ok(value),
-        }
+            ) => return Ok(Checked::Unchanged),
+        };
+        let query = if keeps_query {
+            Query::parse_owned(value.to_vec(), reading).and_then(|query| {
+                let enforced = query.rewrite(scope, rewritten)?;
+                Ok((enforced, Some(query)))
+            })
+        } else {
+            let enforced = match reading {
+                Reading::Expression => promql::rewrite(value, scope, rewritten),
+                Reading::Selector => promql::rewrite_selector(value, scope, rewritten),
+            };
+            enforced.map(|enforced| (enforced, None))
+        };
+        let (enforced, query) = query.map_err(|error| Rejection::Query(parameter.name, error))?;
+        *selectors = selectors.saturating_add(enforced);
+        Ok(Checked::Rewritten(query))
     }
 }
 

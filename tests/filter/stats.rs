@@ -78,6 +78,30 @@ fn refusals_are_counted_by_reason_and_as_requests() {
 }
 
 #[test]
+fn an_empty_answer_is_no_refusal() {
+    let mut envoy = Harness::new(r#"{"limits": {"max_query_into_future": "10m"}}"#).unwrap();
+    let target = "/api/v1/query?query=up&time=9000000000";
+    for request in [Request::get(target), Request::form("/api/v1/query", "query=up&time=9000000000")] {
+        let out = envoy.request(request.header("THANOS-TENANT", "team-a"));
+        assert!(out.local);
+        let answer = out.answer();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.body, br#"{"status":"success","data":{"resultType":"vector","result":[]}}"#);
+        for (name, value) in [("content-type", JSON), ("cache-control", "private, no-store"), ("vary", "thanos-tenant")]
+        {
+            let pair = (name.as_bytes(), value.as_bytes());
+            let is_pair = answer.headers.iter().any(|header| header == pair);
+            assert!(is_pair, "{name}");
+        }
+        assert_eq!(out.trail(), "answered:beyond_limits query team-a");
+        assert!(out.logs.is_empty(), "{:?}", out.logs);
+    }
+    envoy.tick();
+    assert_eq!(count(&envoy, "tenancy_requests_total;code=2xx", "team-a"), 2);
+    assert!(envoy.metric_names().iter().all(|name| !name.contains("refused")), "{:?}", envoy.metric_names());
+}
+
+#[test]
 fn whoever_is_refused_as_a_tenant_has_no_series() {
     let mut envoy = Harness::new(r#"{"allowed_tenants": ["team-a"], "default_tenant_id": ""}"#).unwrap();
     for number in 0..100 {

@@ -4,7 +4,7 @@
 use promql_tenancy_filter::config::{Config, Mistake, Setting};
 use promql_tenancy_filter::go::form;
 use promql_tenancy_filter::promql::{Error, MAX_LENGTH, rewrite, rewrite_selector};
-use promql_tenancy_filter::request::{BodyPlan, Head, decide};
+use promql_tenancy_filter::request::{BodyPlan, Decision, Head, decide};
 use promql_tenancy_filter::scope::{MatchOp, Matcher, OnConflict, Scope};
 use std::cell::RefCell;
 
@@ -164,7 +164,13 @@ pub fn decide_never_panics(input: &[u8]) {
         let config = Config::parse(config.as_bytes()).expect("a valid configuration");
         let request = Head { headers: &headers, evidence: None, end_of_stream: body.is_empty(), now_ms: Some(NOW) };
         let decided = || {
-            let forward = decide(&request, &config, &RefCell::default()).map_err(|refused| refused.rejection.body())?;
+            let decision =
+                decide(&request, &config, &RefCell::default()).map_err(|refused| refused.rejection.body())?;
+            let forward = match decision {
+                Decision::Forward(forward) => forward,
+                Decision::Reply(reply) => return Err(reply.body),
+                Decision::Ask(ask) => match ask.pending {},
+            };
             assert!(!forward.tenant.is_empty(), "never the empty tenant");
             let finished =
                 forward.body.finish(body, Some(NOW), &RefCell::default()).map_err(|rejection| rejection.body());

@@ -2,7 +2,9 @@
 
 use super::{Failure, configuration, print, table};
 use clap::Args;
-use promql_tenancy_filter::request::{BodyPlan, Forward, Head, decide};
+use promql_tenancy_filter::config::Config;
+use promql_tenancy_filter::rejection::Rejection;
+use promql_tenancy_filter::request::{BodyDecision, BodyPlan, Decision, Forward, Head, Reply, decide};
 use promql_tenancy_filter::tenant::Source;
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -73,23 +75,10 @@ impl Route {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let now_ms = now.ok().and_then(|now| i64::try_from(now.as_millis()).ok());
         let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream: data.is_none(), now_ms };
-        let decided =
-            decide(&head, &config, &RefCell::default()).map_err(|refused| refused.rejection).and_then(|forward| {
-                let body = match &data {
-                    Some(data) => forward.body.finish(data.as_bytes(), now_ms, &RefCell::default())?.body,
-                    None => None,
-                };
-                Ok((forward, body))
-            });
-        let (forward, body) = decided.map_err(|rejection| {
-            Failure::No(Some(format!(
-                "refused: {} {}: {}",
-                rejection.status(),
-                rejection.reason(),
-                rejection.message()
-            )))
-        })?;
-        let out = describe(&forward, data, body.as_deref(), path);
+        let out = match outcome(&head, &config, data.as_deref()).map_err(refused)? {
+            Outcome::Forwarded(forward, body) => describe(&forward, data, body.as_deref(), path),
+            Outcome::Answered(reply) => answered(&reply),
+        };
         print(&out)
     }
 
@@ -101,6 +90,41 @@ impl Route {
         let mut form = form_urlencoded::Serializer::new(String::new());
         Some(form.extend_pairs(&self.data_urlencode).finish())
     }
+}
+
+fn outcome(head: &Head<'_>, config: &Config, form: Option<&str>) -> Result<Outcome, Rejection> {
+    let forward = match decide(head, config, &RefCell::default()).map_err(|refused| refused.rejection)? {
+        Decision::Forward(forward) => forward,
+        Decision::Reply(reply) => return Ok(Outcome::Answered(reply)),
+        Decision::Ask(ask) => match ask.pending {},
+    };
+    let Some(form) = form else { return Ok(Outcome::Forwarded(forward.into(), None)) };
+    match forward.body.finish(form.as_bytes(), head.now_ms, &RefCell::default())? {
+        BodyDecision::Forward(finished) => Ok(Outcome::Forwarded(forward.into(), finished.body)),
+        BodyDecision::Reply(reply) => Ok(Outcome::Answered(reply)),
+    }
+}
+
+/// What becomes of a request that is not refused.
+enum Outcome {
+    /// It goes upstream, with the new body where that is replaced.
+    Forwarded(Box<Forward>, Option<Vec<u8>>),
+    /// The filter answers it.
+    Answered(Reply),
+}
+
+fn refused(rejection: Rejection) -> Failure {
+    let (status, reason) = (rejection.status(), rejection.reason());
+    Failure::No(Some(format!("refused: {status} {reason}: {}", rejection.message())))
+}
+
+fn answered(reply: &Reply) -> String {
+    format!(
+        "answered  {} {}\nbody      {}\n",
+        reply.status,
+        reply.reason,
+        String::from_utf8_lossy(&reply.body).trim_end()
+    )
 }
 
 fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: &str) -> String {

@@ -1,6 +1,8 @@
 //! The API table as Markdown: the text of docs/api-table.md.
 
-use promql_tenancy_filter::api::{Answer, Kind, Parameter, Path, Route, Rule, TABLE, Upstream};
+use promql_tenancy_filter::api::{
+    Answer, Empty, ErrorShape, Kind, Parameter, Path, Profile, Route, Rule, TABLE, Times, Upstream,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -12,6 +14,9 @@ Written by `tenancyctl route`, from the one table that the filter decides by; a 
 Paths stand below each of `path_prefixes`, and are matched literally. A path that is in no row is refused with 404, another
 method with 405, and what can't be scoped to a tenant with 403. Of the parameters, in URL and form, only those of the row are
 forwarded, and those of `extra_parameters`; all others are dropped.
+
+`times` says how an endpoint reads times, and so what [limits](tenant-limits.md) do with them; where they leave nothing of a request,
+the answer is the empty one, and where there is none, a refusal. `evaluated` are queries, to which the limits of queries apply.
 
 With `enforce_tenancy: false` (the default for `upstream: cortex`) the same paths, methods and parameters hold, but queries and
 selectors are passed on without being rewritten: the upstream isolates tenants by the header.
@@ -36,6 +41,13 @@ absent one. A parameter that is not marked as repeated may be given once in the 
 
 ";
 
+const UPSTREAMS: &str = "
+## What each upstream is
+
+The filter asks nothing else of `upstream` than its rows above, and these answers.
+
+";
+
 pub fn markdown() -> String {
     let mut out = String::from(INTRODUCTION);
     for (title, wanted) in [("Served", true), ("Refused with 403", false)] {
@@ -43,7 +55,10 @@ pub fn markdown() -> String {
         // Writing to a String can't fail, here and below.
         let _ = write!(out, "\n## {title}\n\n");
         if wanted {
-            out.push_str("| path | upstream | methods | request | parameters | answer |\n|---|---|---|---|---|---|\n");
+            out.push_str(
+                "| path | upstream | methods | request | parameters | times | answer | empty answer | errors |\n\
+                 |---|---|---|---|---|---|---|---|---|\n",
+            );
         } else {
             out.push_str("| path | upstream | why |\n|---|---|---|\n");
         }
@@ -53,11 +68,14 @@ pub fn markdown() -> String {
                 Rule::Refuse(reason) => writeln!(out, "| {path} | {upstreams} | {reason} |"),
                 Rule::Queries | Rule::Selectors | Rule::Filtered | Rule::Forward | Rule::Passthrough => writeln!(
                     out,
-                    "| {path} | {upstreams} | {} | {} | {} | {} |",
+                    "| {path} | {upstreams} | {} | {} | {} | {} | {} | {} | {} |",
                     route.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(" "),
                     request(route),
                     list(route.parameters.iter().map(|parameter| parameter.name)),
+                    times(route),
                     answer(route.answer),
+                    route.empty.map_or("none", empty),
+                    errors(route.errors),
                 ),
             };
         }
@@ -67,6 +85,8 @@ pub fn markdown() -> String {
     for (kind, parameters) in kinds() {
         let _ = writeln!(out, "| {kind} | {parameters} |");
     }
+    out.push_str(UPSTREAMS);
+    out.push_str(&profiles());
     out
 }
 
@@ -118,6 +138,70 @@ fn answer(answer: Answer) -> &'static str {
         Answer::Untouched => "as it is",
         Answer::None => "none",
     }
+}
+
+/// How the endpoint reads times.
+fn times(route: &Route) -> String {
+    let times = match route.times {
+        Times::Instant => "at `time`, or now",
+        Times::Range => "at each `step` from `start` to `end`",
+        Times::Between => "from `start` to `end`",
+        Times::LastHour => "from `start`, or an hour ago, to `end`",
+        Times::Now => "now",
+        Times::Unread => "none",
+    };
+    if route.evaluates { format!("evaluated {times}") } else { times.to_owned() }
+}
+
+fn empty(empty: Empty) -> &'static str {
+    match empty {
+        Empty::Vector => "vector; matrix for a range vector",
+        Empty::Matrix => "matrix",
+        Empty::List => "list",
+        Empty::Lines => "last line",
+    }
+}
+
+fn errors(shape: ErrorShape) -> &'static str {
+    match shape {
+        ErrorShape::Prometheus => "JSON",
+    }
+}
+
+/// What each kind of upstream is.
+fn profiles() -> String {
+    type Question = (&'static str, fn(&Profile) -> String);
+    let questions: [Question; 9] = [
+        ("header that names the tenant (`forward_tenant_header`)", |profile| format!("`{}`", profile.tenant_header)),
+        ("isolates tenants by that header (`enforce_tenancy` is off)", |profile| yes_or_no(profile.isolates_tenants)),
+        ("its API stands under (`path_prefixes`)", |profile| {
+            profile.path_prefixes.iter().map(|prefix| format!("`{prefix:?}`")).collect::<Vec<_>>().join(", ")
+        }),
+        ("its API may stand at the root", |profile| yes_or_no(profile.not_at_root.is_none())),
+        ("finds nothing by the tenant's label alone", |profile| yes_or_no(profile.needs_second_matcher)),
+        ("may move times to multiples of the step", |profile| yes_or_no(profile.aligns_to_step)),
+        ("may split queries", |profile| yes_or_no(profile.splits_queries)),
+        ("step of a range query without one", |profile| {
+            profile.default_step.map_or("none: refused".to_owned(), |step| {
+                format!("1/{} of the range, at least {} s", step.parts, step.least_seconds)
+            })
+        }),
+        ("reads downsampled data", |profile| yes_or_no(profile.downsampling.is_some())),
+    ];
+    let mut out = String::from("| |");
+    Upstream::ALL.iter().for_each(|upstream| out += &format!(" {} |", upstream.name()));
+    out += "\n|---|";
+    out += &"---|".repeat(Upstream::ALL.len());
+    for (question, answer) in questions {
+        out += &format!("\n| {question} |");
+        Upstream::ALL.iter().for_each(|upstream| out += &format!(" {} |", answer(upstream.profile())));
+    }
+    out.push('\n');
+    out
+}
+
+fn yes_or_no(is: bool) -> String {
+    if is { "yes" } else { "no" }.to_owned()
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {

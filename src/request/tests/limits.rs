@@ -56,9 +56,11 @@ pub(super) fn message(request: &Request, config: &Worker) -> String {
 
 #[track_caller]
 pub(super) fn empty(request: &Request, config: &Worker) -> String {
-    let rejection = request.send(config).expect_err("an answer of ours");
-    assert_eq!((rejection.status(), rejection.reason()), (200, "beyond_limits"), "{}", rejection.message());
-    String::from_utf8(rejection.body()).unwrap()
+    let outcome = request.outcome(config).unwrap_or_else(|rejection| panic!("{}", rejection.message()));
+    let reply = outcome.expect_err("an answer of the filter's own");
+    assert_eq!((reply.status, reply.reason, &*reply.tenant), (200, "beyond_limits", "team-a"));
+    assert_eq!(reply.headers, [("content-type", "application/json".to_owned())]);
+    String::from_utf8(reply.body).unwrap()
 }
 
 #[test]

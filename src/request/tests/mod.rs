@@ -4,6 +4,7 @@ mod enforcement;
 mod frontends;
 mod hostile;
 mod limits;
+mod limits_parsing;
 mod limits_rules;
 mod memory;
 mod properties;
@@ -80,7 +81,16 @@ impl Request {
         self
     }
 
+    /// The decision on the head, which is to forward the request.
     pub fn decide(&self, config: &Worker) -> Result<Forward, Refused> {
+        self.decision(config).map(|decision| match decision {
+            Decision::Forward(forward) => forward,
+            Decision::Reply(reply) => panic!("answered: {reply:?}"),
+            Decision::Ask(ask) => match ask.pending {},
+        })
+    }
+
+    fn decision(&self, config: &Worker) -> Result<Decision, Refused> {
         let headers: Vec<(&[u8], &[u8])> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let evidence = self.evidence.as_deref();
         decide(
@@ -90,9 +100,18 @@ impl Request {
         )
     }
 
-    /// Enacts the decision, as the host does.
+    /// What goes upstream. The filter does not answer the request itself.
     pub fn send(&self, config: &Worker) -> Result<Sent, Rejection> {
-        let forward = self.decide(config).map_err(|refused| refused.rejection)?;
+        self.outcome(config).map(|outcome| outcome.unwrap_or_else(|reply| panic!("answered: {reply:?}")))
+    }
+
+    /// Enacts the decision, as the host does: what goes upstream, or the filter's own answer.
+    pub fn outcome(&self, config: &Worker) -> Result<Result<Sent, Reply>, Rejection> {
+        let forward = match self.decision(config).map_err(|refused| refused.rejection)? {
+            Decision::Forward(forward) => forward,
+            Decision::Reply(reply) => return Ok(Err(reply)),
+            Decision::Ask(ask) => match ask.pending {},
+        };
         let mut headers = self.headers.clone();
         headers.retain(|(name, _)| !forward.remove.iter().any(|removed| removed.as_bytes() == &**name));
         for (name, value) in &forward.set {
@@ -105,13 +124,14 @@ impl Request {
             path = text(new.clone());
         }
         let body = match &self.body {
-            Some(body) => {
-                Some(text(forward.body.finish(body, Some(NOW), &config.memo)?.body.unwrap_or_else(|| body.clone())))
-            }
+            Some(body) => match forward.body.finish(body, Some(NOW), &config.memo)? {
+                BodyDecision::Forward(finished) => Some(text(finished.body.unwrap_or_else(|| body.clone()))),
+                BodyDecision::Reply(reply) => return Ok(Err(reply)),
+            },
             None => None,
         };
         let headers = headers.into_iter().skip(4).map(|(name, value)| (text(name), text(value))).collect();
-        Ok(Sent { path, body, headers, tenant: forward.tenant.to_string(), handler: forward.route.handler })
+        Ok(Ok(Sent { path, body, headers, tenant: forward.tenant.to_string(), handler: forward.route.handler }))
     }
 }
 

@@ -127,7 +127,7 @@ proptest! {
             let config = config(json);
             for end_of_stream in [true, false] {
                 match decide(&Head { headers: &pairs, evidence: None, end_of_stream, now_ms: None }, &config, &RefCell::default()) {
-                    Ok(forward) => { let _ = forward.body.finish(&body, None, &RefCell::default()).map_err(|rejection| rejection.body()); }
+                    Ok(decision) => { let _ = decision.forwarded().expect("without limits nothing is answered").body.finish(&body, None, &RefCell::default()).map_err(|rejection| rejection.body()); }
                     Err(refused) => prop_assert!(serde_json::from_slice::<serde_json::Value>(&refused.rejection.body()).is_ok()),
                 }
             }

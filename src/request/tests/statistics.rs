@@ -13,7 +13,8 @@ fn asked(request: &Request, config: &Worker) -> (Option<String>, Statistics) {
     let forward = request.decide(config).unwrap();
     let mut expected = forward.expected.clone();
     if let Some(body) = &request.body
-        && let Some(asks) = forward.body.finish(body, Some(NOW), &RefCell::default()).unwrap().statistics
+        && let Some(asks) =
+            forward.body.finish(body, Some(NOW), &RefCell::default()).unwrap().forwarded().unwrap().statistics
     {
         expected.client_asks_for_statistics(asks);
     }

@@ -1,9 +1,50 @@
-//! JSON that keeps what `serde_json::Value` forgets: the order of keys, and that one was given twice. With it, the walk that
-//! takes each key once, knows its path, and ends with a look at what nobody took.
+//! JSON settings. This JSON keeps what `serde_json::Value` does not: the order of keys, and that one was given twice. An object's keys
+//! are taken one by one, each error names the path of its key, and a key that was not taken is an error.
 
-use super::{ConfigError, Mistake};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
+
+/// What is wrong with a configuration, and under which key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The key's path, for example `tenant_federation.max_tenants`; empty for the document itself.
+    pub path: String,
+    /// Of what kind it is.
+    pub mistake: Mistake,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// A kind of mistake in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mistake {
+    /// The key is given twice.
+    Twice,
+    /// The object has no such key; these are those that it has.
+    Unknown(Box<[&'static str]>),
+    /// The value, or the document, is not one that is taken.
+    Value,
+}
+
+impl ConfigError {
+    /// A mistake in a value.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> ConfigError {
+        ConfigError { path: path.into(), mistake: Mistake::Value, message: message.into() }
+    }
+
+    /// A key that is given twice.
+    pub fn twice(path: String) -> ConfigError {
+        ConfigError { path, mistake: Mistake::Twice, message: "the key is given twice".to_owned() }
+    }
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+    }
+}
+
+impl std::error::Error for ConfigError {}
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,10 +1,9 @@
 //! `limits` and `overrides`: JSON → [`Limits`].
 
-use super::ConfigError;
-use super::json::{Field, Object};
-use crate::limits::{Attributes, Between, Blocked, Limits, Set, TABLE, Text, Unit};
+use super::{Attributes, Between, Blocked, Limits, Set, TABLE, Text, Unit};
 use crate::pattern::Pattern;
 use crate::promql::{self, Query};
+use crate::settings::{ConfigError, Field, Object};
 use crate::tenant::{Federation, Format, Tenants};
 
 const BLOCKED: &[&str] =
@@ -21,6 +20,7 @@ const ATTRIBUTES: &[&str] = &[
     "panel_id",
 ];
 
+/// Reads `limits` and `overrides`.
 pub fn limits(limits: Option<Field>, overrides: Option<Field>, format: Format) -> Result<Limits, ConfigError> {
     let mut all = Limits::new(limits.map_or(Ok(Set::default()), set)?);
     for (id, field) in overrides.map_or(Ok(Vec::new()), Field::entries)? {
@@ -182,6 +182,3 @@ fn api_type(field: &Field) -> Result<Option<&'static str>, ConfigError> {
         field.error(format!("unknown value {text:?}: use query, query_range, series, labels or label_values"))
     })
 }
-
-#[cfg(test)]
-mod tests;

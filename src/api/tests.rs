@@ -1,0 +1,214 @@
+//! What holds for every row, and which row a path finds.
+
+use super::*;
+use crate::api::parameters::{Moment, Span};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn handler(upstream: Upstream, path: &str) -> Option<&'static str> {
+    find(upstream, path.as_bytes()).map(|found| found.route.handler)
+}
+
+#[test]
+fn paths_match_literally() {
+    let prometheus = |path| handler(Upstream::Prometheus, path);
+    assert_eq!(prometheus("/api/v1/query"), Some("query"));
+    for path in [
+        "/api/v1/query/",
+        "/api/v1/Query",
+        "/api/v1/%71uery",
+        "/api/v1/querys",
+        "api/v1/query",
+        "/api/v1/query;a",
+        "",
+        "/",
+        "/api/v1",
+        "/api/v1/",
+    ] {
+        assert_eq!(prometheus(path), None, "{path}");
+    }
+}
+
+#[test]
+fn one_segment_stands_for_the_label() {
+    let found = find(Upstream::Prometheus, b"/api/v1/label/job/values").unwrap();
+    assert_eq!((found.route.handler, found.segment), ("label_values", Some(&b"job"[..])));
+    for path in [
+        "/api/v1/label/values",
+        "/api/v1/label//values",
+        "/api/v1/label/a/b/values",
+        "/api/v1/label/job",
+        "/api/v1/label/job/values/",
+    ] {
+        assert_eq!(handler(Upstream::Prometheus, path), None, "{path}");
+    }
+    // Shorter than its two ends together.
+    assert!(find(Upstream::Prometheus, b"/api/v1/label/alues").is_none());
+}
+
+#[test]
+fn no_row_hides_a_later_one_of_the_same_path() {
+    for upstream in Upstream::ALL {
+        for route in TABLE.iter().filter(|route| route.upstreams.contains(&upstream)) {
+            let path = match route.path {
+                Path::Exact(exact) => exact.to_owned(),
+                Path::Below(base) => format!("{base}anything"),
+                Path::Around(before, after) => format!("{before}name{after}"),
+            };
+            assert!(std::ptr::eq(find(upstream, path.as_bytes()).unwrap().route, route), "{path}");
+        }
+    }
+}
+
+#[test]
+fn rows_are_whole() {
+    for route in TABLE {
+        assert!(!route.upstreams.is_empty(), "{route:?}");
+        let names: std::collections::BTreeSet<_> = route.parameters.iter().map(|parameter| parameter.name).collect();
+        assert_eq!(names.len(), route.parameters.len(), "{route:?}");
+        assert!(route.parameters.len() <= 64, "a request's single parameters are counted in 64 bits");
+        let has = |kind| route.parameters.iter().any(|parameter| parameter.kind == kind);
+        match route.rule {
+            Rule::Refuse(reason) => assert!(
+                route.methods.is_empty()
+                    && route.parameters.is_empty()
+                    && !reason.is_empty()
+                    && route.answer == Answer::None,
+                "{route:?}"
+            ),
+            Rule::Queries => {
+                assert!(
+                    has(Kind::Query)
+                        && !has(Kind::Selector)
+                        && matches!(
+                            route.answer,
+                            Answer::Messages | Answer::Analyzed | Answer::Explained | Answer::Exemplars
+                        ),
+                    "{route:?}"
+                )
+            }
+            Rule::Selectors => {
+                assert!(
+                    has(Kind::Selector)
+                        && !has(Kind::Query)
+                        && matches!(route.answer, Answer::Messages | Answer::Lines | Answer::Text),
+                    "{route:?}"
+                )
+            }
+            Rule::Forward => {
+                assert!(
+                    !has(Kind::Query)
+                        && !has(Kind::Selector)
+                        && matches!(route.answer, Answer::Messages | Answer::Text),
+                    "{route:?}"
+                )
+            }
+            Rule::Filtered => {
+                assert!(!has(Kind::Query) && matches!(route.answer, Answer::Rules | Answer::Alerts), "{route:?}")
+            }
+            Rule::Passthrough => panic!("not a row: {route:?}"),
+        }
+        match route.path {
+            Path::Exact(path) => assert!(path.starts_with('/') && !path.ends_with('/'), "{route:?}"),
+            Path::Below(path) => assert!(
+                path.starts_with('/') && path.ends_with('/') && matches!(route.rule, Rule::Refuse(_)),
+                "{route:?}"
+            ),
+            Path::Around(before, after) => assert!(before.ends_with('/') && after.starts_with('/'), "{route:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_row_reads_the_times_that_its_parameters_give() {
+    for route in TABLE {
+        let has = |kind| route.parameters.iter().any(|parameter| parameter.kind == kind);
+        let given = [
+            has(Kind::Time(Moment::Evaluation)),
+            has(Kind::Time(Moment::Start)),
+            has(Kind::Time(Moment::End)),
+            has(Kind::Duration(Span::Step)),
+        ];
+        let read = match route.times {
+            Times::Instant => [true, false, false, false],
+            Times::Range => [false, true, true, true],
+            Times::Between | Times::LastHour => [false, true, true, false],
+            Times::Now | Times::Unread => [false; 4],
+        };
+        assert_eq!(given, read, "{route:?}");
+        // Rules hold no samples, though selectors choose among them.
+        let reads_samples = has(Kind::Query) || has(Kind::Selector) && route.rule != Rule::Filtered;
+        assert_eq!(route.times != Times::Unread, reads_samples, "{route:?}");
+        assert_eq!(route.evaluates, matches!(route.times, Times::Instant | Times::Range), "{route:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_upstream_is_in_the_list_and_has_its_own_name() {
+    for (index, upstream) in Upstream::ALL.into_iter().enumerate() {
+        let expected = match upstream {
+            Upstream::Prometheus => 0,
+            Upstream::Thanos => 1,
+            Upstream::Cortex => 2,
+        };
+        assert_eq!(index, expected);
+        let Profile { name, tenant_header, path_prefixes, not_at_root, default_step, downsampling, .. } =
+            upstream.profile();
+        assert!(Upstream::ALL.iter().filter(|other| other.name() == *name).count() == 1 && !tenant_header.is_empty());
+        assert!(!path_prefixes.is_empty() && (not_at_root.is_none() || !path_prefixes.contains(&"")));
+        assert!(default_step.is_none_or(|default| default.parts > 0 && default.least_seconds > 0));
+        assert!(downsampling.is_none_or(|data| data.parts_of_step > 0 && data.levels_ms.is_sorted()));
+    }
+}
+
+#[test]
+fn no_row_forwards_what_widens_an_answer() {
+    for parameter in TABLE.iter().flat_map(|route| route.parameters) {
+        assert!(
+            !["match", "extra_filters", "extra_filters[]", "extra_label", "include_metadata"].contains(&parameter.name),
+            "{parameter:?}"
+        );
+        let reads_series = matches!(parameter.kind, Kind::Query | Kind::Selector);
+        assert_eq!(
+            reads_series,
+            parameter.name == "query" && parameter.kind != Kind::Expression || parameter.name == "match[]",
+            "{parameter:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_refused_is_refused_for_every_upstream() {
+    for upstream in Upstream::ALL {
+        for path in [
+            "metadata",
+            "read",
+            "write",
+            "targets",
+            "targets/metadata",
+            "scrape_pools",
+            "status/tsdb",
+            "status/config",
+            "status/flags",
+            "stores",
+            "alertmanagers",
+            "notifications",
+            "notifications/live",
+            "admin/tsdb/delete_series",
+            "otlp/v1/metrics",
+        ] {
+            let path = format!("/api/v1/{path}");
+            let found = find(upstream, path.as_bytes()).unwrap_or_else(|| panic!("{path}"));
+            assert!(matches!(found.route.rule, Rule::Refuse(_)), "{path}");
+        }
+        for path in ["/metrics", "/debug/pprof/heap"] {
+            assert!(matches!(find(upstream, path.as_bytes()).unwrap().route.rule, Rule::Refuse(_)), "{path}");
+        }
+    }
+    let answer = |upstream, path: &str| find(upstream, path.as_bytes()).unwrap().route.answer;
+    assert_eq!(answer(Upstream::Thanos, "/api/v1/query_exemplars"), Answer::Exemplars);
+    assert_eq!(answer(Upstream::Prometheus, "/api/v1/query_exemplars"), Answer::Messages);
+    assert_eq!(handler(Upstream::Thanos, "/federate"), None);
+    assert_eq!(handler(Upstream::Cortex, "/federate"), None);
+    assert_eq!(handler(Upstream::Prometheus, "/api/v1/query_explain"), None);
+}

@@ -1,0 +1,178 @@
+//! What a configuration sets, and what is in force for the tenants of one request.
+//!
+//! An override counts before a default, and 0 is off in both. For several tenants the strictest value counts, and every tenant's
+//! blocked and rejected queries do.
+
+use super::limit::{Limit, TABLE};
+use super::rules::{Attributes, Blocked};
+use crate::tenant::Tenants;
+use std::sync::Arc;
+
+/// What one object of the configuration sets. Each worker holds all of them, and there may be many thousands: they are kept small.
+#[derive(Debug, Clone, Default)]
+pub struct Set {
+    /// Each limit at most once.
+    pub values: Box<[(Limit, i64)]>,
+    /// `blocked_queries`.
+    pub blocked: Option<Arc<[Blocked]>>,
+    /// `query_rejection`; empty where it is switched off.
+    pub rejected: Option<Arc<[Attributes]>>,
+}
+
+/// All limits of a configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// For tenants without an override.
+    pub defaults: Set,
+    /// By tenant ID.
+    overrides: Vec<(Box<str>, Set)>,
+}
+
+/// The limits in force for a request.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    values: [i64; TABLE.len()],
+    /// `blocked_queries` of each tenant, in the tenants' order.
+    pub blocked: Vec<Arc<[Blocked]>>,
+    /// `query_rejection`, likewise.
+    pub rejected: Vec<Arc<[Attributes]>>,
+}
+
+impl Limits {
+    /// Limits for every tenant, without overrides.
+    pub fn new(defaults: Set) -> Self {
+        Limits { defaults, overrides: Vec::new() }
+    }
+
+    /// Adds a tenant's own limits, and returns whether it had none before. They are kept in a sorted list: a map of this type would
+    /// add more to the module than it saves.
+    pub fn add(&mut self, id: String, set: Set) -> bool {
+        match self.place(&id) {
+            Ok(_) => false,
+            Err(place) => {
+                self.overrides.insert(place, (id.into_boxed_str(), set));
+                true
+            }
+        }
+    }
+
+    /// A tenant's own limits.
+    pub fn own(&self, id: &str) -> Option<&Set> {
+        self.overrides.get(self.place(id).ok()?).map(|(_, set)| set)
+    }
+
+    /// The tenants that have limits of their own, in order.
+    pub fn overridden(&self) -> impl Iterator<Item = (&str, &Set)> {
+        self.overrides.iter().map(|(id, set)| (&**id, set))
+    }
+
+    fn place(&self, id: &str) -> Result<usize, usize> {
+        match self.overrides.last() {
+            Some((last, _)) if **last < *id => Err(self.overrides.len()),
+            _ => self.overrides.binary_search_by(|(other, _)| (**other).cmp(id)),
+        }
+    }
+
+    /// What is in force for these tenants; `None` where nothing is.
+    pub fn of(&self, tenants: &Tenants) -> Option<InForce> {
+        if self.overrides.is_empty() && self.defaults.is_empty() {
+            return None;
+        }
+        let mut strictest: Option<InForce> = None;
+        for id in tenants.ids() {
+            let one = self.of_one(id);
+            match &mut strictest {
+                None => strictest = Some(one),
+                Some(all) => all.tighten(one),
+            }
+        }
+        strictest.filter(|limits| !limits.is_empty())
+    }
+
+    /// What is in force for one tenant.
+    pub fn of_one(&self, id: &str) -> InForce {
+        let mut values = [0; TABLE.len()];
+        let own = self.own(id);
+        for &(limit, value) in self.defaults.values.iter().chain(own.iter().flat_map(|set| &*set.values)) {
+            if let Some(place) = values.get_mut(limit as usize) {
+                *place = value;
+            }
+        }
+        let blocked = own.and_then(|set| set.blocked.clone()).or_else(|| self.defaults.blocked.clone());
+        let rejected = own.and_then(|set| set.rejected.clone()).or_else(|| self.defaults.rejected.clone());
+        InForce {
+            values,
+            blocked: blocked.into_iter().filter(|list| !list.is_empty()).collect(),
+            rejected: rejected.into_iter().filter(|list| !list.is_empty()).collect(),
+        }
+    }
+
+    /// Whether some tenant's limits depend on the time.
+    pub fn need_the_time(&self) -> bool {
+        self.sets().any(Set::needs_the_time)
+    }
+
+    /// Whether some tenant's queries are counted.
+    pub fn count_queries(&self) -> bool {
+        self.sets().any(|set| set.values.iter().any(|&(limit, value)| limit == Limit::Concurrency && value > 0))
+    }
+
+    fn sets(&self) -> impl Iterator<Item = &Set> {
+        std::iter::once(&self.defaults).chain(self.overrides.iter().map(|(_, set)| set))
+    }
+}
+
+impl Set {
+    fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.blocked.is_none() && self.rejected.is_none()
+    }
+
+    fn needs_the_time(&self) -> bool {
+        self.values.iter().any(|&(limit, value)| value > 0 && limit.depends_on_the_time())
+            || self.rejected.iter().any(|list| list.iter().any(Attributes::need_the_time))
+    }
+}
+
+impl InForce {
+    /// A limit's value; `None` where it is off.
+    pub fn get(&self, limit: Limit) -> Option<i64> {
+        self.values.get(limit as usize).copied().filter(|&value| value > 0)
+    }
+
+    /// Whether what is decided depends on the time.
+    pub fn need_the_time(&self) -> bool {
+        TABLE.iter().any(|&(_, _, limit)| limit.depends_on_the_time() && self.get(limit).is_some())
+            || self.rejected.iter().any(|list| list.iter().any(Attributes::need_the_time))
+    }
+
+    /// Whether what is decided depends on how far a query reaches.
+    pub fn need_the_reach(&self) -> bool {
+        TABLE.iter().any(|&(_, _, limit)| limit.depends_on_the_reach() && self.get(limit).is_some())
+            || self.rejected.iter().any(|list| list.iter().any(Attributes::need_the_time))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.values.iter().all(|&value| value == 0) && self.blocked.is_empty() && self.rejected.is_empty()
+    }
+
+    fn tighten(&mut self, other: InForce) {
+        for ((place, value), (_, _, limit)) in self.values.iter_mut().zip(other.values).zip(TABLE) {
+            *place = match (*place, value) {
+                (0, only) | (only, 0) => only,
+                (left, right) if limit.is_lower_bound() => left.max(right),
+                (left, right) => left.min(right),
+            };
+        }
+        add(&mut self.blocked, other.blocked);
+        add(&mut self.rejected, other.rejected);
+    }
+}
+
+/// Tenants without a list of their own share the default one, which is compared once.
+fn add<T>(lists: &mut Vec<Arc<[T]>>, more: Vec<Arc<[T]>>) {
+    for list in more {
+        if !lists.iter().any(|other| Arc::ptr_eq(other, &list)) {
+            lists.push(list);
+        }
+    }
+}

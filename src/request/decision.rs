@@ -1,0 +1,122 @@
+//! What is decided on a request, as data: forward it, answer it, ask the upstream first, or refuse it.
+
+use super::BodyPlan;
+use crate::answer::Expected;
+use crate::api::{Empty, Method, Route};
+use crate::rejection::Rejection;
+use std::sync::Arc;
+
+/// What happens to a request that is not refused.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every request is forwarded, and a box would cost it an allocation"
+)]
+pub enum Decision {
+    /// The request goes upstream.
+    Forward(Forward),
+    /// The filter answers the request itself. This is no refusal, and is neither counted nor logged as one.
+    Reply(Reply),
+    /// The upstream is asked something first, and its answer decides on the request.
+    Ask(Ask),
+}
+
+impl Decision {
+    /// What goes upstream, where the decision is to forward the request.
+    pub fn forwarded(self) -> Option<Forward> {
+        match self {
+            Decision::Forward(forward) => Some(forward),
+            Decision::Reply(_) | Decision::Ask(_) => None,
+        }
+    }
+}
+
+/// What is done with a request that goes upstream.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// The tenant; several are joined by `|`.
+    pub tenant: Arc<str>,
+    /// The row of the API table that applies.
+    pub route: &'static Route,
+    /// The new `:path`; `None` where it already reads so.
+    pub path: Option<Vec<u8>>,
+    /// How many selectors of the URL carry the matcher now.
+    pub selectors: u32,
+    /// Headers to set; each replaces all of that name.
+    pub set: Vec<(Arc<str>, Arc<str>)>,
+    /// Headers to remove. Only names that the client sent, so that no host call is wasted.
+    pub remove: Vec<Arc<str>>,
+    /// What has to happen to the body.
+    pub body: BodyPlan,
+    /// What the answer has to be, and what is done with it.
+    pub expected: Expected,
+    /// How many queries of the tenant may run at the same time, where that is bounded.
+    pub concurrency: Option<i64>,
+}
+
+/// A complete answer that the filter gives itself, though nothing is wrong with the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The tenant; several are joined by `|`.
+    pub tenant: Arc<str>,
+    /// The row of the API table that applies.
+    pub route: &'static Route,
+    /// HTTP status.
+    pub status: u16,
+    /// Response headers. Those that every answer of the filter has (`cache-control`, `vary`) are not among them.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// A short stable name for access logs: why the upstream is not asked.
+    pub reason: &'static str,
+}
+
+impl Reply {
+    /// The answer to a request of which limits leave nothing.
+    pub(super) fn empty(tenant: Arc<str>, route: &'static Route, empty: Empty) -> Reply {
+        Reply {
+            tenant,
+            route,
+            status: 200,
+            headers: vec![("content-type", empty.content_type().to_owned())],
+            body: empty.body().into(),
+            reason: "beyond_limits",
+        }
+    }
+}
+
+/// A question to the upstream, which is asked before the request is decided on.
+///
+/// This is the joint for endpoints such as Alertmanager's silences (whose silence is it?) and metadata (which names are the
+/// tenant's?). No endpoint asks yet, and [`Pending`] has no variant, so that this value can't be made and the compiler leaves out what
+/// would handle it.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The tenant; several are joined by `|`.
+    pub tenant: Arc<str>,
+    /// The row of the API table that applies.
+    pub route: &'static Route,
+    /// The method of the question.
+    pub method: Method,
+    /// The `:path` of the question.
+    pub path: Vec<u8>,
+    /// The headers of the question, the tenant's among them.
+    pub headers: Vec<(Arc<str>, Arc<str>)>,
+    /// What is kept to decide on the upstream's answer.
+    pub pending: Pending,
+}
+
+/// What is kept until the upstream has answered a question: one variant for each endpoint that asks.
+#[derive(Debug, Clone)]
+pub enum Pending {}
+
+/// A request that is not forwarded, with what was known of it by then.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Why.
+    pub rejection: Rejection,
+    /// The tenant, where one was identified, whether or not it is served; several are joined by `|`.
+    pub tenant: Option<Arc<str>>,
+    /// The row of the API table, where one was found.
+    pub route: Option<&'static Route>,
+}
