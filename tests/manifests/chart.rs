@@ -65,7 +65,8 @@ fn other_choices_are_valid_too() {
     .into_iter()
     .enumerate()
     {
-        let file = render(&format!("choice-{number}"), MINIMAL, &["--set", choice]).unwrap_or_else(|problem| panic!("{problem}"));
+        let file = render(&format!("choice-{number}"), MINIMAL, &["--set", choice])
+            .unwrap_or_else(|problem| panic!("{problem}"));
         manifests("kubernetes", &file).unwrap_or_else(|problem| panic!("{choice}: {problem}"));
     }
 }
@@ -74,13 +75,21 @@ fn other_choices_are_valid_too() {
 fn mistakes_in_what_is_rendered_are_found() {
     let text = std::fs::read_to_string(render("mistakes", EVERYTHING, &[]).unwrap()).unwrap();
     for (number, (old, new, problem)) in [
-        ("scaleTargetRef:\n    apiVersion: apps/v1\n    kind: Deployment\n    name: ", "scaleTargetRef:\n    apiVersion: apps/v1\n    kind: Deployment\n    name: no-", "there is no Deployment"),
+        (
+            "scaleTargetRef:\n    apiVersion: apps/v1\n    kind: Deployment\n    name: ",
+            "scaleTargetRef:\n    apiVersion: apps/v1\n    kind: Deployment\n    name: no-",
+            "there is no Deployment",
+        ),
         ("ports: [{ port: pages }]", "ports: [{ port: page }]", "no port page"),
         ("averageUtilization:", "averageUtilisation:", "unknown field"),
         ("unhealthyPodEvictionPolicy:", "unhealthyPodEviction:", "unknown field"),
         ("path: /stats/prometheus\n    interval: 30s", "path: /stats/prometheus\n    intervall: 30s", "unknown fields"),
         ("interval: 30s", "interval: half a minute", "interval"),
-        ("preStop:\n            sleep: { seconds: 30 }", "preStop:\n            wait: { seconds: 30 }", "unknown field"),
+        (
+            "preStop:\n            sleep: { seconds: 30 }",
+            "preStop:\n            wait: { seconds: 30 }",
+            "unknown field",
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -265,7 +274,8 @@ fn the_service_monitor_finds_the_pages_and_the_clients_service_has_none() {
 #[test]
 fn dashboard_and_rules_are_those_of_the_examples() {
     let everything = documents("monitoring", EVERYTHING, &[]);
-    let dashboard = named(&everything, "ConfigMap", "-dashboard")["data"]["promql-tenancy-tenants.json"].as_str().unwrap();
+    let dashboard =
+        named(&everything, "ConfigMap", "-dashboard")["data"]["promql-tenancy-tenants.json"].as_str().unwrap();
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
     assert_eq!(parse(dashboard), parse(&read("examples/grafana/tenants.json")));
     let rules = json("documents", &root().join("examples/prometheus/tenancy_rules.yml")).remove(0);
@@ -283,7 +293,10 @@ fn the_chart_has_the_versions_of_the_crate_and_of_the_tests() {
     let values = json("documents", &root().join(CHART).join("values.yaml")).remove(0);
     let versions = read("scripts/versions.env");
     let envoy = versions.lines().find_map(|line| line.strip_prefix("ENVOY_VERSION=")).unwrap();
-    assert_eq!(values["image"], json!({"repository": "envoyproxy/envoy", "tag": format!("v{envoy}"), "digest": "", "pullPolicy": "IfNotPresent"}));
+    assert_eq!(
+        values["image"],
+        json!({"repository": "envoyproxy/envoy", "tag": format!("v{envoy}"), "digest": "", "pullPolicy": "IfNotPresent"})
+    );
     let images = documents("images", MINIMAL, &[]);
     let pod = &named(&images, "Deployment", "")["spec"]["template"]["spec"];
     let reference = format!("registry.example.com/promql-tenancy-filter:{}", env!("CARGO_PKG_VERSION"));

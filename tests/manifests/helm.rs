@@ -36,8 +36,7 @@ pub fn render(name: &str, values: &str, more: &[&str]) -> Result<PathBuf, String
     let arguments = [&["template", "query", CHART, "--namespace", "monitoring", "--values", values], more].concat();
     let text = helm(&arguments)?;
     // Two test programs render, perhaps at the same time.
-    let path =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chart-{}-{name}.yaml", env!("CARGO_CRATE_NAME")));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chart-{}-{name}.yaml", env!("CARGO_CRATE_NAME")));
     std::fs::write(&path, text).unwrap();
     Ok(path)
 }

@@ -14,7 +14,8 @@ const FORMS: &str = ".github/ISSUE_TEMPLATE";
 /// What actionlint has to say. (scripts/lint lets it ask shellcheck as well.)
 fn actionlint(file: &Path) -> Result<(), String> {
     static PROGRAM: LazyLock<String> = LazyLock::new(|| {
-        let output = Command::new(root().join("scripts/install-actionlint")).output().expect("scripts/install-actionlint runs");
+        let output =
+            Command::new(root().join("scripts/install-actionlint")).output().expect("scripts/install-actionlint runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("a path").trim_end().to_owned()
     });
@@ -87,11 +88,17 @@ fn only_the_job_that_drafts_may_write_and_it_runs_nothing_of_the_repository() {
             for step in &steps {
                 // A version, so that a change of the action does not come unseen.
                 if let Some((_, version)) = step["uses"].as_str().map(|uses| uses.split_once('@').expect(uses)) {
-                    assert!(version.starts_with('v') && version[1..].starts_with(|c: char| c.is_ascii_digit()), "{step}");
+                    assert!(
+                        version.starts_with('v') && version[1..].starts_with(|c: char| c.is_ascii_digit()),
+                        "{step}"
+                    );
                 }
                 if uses(step, "actions/checkout@") {
                     assert_eq!(step["with"]["persist-credentials"], false, "{file}: {name}");
-                    assert!(job.get("permissions").is_none(), "{file}: {name} may write, and has the repository's code");
+                    assert!(
+                        job.get("permissions").is_none(),
+                        "{file}: {name} may write, and has the repository's code"
+                    );
                 }
             }
             assert!(job.get("permissions").is_none() || name == "draft", "{file}: {name}");
@@ -136,12 +143,16 @@ fn judge_form(form: &Value) -> Result<BTreeSet<String>, String> {
     let mut required = BTreeSet::new();
     let mut ids = BTreeSet::new();
     for field in form["body"].as_array().filter(|body| !body.is_empty()).ok_or("no body")? {
-        if let Some(key) = field.as_object().ok_or("a field is no object")?.keys().find(|key| {
-            !["type", "id", "attributes", "validations"].contains(&key.as_str())
-        }) {
+        if let Some(key) = field
+            .as_object()
+            .ok_or("a field is no object")?
+            .keys()
+            .find(|key| !["type", "id", "attributes", "validations"].contains(&key.as_str()))
+        {
             return Err(format!("unknown key {key}"));
         }
-        let kind = FIELDS.iter().find(|(kind, ..)| field["type"] == *kind).ok_or(format!("unknown type {}", field["type"]))?;
+        let kind =
+            FIELDS.iter().find(|(kind, ..)| field["type"] == *kind).ok_or(format!("unknown type {}", field["type"]))?;
         let attributes = field["attributes"].as_object().ok_or("no attributes")?;
         if let Some(name) = attributes.keys().find(|name| !kind.1.contains(&name.as_str())) {
             return Err(format!("{} has no attribute {name}", kind.0));
