@@ -110,9 +110,10 @@ fn the_chart_serves_is_ready_through_the_filter_and_takes_a_changed_config_map()
     while asked(pod.query, &stub, "chart-changed") != "up{team=\"team-a\"}" {
         assert!(start.elapsed() < Duration::from_secs(10), "the changed ConfigMap is not in force");
     }
-    pod.update(&minimal("run-refused", &["filter.config.no_such_key=1"]));
+    // What no schema can say: it needs static_tenant_ids beside it.
+    pod.update(&minimal("run-refused", &["filter.config.tenant_regex=a.*"]));
     let start = Instant::now();
-    while !pod.process.log().contains("configuration refused: no_such_key") {
+    while !pod.process.log().contains("configuration refused: tenant_regex") {
         assert!(start.elapsed() < Duration::from_secs(10), "{}", pod.process.log());
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -123,7 +124,7 @@ fn the_chart_serves_is_ready_through_the_filter_and_takes_a_changed_config_map()
 #[test]
 fn a_pod_that_starts_with_a_refused_configuration_is_alive_and_never_ready() {
     let stub = Stub::start();
-    let documents = minimal("never-ready", &["filter.config.no_such_key=1"]);
+    let documents = minimal("never-ready", &["filter.config.tenant_regex=a.*"]);
     let pod = Pod::start("chart-never-ready", &documents, UPSTREAM, stub.port);
     assert_eq!(pod.probe("readinessProbe").status, 500);
     assert_eq!(pod.probe("livenessProbe").status, 200);

@@ -7,6 +7,8 @@ use crate::{plugin_configurations, read, root, scratch};
 use promql_tenancy_filter::config::Config;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
 
 const MINIMAL: &str = VALUES[0];
 const EVERYTHING: &str = VALUES[1];
@@ -115,6 +117,9 @@ fn values_that_cannot_work_are_refused_with_what_to_do() {
         ("module.download.sha256=abc", "sha256"),
         ("listener.bufferLimitBytes=1048576", "has to be larger than filter.config.max_response_bytes"),
         ("filter.config.max_response_bytes=2097152", "has to be larger than filter.config.max_response_bytes"),
+        ("filter.config.tenant_headers=X-Tenant", "tenant_headers"),
+        ("filter.config.upstream=victoria", "upstream"),
+        ("filter.config.limits.max_query_length=soon", "max_query_length"),
         ("filter.config.allow_on_headers_stop_iteration=false", "leave it out"),
         ("filter.config.tenant_certificate_field=organization", "probes.readiness.through has to be admin"),
         ("filter.config.tenant_metadata={a,b}", "probes.readiness.through has to be admin"),
@@ -133,9 +138,12 @@ fn values_that_cannot_work_are_refused_with_what_to_do() {
     }
 }
 
+/// Where the filter's own configuration begins.
+const CONFIG: &str = ".filter.config";
+
 /// The paths of all keys, down to what the schema leaves open.
 fn paths(value: &Value, schema: &Value, at: &str, found: &mut BTreeSet<String>) {
-    let open = schema.get("properties").is_none();
+    let open = schema.get("properties").is_none() || at == CONFIG;
     match value.as_object().filter(|_| !open) {
         Some(object) => {
             for (key, value) in object {
@@ -147,7 +155,7 @@ fn paths(value: &Value, schema: &Value, at: &str, found: &mut BTreeSet<String>) 
 }
 
 fn properties(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
-    match schema.get("properties").and_then(Value::as_object) {
+    match schema.get("properties").and_then(Value::as_object).filter(|_| at != CONFIG) {
         Some(object) => {
             assert_eq!(schema["additionalProperties"], false, "{at}: a misspelt value is refused");
             object.iter().for_each(|(key, schema)| properties(schema, &format!("{at}.{key}"), found));
@@ -169,6 +177,16 @@ fn the_schema_has_every_value_and_no_other() {
 }
 
 #[test]
+fn the_schema_has_the_filter_s_configuration_as_it_is() {
+    let values: Value = serde_json::from_str(&read(&format!("{CHART}/values.schema.json"))).unwrap();
+    let mut expected = crate::schema::schema();
+    let draft = expected.as_object_mut().unwrap().remove("$schema").unwrap();
+    assert_eq!(values["$schema"], draft);
+    let config = &values["properties"]["filter"]["properties"]["config"];
+    assert!(*config == expected, "run scripts/chart-schema");
+}
+
+#[test]
 fn the_filter_of_the_chart_is_a_valid_configuration_that_refuses_requests_without_a_tenant() {
     for values in VALUES {
         let documents = documents("filter", values, &[]);
@@ -181,6 +199,20 @@ fn the_filter_of_the_chart_is_a_valid_configuration_that_refuses_requests_withou
         assert_eq!(value("default_tenant_id"), "\"\"", "{values}");
         assert_eq!(value("allow_on_headers_stop_iteration"), "true", "{values}: Envoy's option is set");
     }
+}
+
+/// Dashboard and rules are links to the examples, and the test's values are no part of it.
+#[test]
+fn the_packaged_chart_is_whole() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chart-package");
+    helm(&["package", CHART, "--destination", folder.to_str().unwrap()]).unwrap_or_else(|problem| panic!("{problem}"));
+    let package = folder.join(format!("promql-tenancy-filter-{}.tgz", env!("CARGO_PKG_VERSION")));
+    let text =
+        helm(&["template", "query", package.to_str().unwrap(), "--namespace", "monitoring", "--values", EVERYTHING])
+            .unwrap_or_else(|problem| panic!("{problem}"));
+    assert_eq!(text, std::fs::read_to_string(render("whole", EVERYTHING, &[]).unwrap()).unwrap());
+    let listed = Command::new("tar").arg("-tzf").arg(&package).output().expect("tar runs").stdout;
+    assert!(!String::from_utf8(listed).unwrap().contains("/ci/"));
 }
 
 /// Values that are numbers reach templates as floating point, which Go likes to print with an exponent.
