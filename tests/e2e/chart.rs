@@ -1,5 +1,5 @@
-//! What the Helm chart makes of Envoy, without a cluster: its bootstraps, judged by Envoy; one of them, run; its probes, asked as the
-//! kubelet asks; its init container's script.
+//! What the Helm chart makes of Envoy, without a cluster: its bootstraps, validated by Envoy; one of them, run; its probes, sent as the
+//! kubelet sends them; its init container's script.
 
 use crate::kubernetes::asked;
 use crate::support::helm::{VALUES, render};

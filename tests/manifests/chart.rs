@@ -1,4 +1,4 @@
-//! The Helm chart: linted and rendered by Helm, judged by Kubernetes's types and the custom resources' schemas, and compared with
+//! The Helm chart: linted and rendered by Helm, validated with Kubernetes's types and the custom resources' schemas, and compared with
 //! what else this repository ships. tests/e2e/chart.rs runs it.
 
 use crate::helm::{CHART, VALUES, helm, render};
@@ -267,7 +267,7 @@ fn a_changed_filter_configuration_restarts_no_pod_and_a_changed_bootstrap_does()
 }
 
 #[test]
-fn nobody_is_let_in_who_is_not_named() {
+fn only_listed_clients_can_connect() {
     let policies = |name: &str, choice: &str| {
         let documents = documents(name, MINIMAL, &["--set", choice]);
         of_kind(&documents, "NetworkPolicy").into_iter().cloned().collect::<Vec<_>>()
@@ -278,7 +278,7 @@ fn nobody_is_let_in_who_is_not_named() {
     for choice in ["fullnameOverride=x", "networkPolicy.scrapers[0].podSelector.matchLabels.a=b"] {
         for policy in policies("peers", choice) {
             for rule in policy["spec"]["ingress"].as_array().unwrap() {
-                // A rule without peers lets everybody in.
+                // A rule without peers allows every client.
                 assert!(rule["from"].as_array().is_some_and(|peers| !peers.is_empty()), "{rule}");
                 assert!(rule["ports"].as_array().is_some_and(|ports| !ports.is_empty()), "{rule}");
             }
@@ -343,6 +343,6 @@ fn notes_say_who_can_connect_and_whom_the_filter_believes() {
     };
     let text = notes(&[]);
     assert!(text.contains("http://query-promql-tenancy-filter.monitoring:10000/api/v1/query"), "{text}");
-    assert!(text.contains("believes the header THANOS-TENANT") && !text.contains("NOBODY CAN CONNECT"), "{text}");
-    assert!(notes(&["--set", "networkPolicy.clients=null"]).contains("NOBODY CAN CONNECT YET"));
+    assert!(text.contains("believes the header THANOS-TENANT") && !text.contains("NO CLIENT CAN CONNECT"), "{text}");
+    assert!(notes(&["--set", "networkPolicy.clients=null"]).contains("NO CLIENT CAN CONNECT YET"));
 }
