@@ -67,7 +67,8 @@ fn the_stats_table_has_every_stat_with_its_type_unit_and_tags() {
 fn links_between_documents_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    for document in docs.chain([root.join("README.md")]) {
+    let others = ["README.md", "SECURITY.md", "CODE_OF_CONDUCT.md"].map(|name| root.join(name));
+    for document in docs.chain(others) {
         let text = std::fs::read_to_string(&document).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
             let file = link.split('#').next().unwrap();

@@ -1,13 +1,20 @@
-//! The deployment files under examples/, judged by what their own programs carry (tests/manifests, a Go program), and compared with
-//! what the tests run. Every YAML and JSON file of this repository is loaded by something; the last test has the list.
+//! The deployment files under examples/ and charts/, judged by what their own programs carry (tests/manifests, a Go program, and Helm),
+//! and compared with what the tests run; what GitHub reads below .github/. Every YAML and JSON file of this repository is loaded by
+//! something; the last test has the list.
 #![cfg(not(target_family = "wasm"))]
 
+#[path = "manifests/chart.rs"]
+mod chart;
+#[path = "manifests/helm.rs"]
+mod helm;
 #[path = "manifests/program.rs"]
 mod program;
 #[path = "../src/bin/tenancyctl/schema.rs"]
 mod schema;
 #[path = "schema/validator.rs"]
 mod validator;
+#[path = "manifests/workflows.rs"]
+mod workflows;
 
 use program::{json, manifests};
 use promql_tenancy_filter::config::Config;
@@ -381,6 +388,10 @@ const CLAIMS: &[(&str, &str, &str)] = &[
     ("examples/rate-limits/", "tests/e2e/limits.rs", "/examples/rate-limits/local_ratelimit.yaml"),
     ("examples/prometheus/", "tests/e2e/deployments.rs", "examples/prometheus"),
     ("examples/grafana/", "tests/e2e/dashboards.rs", "examples/grafana/tenants.json"),
+    // Helm loads a chart whole.
+    ("charts/promql-tenancy-filter/", "tests/manifests/helm.rs", "charts/promql-tenancy-filter"),
+    (".github/workflows/", "tests/manifests/workflows.rs", ".github/workflows"),
+    (".github/ISSUE_TEMPLATE/", "tests/manifests/workflows.rs", ".github/ISSUE_TEMPLATE"),
 ];
 
 #[test]

@@ -6,10 +6,11 @@
 
 use crate::support::http::Request;
 use crate::support::manifests::json;
+use crate::support::pod::Pod;
 use crate::support::process::{self, Process};
 use crate::support::stub::Stub;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ fn envoy(name: &str, arguments: &[String], port: u16) -> Process {
 }
 
 /// Asks for `up`, and gives the query that reached the upstream.
-fn asked(port: u16, stub: &Stub, id: &str) -> String {
+pub fn asked(port: u16, stub: &Stub, id: &str) -> String {
     let answer = Request::get("/api/v1/query?query=up").tenant("team-a").header("x-e2e-id", id).send(port);
     assert_eq!(answer.status, 200, "{}", answer.text());
     let seen = stub.seen(id);
@@ -40,107 +41,43 @@ fn asked(port: u16, stub: &Stub, id: &str) -> String {
     seen.last().unwrap().query()[0].1.clone()
 }
 
-/// A ConfigMap as a volume: the files are links into `..data`, which is a link to the current folder.
-struct Volume {
-    folder: PathBuf,
-    version: u32,
-}
-
-impl Volume {
-    fn mount(folder: PathBuf, files: &[(String, String)]) -> Volume {
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut volume = Volume { folder, version: 0 };
-        volume.update(files);
-        for (name, _) in files {
-            std::os::unix::fs::symlink(format!("..data/{name}"), volume.folder.join(name)).unwrap();
-        }
-        volume
-    }
-
-    /// What the kubelet does when the ConfigMap has changed.
-    fn update(&mut self, files: &[(String, String)]) {
-        self.version += 1;
-        let current = format!("..version_{}", self.version);
-        std::fs::create_dir(self.folder.join(&current)).unwrap();
-        for (name, text) in files {
-            std::fs::write(self.folder.join(&current).join(name), text).unwrap();
-        }
-        std::os::unix::fs::symlink(&current, self.folder.join("..data_tmp")).unwrap();
-        std::fs::rename(self.folder.join("..data_tmp"), self.folder.join("..data")).unwrap();
-    }
-}
-
 #[test]
 fn kubernetes_example_serves_and_takes_a_changed_config_map() {
     let stub = Stub::start();
-    let (query, pages, admin) = (process::free_port(), process::free_port(), process::free_port());
-    let root = process::folder().join("kubernetes");
-    let local = |text: &str| {
-        // Ports by the text before them, so that each is there once.
-        let mut text = text.to_owned();
-        for (old, new) in [
-            ("0.0.0.0, port_value: 10000".to_owned(), format!("127.0.0.1, port_value: {query}")),
-            ("0.0.0.0, port_value: 9902".to_owned(), format!("127.0.0.1, port_value: {pages}")),
-            ("127.0.0.1, port_value: 9901".to_owned(), format!("127.0.0.1, port_value: {admin}")),
-            (
-                "thanos-query.monitoring.svc.cluster.local, port_value: 10902".to_owned(),
-                format!("127.0.0.1, port_value: {}", stub.port),
-            ),
-        ] {
-            text = text.replace(&old, &new);
-        }
-        text.replace("/etc/envoy/", &format!("{}/etc/envoy/", root.display()))
-    };
     let documents = example("kubernetes/envoy.yaml");
-    let pod = &of_kind(&documents, "Deployment")[0]["spec"]["template"]["spec"];
-    let container = &pod["containers"][0];
-    let mut volumes = Vec::new();
-    for mount in container["volumeMounts"].as_array().unwrap() {
-        let volume = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == mount["name"]).unwrap();
-        let folder = PathBuf::from(format!("{}{}", root.display(), mount["mountPath"].as_str().unwrap()));
-        if volume.get("image").is_some() {
-            std::fs::create_dir_all(&folder).unwrap();
-            std::fs::copy(process::program("TENANCY_WASM"), folder.join("plugin.wasm")).unwrap();
-            continue;
-        }
-        let name = &volume["configMap"]["name"];
-        let config_maps = of_kind(&documents, "ConfigMap");
-        let map = config_maps.iter().find(|map| map["metadata"]["name"] == *name).unwrap();
-        let data = map["data"].as_object().unwrap();
-        let files: Vec<_> = data.iter().map(|(name, text)| (name.clone(), local(text.as_str().unwrap()))).collect();
-        volumes.push((name.as_str().unwrap().to_owned(), Volume::mount(folder, &files), files));
-    }
-    let arguments: Vec<String> =
-        container["args"].as_array().unwrap().iter().map(|argument| local(argument.as_str().unwrap())).collect();
-    let process = envoy("envoy-kubernetes", &arguments, query);
+    let mut pod = Pod::start("kubernetes", &documents, "thanos-query.monitoring.svc.cluster.local", stub.port);
 
-    assert_eq!(asked(query, &stub, "first"), "up{tenant_id=\"team-a\"}");
-    let stats = Request::get("/stats/prometheus").send(pages);
+    assert_eq!(asked(pod.query, &stub, "first"), "up{tenant_id=\"team-a\"}");
+    let stats = Request::get("/stats/prometheus").send(pod.pages);
     assert!(stats.status == 200 && stats.text().contains("envoy_server_live"), "{}", stats.status);
-    assert_eq!(Request::get("/ready").send(pages).text(), "LIVE\n");
+    assert_eq!(Request::get("/ready").send(pod.pages).text(), "LIVE\n");
     // The rest of the admin page, which could stop the process.
     for request in [Request::get("/config_dump"), Request::post("/quitquitquit", ""), Request::post("/ready", "")] {
-        assert_eq!(request.send(pages).status, 404, "{request:?}");
+        assert_eq!(request.send(pod.pages).status, 404, "{request:?}");
     }
 
-    let (_, volume, files) = volumes.iter_mut().find(|(name, ..)| name == "promql-tenancy").unwrap();
     let changed = |from: &str, to: &str| {
-        let replaced = |(name, text): &(String, String)| (name.clone(), text.replace(from, to));
-        files.iter().map(replaced).collect::<Vec<_>>()
+        let mut documents = documents.clone();
+        let is_filter = |document: &&mut Value| document["metadata"]["name"] == "promql-tenancy";
+        let map = documents.iter_mut().find(is_filter).expect("the filter's ConfigMap");
+        let text = map["data"]["promql_tenancy.yaml"].as_str().unwrap();
+        assert!(text.contains(from), "{text}");
+        map["data"]["promql_tenancy.yaml"] = json!(text.replace(from, to));
+        documents
     };
-    volume.update(&changed("\"tenant_label_name\": \"tenant_id\"", "\"tenant_label_name\": \"team\""));
+    pod.update(&changed("\"tenant_label_name\": \"tenant_id\"", "\"tenant_label_name\": \"team\""));
     let start = Instant::now();
-    while asked(query, &stub, "changed") != "up{team=\"team-a\"}" {
+    while asked(pod.query, &stub, "changed") != "up{team=\"team-a\"}" {
         assert!(start.elapsed() < Duration::from_secs(10), "the changed ConfigMap is not in force");
     }
     // One that can't be read leaves that in force, and the log says why.
-    volume.update(&changed("tenant_label_name", "tenant_labelname"));
+    pod.update(&changed("tenant_label_name", "tenant_labelname"));
     let start = Instant::now();
-    while !process.log().contains("configuration refused: tenant_labelname") {
-        assert!(start.elapsed() < Duration::from_secs(10), "{}", process.log());
+    while !pod.process.log().contains("configuration refused: tenant_labelname") {
+        assert!(start.elapsed() < Duration::from_secs(10), "{}", pod.process.log());
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(asked(query, &stub, "refused"), "up{team=\"team-a\"}");
+    assert_eq!(asked(pod.query, &stub, "refused"), "up{team=\"team-a\"}");
 }
 
 /// A bootstrap with these HTTP filters before the router, and what is said of them on the route.

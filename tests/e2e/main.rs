@@ -12,7 +12,7 @@
 //! - `sources`: the tenant by certificate, token and configuration; `trail`: access logs, traces and Envoy's log
 //! - `deployments`: the topologies of examples/docker-compose and their check script
 //! - `getting_started`: the steps of the guide
-//! - `kubernetes`: Envoy as the examples for Kubernetes, Envoy Gateway and Istio configure it
+//! - `kubernetes`: Envoy as the examples for Kubernetes, Envoy Gateway and Istio configure it; `chart`: as the Helm chart does
 //! - `basic_auth`, `ext_authz`: the tenant by user name, and by an authorisation service
 //! - `stats`: all stats; `samples`: the samples that queries read
 //! - `dashboards`: the operators' dashboard and rules, with a Prometheus that scrapes Envoy; `picture`: draws the README's picture, on request
@@ -24,6 +24,7 @@
 mod answers;
 mod basic_auth;
 mod bodies;
+mod chart;
 mod configuration;
 mod dashboards;
 mod deployments;

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -29,13 +30,14 @@ import (
 
 // The built-in kinds that the examples use, decoded strictly into Kubernetes's own types.
 var builtin = map[runtimeschema.GroupVersionKind]func() any{
-	{Version: "v1", Kind: "ConfigMap"}:                                 func() any { return &corev1.ConfigMap{} },
-	{Version: "v1", Kind: "Namespace"}:                                 func() any { return &corev1.Namespace{} },
-	{Version: "v1", Kind: "Secret"}:                                    func() any { return &corev1.Secret{} },
-	{Version: "v1", Kind: "Service"}:                                   func() any { return &corev1.Service{} },
-	{Group: "apps", Version: "v1", Kind: "Deployment"}:                 func() any { return &appsv1.Deployment{} },
-	{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"}: func() any { return &networkingv1.NetworkPolicy{} },
-	{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"}:      func() any { return &policyv1.PodDisruptionBudget{} },
+	{Version: "v1", Kind: "ConfigMap"}:                                     func() any { return &corev1.ConfigMap{} },
+	{Version: "v1", Kind: "Namespace"}:                                     func() any { return &corev1.Namespace{} },
+	{Version: "v1", Kind: "Secret"}:                                        func() any { return &corev1.Secret{} },
+	{Version: "v1", Kind: "Service"}:                                       func() any { return &corev1.Service{} },
+	{Group: "apps", Version: "v1", Kind: "Deployment"}:                     func() any { return &appsv1.Deployment{} },
+	{Group: "autoscaling", Version: "v2", Kind: "HorizontalPodAutoscaler"}: func() any { return &autoscalingv2.HorizontalPodAutoscaler{} },
+	{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"}:     func() any { return &networkingv1.NetworkPolicy{} },
+	{Group: "policy", Version: "v1", Kind: "PodDisruptionBudget"}:          func() any { return &policyv1.PodDisruptionBudget{} },
 }
 
 // judgeKubernetes judges every document of a file, and what they say of each other.

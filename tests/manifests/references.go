@@ -5,7 +5,9 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -32,6 +34,10 @@ func judgeReferences(objects []any) error {
 		case *corev1.Service:
 			selector := labels.SelectorFromSet(object.Spec.Selector)
 			problems = append(problems, judgeService(object, selected(deployments, selector))...)
+		case *autoscalingv2.HorizontalPodAutoscaler:
+			problems = append(problems, judgeAutoscaler(object, deployments)...)
+		case *networkingv1.NetworkPolicy:
+			problems = append(problems, judgeNetworkPolicy(object, deployments)...)
 		case *policyv1.PodDisruptionBudget:
 			problems = append(problems, selects("PodDisruptionBudget "+object.Name, object.Spec.Selector, deployments)...)
 		}
@@ -62,7 +68,7 @@ func judgeDeployment(deployment *appsv1.Deployment, configMaps map[string]*corev
 			}
 		}
 	}
-	for _, container := range pod.Spec.Containers {
+	for _, container := range append(pod.Spec.InitContainers, pod.Spec.Containers...) {
 		ports := map[string]bool{}
 		for _, port := range container.Ports {
 			ports[port.Name] = true
@@ -83,12 +89,7 @@ func judgeDeployment(deployment *appsv1.Deployment, configMaps map[string]*corev
 
 func judgeService(service *corev1.Service, behind []*appsv1.Deployment) (problems []error) {
 	for _, deployment := range behind {
-		named := map[string]bool{}
-		for _, container := range deployment.Spec.Template.Spec.Containers {
-			for _, port := range container.Ports {
-				named[port.Name] = true
-			}
-		}
+		named := containerPorts(deployment)
 		for _, port := range service.Spec.Ports {
 			if port.TargetPort.StrVal != "" && !named[port.TargetPort.StrVal] {
 				problems = append(problems, fmt.Errorf("Service %s: there is no port %s", service.Name, port.TargetPort.StrVal))
@@ -99,6 +100,46 @@ func judgeService(service *corev1.Service, behind []*appsv1.Deployment) (problem
 		problems = append(problems, fmt.Errorf("Service %s selects no pod", service.Name))
 	}
 	return problems
+}
+
+func judgeAutoscaler(autoscaler *autoscalingv2.HorizontalPodAutoscaler, deployments []*appsv1.Deployment) []error {
+	target := autoscaler.Spec.ScaleTargetRef
+	for _, deployment := range deployments {
+		if target.APIVersion == "apps/v1" && target.Kind == "Deployment" && target.Name == deployment.Name {
+			return nil
+		}
+	}
+	return []error{fmt.Errorf("HorizontalPodAutoscaler %s: there is no %s %s", autoscaler.Name, target.Kind, target.Name)}
+}
+
+// judgeNetworkPolicy compares named ports with those of the pods that are selected. A policy may be for pods of elsewhere.
+func judgeNetworkPolicy(policy *networkingv1.NetworkPolicy, deployments []*appsv1.Deployment) (problems []error) {
+	selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
+	if err != nil {
+		return []error{fmt.Errorf("NetworkPolicy %s: %w", policy.Name, err)}
+	}
+	for _, deployment := range selected(deployments, selector) {
+		named := containerPorts(deployment)
+		for _, rule := range policy.Spec.Ingress {
+			for _, port := range rule.Ports {
+				if port.Port != nil && port.Port.StrVal != "" && !named[port.Port.StrVal] {
+					problems = append(problems, fmt.Errorf("NetworkPolicy %s: there is no port %s", policy.Name, port.Port.StrVal))
+				}
+			}
+		}
+	}
+	return problems
+}
+
+// containerPorts has the names of a pod's ports.
+func containerPorts(deployment *appsv1.Deployment) map[string]bool {
+	named := map[string]bool{}
+	for _, container := range deployment.Spec.Template.Spec.Containers {
+		for _, port := range container.Ports {
+			named[port.Name] = true
+		}
+	}
+	return named
 }
 
 // selects reports a selector that selects no pod of these.

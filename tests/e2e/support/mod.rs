@@ -7,12 +7,15 @@ pub mod data;
 pub mod edges;
 pub mod envoy;
 mod h2;
+#[path = "../../manifests/helm.rs"]
+pub mod helm;
 pub mod http;
 pub mod identities;
 #[path = "../../manifests/program.rs"]
 pub mod manifests;
 pub mod metrics;
 pub mod observe;
+pub mod pod;
 pub mod process;
 pub mod remote_write;
 pub mod scripted;
