@@ -8,10 +8,6 @@ use std::sync::Arc;
 
 /// What happens to a request that is not refused.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every request is forwarded, and a box would cost it an allocation"
-)]
 pub enum Decision {
     /// The request goes upstream.
     Forward(Forward),

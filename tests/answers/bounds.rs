@@ -176,7 +176,7 @@ fn nothing_of_others_is_too_large() {
     let long = "team-b ".repeat(200_000);
     let foreign = rule("team-b", &[alert("team-b", 1)]);
     let own = rule("team-a", &[]);
-    let expected = answer(&[group(&[own.clone()], "0")]);
+    let expected = answer(&[group(std::slice::from_ref(&own), "0")]);
     for rule in [
         foreign.replace("up == 0", &long),
         foreign.replace(r#""labels":{"#, &format!(r#""labels":{{"a":"{long}","#)),
@@ -188,7 +188,7 @@ fn nothing_of_others_is_too_large() {
         assert!(read.held < 6 * MAX, "{}", read.held);
     }
     // A group without a rule of the tenant's, and an alert in the tenant's rule.
-    let other = group(&[foreign.clone()], "0.25").replace(r#""name":"g""#, &format!(r#""name":"{long}""#));
+    let other = group(std::slice::from_ref(&foreign), "0.25").replace(r#""name":"g""#, &format!(r#""name":"{long}""#));
     let alert =
         alert("team-b", 1).replace(r#"{"labels":{"#, &format!(r#"{{"annotations":"{long}","labels":{{"a":"{long}","#));
     let body = answer(&[other, group(&[rule("team-a", &[alert])], "0.25")]);
@@ -272,7 +272,7 @@ fn hostile_nesting_is_refused_or_dropped_and_needs_no_memory() {
             .replace(r#""data":{"#, &format!(r#""new":{deep},"data":{{"new":{deep},"#)),
     ] {
         let read = read(RULES, MAX, body.as_bytes(), 65_536);
-        assert_eq!((read.text, read.fault), (answer(&[group(&[own.clone()], "0")]), None));
+        assert_eq!((read.text, read.fault), (answer(&[group(std::slice::from_ref(&own), "0")]), None));
         assert!(read.held < 32 << 10, "{} bytes held", read.held);
     }
     // The tenant's own is read.
