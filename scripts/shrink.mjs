@@ -112,8 +112,9 @@ module.runPasses(["remove-unused-module-elements"]);
 trapWrappers();
 
 module.runPasses(["remove-unused-module-elements", "duplicate-function-elimination"]);
-// A function that is called once is not put into its caller: that saves bytes, but V8 takes more memory for a larger function.
-binaryen.setOneCallerInlineMaxSize(0);
+// A large function that is called once is not put into its caller: that saves bytes, but V8 takes memory for the largest functions
+// (without this limit, 13 MiB more in Envoy 1.40.0).
+binaryen.setOneCallerInlineMaxSize(100);
 binaryen.setOptimizeLevel(2);
 binaryen.setShrinkLevel(1);
 module.optimize();
