@@ -5,14 +5,14 @@
 //! Waiting ────┬───> Filtering ────────────────────────> Passing <──── Filtering
 //!             ├───> Holding      at its end                             its body's end was not seen
 //!             │        └───> Filtering    once it is larger than what may be held
-//!             ├───> Passing       └───> Discarding    it was replaced before its end
-//!             └───> refused: a local reply
+//!             ├───> Passing
+//!             └───> refused: a local reply, also while it is held back
 //! ```
 //!
 //! Invariants: no byte of a body is forwarded before it was read; over all parts never more bytes are forwarded than came; an effect that
 //! fails cuts the answer off.
 
-use super::Exchange;
+use super::{Callback, Exchange};
 use super::effect::{AnswerEdits, Effect, Half, Level, Step};
 use super::line::Line;
 use super::refuse::{CACHE_CONTROL, PRIVATE, Refusal};
@@ -40,8 +40,6 @@ pub enum AnswerStage {
     },
     /// Something takes its place.
     Replacing(Substitute),
-    /// Something has been said in its place; the rest of it is dropped.
-    Discarding,
 }
 
 impl Exchange {
@@ -127,7 +125,6 @@ impl Exchange {
                 substitute.push(size, end_of_stream, &mut out);
                 self.replace_answer_body(size, out)
             }
-            AnswerStage::Discarding => self.replace_answer_body(size, Vec::new()),
         })
     }
 
@@ -153,7 +150,8 @@ impl Exchange {
         filter.push(&bytes, self.answer_ends, &mut out);
         self.record.found(filter.withheld(), filter.samples());
         if let (true, Some(fault)) = (is_held, filter.fault()) {
-            return self.replace_held_answer(fault);
+            // The head is held back, so that there still can be an answer with a status of its own.
+            return self.refuse_answer(Rejection::Answer(fault.reason()).into(), fault.name());
         }
         if let Some(fault) = filter.fault() {
             self.record.unreadable(fault.name());
@@ -167,6 +165,9 @@ impl Exchange {
             self.replace_answer_body(size, out)
         };
         step.effects.extend(report);
+        if self.callback == Callback::AnswerTrailers {
+            step.effects.push(Effect::ReadTrailers(Half::Answer));
+        }
         step
     }
 
@@ -193,25 +194,17 @@ impl Exchange {
                 }
                 Step::forwards(self.report(&filter).into_iter().collect())
             }
-            AnswerStage::Holding { .. } => self.replace_held_answer(Unreadable::Trailers),
-            AnswerStage::Replacing(_) | AnswerStage::Discarding => Step::forwards(Vec::new()),
+            // The whole body is still held back.
+            held @ AnswerStage::Holding { .. } => {
+                self.answer = held;
+                self.answer_ends = true;
+                return Ok(self.read_answer_body(self.answer_held));
+            }
+            AnswerStage::Replacing(_) => Step::forwards(Vec::new()),
         };
         self.answer = AnswerStage::Passing;
         step.effects.push(Effect::ReadTrailers(Half::Answer));
         Ok(step)
-    }
-
-    /// Says in the place of an answer that is held back with its head that it can't be had, with a status of its own.
-    fn replace_held_answer(&mut self, fault: Unreadable) -> Step {
-        let line = self.answer_line(Line::AnswerWithheld, Level::Error, &["reason=", fault.name()].concat());
-        self.record.unreadable(fault.name());
-        self.record.replace_status(502);
-        self.answer = AnswerStage::Discarding;
-        let edits = AnswerEdits { set: vec![(":status", "502")], ..AnswerEdits::default() };
-        let mut step = self.replace_answer_body(self.answer_held, fault.body(self.answer_held));
-        step.effects.insert(0, Effect::EditAnswer(edits));
-        step.effects.extend(line);
-        step
     }
 
     fn replace_answer_body(&mut self, size: usize, bytes: Vec<u8>) -> Step {
