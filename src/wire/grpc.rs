@@ -31,7 +31,7 @@ pub enum Encoding {
 pub const ACCEPTED: &str = "identity,snappy";
 
 impl Encoding {
-    /// Reads the header. Others are refused, gzip too: its decoder would be a seventh of what this room is.
+    /// Reads the header. Others are refused, gzip too: its decoder would add more to the module than all of this room.
     pub fn of(header: Option<&[u8]>) -> Result<Self, FrameError> {
         match header {
             None | Some(b"identity") => Ok(Encoding::Identity),

@@ -22,7 +22,7 @@ pub use message::{Field, Message, Seen, read, read_bounded};
 pub use write::{write_bytes, write_message, write_number, write_varint};
 
 /// The most fields that [`read`] takes from one message, those of inner messages included. An empty field is two bytes on the
-/// wire and up to a hundred times that in memory.
+/// wire and up to a hundred times that in memory. For answers, which may hold more, there is [`read_bounded`].
 pub const MAX_FIELDS: usize = 1 << 14;
 
 /// The largest field number that the format has.
@@ -163,11 +163,6 @@ impl Varint {
         self.value |= u64::from(byte & 0x7f) << self.bits;
         self.bits += 7;
         Ok((byte < 0x80).then_some(self.value))
-    }
-
-    /// Whether no byte has been taken.
-    pub(super) fn is_empty(self) -> bool {
-        self.bits == 0
     }
 }
 

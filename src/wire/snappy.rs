@@ -21,7 +21,7 @@ const MAX_CHUNK: usize = 1 << 16;
 /// Why compressed bytes can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
-    /// More than the bound, once decoded.
+    /// More than the bound once it is decoded, or more than a chunk may hold.
     Long,
     /// They are no snappy, or end too early.
     Malformed,
@@ -77,11 +77,10 @@ pub fn decode_stream(mut stream: &[u8], bound: usize) -> Result<Vec<u8>, Error> 
             0x00 | 0x01 => {
                 let (sum, content) = content.split_first_chunk().ok_or(Error::Malformed)?;
                 let before = decoded.len();
-                // A chunk over its own limit is broken; one over what is left of the bound is too long.
-                let left = bound.saturating_sub(before);
+                let left = bound.saturating_sub(before).min(MAX_CHUNK);
                 match kind {
-                    0 => append_block(content, left.min(MAX_CHUNK), &mut decoded)?,
-                    _ if content.len() > left.min(MAX_CHUNK) => return Err(Error::Long),
+                    0 => append_block(content, left, &mut decoded)?,
+                    _ if content.len() > left => return Err(Error::Long),
                     _ => decoded.extend_from_slice(content),
                 }
                 if crc32c::masked(decoded.get(before..).unwrap_or_default()) != u32::from_le_bytes(*sum) {

@@ -374,9 +374,10 @@ impl Stream {
             Some(_) => return Ok(()),
             None => {}
         }
-        while self.head.is_empty()
-            && let Some(&Level { left: 0, kind }) = self.levels.last()
-        {
+        while let Some(&Level { left: 0, kind }) = self.levels.last() {
+            if !self.head.is_empty() {
+                return Err(StreamError::Message(protobuf::Error::Cut));
+            }
             match kind {
                 Kind::Series { .. } => self.look(watch, out)?,
                 Kind::Batch => out.append(&mut self.pending),

@@ -4,8 +4,7 @@
 //! An error that Prometheus meets in mid-stream is appended as text. It reads as a frame that is cut or has a wrong checksum.
 
 use crate::wire::crc32c::crc32c;
-use crate::wire::protobuf::varint;
-use crate::wire::protobuf::{self};
+use crate::wire::protobuf::{self, varint};
 
 /// A frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +26,8 @@ pub enum FrameError {
     Checksum,
     /// The answer ends within a frame.
     Cut,
+    /// Who looks at the frames refuses what it was shown.
+    Refused,
 }
 
 /// Reads frames.
@@ -37,8 +38,7 @@ pub struct Frames {
     held: Vec<u8>,
     /// What was read of that beginning.
     extent: Option<Extent>,
-    /// That what is held was handed out.
-    done: bool,
+    failed: Option<FrameError>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,27 +53,44 @@ const SUM: usize = 4;
 impl Frames {
     /// Messages of at most this many bytes.
     pub fn new(bound: usize) -> Self {
-        Frames { bound, held: Vec::new(), extent: None, done: false }
+        Frames { bound, held: Vec::new(), extent: None, failed: None }
     }
 
-    /// Takes the next frame, or all of the data where it does not end in there. After an error there is nothing more to be read.
-    pub fn next<'f>(&'f mut self, data: &mut &'f [u8]) -> Result<Option<Frame<'f>>, FrameError> {
-        if std::mem::take(&mut self.done) {
-            self.held.clear();
-            self.extent = None;
-        }
-        // A frame that is whole in the data is not copied.
-        if self.held.is_empty()
-            && let Some(extent) = self.extent_of(data)?
-            && let Some((raw, rest)) = data.split_at_checked(extent.total)
-        {
-            *data = rest;
-            return checked(raw, extent.head).map(Some);
-        }
-        while !data.is_empty() {
+    /// Takes the next bytes of the answer, and hands out each frame that is whole with them. After an error, also one that `each`
+    /// returns, every later call gives the error again.
+    pub fn push(
+        &mut self,
+        data: &[u8],
+        each: &mut dyn FnMut(Frame<'_>) -> Result<(), FrameError>,
+    ) -> Result<(), FrameError> {
+        let result = match self.failed {
+            None => self.run(data, each),
+            Some(error) => Err(error),
+        };
+        self.failed = result.err();
+        result
+    }
+
+    fn run(
+        &mut self,
+        mut data: &[u8],
+        each: &mut dyn FnMut(Frame<'_>) -> Result<(), FrameError>,
+    ) -> Result<(), FrameError> {
+        loop {
+            // A frame that is whole in the data is not copied.
+            while self.held.is_empty()
+                && let Some(extent) = self.extent_of(data)?
+                && let Some((raw, rest)) = data.split_at_checked(extent.total)
+            {
+                data = rest;
+                each(checked(raw, extent.head)?)?;
+            }
+            if data.is_empty() {
+                return Ok(());
+            }
             let wanted = self.extent.map_or(1, |extent| extent.total.saturating_sub(self.held.len()));
             let (taken, rest) = data.split_at_checked(wanted).unwrap_or((data, &[]));
-            *data = rest;
+            data = rest;
             self.held.extend_from_slice(taken);
             if self.extent.is_none() {
                 self.extent = self.extent_of(&self.held)?;
@@ -81,16 +98,20 @@ impl Frames {
             if let Some(extent) = self.extent
                 && extent.total == self.held.len()
             {
-                self.done = true;
-                return checked(&self.held, extent.head).map(Some);
+                each(checked(&self.held, extent.head)?)?;
+                self.held.clear();
+                self.extent = None;
             }
         }
-        Ok(None)
     }
 
     /// The answer has ended.
     pub fn finish(&self) -> Result<(), FrameError> {
-        if self.held.is_empty() || self.done { Ok(()) } else { Err(FrameError::Cut) }
+        match self.failed {
+            Some(error) => Err(error),
+            None if self.held.is_empty() => Ok(()),
+            None => Err(FrameError::Cut),
+        }
     }
 
     /// How far a frame goes, once its length has arrived.
