@@ -102,3 +102,6 @@ impl<'m> Iterator for SeriesOfSamples<'m> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

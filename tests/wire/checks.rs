@@ -1,4 +1,4 @@
-//! What holds for all bytes. The fuzz targets `wire_messages`, `wire_streams` and `wire_snappy` call these, and so do the seeded
+//! What holds for all bytes. The fuzz targets `wire_messages`, `wire_streams` and `wire_compressed` call these, and so do the seeded
 //! tests. A property that doesn't hold panics.
 
 use promql_tenancy_filter::wire::grpc::{Care, Encoding, Event, FrameError, Stream, StreamError, Watch, message};

@@ -69,9 +69,12 @@ fn go_reads_what_was_written_as_what_it_wrote() {
         match (verdict.came, message.out.is_some()) {
             (true, true) => assert!(verdict.out, "Go does not read what was written: {said}"),
             (true, false) => {
-                // What this reader refuses and gogoproto reads.
+                // What this reader refuses and gogoproto reads. A packed number that is cut, gogoproto reads on into what follows
+                // the field.
+                let packed = ["ReadRequest", "SeriesRequest"].contains(&message.kind.as_str());
                 let known = [Error::Number, Error::Kind, Error::Varint, Error::Member];
-                let known = known.iter().any(|error| message.error == format!("{error:?}"));
+                let mut known = known.iter().chain(packed.then_some(&Error::Cut));
+                let known = known.any(|error| message.error == format!("{error:?}"));
                 assert!(known && !message.whole, "refused: {said}");
                 stricter += 1;
             }
@@ -189,7 +192,8 @@ fn oracle() -> &'static Path {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(half.into(), 16).expect("four bits");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn bytes(hex: &str) -> Vec<u8> {

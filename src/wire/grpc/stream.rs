@@ -339,7 +339,7 @@ impl Stream {
     /// Begins to hold a value, with what stands before it.
     fn hold(&mut self, size: u64, sink: Sink) -> Result<(), StreamError> {
         self.pending.extend_from_slice(&self.head);
-        if size > self.bound.saturating_sub(self.pending.len()) as u64 {
+        if size.saturating_add(self.pending.len() as u64) > self.bound as u64 {
             return Err(StreamError::Long);
         }
         self.value = Some(Extent { left: size, sink });

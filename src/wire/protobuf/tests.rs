@@ -94,9 +94,13 @@ fn unknown_fields_are_dropped_but_read() {
 
 #[test]
 fn values_of_another_type_are_errors() {
-    for message in [&b"\x08\x01"[..], b"\x0d\0\0\0\0", b"\x12\x01a", b"\x28\x01", b"\x5a\x02\x0a\x01", b"\x58\x01"] {
-        assert!(matches!(read::<QueryRequest>(message), Err(Error::Type | Error::Cut)), "{message:x?}");
+    for message in [&b"\x08\x01"[..], b"\x0d\0\0\0\0", b"\x12\x01a", b"\x11\0\0\0\0\0\0\0\0", b"\x28\x01", b"\x58\x01"]
+    {
+        assert_eq!(read::<QueryRequest>(message), Err(Error::Type), "{message:x?}");
     }
+    // Within an inner message too, which ends where it says.
+    assert_eq!(read::<QueryRequest>(b"\x5a\x02\x0a\0"), Err(Error::Type));
+    assert_eq!(read::<QueryRequest>(b"\x5a\x01\x08\x01"), Err(Error::Cut));
 }
 
 #[test]
