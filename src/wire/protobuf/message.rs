@@ -5,7 +5,6 @@
 //! | `i64`, `u64` | varint | replaces the first |
 //! | `i32` | varint, cut to 32 bits as by every reader of enumerations | replaces the first |
 //! | `bool` | varint, true unless 0 | replaces the first |
-//! | `f64` | eight bytes | replaces the first |
 //! | `&[u8]` | a string or bytes; whether a string is UTF-8 is not looked at, nor does gogoproto look | replaces the first |
 //! | `Option<M>` | a message | is merged into the first |
 //! | `Vec<&[u8]>`, `Vec<M>` | strings, messages | is appended |
@@ -93,14 +92,14 @@ fn merge<'m>(into: &mut dyn Message<'m>, mut message: &'m [u8], budget: &mut usi
     Ok(())
 }
 
-pub(super) fn number(value: Value<'_>) -> Result<u64, Error> {
+fn number(value: Value<'_>) -> Result<u64, Error> {
     match value {
         Value::Varint(number) => Ok(number),
         Value::Bytes(_) | Value::Eight(_) | Value::Four(_) => Err(Error::Type),
     }
 }
 
-pub(super) fn bytes(value: Value<'_>) -> Result<&[u8], Error> {
+fn bytes(value: Value<'_>) -> Result<&[u8], Error> {
     match value {
         Value::Bytes(bytes) => Ok(bytes),
         Value::Varint(_) | Value::Eight(_) | Value::Four(_) => Err(Error::Type),
@@ -150,24 +149,6 @@ impl<'m> Field<'m> for bool {
 
     fn put(&self, number: u32, out: &mut Vec<u8>) {
         u64::from(*self).put(number, out);
-    }
-}
-
-impl<'m> Field<'m> for f64 {
-    fn take(&mut self, value: Value<'m>, _: &mut usize) -> Result<(), Error> {
-        match value {
-            Value::Eight(bytes) => *self = f64::from_le_bytes(bytes),
-            Value::Varint(_) | Value::Bytes(_) | Value::Four(_) => return Err(Error::Type),
-        }
-        Ok(())
-    }
-
-    fn put(&self, number: u32, out: &mut Vec<u8>) {
-        // Negative zero is not what an absent field is.
-        if self.to_bits() != 0 {
-            write_varint(u64::from(number) << 3 | 1, out);
-            out.extend_from_slice(&self.to_le_bytes());
-        }
     }
 }
 
