@@ -49,5 +49,5 @@ mod settings;
 pub mod stats;
 pub mod tenant;
 mod text;
-mod wire;
+pub mod wire;
 pub mod workers;

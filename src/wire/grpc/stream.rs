@@ -1,0 +1,399 @@
+//! An answer's frames as they pass: their messages are looked into, in memory that does not grow with them.
+//!
+//! A frame's length stands before it, so that a frame whose header has been passed on can't change any more. What happens to a
+//! frame is therefore decided at the first field of its message, from the field's number ([`Watch::care`]):
+//!
+//! ```text
+//! Pass    the frame passes as it arrives
+//! Series  likewise, and the field is a series: it passes once its labels have been looked at
+//! Batch   likewise, and the field holds series in its fields 1
+//! Drop    the frame is removed
+//! Parts   the frame is removed, and each field of the message that is its field is handed out, whole: what is written in its
+//!         place may be less, or several frames
+//! Hold    the message is handed out, whole: what is written in its place may be anything
+//! ```
+//!
+//! Thanos's streamed answers are made for this. Each of their messages is one `oneof`, of which a frame has one member:
+//! `SeriesResponse` is series 1, warning 2, hints 3 or batch 4; `QueryResponse` is warnings 1, timeseries 2, stats 3 or
+//! timeseries_batch 4. Warnings and hints thus have frames of their own, which are held or removed while series pass. Where a
+//! second field would need its frame to have been treated otherwise, that is [`StreamError::Mixed`]. `Pass`, `Series` and `Batch`
+//! go together, and so do `Drop` and `Parts`; a message that is held is held to its end. A message without any field passes.
+//!
+//! Go writes the labels of a series before its samples or chunks. Labels are held until the first other field, or the end of the
+//! series. A label after that is [`StreamError::Late`].
+
+use super::{FrameError, HEADER, read_header};
+use crate::wire::protobuf::{self, MAX_NUMBER, Varint};
+
+/// What is done with a field of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Care {
+    /// It passes unread.
+    Pass,
+    /// It is a series, the labels of which are its fields 1.
+    Series,
+    /// Its fields 1 are series. It has no others.
+    Batch,
+    /// It is removed.
+    Drop,
+    /// Its own fields are handed out one by one.
+    Parts,
+    /// The whole message is handed out.
+    Hold,
+}
+
+/// What is handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'e> {
+    /// The labels of a series, as a message of which they are fields 1. Nothing of the series has passed yet.
+    Series(&'e [u8]),
+    /// A whole message, and nothing of it has passed.
+    Held(&'e [u8]),
+    /// Of the field of this number, one field of its own, as a message of that field alone.
+    Part(u64, &'e [u8]),
+    /// The field of this number has no more parts.
+    PartsEnd(u64),
+}
+
+/// Who decides on fields.
+pub trait Watch {
+    /// What is done with the fields of a message that have this number.
+    fn care(&self, number: u64) -> Care;
+
+    /// Looks at what is handed out. What is appended to `out` goes to the client, and has to be whole frames, except for
+    /// [`Event::Series`], where nothing may be appended.
+    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), StreamError>;
+}
+
+/// Why an answer can't go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamError {
+    /// A frame's header can't be read, or the answer ends within a frame, or a message is compressed.
+    Frame(FrameError),
+    /// A message can't be read.
+    Message(protobuf::Error),
+    /// What has to be held is longer than the bound.
+    Long,
+    /// The fields of one message would need different treatment.
+    Mixed,
+    /// A label that follows other fields of its series.
+    Late,
+    /// A batch has a field that is no series.
+    Unknown,
+    /// The watch refuses what it was shown.
+    Refused,
+}
+
+/// An answer that streams by.
+#[derive(Debug)]
+pub struct Stream {
+    bound: usize,
+    header: Vec<u8>,
+    way: Way,
+    /// The message, and the messages within it that are entered: at most a batch and a series. Empty between frames.
+    levels: Vec<Level>,
+    /// The tag of a field, and the number that follows it, as far as they have arrived.
+    head: Vec<u8>,
+    tag: Option<u64>,
+    varint: Varint,
+    /// The value of a field.
+    value: Option<Extent>,
+    /// What is held.
+    pending: Vec<u8>,
+    failed: Option<StreamError>,
+}
+
+/// What becomes of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Not decided: no field has come.
+    Open,
+    /// The header is passed on, or waits for the labels that come first.
+    Passes,
+    /// The frame is removed, or replaced.
+    Removed,
+}
+
+/// A message that is entered. What is entered in turn is taken off what is left of it.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    left: u64,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// The message of the frame.
+    Message,
+    Batch,
+    /// Its labels are pending from there on, unless they have been seen.
+    Series {
+        labels: usize,
+        seen: bool,
+    },
+    Parts(u64),
+}
+
+/// A value, and what is done with its bytes.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    left: u64,
+    sink: Sink,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Sink {
+    Pass,
+    Drop,
+    /// Pending, until the series is looked at.
+    Label,
+    /// Pending, then handed out.
+    Part(u64),
+    /// Likewise.
+    Hold,
+}
+
+impl Stream {
+    /// At most this many bytes are held: of one message, one part, or the labels of one series.
+    pub fn new(bound: usize) -> Self {
+        Stream {
+            bound,
+            header: Vec::new(),
+            way: Way::Open,
+            levels: Vec::new(),
+            head: Vec::new(),
+            tag: None,
+            varint: Varint::default(),
+            value: None,
+            pending: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// Takes the next bytes of the answer, and appends what passes to `out`. After an error, what stands in `out` may still be
+    /// sent, and nothing more: every later call gives the error again.
+    pub fn push(&mut self, data: &[u8], watch: &mut dyn Watch, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        let result = match self.failed {
+            None => self.run(data, watch, out),
+            Some(error) => Err(error),
+        };
+        self.failed = result.err();
+        result
+    }
+
+    /// The answer has ended.
+    pub fn finish(&self) -> Result<(), StreamError> {
+        match self.failed {
+            Some(error) => Err(error),
+            None if self.levels.is_empty() && self.header.is_empty() => Ok(()),
+            None => Err(StreamError::Frame(FrameError::Cut)),
+        }
+    }
+
+    fn run(&mut self, mut data: &[u8], watch: &mut dyn Watch, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        loop {
+            self.close(watch, out)?;
+            if let Some(extent) = &mut self.value {
+                let size = usize::try_from(extent.left).unwrap_or(usize::MAX);
+                let (taken, rest) = data.split_at_checked(size).unwrap_or((data, &[]));
+                data = rest;
+                extent.left -= taken.len() as u64;
+                match extent.sink {
+                    Sink::Pass => out.extend_from_slice(taken),
+                    Sink::Drop => {}
+                    Sink::Label | Sink::Part(_) | Sink::Hold => self.pending.extend_from_slice(taken),
+                }
+                if extent.left > 0 {
+                    return Ok(());
+                }
+                continue;
+            }
+            let Some((&byte, rest)) = data.split_first() else { return Ok(()) };
+            data = rest;
+            match self.levels.last_mut() {
+                None => self.header_byte(byte)?,
+                Some(level) => {
+                    level.left = level.left.checked_sub(1).ok_or(StreamError::Message(protobuf::Error::Cut))?;
+                    self.head_byte(byte, watch, out)?;
+                }
+            }
+        }
+    }
+
+    /// A byte of a frame's header.
+    fn header_byte(&mut self, byte: u8) -> Result<(), StreamError> {
+        self.header.push(byte);
+        if let Some((&header, [])) = self.header.split_first_chunk::<HEADER>() {
+            let (compressed, length) = read_header(header).map_err(StreamError::Frame)?;
+            if compressed {
+                return Err(StreamError::Frame(FrameError::Compressed));
+            }
+            self.way = Way::Open;
+            self.levels.push(Level { left: u64::from(length), kind: Kind::Message });
+        }
+        Ok(())
+    }
+
+    /// A byte of what stands before a field's value, or is its value, if that is a varint.
+    fn head_byte(&mut self, byte: u8, watch: &mut dyn Watch, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        self.head.push(byte);
+        let Some(value) = self.varint.push(byte).map_err(StreamError::Message)? else { return Ok(()) };
+        self.varint = Varint::default();
+        let (tag, size) = match self.tag {
+            None => {
+                if !(1..=MAX_NUMBER).contains(&(value >> 3)) {
+                    return Err(StreamError::Message(protobuf::Error::Number));
+                }
+                match value & 7 {
+                    0 | 2 => {
+                        self.tag = Some(value);
+                        return Ok(());
+                    }
+                    1 => (value, 8),
+                    5 => (value, 4),
+                    _ => return Err(StreamError::Message(protobuf::Error::Kind)),
+                }
+            }
+            Some(tag) if tag & 7 == 0 => (tag, 0),
+            Some(tag) => (tag, value),
+        };
+        self.tag = None;
+        self.field(tag >> 3, tag & 7 == 2, size, watch, out)?;
+        self.head.clear();
+        Ok(())
+    }
+
+    /// A field begins, with a value of this size. Whether it has bytes, which may be a message.
+    fn field(
+        &mut self,
+        number: u64,
+        bytes: bool,
+        size: u64,
+        watch: &mut dyn Watch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StreamError> {
+        let Some(level) = self.levels.last_mut() else { return Ok(()) };
+        level.left = level.left.checked_sub(size).ok_or(StreamError::Message(protobuf::Error::Cut))?;
+        let kind = level.kind;
+        match kind {
+            Kind::Message => return self.top(number, bytes, size, watch.care(number), out),
+            Kind::Batch if number != 1 => return Err(StreamError::Unknown),
+            Kind::Series { .. } if number != 1 => {
+                self.look(watch, out)?;
+                out.extend_from_slice(&self.head);
+                self.value = Some(Extent { left: size, sink: Sink::Pass });
+            }
+            Kind::Parts(part) => self.hold(size, Sink::Part(part))?,
+            Kind::Batch | Kind::Series { .. } if !bytes => return Err(StreamError::Message(protobuf::Error::Type)),
+            Kind::Batch => self.enter_series(size),
+            Kind::Series { seen: true, .. } => return Err(StreamError::Late),
+            Kind::Series { seen: false, .. } => self.hold(size, Sink::Label)?,
+        }
+        Ok(())
+    }
+
+    /// A field of the message itself.
+    fn top(&mut self, number: u64, bytes: bool, size: u64, care: Care, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        let passes = match care {
+            Care::Pass | Care::Series | Care::Batch => Way::Passes,
+            Care::Drop | Care::Parts | Care::Hold => Way::Removed,
+        };
+        // What is held is held from its first field on.
+        if self.way != Way::Open && (self.way != passes || care == Care::Hold) {
+            return Err(StreamError::Mixed);
+        }
+        if matches!(care, Care::Series | Care::Batch | Care::Parts) && !bytes {
+            return Err(StreamError::Message(protobuf::Error::Type));
+        }
+        if self.way == Way::Open && passes == Way::Passes {
+            self.pending.extend_from_slice(&self.header);
+        }
+        self.way = passes;
+        match care {
+            Care::Pass => {
+                out.append(&mut self.pending);
+                out.extend_from_slice(&self.head);
+                self.value = Some(Extent { left: size, sink: Sink::Pass });
+            }
+            Care::Series => self.enter_series(size),
+            Care::Batch => {
+                self.pending.extend_from_slice(&self.head);
+                self.levels.push(Level { left: size, kind: Kind::Batch });
+            }
+            Care::Drop => self.value = Some(Extent { left: size, sink: Sink::Drop }),
+            Care::Parts => self.levels.push(Level { left: size, kind: Kind::Parts(number) }),
+            Care::Hold => {
+                // The rest of the message is not looked at here.
+                let rest = self.levels.last_mut().map_or(0, |level| std::mem::take(&mut level.left));
+                self.hold(size.saturating_add(rest), Sink::Hold)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn enter_series(&mut self, size: u64) {
+        self.pending.extend_from_slice(&self.head);
+        self.levels.push(Level { left: size, kind: Kind::Series { labels: self.pending.len(), seen: false } });
+    }
+
+    /// Begins to hold a value, with what stands before it.
+    fn hold(&mut self, size: u64, sink: Sink) -> Result<(), StreamError> {
+        self.pending.extend_from_slice(&self.head);
+        if size.saturating_add(self.pending.len() as u64) > self.bound as u64 {
+            return Err(StreamError::Long);
+        }
+        self.value = Some(Extent { left: size, sink });
+        Ok(())
+    }
+
+    /// Has the labels of the innermost series looked at, once, and passes them on.
+    fn look(&mut self, watch: &mut dyn Watch, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        if let Some(Level { kind: Kind::Series { labels, seen: seen @ false }, .. }) = self.levels.last_mut() {
+            watch.event(Event::Series(self.pending.get(*labels..).unwrap_or_default()), &mut Vec::new())?;
+            *seen = true;
+            out.append(&mut self.pending);
+        }
+        Ok(())
+    }
+
+    /// Ends the value and the messages that have no more bytes.
+    fn close(&mut self, watch: &mut dyn Watch, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        match self.value {
+            Some(Extent { left: 0, sink }) => {
+                self.value = None;
+                let event = match sink {
+                    Sink::Part(number) => Some(Event::Part(number, &self.pending)),
+                    Sink::Hold => Some(Event::Held(&self.pending)),
+                    Sink::Pass | Sink::Drop | Sink::Label => None,
+                };
+                if let Some(event) = event {
+                    watch.event(event, out)?;
+                    self.pending.clear();
+                }
+            }
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        while let Some(&Level { left: 0, kind }) = self.levels.last() {
+            if !self.head.is_empty() {
+                return Err(StreamError::Message(protobuf::Error::Cut));
+            }
+            match kind {
+                Kind::Series { .. } => self.look(watch, out)?,
+                Kind::Batch => out.append(&mut self.pending),
+                Kind::Parts(number) => watch.event(Event::PartsEnd(number), out)?,
+                Kind::Message => {
+                    if self.way == Way::Open {
+                        out.extend_from_slice(&self.header);
+                    }
+                    self.header.clear();
+                }
+            }
+            self.levels.pop();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
