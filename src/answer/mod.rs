@@ -51,8 +51,6 @@ pub enum Unreadable {
     ContentType,
     /// Compressed, though nobody asked for that.
     ContentEncoding,
-    /// Trailers follow: its end was not seen in time.
-    Trailers,
     /// It came before the upstream had the whole request, so that it may not be scoped to the tenant.
     Early,
 }
@@ -73,7 +71,6 @@ impl Unreadable {
             Unreadable::TooLarge => "it is larger than max_response_bytes",
             Unreadable::ContentType => "its content type is not JSON",
             Unreadable::ContentEncoding => "it is compressed",
-            Unreadable::Trailers => "it has trailers",
             Unreadable::Early => "it came before the request's body was whole",
         }
     }
@@ -87,7 +84,6 @@ impl Unreadable {
             Unreadable::TooLarge => "too_large",
             Unreadable::ContentType => "content_type",
             Unreadable::ContentEncoding => "content_encoding",
-            Unreadable::Trailers => "trailers",
             Unreadable::Early => "early",
         }
     }

@@ -2,22 +2,22 @@
 //!
 //! ```text
 //!            head                          body                            trailers
-//! Waiting ────┬───> Filtering ────────────────────────> Passing <──── Filtering
+//! Waiting ────┬───> Filtering ────────────────────────> Ended <────── Filtering
 //!             ├───> Holding      at its end                             its body's end was not seen
 //!             │        └───> Filtering    once it is larger than what may be held
-//!             ├───> Passing
+//!             ├───> Replacing, Passing
 //!             └───> refused: a local reply, also while it is held back
 //! ```
 //!
-//! Invariants: no byte of a body is forwarded before it was read; over all parts never more bytes are forwarded than came; an effect that
+//! Invariants: no byte of a body that has to be read is forwarded before it was filtered; over all parts never more bytes are forwarded than came; an effect that
 //! fails cuts the answer off.
 
-use super::{Callback, Exchange};
 use super::effect::{AnswerEdits, Effect, Half, Level, Step};
 use super::line::Line;
 use super::refuse::{CACHE_CONTROL, PRIVATE, Refusal};
 use super::request::RequestStage;
-use crate::answer::{Body, Filter, Head, Substitute, Unreadable};
+use super::{Callback, Exchange};
+use crate::answer::{Body, Filter, Head, Substitute};
 use crate::rejection::Rejection;
 use crate::request::BodyPlan;
 
@@ -40,18 +40,26 @@ pub enum AnswerStage {
     },
     /// Something takes its place.
     Replacing(Substitute),
+    /// It has been filtered to its end. Trailers may still come, a body may not.
+    Ended,
 }
 
 impl Exchange {
-    /// Whether this answer is the upstream's, or something before it. `None`: it is to be forwarded, or not at all.
+    /// The step for an answer that is not the upstream's, or of which nothing may be forwarded any more. `None`: it is the upstream's, and
+    /// has to be looked at.
     fn answer_without_reading(&mut self, size: usize) -> Option<Step> {
         match self.request {
-            // Local replies pass here too: another filter's is left alone, ours is complete.
-            RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Refused => {
+            // Local replies pass here too: another filter's is left alone, ours is complete. Once the head of the upstream's answer has been
+            // forwarded, no local reply can follow.
+            RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Refused
+                if matches!(self.answer, AnswerStage::Waiting) =>
+            {
                 self.record.answer_body(size);
                 Some(Step::forwards(Vec::new()))
             }
-            RequestStage::Cut => Some(Step::pauses(Vec::new())),
+            RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Refused | RequestStage::Cut => {
+                Some(Step::pauses(Vec::new()))
+            }
             RequestStage::Reading { .. } | RequestStage::Deciding | RequestStage::Decided | RequestStage::Streaming => {
                 None
             }
@@ -120,6 +128,8 @@ impl Exchange {
             }
             AnswerStage::Holding { max, .. } if !end_of_stream && size <= *max => Step::pauses(Vec::new()),
             AnswerStage::Filtering(_) | AnswerStage::Holding { .. } => self.read_answer_body(size),
+            AnswerStage::Ended if size == 0 => Step::forwards(Vec::new()),
+            AnswerStage::Ended => self.cut_off_answer("host", "proxy_on_response_body came after the end"),
             AnswerStage::Replacing(substitute) => {
                 let mut out = Vec::new();
                 substitute.push(size, end_of_stream, &mut out);
@@ -157,7 +167,7 @@ impl Exchange {
             self.record.unreadable(fault.name());
         }
         let report = if self.answer_ends { self.report(&filter) } else { None };
-        self.answer = if self.answer_ends { AnswerStage::Passing } else { AnswerStage::Filtering(filter) };
+        self.answer = if self.answer_ends { AnswerStage::Ended } else { AnswerStage::Filtering(filter) };
         let mut step = if out == bytes {
             self.record.answer_body(size);
             Step::forwards(Vec::new())
@@ -200,9 +210,9 @@ impl Exchange {
                 self.answer_ends = true;
                 return Ok(self.read_answer_body(self.answer_held));
             }
-            AnswerStage::Replacing(_) => Step::forwards(Vec::new()),
+            AnswerStage::Replacing(_) | AnswerStage::Ended => Step::forwards(Vec::new()),
         };
-        self.answer = AnswerStage::Passing;
+        self.answer = AnswerStage::Ended;
         step.effects.push(Effect::ReadTrailers(Half::Answer));
         Ok(step)
     }
@@ -217,6 +227,7 @@ impl Exchange {
 
     /// Answers in the place of an answer whose head has not been forwarded.
     pub(super) fn refuse_answer(&mut self, refusal: Refusal, name: &'static str) -> Step {
+        self.answer = AnswerStage::Waiting;
         self.record.unreadable(name);
         self.record.answer_replaced(refusal.rejection().body_in(self.errors()).len());
         self.refuse(&refusal)
@@ -232,17 +243,19 @@ impl Exchange {
 
     /// What the operator is told of an answer that was filtered.
     fn report(&self, filter: &Filter) -> Option<Effect> {
-        match (filter.fault(), filter.withheld()) {
-            (Some(fault), _) => {
-                self.answer_line(Line::AnswerCutShort, Level::Error, &["reason=", fault.name()].concat())
-            }
-            (None, 0) => None,
-            (None, count) => self.answer_line(Line::MessagesWithheld, Level::Info, &format!("count={count}")),
+        if let Some(fault) = filter.fault() {
+            // Where nothing had been forwarded, an error object has taken the answer's place.
+            let line = if filter.has_written() { Line::AnswerCutShort } else { Line::AnswerWithheld };
+            return self.answer_line(line, Level::Error, &["reason=", fault.name()].concat());
+        }
+        match filter.withheld() {
+            0 => None,
+            count => self.answer_line(Line::MessagesWithheld, Level::Info, &format!("count={count}")),
         }
     }
 
     fn answer_line(&self, what: Line, level: Level, details: &str) -> Option<Effect> {
-        let suppressed = self.worker.lines.admit(self.subject.tenant(), self.record.began())?;
+        let suppressed = self.worker.lines.admit(self.subject.tenant(), level, self.record.began())?;
         Some(Effect::Log(level, self.subject.line(what, details, suppressed)))
     }
 }

@@ -67,7 +67,6 @@ pub struct Ledger {
     idle_ticks: u32,
     has_ticked: bool,
     gauges: Vec<Gauge>,
-    known_tenants: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -188,17 +187,12 @@ impl Ledger {
         }
     }
 
+    /// The worker that takes a seat has read all of them; the others may know fewer.
     fn count_tenants(&mut self, meter: Meter<'_>) {
-        let taken = self.roster.taken();
-        if taken > 0 && self.known_tenants != Some(taken) {
-            self.known_tenants = Some(taken);
+        if self.roster.took_a_seat() {
             let name = || stats::TENANTS.name.to_owned();
-            meter(Metric {
-                kind: stats::TENANTS.kind,
-                name: &name,
-                id: &mut None,
-                change: Change::Is(u64::from(taken)),
-            });
+            let change = Change::Is(u64::from(self.roster.taken()));
+            meter(Metric { kind: stats::TENANTS.kind, name: &name, id: &mut None, change });
         }
     }
 
@@ -222,7 +216,8 @@ impl Ledger {
             gauges.iter_mut().zip(before).for_each(|(gauge, sum)| gauge.sum = sum);
         }
         for gauge in &mut self.gauges {
-            if gauge.set != gauge.sum {
+            // Another worker may have set it since.
+            if gauge.set != gauge.sum || gauge.sum > 0 {
                 let name = || gauge.name.to_string();
                 if meter(Metric {
                     kind: StatType::Gauge,

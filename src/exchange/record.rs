@@ -19,8 +19,6 @@ pub struct Record {
     summary: Summary,
     /// The body of an answer that a local reply replaces passes no filter, and is counted already.
     is_answer_counted: bool,
-    /// The status that was set while the answer's head was held back; 0 where none was.
-    replaced_status: u16,
 }
 
 /// One exchange, as the stats count it.
@@ -93,11 +91,6 @@ impl Record {
         self.summary.status = digits.and_then(|digits| digits.parse().ok()).unwrap_or(0);
     }
 
-    /// The status that takes its place, while the head is held back.
-    pub fn replace_status(&mut self, status: u16) {
-        self.replaced_status = status;
-    }
-
     /// Selectors that the matcher was written into.
     pub fn selectors(&mut self, count: u32) {
         self.summary.selectors = self.summary.selectors.saturating_add(count);
@@ -143,9 +136,6 @@ impl Record {
         }
         let mut summary = std::mem::take(&mut self.summary);
         summary.milliseconds = now.saturating_sub(self.began.unwrap_or(now)) / 1_000_000;
-        if self.replaced_status > 0 {
-            summary.status = self.replaced_status;
-        }
         Some(Box::new(summary))
     }
 }

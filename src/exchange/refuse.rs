@@ -3,7 +3,7 @@
 use super::effect::{Effect, Half, Level, RequestEdits, Step};
 use super::event::HostError;
 use super::line::Line;
-use super::{Exchange, RequestStage};
+use super::{Callback, Exchange, RequestStage};
 use crate::api::ErrorShape;
 use crate::rejection::Rejection;
 use crate::request::Reply;
@@ -59,7 +59,7 @@ impl Exchange {
             effects.push(line);
         }
         effects.push(Effect::Note(self.subject.state("refused:", rejection.reason())));
-        if let RequestStage::Untouched | RequestStage::Leasing(_) = self.request {
+        if self.callback == Callback::RequestHead {
             effects.extend(self.name_in_head());
         }
         self.record.refuse(rejection.status(), rejection.reason());
@@ -72,9 +72,9 @@ impl Exchange {
     }
 
     /// Answers a request that is not refused. Nothing of it is forwarded from here on.
-    pub(super) fn answer(&mut self, reply: Reply) -> Step {
+    pub(super) fn send_reply(&mut self, reply: Reply) -> Step {
         let mut effects = vec![Effect::Note(self.subject.state("answered:", reply.reason))];
-        if let RequestStage::Untouched = self.request {
+        if self.callback == Callback::RequestHead {
             effects.extend(self.name_in_head());
         }
         self.record.reply(reply.status);
@@ -120,17 +120,16 @@ impl Exchange {
 
     /// The line of a refusal, if one may be written.
     fn refusal_line(&self, refusal: &Refusal) -> Option<Effect> {
-        let suppressed = self.worker.lines.admit(self.subject.tenant(), self.record.began())?;
-        let rejection = refusal.rejection();
-        let details = format!("status={} reason={}", rejection.status(), rejection.reason());
-        let mut line = self.subject.line(Line::RequestRefused, &details, suppressed);
         let level = match refusal {
             Refusal::Rejected(_) => Level::Info,
-            Refusal::Host(error) => {
-                line += &format!(": {error}");
-                Level::Error
-            }
+            Refusal::Host(_) => Level::Error,
         };
-        Some(Effect::Log(level, line))
+        let suppressed = self.worker.lines.admit(self.subject.tenant(), level, self.record.began())?;
+        let rejection = refusal.rejection();
+        let mut details = format!("status={} reason={}", rejection.status(), rejection.reason());
+        if let Refusal::Host(error) = refusal {
+            details += &format!(" error={:?}", error.to_string());
+        }
+        Some(Effect::Log(level, self.subject.line(Line::RequestRefused, &details, suppressed)))
     }
 }

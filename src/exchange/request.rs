@@ -79,7 +79,7 @@ impl Exchange {
             Ok(Decision::Reply(reply)) => {
                 self.subject.tenant = Some(reply.tenant.clone());
                 self.subject.route = Some(reply.route);
-                self.answer(reply)
+                self.send_reply(reply)
             }
             Ok(Decision::Ask(ask)) => match ask.pending {},
             Err(refused) => {
@@ -106,7 +106,10 @@ impl Exchange {
     pub(super) fn leased(&mut self) -> Result<Step, Refusal> {
         match std::mem::replace(&mut self.request, RequestStage::Untouched) {
             RequestStage::Leasing(forward) => Ok(self.forward_head(*forward)),
-            _ => Err(Exchange::out_of_order("a lease")),
+            other => {
+                self.request = other;
+                Err(Exchange::out_of_order("a lease"))
+            }
         }
     }
 
@@ -162,12 +165,16 @@ impl Exchange {
 
     /// The whole body: it is decided on once, and replaced.
     pub(super) fn request_body_read(&mut self, body: Vec<u8>, now: Option<u64>) -> Result<Step, Refusal> {
-        let RequestStage::Reading { plan, held } = std::mem::replace(&mut self.request, RequestStage::Deciding) else {
-            return Err(Exchange::out_of_order("a request's body"));
+        let (plan, held) = match std::mem::replace(&mut self.request, RequestStage::Deciding) {
+            RequestStage::Reading { plan, held } => (plan, held),
+            other => {
+                self.request = other;
+                return Err(Exchange::out_of_order("a request's body"));
+            }
         };
         let finished = match plan.finish(&body, milliseconds(now), &self.worker.memo) {
             Ok(BodyDecision::Forward(finished)) => finished,
-            Ok(BodyDecision::Reply(reply)) => return Ok(self.answer(reply)),
+            Ok(BodyDecision::Reply(reply)) => return Ok(self.send_reply(reply)),
             Err(rejection) => {
                 if self.worker.config().is_some_and(Config::logs_queries) {
                     self.subject.asked_in_form(&body);

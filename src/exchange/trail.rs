@@ -7,11 +7,12 @@
 //!
 //! One state holds all three, since each would cost a host call on every request. The tenant stands last, for it may hold a space.
 
+use super::effect::Level;
 use super::event::Arrival;
 use super::line::Line;
 use crate::api::Route;
 use crate::text;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 const UNKNOWN: &str = "-";
@@ -114,10 +115,13 @@ fn shown(text: &[u8]) -> String {
     if escaped.len() == text.len() && !text.contains(&b' ') { escaped } else { format!("\"{escaped}\"") }
 }
 
-/// Bounds the lines of the log, so that no tenant can fill the log or hide the lines of others in it: each tenant has a slot, which it
-/// may share with a few others.
+/// Bounds the lines of the log, so that no tenant can fill it. Each tenant has a slot, which it may share with a few others, and lines
+/// about errors have slots of their own: refused queries can't suppress them. Which tenants share a slot can't be computed from outside,
+/// since the time at which this worker wrote its first line is part of the hash.
+#[derive(Default)]
 pub struct Lines {
-    slots: RefCell<[Slot; SLOTS]>,
+    slots: RefCell<[[Slot; SLOTS]; 2]>,
+    seed: Cell<Option<u64>>,
 }
 
 const SLOTS: usize = 32;
@@ -134,20 +138,22 @@ struct Slot {
     suppressed: u32,
 }
 
-impl Default for Lines {
-    fn default() -> Self {
-        Lines { slots: RefCell::new([Slot::default(); SLOTS]) }
-    }
-}
-
 impl Lines {
     /// How many lines were suppressed before this one, if it may be written. `now`: in nanoseconds, the time at which the request began,
     /// since that is known already; without a clock, all lines of a slot share one second. A slow request can't turn the second back; a
     /// clock that was set can.
-    pub fn admit(&self, tenant: &str, now: Option<u64>) -> Option<u32> {
-        let second = now.unwrap_or(0) / SECOND;
+    pub fn admit(&self, tenant: &str, level: Level, now: Option<u64>) -> Option<u32> {
+        let now = now.unwrap_or(0);
+        let second = now / SECOND;
+        let seed = self.seed.get().unwrap_or(now);
+        self.seed.set(Some(seed));
         let mut slots = self.slots.try_borrow_mut().ok()?;
-        let slot = slots.get_mut(text::slot(text::hash(0, tenant.as_bytes()), SLOTS))?;
+        let [info, error] = &mut *slots;
+        let of_level = match level {
+            Level::Info => info,
+            Level::Error => error,
+        };
+        let slot = of_level.get_mut(text::slot(text::hash(seed, tenant.as_bytes()), SLOTS))?;
         if slot.second < second || slot.second - second > SLOWEST {
             *slot = Slot { second, written: 0, ..*slot };
         }

@@ -17,6 +17,8 @@ pub struct Roster {
     seats: u32,
     /// How many of these count towards the bound.
     counted: u32,
+    /// A seat has been taken by this worker since [`Roster::took_a_seat`] was last asked.
+    took: bool,
 }
 
 /// What stands before a seat's number in its key.
@@ -31,7 +33,7 @@ const COUNTED: u8 = b'-';
 impl Roster {
     /// Nobody's.
     pub const fn new() -> Self {
-        Roster { ids: Vec::new(), seats: 0, counted: 0 }
+        Roster { ids: Vec::new(), seats: 0, counted: 0, took: false }
     }
 
     /// Whether a tenant has series of its own. Takes a seat for it where it may have one. A tenant that the configuration names is
@@ -48,15 +50,17 @@ impl Roster {
             if !has_room || id.len() > MAX_THANOS_ID || id == OTHER {
                 return false;
             }
-            let mut seat = Vec::new();
+            let (mut seat, mut is_own) = (Vec::new(), false);
             let read = change(store, &numbered(SEAT, self.seats), &mut |taken| {
                 let is_free = taken.is_empty();
                 seat = if is_free { entry(id, is_named) } else { taken.to_vec() };
+                is_own = is_free;
                 is_free.then(|| seat.clone())
             });
             if read.is_err() {
                 return false;
             }
+            self.took |= is_own;
             self.note(&seat);
         }
         false
@@ -74,6 +78,11 @@ impl Roster {
         {
             self.ids.insert(place, id.into());
         }
+    }
+
+    /// Whether this worker has taken a seat since it was last asked. Only then does it know how many there are.
+    pub fn took_a_seat(&mut self) -> bool {
+        std::mem::take(&mut self.took)
     }
 
     /// How many seats are taken, as far as is known.

@@ -246,7 +246,13 @@ fn what_is_read_is_written_again() {
     for outcome in edges::send(&get(&format!("/api/v1/query?{asked}"))) {
         let seen = outcome.forwarded("team-a");
         let query = &seen.query()[0].1;
-        assert!(query.starts_with("up{job=") && query.contains("a b") && query.ends_with("+ 1"), "{query}");
+        assert!(
+            query.starts_with("up{tenant_id=")
+                && query.contains("job=")
+                && query.contains("a b")
+                && query.ends_with("+ 1"),
+            "{query}"
+        );
         assert!(!seen.target.contains('\'') && !seen.target.contains("&&"), "{}", seen.target);
     }
 }
