@@ -145,16 +145,17 @@ fn every_figure_is_the_one_that_was_sent() {
 }
 
 #[test]
-fn an_answer_that_is_refused_at_its_head_is_counted_as_a_refusal() {
+fn an_answer_that_is_refused_while_its_head_is_held_is_counted_as_a_refusal() {
+    // The stub answers with JSON that holds no rules.
     let stub = Stub::start();
-    let envoy = Setup::shipped(stub.port).plugin(json!({"max_response_bytes": 10})).start("envoy-stats-refused");
+    let envoy = Setup::shipped(stub.port).start("envoy-stats-refused");
     let answer = Request::get("/api/v1/rules").tenant("team-a").send(envoy.port());
     answer.refused(502);
     let metrics = envoy.wait_for_metrics("tenancy", |metrics| metrics.sum("tenancy_requests_total", &[]) == 1.0);
     let of = [("tenant", "team-a"), ("handler", "rules")];
     assert_eq!(metrics.sum("tenancy_requests_total", &[of[0], of[1], ("code", "5xx")]), 1.0);
     assert_eq!(metrics.sum("tenancy_refused_total", &[of[0], of[1], ("reason", "bad_answer")]), 1.0);
-    assert_eq!(metrics.sum("tenancy_answers_unreadable_total", &[of[0], of[1], ("reason", "too_large")]), 1.0);
+    assert_eq!(metrics.sum("tenancy_answers_unreadable_total", &[of[0], of[1], ("reason", "malformed")]), 1.0);
     assert_eq!(metrics.sum("tenancy_response_bytes_total", &of), answer.body.len() as f64);
 }
 
