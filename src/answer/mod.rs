@@ -8,6 +8,7 @@
 //! - `operators`: what Thanos tells of how a query is run, without what names stores
 //! - `usage`: how many samples a query has read
 //! - `substitute`: what stands for a body that is not passed on
+//! - `status`: what an error's status says, where nothing else does
 //!
 //! Invariants: over all chunks, never more bytes are written than have come, since Envoy ends with a segmentation fault when a
 //! buffered answer grows beyond its buffer (observed with Envoy 1.40.0); what is written is made of slices of what came, in
@@ -25,15 +26,16 @@ mod messages;
 mod operators;
 mod owner;
 mod rules;
+mod status;
 mod substitute;
 mod usage;
 
 pub use envelope::Documents;
 pub use filter::{Content, Filter};
-pub use head::{Body, Expected, Filtered, Head, Plan};
+pub use head::{Body, Expected, Filtered, Head, Plan, UpstreamError};
 pub use labelled::Labelled;
 pub use owner::Owner;
-pub use substitute::Substitute;
+pub use substitute::{Said, Substitute};
 pub use usage::{Samples, Statistics};
 
 /// Why an answer can't be passed on.
@@ -96,7 +98,7 @@ impl Unreadable {
     pub fn body(self, room: usize) -> Vec<u8> {
         messages::error_object(
             "internal",
-            &format!("the upstream's answer could not be filtered: {}", self.reason()),
+            &[&format!("the upstream's answer could not be filtered: {}", self.reason())],
             room,
         )
     }

@@ -6,7 +6,7 @@
 //!             ├───> Holding      at its end                             its body's end was not seen
 //!             │        └───> Filtering    once it is larger than what may be held
 //!             ├───> Passing       └───> Discarding    it was replaced before its end
-//!             └───> refused: a local reply
+//!             └───> refused, or an error told in another shape than the endpoint's: a local reply
 //! ```
 //!
 //! Invariants: no byte of a body is forwarded before it was read; over all parts never more bytes are forwarded than came; an effect that
@@ -84,6 +84,9 @@ impl Exchange {
                 return Ok(self.refuse_answer(refusal, unreadable.name()));
             }
         };
+        if let Body::Replaced(error) = plan.body {
+            return Ok(self.tell_error(error));
+        }
         // The answer was made for one tenant: a cache on the way must not give it to another. `vary` is added beside the upstream's
         // own, which costs one call where merging would cost three.
         let mut edits = AnswerEdits {
@@ -96,7 +99,7 @@ impl Exchange {
         }
         let mut step = Step::forwards(vec![Effect::EditAnswer(edits)]);
         self.answer = match plan.body {
-            Body::Untouched => AnswerStage::Passing,
+            Body::Untouched | Body::Replaced(_) => AnswerStage::Passing,
             Body::Substitute(substitute) => AnswerStage::Replacing(substitute),
             Body::Filtered(filtered) if filtered.holds_head => {
                 step.flow = super::Flow::Pause;
