@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! engine     = ( "PromQL warning: " / "PromQL info: " ) text                   util/annotations/annotations.go
-//!            / one of `WHOLE`
+//!            / one of `WHOLE`, or of `known`
 //!            / one of `STAGES` stage                                           promql/engine.go: a phase of the evaluation
 //!            / one of `BEGINNINGS` text
 //!            / [ place ] "parse error: " text                                  promql/parser/parse.go
@@ -129,7 +129,7 @@ pub fn error_object(error_type: &str, lines: &[&str], room: usize) -> Vec<u8> {
 
 fn is_engine_text(text: &str) -> bool {
     let is_one_of = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
-    if is_one_of(&ANNOTATIONS) || is_one_of(BEGINNINGS) || WHOLE.contains(&text) {
+    if is_one_of(&ANNOTATIONS) || is_one_of(BEGINNINGS) || WHOLE.contains(&text) || super::known::is_known(text) {
         return true;
     }
     let is_stage = |stage: &str| stage.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ');

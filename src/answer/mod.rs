@@ -2,7 +2,7 @@
 //!
 //! - `head`: status and content type → which filter, which headers are removed
 //! - `filter`: one body, whatever its chunks: what is written, what is kept back, what becomes of it at a fault
-//! - `envelope`: the members that every JSON answer has; `messages`: which messages a tenant may read
+//! - `envelope`: the members that every JSON answer has; `messages`: which messages a tenant may read; `known`: those that pass as a whole
 //! - `by_owner`: rules, alerts and exemplars, without what isn't the tenant's; `owner`: whose a set of labels is; `candidate`,
 //!   `group`: what is held of them meanwhile; `rules`: what is written of a rule
 //! - `operators`: what Thanos tells of how a query is run, without what names stores
@@ -21,6 +21,7 @@ mod envelope;
 mod filter;
 mod group;
 mod head;
+mod known;
 mod labelled;
 mod messages;
 mod operators;
