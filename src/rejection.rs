@@ -219,16 +219,7 @@ impl Rejection {
 
     /// The body of the answer, in the shape that the endpoint has for errors.
     pub fn body_in(&self, shape: ErrorShape) -> Vec<u8> {
-        match shape {
-            ErrorShape::Prometheus => self.prometheus_body(),
-        }
-    }
-
-    /// `{"status":"error","errorType":"…","error":"…"}`
-    fn prometheus_body(&self) -> Vec<u8> {
-        let body = Body { status: "error", error_type: self.error_type(), error: &self.message() };
-        // Serialising three strings can't fail; if it does, the refusal still is one.
-        serde_json::to_vec(&body).unwrap_or_default()
+        error_body(shape, self.error_type(), &self.message())
     }
 
     /// Response headers besides `content-type`, for example `allow` with 405.
@@ -256,6 +247,17 @@ impl Rejection {
             | Rejection::ContentEncoding
             | Rejection::Answer(_)
             | Rejection::Internal(_) => Vec::new(),
+        }
+    }
+}
+
+/// An error in the shape that an endpoint has for errors: `{"status":"error","errorType":"…","error":"…"}`.
+pub fn error_body(shape: ErrorShape, error_type: &'static str, message: &str) -> Vec<u8> {
+    match shape {
+        ErrorShape::Prometheus => {
+            let body = Body { status: "error", error_type, error: message };
+            // Serialising three strings can't fail; if it does, the status still says that this is an error.
+            serde_json::to_vec(&body).unwrap_or_default()
         }
     }
 }

@@ -62,6 +62,9 @@ pub struct Envelope {
     has_member: bool,
     has_message: bool,
     is_generic_said: bool,
+    /// The document's status is `error`, and it has a text that says what happened.
+    has_error_status: bool,
+    has_error_text: bool,
     withheld: u32,
 }
 
@@ -78,6 +81,7 @@ enum EnvelopePart {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EnvelopeMember {
+    Status,
     Word,
     Message,
     Messages,
@@ -87,7 +91,7 @@ enum EnvelopeMember {
 }
 
 const MEMBERS: [(&[u8], EnvelopeMember); 8] = [
-    (b"status", EnvelopeMember::Word),
+    (b"status", EnvelopeMember::Status),
     (b"data", EnvelopeMember::Data),
     (b"errorType", EnvelopeMember::Word),
     (b"error", EnvelopeMember::Message),
@@ -112,6 +116,8 @@ impl Envelope {
             has_member: false,
             has_message: false,
             is_generic_said: false,
+            has_error_status: false,
+            has_error_text: false,
             withheld: 0,
         }
     }
@@ -152,6 +158,11 @@ impl Envelope {
     /// Whether a document has begun that is not whole.
     pub fn is_inside(&self) -> bool {
         self.part != EnvelopePart::Outside
+    }
+
+    /// Whether a document was an error object of Prometheus's shape.
+    pub fn is_error_object(&self) -> bool {
+        self.has_error_status && self.has_error_text
     }
 
     /// How many messages were withheld so far.
@@ -244,7 +255,7 @@ impl Envelope {
                 DataReader::Passed | DataReader::Dropped => self.scanner.skim(),
                 DataReader::Query(..) | DataReader::ByOwner(_) => self.part = EnvelopePart::Data,
             },
-            (EnvelopeMember::Word | EnvelopeMember::Message, b'"') => self.scanner.hold(rest),
+            (EnvelopeMember::Status | EnvelopeMember::Word | EnvelopeMember::Message, b'"') => self.scanner.hold(rest),
             (EnvelopeMember::Messages, b'[') => {
                 out.push(b'[');
                 self.has_message = false;
@@ -253,7 +264,7 @@ impl Envelope {
                 self.scanner.enter(Container::Array, rest);
             }
             (EnvelopeMember::Message | EnvelopeMember::Messages, b'n') => self.scanner.null(),
-            (EnvelopeMember::Word | EnvelopeMember::Message | EnvelopeMember::Messages, _) => {
+            (EnvelopeMember::Status | EnvelopeMember::Word | EnvelopeMember::Message | EnvelopeMember::Messages, _) => {
                 return Err(Unreadable::Malformed);
             }
         }
@@ -286,8 +297,14 @@ impl Envelope {
     fn text(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         match (self.part, self.member) {
             (EnvelopePart::Messages, _) => self.list_message(out),
-            (_, EnvelopeMember::Message) => self.message(out),
-            (_, _) if messages::is_word(self.scanner.text()) => quoted(self.scanner.text(), out),
+            (_, EnvelopeMember::Message) => {
+                self.has_error_text = true;
+                self.message(out);
+            }
+            (_, _) if messages::is_word(self.scanner.text()) => {
+                self.has_error_status |= self.member == EnvelopeMember::Status && self.scanner.text() == b"error";
+                quoted(self.scanner.text(), out);
+            }
             (_, _) => return Err(Unreadable::Malformed),
         }
         Ok(())

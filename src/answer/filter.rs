@@ -4,6 +4,8 @@
 //!   grows beyond its buffer (observed with Envoy 1.40.0).
 //! - At a fault, nothing more of the body is written. Where nothing was written before, an error object takes the body's place, in
 //!   no more bytes; else the document ends where it stands, and no client can take it for a whole one.
+//! - An error's document is written when it ends, or when more than `MAX_ERROR` has gathered: where it is no error object of Prometheus's
+//!   shape (a gateway's `{"message":…}`), an object made of the status takes its place, in no more bytes.
 //! - Rules, alerts and exemplars are written when the document ends, or when more of the tenants' own than `max` has gathered, so
 //!   that a fault in an answer of ordinary size becomes an error object. All other answers are written as they come.
 
@@ -13,8 +15,11 @@ use super::envelope::{DataReader, Documents, Envelope};
 use super::labelled::Labelled;
 use super::operators::Operators;
 use super::owner::Owner;
-use super::substitute::Substitute;
+use super::substitute::{Said, Substitute};
 use super::usage::{Samples, Statistics, Usage};
+
+/// How much of an error is kept back until it is known to be an error object.
+const MAX_ERROR: usize = 4096;
 
 /// What `data` is, where nothing in it is another tenant's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub struct Filter {
     envelope: Envelope,
     /// How much may be kept back, of an answer of which not all is kept.
     max_kept_back: Option<usize>,
+    /// The status of an answer that is an error, until it is known to look like one.
+    error_status: Option<u16>,
     kept_back: Vec<u8>,
     came: usize,
     written: usize,
@@ -84,7 +91,21 @@ impl Filter {
     }
 
     fn of(envelope: Envelope, max_kept_back: Option<usize>) -> Self {
-        Filter { envelope, max_kept_back, kept_back: Vec::new(), came: 0, written: 0, fault: None, substitute: None }
+        Filter {
+            envelope,
+            max_kept_back,
+            error_status: None,
+            kept_back: Vec::new(),
+            came: 0,
+            written: 0,
+            fault: None,
+            substitute: None,
+        }
+    }
+
+    /// The answer is an error of this status: what is passed on has to look like one.
+    pub fn of_error(self, status: u16) -> Self {
+        Filter { error_status: Some(status), ..self }
     }
 
     /// Reads on, and writes what is passed on. `end` says that no more comes.
@@ -92,7 +113,7 @@ impl Filter {
         let before = out.len();
         let came = self.came;
         self.came = came.saturating_add(chunk.len());
-        if self.fault.is_none() {
+        if self.fault.is_none() && self.substitute.is_none() {
             let mut done = self.read(chunk, end, out);
             if self.written.saturating_add(out.len() - before) > self.came {
                 out.truncate(before);
@@ -103,9 +124,16 @@ impl Filter {
                 self.kept_back = Vec::new();
                 if self.written == 0 && out.len() == before {
                     // The client is told why only where labels had to be read: else, a fault says something of the upstream.
-                    let said = self.max_kept_back.map(|_| fault);
+                    let said = match (self.error_status, self.max_kept_back) {
+                        (Some(status), _) => Said::Status(status),
+                        (None, Some(_)) => Said::Fault(fault),
+                        (None, None) => Said::Withheld,
+                    };
                     self.substitute = Some(Substitute::new(came, said));
                 }
+            } else if let Some(status) = self.error_status.filter(|_| end || self.envelope.is_whole()) {
+                self.kept_back = Vec::new();
+                self.substitute = Some(Substitute::new(came, Said::Status(status)));
             }
         }
         if let Some(substitute) = &mut self.substitute {
@@ -142,13 +170,15 @@ impl Filter {
     fn read(&mut self, chunk: &[u8], end: bool, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         let mut rest = chunk;
         while !rest.is_empty() {
-            let Some(max) = self.max_kept_back else {
+            let Some(max) = self.max_kept_back.or(self.error_status.map(|_| MAX_ERROR)) else {
                 self.envelope.step(&mut rest, out)?;
                 continue;
             };
             self.envelope.step(&mut rest, &mut self.kept_back)?;
-            if self.kept_back.len() > max || !self.envelope.is_inside() {
+            let is_shown = self.error_status.is_none() || self.envelope.is_error_object();
+            if self.kept_back.len() > max || !self.envelope.is_inside() && is_shown {
                 out.append(&mut self.kept_back);
+                self.error_status = None;
             }
         }
         if end && (self.envelope.is_inside() || self.max_kept_back.is_some() && !self.envelope.is_whole()) {

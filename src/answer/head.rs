@@ -9,6 +9,9 @@
 //! untouched          as it is, whatever it is
 //! ```
 //!
+//! An error without a body, and one that is too short for an error object, count as another type: a local reply takes their place, with
+//! their status. Statuses that forbid a body (304) have none.
+//!
 //! What comes before the request's form is whole was made without the form, and with it without the tenant's matcher:
 //! a 4xx or 5xx keeps its status and nothing else, all other answers are refused. (Observed with Prometheus 3.15: when its
 //! `--web.read-timeout` ends a slow form, `labels` answers 200, for every tenant.)
@@ -20,7 +23,8 @@ use super::envelope::Documents;
 use super::filter::{Content, Filter};
 use super::labelled::Labelled;
 use super::owner::Owner;
-use super::substitute::Substitute;
+use super::status;
+use super::substitute::{Said, Substitute};
 use super::usage::Statistics;
 use crate::api::{Answer, Route};
 use crate::config::Config;
@@ -70,6 +74,21 @@ pub enum Body {
     Filtered(Filtered),
     /// Not passed on: something shorter stands for it.
     Substitute(Substitute),
+    /// The head is not forwarded either: a reply in Prometheus's shape takes the place of an error that has another.
+    Replaced(UpstreamError),
+}
+
+/// An error that is told in Prometheus's shape, since the upstream, or a proxy before it, told it in another or not at all.
+#[derive(Debug)]
+pub struct UpstreamError {
+    /// Its status.
+    pub status: u16,
+    /// Prometheus's `errorType`.
+    pub error_type: &'static str,
+    /// What happened, and what to do.
+    pub message: String,
+    /// The headers that say when or how to try again.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 /// A body that is filtered.
@@ -97,6 +116,14 @@ const REMOVED: [&str; 11] = [
     "content-encoding",
     "trailer",
 ];
+
+/// Headers of an error that are kept with the reply that takes its place.
+const KEPT: [&str; 3] = ["retry-after", "www-authenticate", "location"];
+/// The longest value that is kept.
+const MAX_KEPT: usize = 256;
+
+/// The length of the shortest error object: `{"status":"error","error":""}`.
+const SHORTEST_ERROR: usize = 29;
 
 impl Expected {
     /// For the answer to a request of these tenants that matched this row.
@@ -151,17 +178,27 @@ impl Expected {
             return Err(Unreadable::Early);
         }
         let untouched = Ok(Plan { remove: Vec::new(), is_json: false, body: Body::Untouched });
-        if self.answer == Answer::Untouched || head.end_of_stream {
+        if self.answer == Answer::Untouched {
             return untouched;
         }
         let is_success = find(":status").is_some_and(|status| status.len() == 3 && status.starts_with(b"2"));
+        // Of an answer that must not have a body, nothing can be said in one.
+        let error_status = number(find(":status")).filter(|status| !is_success && !status::forbids_body(*status));
+        if head.end_of_stream {
+            return match error_status {
+                None => untouched,
+                Some(status) => Ok(replaced(status, head)),
+            };
+        }
         if is_success && self.answer == Answer::Text {
             return untouched;
         }
         let encodings = head.headers.iter().filter(|(name, _)| *name == b"content-encoding");
         let is_plain = encodings.copied().all(|(_, value)| value.eq_ignore_ascii_case(b"identity"));
         let documents = match head.headers.iter().filter(|(name, _)| *name == b"content-type").count() {
-            1 if !head.is_early => find("content-type").and_then(|value| self.documents(value)),
+            1 if !head.is_early && (is_success || !is_too_short(find("content-length"))) => {
+                find("content-type").and_then(|value| self.documents(value))
+            }
             _ => None,
         };
         let body = match (is_success, documents.filter(|_| is_plain)) {
@@ -177,9 +214,17 @@ impl Expected {
             },
             (false, Some(documents)) => {
                 let content = if self.labelled().is_some() { Content::Dropped } else { self.content() };
-                self.filtered(Filter::new(documents, content, self.statistics), false)
+                let filter = Filter::new(documents, content, self.statistics);
+                let filter = match error_status {
+                    Some(status) => filter.of_error(status),
+                    None => filter,
+                };
+                self.filtered(filter, false)
             }
-            (false, None) => Body::Substitute(Substitute::new(0, None)),
+            (false, None) => match error_status {
+                Some(status) => return Ok(replaced(status, head)),
+                None => Body::Substitute(Substitute::new(0, Said::Withheld)),
+            },
         };
         let remove = REMOVED.into_iter().filter(|name| find(name).is_some()).collect();
         Ok(Plan { remove, is_json: matches!(body, Body::Substitute(_)), body })
@@ -229,4 +274,32 @@ impl Expected {
         let is_lines = self.answer == Answer::Lines && media_type.eq_ignore_ascii_case(b"application/x-ndjson");
         is_lines.then_some(Documents::Lines)
     }
+}
+
+/// A reply takes the place of an error of this status.
+fn replaced(status: u16, head: &Head<'_>) -> Plan {
+    let kept = |name: &'static str| {
+        let mut values = head.headers.iter().filter(move |(other, _)| *other == name.as_bytes());
+        let value = values.next().map(|(_, value)| *value).filter(|value| value.len() <= MAX_KEPT)?;
+        std::str::from_utf8(value).ok().map(|value| (name, value.to_owned()))
+    };
+    let error = UpstreamError {
+        status,
+        error_type: status::error_type(status),
+        message: status::sentence(status),
+        headers: KEPT.into_iter().filter_map(kept).collect(),
+    };
+    Plan { remove: Vec::new(), is_json: true, body: Body::Replaced(error) }
+}
+
+/// Whether a body of this announced length can't be an error object.
+fn is_too_short(content_length: Option<&[u8]>) -> bool {
+    let digits = content_length.and_then(|length| std::str::from_utf8(length).ok());
+    digits.and_then(|digits| digits.parse::<usize>().ok()).is_some_and(|length| length < SHORTEST_ERROR)
+}
+
+/// A status of three digits.
+fn number(status: Option<&[u8]>) -> Option<u16> {
+    let digits = status.filter(|status| status.len() == 3 && status.iter().all(u8::is_ascii_digit))?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! engine     = ( "PromQL warning: " / "PromQL info: " ) text                   util/annotations/annotations.go
-//!            / one of `WHOLE`
+//!            / one of `WHOLE`, or of `known`
 //!            / one of `STAGES` stage                                           promql/engine.go: a phase of the evaluation
 //!            / one of `BEGINNINGS` text
 //!            / [ place ] "parse error: " text                                  promql/parser/parse.go
@@ -115,20 +115,21 @@ pub fn generic(room: usize) -> &'static str {
     GENERIC.iter().find(|line| line.len() <= room).unwrap_or(&"")
 }
 
-/// Prometheus's error object in at most so many bytes, as much of it as fits; `{}` where none does.
-pub fn error_object(error_type: &str, line: &str, room: usize) -> Vec<u8> {
-    let lines = std::iter::once(line).chain(GENERIC.into_iter().skip(1));
-    let object = |line: &str| format!(r#"{{"status":"error","errorType":"{error_type}","error":"{line}"}}"#);
-    match lines.map(object).find(|object| object.len() <= room) {
-        Some(object) => object.into_bytes(),
-        None if room >= 2 => b"{}".to_vec(),
-        None => Vec::new(),
-    }
+/// Prometheus's error object in at most so many bytes, with the first of these lines that fits, or a shorter one. Where there is no room
+/// for `errorType`, the object still says that this is an error; `{}` where there is no room for that either.
+pub fn error_object(error_type: &str, lines: &[&str], room: usize) -> Vec<u8> {
+    let lines = || lines.iter().copied().chain(GENERIC.into_iter().skip(1));
+    let typed =
+        |line: &str| [r#"{"status":"error","errorType":""#, error_type, r#"","error":""#, line, r#""}"#].concat();
+    let untyped = |line: &str| [r#"{"status":"error","error":""#, line, r#""}"#].concat();
+    let object = lines().map(typed).chain(lines().chain([""]).map(untyped));
+    let object = object.chain([r#"{"status":"error"}"#, "{}"].map(str::to_owned));
+    object.into_iter().find(|object| object.len() <= room).unwrap_or_default().into_bytes()
 }
 
 fn is_engine_text(text: &str) -> bool {
     let is_one_of = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
-    if is_one_of(&ANNOTATIONS) || is_one_of(BEGINNINGS) || WHOLE.contains(&text) {
+    if is_one_of(&ANNOTATIONS) || is_one_of(BEGINNINGS) || WHOLE.contains(&text) || super::known::is_known(text) {
         return true;
     }
     let is_stage = |stage: &str| stage.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ');
@@ -244,7 +245,7 @@ mod tests {
     fn what_replaces_a_message_is_never_longer() {
         for room in 0..200 {
             assert!(generic(room).len() <= room);
-            let object = error_object("internal", WITHHELD, room);
+            let object = error_object("internal", &[WITHHELD], room);
             assert!(object.len() <= room);
             assert!(object.is_empty() == (room < 2));
             assert!(object.is_empty() || serde_json::from_slice::<serde_json::Value>(&object).is_ok());

@@ -2,12 +2,13 @@
 //!
 //! - `head`: status and content type → which filter, which headers are removed
 //! - `filter`: one body, whatever its chunks: what is written, what is kept back, what becomes of it at a fault
-//! - `envelope`: the members that every JSON answer has; `messages`: which messages a tenant may read
+//! - `envelope`: the members that every JSON answer has; `messages`: which messages a tenant may read; `known`: those that pass as a whole
 //! - `by_owner`: rules, alerts and exemplars, without what isn't the tenant's; `owner`: whose a set of labels is; `candidate`,
 //!   `group`: what is held of them meanwhile; `rules`: what is written of a rule
 //! - `operators`: what Thanos tells of how a query is run, without what names stores
 //! - `usage`: how many samples a query has read
 //! - `substitute`: what stands for a body that is not passed on
+//! - `status`: what an error's status says, where nothing else does
 //!
 //! Invariants: over all chunks, never more bytes are written than have come, since Envoy ends with a segmentation fault when a
 //! buffered answer grows beyond its buffer (observed with Envoy 1.40.0); what is written is made of slices of what came, in
@@ -20,20 +21,22 @@ mod envelope;
 mod filter;
 mod group;
 mod head;
+mod known;
 mod labelled;
 mod messages;
 mod operators;
 mod owner;
 mod rules;
+mod status;
 mod substitute;
 mod usage;
 
 pub use envelope::Documents;
 pub use filter::{Content, Filter};
-pub use head::{Body, Expected, Filtered, Head, Plan};
+pub use head::{Body, Expected, Filtered, Head, Plan, UpstreamError};
 pub use labelled::Labelled;
 pub use owner::Owner;
-pub use substitute::Substitute;
+pub use substitute::{Said, Substitute};
 pub use usage::{Samples, Statistics};
 
 /// Why an answer can't be passed on.
@@ -92,7 +95,7 @@ impl Unreadable {
     pub fn body(self, room: usize) -> Vec<u8> {
         messages::error_object(
             "internal",
-            &format!("the upstream's answer could not be filtered: {}", self.reason()),
+            &[&format!("the upstream's answer could not be filtered: {}", self.reason())],
             room,
         )
     }

@@ -6,11 +6,11 @@
 //!             ├───> Holding      at its end                             its body's end was not seen
 //!             │        └───> Filtering    once it is larger than what may be held
 //!             ├───> Replacing, Passing
-//!             └───> refused: a local reply, also while it is held back
+//!             └───> refused, also while it is held back, or an error told in the endpoint's shape: a local reply
 //! ```
 //!
-//! Invariants: no byte of a body that has to be read is forwarded before it was filtered; over all parts never more bytes are forwarded than came; an effect that
-//! fails cuts the answer off.
+//! Invariants: no byte of a body that has to be read is forwarded before it was filtered; over all parts never more bytes are forwarded than
+//! came; an effect that fails cuts the answer off.
 
 use super::effect::{AnswerEdits, Effect, Half, Level, Step};
 use super::line::Line;
@@ -90,6 +90,9 @@ impl Exchange {
                 return Ok(self.refuse_answer(refusal, unreadable.name()));
             }
         };
+        if let Body::Replaced(error) = plan.body {
+            return Ok(self.tell_error(error));
+        }
         // The answer was made for one tenant: a cache on the way must not give it to another. `vary` is added beside the upstream's
         // own, which costs one call where merging would cost three.
         let mut edits = AnswerEdits {
@@ -102,7 +105,7 @@ impl Exchange {
         }
         let mut step = Step::forwards(vec![Effect::EditAnswer(edits)]);
         self.answer = match plan.body {
-            Body::Untouched => AnswerStage::Passing,
+            Body::Untouched | Body::Replaced(_) => AnswerStage::Passing,
             Body::Substitute(substitute) => AnswerStage::Replacing(substitute),
             Body::Filtered(filtered) if filtered.holds_head => {
                 step.flow = super::Flow::Pause;

@@ -4,8 +4,9 @@ use super::effect::{Effect, Half, Level, RequestEdits, Step};
 use super::event::HostError;
 use super::line::Line;
 use super::{Callback, Exchange, RequestStage};
+use crate::answer::UpstreamError;
 use crate::api::ErrorShape;
-use crate::rejection::Rejection;
+use crate::rejection::{self, Rejection};
 use crate::request::Reply;
 
 /// No answer may be kept by a cache that serves others; ours included.
@@ -80,6 +81,17 @@ impl Exchange {
         self.record.reply(reply.status);
         effects.push(self.reply(reply.status, reply.reason, reply.headers, reply.body));
         Step::pauses(effects)
+    }
+
+    /// Tells an upstream's error in the shape that the endpoint has for errors, in place of an answer whose head has not been forwarded.
+    /// This is no refusal: the status stays the upstream's.
+    pub(super) fn tell_error(&mut self, error: UpstreamError) -> Step {
+        let errors = self.errors();
+        let body = rejection::error_body(errors, error.error_type, &error.message);
+        self.record.answer_replaced(body.len());
+        let mut headers = error.headers;
+        headers.push(("content-type", errors.content_type().to_owned()));
+        Step::pauses(vec![self.reply(error.status, "upstream_error", headers, body)])
     }
 
     /// How an error is told to the client.

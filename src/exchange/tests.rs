@@ -153,6 +153,43 @@ fn an_answer_is_filtered_as_it_comes_and_counted() {
     assert_eq!((summary.status, summary.withheld, summary.answer_bytes, summary.milliseconds), (200, 1, length, 5));
 }
 
+#[test]
+fn an_upstream_s_error_of_another_shape_is_told_in_its_head_s_place() {
+    for (status, content_type, end_of_stream) in [
+        (&b"503"[..], &b"text/plain"[..], false),
+        (b"503", b"application/json", true),
+        (b"404", b"text/html", false),
+        (b"302", b"text/html", true),
+    ] {
+        let mut exchange = exchange("{}");
+        head(&mut exchange, "GET", "/api/v1/query?query=up", true);
+        exchange.on(Event::AnswerHead { end_of_stream });
+        let headers: [(&[u8], &[u8]); 3] =
+            [(b":status", status), (b"content-type", content_type), (b"location", b"/login")];
+        let step = exchange.on(Event::AnswerHeadRead { headers: &headers });
+        let [Effect::Reply { status: told, details, headers, body }] = &step.effects[..] else { panic!("{step:?}") };
+        assert_eq!((step.flow, told.to_string().as_bytes()), (Flow::Pause, status));
+        assert_eq!(details, "tenancy_upstream_error");
+        assert!(headers.contains(&("location", "/login".to_owned())));
+        assert!(headers.contains(&("content-type", "application/json".to_owned())));
+        let object: serde_json::Value = serde_json::from_slice(body).unwrap();
+        assert_eq!(object["status"], "error");
+        let length = body.len() as u64;
+        let told = *told;
+        assert!(exchange.on(Event::AnswerBody { size: 9, end_of_stream: true }).effects.is_empty());
+        let summary = summary(&mut exchange).unwrap();
+        assert_eq!((summary.status, summary.answer_bytes), (told, length));
+        assert_eq!((summary.refused, summary.unreadable, summary.withheld), (None, None, 0));
+    }
+    for status in [&b"204"[..], b"304"] {
+        let mut exchange = exchange("{}");
+        head(&mut exchange, "GET", "/api/v1/query?query=up", true);
+        exchange.on(Event::AnswerHead { end_of_stream: true });
+        let step = exchange.on(Event::AnswerHeadRead { headers: &[(b":status", status)] });
+        assert!(matches!(step.effects[..], [Effect::EditAnswer(_)]), "{step:?}");
+    }
+}
+
 /// Events in any order, and any effect failing: nothing that has to be read is forwarded unread, and after a refusal nothing is.
 #[test]
 fn no_order_of_events_forwards_what_was_not_decided_on() {

@@ -227,11 +227,12 @@ fn an_error_object_takes_the_place_of_what_has_not_begun() {
     for (body, substitute) in [
         ("[", String::new()),
         ("[]", "{}".to_owned()),
-        ("<html>team-b</html>", "{}".to_owned()),
+        ("<html>team-b</html>", r#"{"status":"error"}"#.to_owned()),
         (&"team-b ".repeat(9), object("withheld")),
         (&"team-b ".repeat(12), object("upstream message withheld")),
         (&"team-b ".repeat(30), object(GENERIC)),
-        (r#"{"tenants":["team-b"]"#, "{}".to_owned()),
+        (r#"{"tenants":["team-b"]"#, r#"{"status":"error"}"#.to_owned()),
+        (&"team-b ".repeat(6), r#"{"status":"error","error":"withheld"}"#.to_owned()),
         ("\u{feff}{}", "{}".to_owned()),
     ] {
         let passed = json(body);

@@ -2,6 +2,8 @@
 
 use crate::harness::{Fault, Harness, Outcome, Request, Response, Upon};
 
+const UNAVAILABLE: &str =
+    "the upstream answered 503 Service Unavailable: it may be starting or overloaded; try again, or ask the operator";
 const GENERIC: &str = "a message of the upstream is withheld: it may name what is not this tenant's";
 
 fn envoy(configuration: &str) -> Harness {
@@ -211,15 +213,74 @@ fn an_error_that_is_no_json_becomes_one() {
                 .header("content-type", "text/plain; charset=utf-8");
             let out = ask(&mut envoy, path, answer);
             assert_eq!(out.answer().status, 404);
-            assert_eq!(out.answer().json()["error"], GENERIC, "{path}");
+            assert_eq!(out.answer().json()["status"], "error");
+            assert_eq!(out.answer().json()["errorType"], "not_found");
+            let text = out.answer().json()["error"].as_str().expect("a text").to_owned();
+            assert!(text.starts_with("the upstream answered 404 Not Found: "), "{path} {text}");
             assert_eq!(out.answer().headers.get("content-type").as_deref(), Some("application/json"));
-            let out = ask(&mut envoy, path, Response::new(503, "team-b").header("content-type", "text/plain"));
-            assert_eq!(out.answer().text(), "{}");
-            let out = ask(&mut envoy, path, json(503, "\x1f team-b").header("content-encoding", "gzip"));
-            assert_eq!(out.answer().text(), "{}");
-            assert_eq!(out.answer().headers.get("content-encoding"), None);
+            assert_eq!(out.answer().headers.get("cache-control").as_deref(), Some("private, no-store"));
+            assert_eq!(out.logs.iter().filter(|line| line.text.contains("answer")).count(), 0, "{:?}", out.logs);
+            for answer in [
+                Response::new(503, "team-b").header("content-type", "text/plain"),
+                Response::new(503, "team-b").header("content-type", "text/plain").header("content-length", "6"),
+                json(503, "\x1f team-b").header("content-encoding", "gzip"),
+                json(503, "{}"),
+                json(503, r#"{"message":"team-b"}"#),
+                Response::new(503, ""),
+            ] {
+                let out = ask(&mut envoy, path, answer);
+                assert_eq!((out.answer().status, &out.answer().json()["errorType"]), (503, &"unavailable".into()));
+                assert_eq!(out.answer().json()["error"], UNAVAILABLE, "{path}");
+                assert_eq!(out.answer().headers.get("content-encoding"), None);
+                assert!(!format!("{:?}", out.answer()).contains("team-b"));
+            }
         }
     }
+}
+
+#[test]
+fn an_error_in_json_of_another_shape_becomes_one() {
+    let mut envoy = envoy("{}");
+    let object = |text: &str| format!(r#"{{"status":"error","errorType":"unavailable","error":"{text}"}}"#);
+    let pad = |length: usize| format!(r#"{{"message":"{}"}}"#, "team-b ".repeat(length));
+    for size in [1, 10, 100_000] {
+        envoy.answer_in_chunks(size, size < 50);
+        for (body, said) in [
+            (pad(30), object(UNAVAILABLE)),
+            (pad(12), object("503 Service Unavailable")),
+            (pad(8), object("withheld")),
+            (pad(4), r#"{"status":"error","error":"withheld"}"#.to_owned()),
+            (r#"{"message":"team-b is unknown"}"#.to_owned(), r#"{"status":"error","error":""}"#.to_owned()),
+            (format!("[{}", "x".repeat(200)), object(UNAVAILABLE)),
+            (format!(r#"{{"status":"error","error":null,"x":"{}"}}"#, "x".repeat(200)), object(UNAVAILABLE)),
+            (format!(r#"{{"status":"success","error":"{}"}}"#, "x".repeat(200)), object(UNAVAILABLE)),
+        ] {
+            let answer = Response::new(503, &body).header("content-type", "application/json");
+            let out = ask(&mut envoy, "/api/v1/query?query=up", answer);
+            assert_eq!((out.answer().status, out.answer().text()), (503, said), "{body}");
+        }
+        let body = r#"{"status":"error","errorType":"unavailable","error":"query timed out in expression evaluation"}"#;
+        assert_eq!(ask(&mut envoy, "/api/v1/query?query=up", json(503, body)).answer().text(), body);
+    }
+}
+
+#[test]
+fn an_error_keeps_what_says_when_or_how_to_try_again() {
+    let answer = |value: &str| {
+        Response::new(429, "local_rate_limited")
+            .header("content-type", "text/plain")
+            .header("retry-after", value)
+            .header("www-authenticate", "Bearer")
+            .header("x-store", "team-b")
+    };
+    let out = ask(&mut envoy("{}"), "/api/v1/query?query=up", answer("30"));
+    assert_eq!((out.answer().status, &out.answer().json()["errorType"]), (429, &"too_many_requests".into()));
+    assert_eq!(out.answer().headers.get("retry-after").as_deref(), Some("30"));
+    assert_eq!(out.answer().headers.get("www-authenticate").as_deref(), Some("Bearer"));
+    assert_eq!(out.answer().headers.get("x-store"), None);
+    assert_eq!(out.answer().headers.get("vary").as_deref(), Some("thanos-tenant"));
+    let out = ask(&mut envoy("{}"), "/api/v1/query?query=up", answer(&"3".repeat(300)));
+    assert_eq!(out.answer().headers.get("retry-after"), None);
 }
 
 #[test]
@@ -236,7 +297,7 @@ fn text_and_passthrough_go_as_they_are() {
 
 #[test]
 fn what_has_no_body_has_nothing_to_filter() {
-    for status in [200, 204, 304, 400, 500] {
+    for status in [200, 204, 304] {
         let out = ask(&mut envoy("{}"), "/api/v1/rules", Response::new(status, ""));
         assert_eq!((out.answer().status, out.answer().text()), (status, String::new()));
     }
