@@ -38,9 +38,9 @@ pub static TABLE: &[Route] = &[
     range("query_range", CORTEX, "/api/v1/query_range", with::CORTEX_QUERY_RANGE),
     explained(instant("query_explain", THANOS, "/api/v1/query_explain", with::THANOS_QUERY)),
     explained(range("query_range_explain", THANOS, "/api/v1/query_range_explain", with::THANOS_QUERY_RANGE)),
-    exemplars(NOT_THANOS, Answer::Messages),
-    // Thanos drops matchers on external labels on the way to its stores (`matchesExternalLabels` in pkg/exemplars/proxy.go, 0.42.5).
-    exemplars(THANOS, Answer::Exemplars),
+    // Filtered whatever the upstream is: Thanos drops matchers on external labels on the way to its stores (`matchesExternalLabels` in
+    // pkg/exemplars/proxy.go, 0.42.5), and `upstream` may have been left at its default in front of a Thanos.
+    exemplars(ALL),
     selectors("series", NOT_THANOS, Path::Exact("/api/v1/series"), BOTH, with::METADATA),
     selectors("series", THANOS, Path::Exact("/api/v1/series"), BOTH, with::THANOS_SERIES),
     selectors("labels", NOT_THANOS, Path::Exact("/api/v1/labels"), BOTH, with::METADATA),
@@ -141,12 +141,12 @@ const fn explained(route: Route) -> Route {
     Route { answer: Answer::Explained, empty: None, ..route }
 }
 
-const fn exemplars(upstreams: &'static [Upstream], answer: Answer) -> Route {
+const fn exemplars(upstreams: &'static [Upstream]) -> Route {
     let path = Path::Exact("/api/v1/query_exemplars");
     Route {
         times: Times::Between,
         empty: Some(Empty::List),
-        answer,
+        answer: Answer::Exemplars,
         ..row("query_exemplars", upstreams, path, BOTH, Rule::Queries, with::EXEMPLARS)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::json::Field;
 use super::shape::{Member, Shape, member, names};
-use super::{ConfigError, find, limits};
-use crate::api::{self, Kind, Rule, Upstream};
+use super::{ConfigError, limits};
+use crate::api::{self, Kind, Upstream};
 use crate::path as normal;
 use crate::tenant::Federation;
 use std::collections::BTreeSet;
@@ -189,11 +189,7 @@ pub fn path_prefixes(field: Field, upstream: Upstream) -> Result<Vec<String>, Co
     Ok(prefixes)
 }
 
-pub fn passthrough_paths(
-    field: Field,
-    upstream: Upstream,
-    prefixes: &[String],
-) -> Result<BTreeSet<String>, ConfigError> {
+pub fn passthrough_paths(field: Field) -> Result<BTreeSet<String>, ConfigError> {
     let mut paths = BTreeSet::new();
     for (field, path) in field.texts()? {
         if path == "/" || path.is_empty() {
@@ -208,13 +204,12 @@ pub fn passthrough_paths(
         if path.contains('%') {
             return Err(field.error(format!("{path:?} holds an escape, which the upstream may read as another path")));
         }
-        if reads_series(&path) {
-            return Err(field.error(format!("{path:?} ends like a path of the query API and can't be passed through")));
+        if path.contains('*') {
+            return Err(field.error(format!("{path:?} would match nothing: there are no wildcards, name exact paths")));
         }
-        if let Some((found, _)) = find(upstream, prefixes, path.as_bytes()) {
+        if let Some(handler) = row_at_end(&path) {
             return Err(field.error(format!(
-                "{path:?} is in the API table (as {}) and can't be passed through",
-                found.route.handler
+                "{path:?} ends like a path of the API table (as {handler}) and can't be passed through"
             )));
         }
         paths.insert(path);
@@ -222,16 +217,12 @@ pub fn passthrough_paths(
     Ok(paths)
 }
 
-/// Whether the path would read a tenant's data under some prefix, at some upstream: prefixes and upstream may be wrong.
-fn reads_series(path: &str) -> bool {
+/// The handler of the row, served or refused, that the path would find under some prefix at some upstream: prefixes and upstream may
+/// be wrong.
+fn row_at_end(path: &str) -> Option<&'static str> {
     let suffixes = path.match_indices('/').filter_map(|(at, _)| path.get(at..));
     let mut found = suffixes.flat_map(|suffix| Upstream::ALL.map(|upstream| api::find(upstream, suffix.as_bytes())));
-    found.any(|found| {
-        found.is_some_and(|found| match found.route.rule {
-            Rule::Queries | Rule::Selectors | Rule::Filtered => true,
-            Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => false,
-        })
-    })
+    found.find_map(|found| Some(found?.route.handler))
 }
 
 pub fn extra_parameters(field: Field) -> Result<Vec<String>, ConfigError> {

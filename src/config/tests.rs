@@ -320,13 +320,6 @@ fn prefixes_are_in_normal_form() {
 
 #[test]
 fn what_the_table_decides_is_not_passed_through() {
-    for path in ["/metrics", "/debug/pprof", "/-/healthy"] {
-        refused(
-            &format!(r#"{{"passthrough_paths": ["/graph", "{path}"]}}"#),
-            "passthrough_paths[1]",
-            "is in the API table",
-        );
-    }
     // Whatever the prefix and the upstream: they may be the mistake.
     for path in [
         "/api/v1/query",
@@ -336,13 +329,33 @@ fn what_the_table_decides_is_not_passed_through() {
         "/prometheus/api/v1/query",
         "/a/b/api/v1/query_explain",
         "/x/federate",
+        "/metrics",
+        "/debug/pprof",
+        "/-/healthy",
+        "/api/v1/format_query",
+        "/prometheus/api/v1/read",
+        "/prom/api/v1/admin/tsdb/snapshot",
+        "/prometheus/metrics",
+        "/x/debug/pprof/heap",
+        "/x/-/ready",
+        "/x/push",
+        "/api/prom/api/v1/status/config",
+        "/prometheus/api/v1/cardinality/label_names",
     ] {
         for keys in ["", r#""path_prefixes": ["/p"],"#, r#""upstream": "cortex","#, r#""upstream": "thanos","#] {
             let json = format!(r#"{{{keys} "passthrough_paths": ["{path}"]}}"#);
-            refused(&json, "passthrough_paths[0]", "ends like a path of the query API");
+            refused(&json, "passthrough_paths[0]", "ends like a path of the API table");
         }
     }
     refused(r#"{"passthrough_paths": ["/api/v1/%71uery"]}"#, "passthrough_paths[0]", "holds an escape");
+    for path in ["/*", "/graph/*", "*", "/api/v1/*"] {
+        let problem = if path == "*" { "is not a path" } else { "there are no wildcards" };
+        refused(&format!(r#"{{"passthrough_paths": ["/graph", "{path}"]}}"#), "passthrough_paths[1]", problem);
+    }
+    // Only whole ends of a path count.
+    for path in ["/mymetrics", "/graph", "/debug", "/api/v1/reader", "/static/federate.js"] {
+        assert!(parse(&format!(r#"{{"passthrough_paths": ["{path}"]}}"#)).is_ok(), "{path}");
+    }
     for path in ["", "/"] {
         refused(&format!(r#"{{"passthrough_paths": ["{path}"]}}"#), "passthrough_paths[0]", "never passed through");
     }

@@ -198,10 +198,7 @@ pub const ROWS: [Key; 28] = [
         default: "[]",
         meaning: "exact paths that are forwarded without enforcement, with the tenant's header",
         docs: "docs/tenants.md",
-        read: |draft, field| {
-            let paths = check::passthrough_paths(field, draft.config.upstream, &draft.config.path_prefixes);
-            put(&mut draft.config.passthrough_paths, paths)
-        },
+        read: |draft, field| put(&mut draft.config.passthrough_paths, check::passthrough_paths(field)),
         show: |config| config.passthrough_paths.iter().cloned().collect(),
         says: None,
     },

@@ -155,6 +155,7 @@ fn a_view_does_not_get_what_has_to_be_filtered_by_owner() {
         ("/api/v1/rules", config(VIEW)),
         ("/api/v1/alerts", config(VIEW)),
         ("/api/v1/query_exemplars?query=up", thanos),
+        ("/api/v1/query_exemplars?query=up", config(VIEW)),
     ] {
         let rejection = Request::get(path).send(&config).unwrap_err();
         assert_eq!(rejection.status(), 403, "{path}");
