@@ -22,9 +22,9 @@
 //!
 //! # What never breaks
 //!
-//! - The core (all but `host`) does no I/O and never panics: bytes in, decisions out. It keeps nothing: [`memo`], on which no
-//!   decision depends, belongs to the worker.
-//! - Nothing is forwarded unread: what goes upstream is written from what was parsed.
+//! - The core (all but `host`) does no I/O and never panics: bytes in, decisions out. What a worker
+//!   keeps ([`memo`], [`workers`], the stats) is given to it; of these, only the counts of running queries influence a decision.
+//! - Nothing is forwarded unread, but for what the operator names in `passthrough_paths`: the request is written from what was parsed.
 //! - Every selector that goes upstream carries the tenant's matcher, and exactly one tenant header goes with it.
 //! - Whatever is not understood is refused, and so is everything when something fails inside.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]

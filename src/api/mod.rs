@@ -1,6 +1,6 @@
 //! The API table: which paths are served, with which methods and parameters, and what is done with request and answer.
 //!
-//! One constant. Whatever is not in it is refused, and so is every parameter that its row does not name.
+//! One constant. A path that is not in it is refused. A parameter that its row does not name is not forwarded.
 //!
 //! ```text
 //! row       = handler, upstreams, path, methods, rule, parameters, times, evaluates, empty, answer, errors

@@ -4,8 +4,8 @@
 //! nothing an operator wrote is silently without effect.
 //!
 //! - `keys`: one row for each key; a key is added there
-//! - `check`, `source`, `allowed`, `limits`, `stats`: the rules for each value
-//! - `shape`: the JSON that a key takes; `json`: JSON as it is read
+//! - `check`, `source`, `allowed`, `stats`: the rules for each value; those for limits are in [`crate::limits`]
+//! - `shape`: the JSON that a key takes
 //! - `explain`, `effective`: what is in force, for the operator
 
 mod allowed;

@@ -3,7 +3,7 @@
 use super::effect::Half;
 use std::fmt;
 
-/// What has happened. The first six stand for callbacks of the host; the others answer an effect that asks.
+/// What has happened. The first six and `Done` stand for callbacks of the host; the others tell how an effect ended.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A request begins. The first event of all.
