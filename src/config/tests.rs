@@ -404,3 +404,9 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_configuration_can_be_shared_between_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Config>();
+}
