@@ -20,9 +20,12 @@
 //! until its first kept rule; each at most `max` bytes. What grows beyond is dropped at once, and is a fault only where it turns
 //! out to be the tenants'. So nobody's data can take the answer from another tenant. A set of labels that is itself longer
 //! than [`MAX_LABELS`] and than `max` is taken for another tenant's.
+//!
+//! Bytes: Prometheus writes strings as they are, and a template can make what is not UTF-8 (`{{ "\xff" }}` in an alert's label,
+//! observed with Prometheus 3.15). In what is another's they change nothing; in what is kept, a `?` stands for each.
 
 use super::Unreadable;
-use super::candidate::{Candidate, check};
+use super::candidate::{Candidate, check, mended};
 use super::group::{EVALUATION_TIME, Group, NAMES_OF_GROUP, RULES};
 use super::labelled::Labelled;
 use super::owner::{Owner, Whose};
@@ -245,7 +248,7 @@ impl ByOwner {
             self.labels.extend_from_slice(part.get(..room).unwrap_or(part));
             if is_last {
                 let whose =
-                    if self.labels.len() > max { Whose::Foreign } else { read_labels(&self.owner, &self.labels)? };
+                    if self.labels.len() > max { Whose::Foreign } else { read_labels(&self.owner, &mut self.labels)? };
                 self.decide(whose);
             }
         }
@@ -341,7 +344,7 @@ impl ByOwner {
         if self.item.is_over {
             return Err(Unreadable::TooLarge);
         }
-        check(&self.item.text)?;
+        check(&mut self.item.text)?;
         if std::mem::replace(&mut self.has_kept, true) {
             out.push(b',');
         }
@@ -376,7 +379,8 @@ impl ByOwner {
         }
         self.group.is_whole &= whose == Whose::Own && !self.rule.is_reduced;
         let into = self.group.begin_rule(out);
-        rules::write(&self.rule.text, &self.owner, whose != Whose::Own, self.rule.is_reduced, into)?;
+        let rule = mended(&mut self.rule.text, b'?')?;
+        rules::write(rule, &self.owner, whose != Whose::Own, self.rule.is_reduced, into)?;
         if !self.group.waits(self.max) {
             self.has_kept |= self.group.write(false, self.has_kept, out);
         }
@@ -404,8 +408,19 @@ fn known(name: Text<'_>, names: &[&str], seen: &mut Seen) -> Result<Option<usize
     Ok(index)
 }
 
-fn read_labels(owner: &Owner, labels: &[u8]) -> Result<Whose, Malformed> {
-    let mut cursor = Cursor::new(std::str::from_utf8(labels).map_err(|_| Malformed)?);
+/// What the labels say. One that is not UTF-8 is the tenants' only if it is so whatever stands for the bytes that are not.
+fn read_labels(owner: &Owner, labels: &mut [u8]) -> Result<Whose, Malformed> {
+    let is_text = std::str::from_utf8(labels).is_ok();
+    let mut others = if is_text { Vec::new() } else { labels.to_vec() };
+    let whose = read_text(owner, mended(labels, b'?')?)?;
+    if !is_text && read_text(owner, mended(&mut others, b'\x7f')?)? != whose {
+        return Ok(Whose::Foreign);
+    }
+    Ok(whose)
+}
+
+fn read_text(owner: &Owner, labels: &str) -> Result<Whose, Malformed> {
+    let mut cursor = Cursor::new(labels);
     let whose = owner.read(&mut cursor)?;
     cursor.finish().map(|()| whose)
 }

@@ -64,9 +64,25 @@ impl Candidate {
     }
 }
 
-/// What is kept is one JSON value.
-pub fn check(text: &[u8]) -> Result<(), Malformed> {
-    let mut cursor = Cursor::new(std::str::from_utf8(text).map_err(|_| Malformed)?);
+/// What is kept is one JSON value, and UTF-8.
+pub fn check(text: &mut [u8]) -> Result<(), Malformed> {
+    let mut cursor = Cursor::new(mended(text, b'?')?);
     cursor.value()?;
     cursor.finish()
+}
+
+/// These bytes as text: where one is not UTF-8, another stands for it. So the text doesn't grow, and what JSON means by the other bytes
+/// stays, since all of its own are ASCII.
+pub fn mended(text: &mut [u8], stand_in: u8) -> Result<&str, Malformed> {
+    let mut valid = 0;
+    while let Some(rest) = text.get_mut(valid..) {
+        let Err(error) = std::str::from_utf8(rest) else { break };
+        valid += error.valid_up_to();
+        // None: the text ends within a character.
+        let length = error.error_len().unwrap_or(usize::MAX);
+        for byte in text.iter_mut().skip(valid).take(length) {
+            *byte = stand_in;
+        }
+    }
+    std::str::from_utf8(text).map_err(|_| Malformed)
 }

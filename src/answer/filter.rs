@@ -55,6 +55,8 @@ pub struct Filter {
     /// The status of an answer that is an error, until it is known to look like one.
     error_status: Option<u16>,
     kept_back: Vec<u8>,
+    /// Something of it has been passed on, so that no substitute can take its place.
+    has_begun: bool,
     came: usize,
     written: usize,
     fault: Option<Unreadable>,
@@ -96,6 +98,7 @@ impl Filter {
             max_kept_back,
             error_status: None,
             kept_back: Vec::new(),
+            has_begun: false,
             came: 0,
             written: 0,
             fault: None,
@@ -174,12 +177,15 @@ impl Filter {
                 self.envelope.step(&mut rest, out)?;
                 continue;
             };
-            self.envelope.step(&mut rest, &mut self.kept_back)?;
+            let done = self.envelope.step(&mut rest, &mut self.kept_back);
             let is_shown = self.error_status.is_none() || self.envelope.is_error_object();
-            if self.kept_back.len() > max || !self.envelope.is_inside() && is_shown {
+            if self.has_begun || self.kept_back.len() > max || !self.envelope.is_inside() && is_shown {
+                self.has_begun |= !self.kept_back.is_empty();
                 out.append(&mut self.kept_back);
                 self.error_status = None;
             }
+            // Only now, so that what is written before a fault doesn't depend on where the chunks end.
+            done?;
         }
         if end && (self.envelope.is_inside() || self.max_kept_back.is_some() && !self.envelope.is_whole()) {
             // A part of what is filtered by its labels is taken for no JSON; nothing at all is an answer elsewhere.

@@ -69,7 +69,7 @@ impl Group {
             self.is_over = true;
             return if self.is_written { Err(Unreadable::TooLarge) } else { Ok(()) };
         }
-        check(&self.value)?;
+        check(&mut self.value)?;
         if self.is_over || has_rules && !self.has_rule {
             return Ok(());
         }

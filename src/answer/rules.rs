@@ -71,14 +71,8 @@ struct RuleAlert<'a> {
 }
 
 /// Writes a rule that is the tenant's, or a shared one that is nobody's. `is_reduced` says that alerts were removed from it already.
-pub fn write(
-    rule: &[u8],
-    owner: &Owner,
-    is_shared: bool,
-    is_reduced: bool,
-    out: &mut Vec<u8>,
-) -> Result<(), Malformed> {
-    let mut cursor = Cursor::new(std::str::from_utf8(rule).map_err(|_| Malformed)?);
+pub fn write(rule: &str, owner: &Owner, is_shared: bool, is_reduced: bool, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let mut cursor = Cursor::new(rule);
     let (mut members, mut alerts) = (Vec::with_capacity(NAMES_OF_RULE.len()), Vec::new());
     cursor.object(|name, cursor| {
         let member = match name.among(NAMES_OF_RULE)? {
