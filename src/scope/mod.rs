@@ -9,6 +9,7 @@
 //! - `conflict`: what becomes of a query's own matchers on the labels of the scope
 //! - `inside`: is a label set inside the scope?
 //! - `texts`: the values that a matcher names, where it names them
+//! - `wire`: matchers and series in Protocol Buffers
 //!
 //! What holds for every scope, by the way it is made: it has at least one matcher; it does not match a label set that has none
 //! of its labels, so that data which belongs to no tenant stays outside; and it says nothing about the metric's name.
@@ -19,6 +20,7 @@ mod render;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod wire;
 
 pub use conflict::{CannotMatch, OnConflict, Own, OwnMatchers};
 pub use inside::{Fit, Inside, LabelSet, Standing, Twice};
