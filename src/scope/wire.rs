@@ -102,7 +102,7 @@ mod tests {
         let enforced = matcher(b"team", Operator::Equal, b"a");
         let replace = Scope::equal("team".into(), "a".into(), OnConflict::Replace);
         assert_eq!(confined(&replace, &own).unwrap(), [enforced.clone(), own[0].clone()]);
-        assert_eq!(confined(&replace, &[]).unwrap(), [enforced.clone()]);
+        assert_eq!(confined(&replace, &[]).unwrap(), std::slice::from_ref(&enforced));
         let intersect = Scope::equal("team".into(), "a".into(), OnConflict::Intersect);
         assert_eq!(confined(&intersect, &own).unwrap(), [[enforced].as_slice(), &own].concat());
         let reject = Scope::equal("team".into(), "a".into(), OnConflict::Reject);
