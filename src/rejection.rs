@@ -132,6 +132,7 @@ impl Rejection {
                 | tenant::Error::EmptyMember
                 | tenant::Error::FederationOff
                 | tenant::Error::Several
+                | tenant::Error::OneAtATime
                 | tenant::Error::TooMany { .. }
                 | tenant::Error::TooLong { .. }
                 | tenant::Error::Character(_)
@@ -351,6 +352,7 @@ mod tests {
             (Rejection::Tenant(tenant::Error::Unclear("x")), 400, "bad_data"),
             (Rejection::Tenant(tenant::Error::Unreadable("x")), 500, "internal"),
             (Rejection::Tenant(tenant::Error::Empty), 401, "unauthorized"),
+            (Rejection::Tenant(tenant::Error::OneAtATime), 400, "bad_data"),
             (Rejection::Tenant(tenant::Error::EmptyMember), 400, "bad_data"),
             (Rejection::NotAllowed(String::new()), 403, "forbidden"),
             (Rejection::Forbidden("x"), 403, "forbidden"),

@@ -79,6 +79,11 @@ pub enum Rule {
     /// Forwarded, and its answer is filtered. Selectors only narrow it; one is added where the operator says that the
     /// upstream reads it.
     Filtered,
+    /// Forwarded to an upstream that isolates tenants by the header. Refused with `enforce_tenancy`, since nothing in it can be
+    /// rewritten.
+    ByHeader,
+    /// As `ByHeader`, and the body is forwarded unread. Refused too where limits apply that would have to read it.
+    ByHeaderUnread,
     /// Forwarded as it came, but for the tenant header: the operator asked for it in `passthrough_paths`.
     Passthrough,
     /// Refused with 403, for this reason.
@@ -165,6 +170,8 @@ pub struct Route {
     pub answer: Answer,
     /// How an error is told to the client.
     pub errors: ErrorShape,
+    /// The upstream answers for one tenant only: a request of several is refused.
+    pub one_tenant: bool,
 }
 
 /// A row that a path matched.

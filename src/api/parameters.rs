@@ -26,6 +26,9 @@ pub enum Kind {
     Statistics,
     /// Text of the client's own, such as a search term.
     Text,
+    /// Which part of the rules, or which page of them, is asked for. It is dropped where the answer is filtered: a rule's state could
+    /// not be worked out again, and the next page may be another tenant's.
+    Part,
     /// A label that Thanos takes out of the answer to merge replicas: never the tenant label.
     ReplicaLabel,
     /// Thanos's choice of stores, which would tell which stores there are: refused.
@@ -74,6 +77,7 @@ impl Kind {
             Kind::Boolean => "boolean",
             Kind::Word | Kind::Statistics => "word",
             Kind::Text => "text",
+            Kind::Part => "text, dropped where the answer is filtered",
             Kind::ReplicaLabel => "label, not the tenant's",
             Kind::StoreSelector => "refused",
         }
@@ -93,7 +97,7 @@ impl Kind {
             Kind::Integer => is_scalar(b"+-") && value.iter().all(|byte| !byte.is_ascii_alphabetic()),
             Kind::Boolean => is_scalar(b""),
             Kind::Word | Kind::Statistics => is_scalar(b"-_."),
-            Kind::Text | Kind::ReplicaLabel | Kind::StoreSelector => value.len() <= MAX_TEXT,
+            Kind::Text | Kind::Part | Kind::ReplicaLabel | Kind::StoreSelector => value.len() <= MAX_TEXT,
         }
     }
 }
@@ -270,6 +274,29 @@ pub const RULES: &[Parameter] = &[
     many("rule_group[]", Kind::Text),
     many("file[]", Kind::Text),
 ];
+/// `rules` of Cortex (`PrometheusRules` in pkg/ruler/api.go, 1.21) and Mimir (pkg/ruler/api.go, 3.0).
+pub const CORTEX_RULES: &[Parameter] = &[
+    MATCH,
+    one("type", Kind::Word),
+    many("rule_name[]", Kind::Text),
+    many("rule_group[]", Kind::Text),
+    many("file[]", Kind::Text),
+    one("exclude_alerts", Kind::Part),
+    one("group_limit", Kind::Part),
+    one("group_next_token", Kind::Part),
+];
+/// `metadata` of Cortex and Mimir.
+pub const METRIC_METADATA: &[Parameter] = &[one("metric", Kind::Text), LIMIT, one("limit_per_metric", Kind::Integer)];
+/// A selector that the upstream reads and that needs no matcher, since the header isolates the tenant.
+const CARDINALITY_SELECTOR: Parameter = one("selector", Kind::Expression);
+const COUNT_METHOD: Parameter = one("count_method", Kind::Word);
+/// `cardinality/label_names` of Mimir: pkg/cardinality/request.go, 3.0.
+pub const CARDINALITY: &[Parameter] = &[CARDINALITY_SELECTOR, COUNT_METHOD, LIMIT];
+/// `cardinality/label_values` of Mimir.
+pub const CARDINALITY_OF_VALUES: &[Parameter] =
+    &[many("label_names[]", Kind::Text), CARDINALITY_SELECTOR, COUNT_METHOD, LIMIT];
+/// `cardinality/active_series` and `cardinality/active_native_histogram_metrics` of Mimir.
+pub const ACTIVE_SERIES: &[Parameter] = &[CARDINALITY_SELECTOR];
 /// `format_query` and `parse_query`, which read no series.
 pub const EXPRESSION: &[Parameter] = &[one("query", Kind::Expression)];
 
@@ -332,7 +359,7 @@ mod tests {
         for kind in [TIME.kind, STEP.kind, Kind::Integer, Kind::Boolean, Kind::Word] {
             assert!(kind.accepts(&[b'1'; MAX_SCALAR]) && !kind.accepts(&[b'1'; MAX_SCALAR + 1]), "{kind:?}");
         }
-        for kind in [Kind::Text, Kind::ReplicaLabel] {
+        for kind in [Kind::Text, Kind::Part, Kind::ReplicaLabel] {
             assert!(kind.accepts(&[b'1'; MAX_TEXT]) && !kind.accepts(&[b'1'; MAX_TEXT + 1]), "{kind:?}");
         }
     }

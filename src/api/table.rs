@@ -57,14 +57,25 @@ pub static TABLE: &[Route] = &[
     forward("features", ALL, "/api/v1/features", GET, with::NONE),
     text("healthy", NOT_CORTEX, "/-/healthy", with::NONE),
     text("ready", NOT_CORTEX, "/-/ready", with::NONE),
-    filtered("rules", ALL, "/api/v1/rules", with::RULES, Answer::Rules),
-    filtered("alerts", ALL, "/api/v1/alerts", with::NONE, Answer::Alerts),
-    refuse("read", ALL, Path::Exact("/api/v1/read"), REMOTE_READ),
+    filtered("rules", NOT_CORTEX, "/api/v1/rules", with::RULES, Answer::Rules),
+    one_tenant(filtered("rules", CORTEX, "/api/v1/rules", with::CORTEX_RULES, Answer::Rules)),
+    filtered("alerts", NOT_CORTEX, "/api/v1/alerts", with::NONE, Answer::Alerts),
+    one_tenant(filtered("alerts", CORTEX, "/api/v1/alerts", with::NONE, Answer::Alerts)),
+    // What Cortex and Mimir isolate by the header. Mimir's `status/config` and `status/flags` are empty objects, for Grafana.
+    by_header("metadata", CORTEX, "/api/v1/metadata", GET, with::METRIC_METADATA),
+    by_header("status", CORTEX, "/api/v1/status/config", GET, with::NONE),
+    by_header("status", CORTEX, "/api/v1/status/flags", GET, with::NONE),
+    cardinality("/api/v1/cardinality/label_names", with::CARDINALITY),
+    cardinality("/api/v1/cardinality/label_values", with::CARDINALITY_OF_VALUES),
+    cardinality("/api/v1/cardinality/active_series", with::ACTIVE_SERIES),
+    cardinality("/api/v1/cardinality/active_native_histogram_metrics", with::ACTIVE_SERIES),
+    unread_by_header("read", CORTEX, "/api/v1/read"),
+    refuse("read", NOT_CORTEX, Path::Exact("/api/v1/read"), REMOTE_READ),
     refuse("write", ALL, Path::Exact("/api/v1/write"), WRITES),
     refuse("write", ALL, Path::Below("/api/v1/otlp/"), WRITES),
     refuse("write", CORTEX, Path::Exact("/api/v1/push"), WRITES),
     refuse("write", CORTEX, Path::Exact("/push"), WRITES),
-    refuse("metadata", ALL, Path::Exact("/api/v1/metadata"), UNSCOPED),
+    refuse("metadata", NOT_CORTEX, Path::Exact("/api/v1/metadata"), UNSCOPED),
     refuse("targets", ALL, Path::Exact("/api/v1/targets"), UNSCOPED),
     refuse("targets", ALL, Path::Below("/api/v1/targets/"), UNSCOPED),
     refuse("scrape_pools", ALL, Path::Exact("/api/v1/scrape_pools"), UNSCOPED),
@@ -101,6 +112,7 @@ const fn row(
         empty: None,
         answer: Answer::Messages,
         errors: ErrorShape::Prometheus,
+        one_tenant: false,
     }
 }
 
@@ -214,6 +226,34 @@ const fn filtered(
     answer: Answer,
 ) -> Route {
     Route { answer, ..row(handler, upstreams, Path::Exact(path), GET, Rule::Filtered, parameters) }
+}
+
+/// `TenantID` in Cortex's and Mimir's handlers: several tenants are an error there.
+const fn one_tenant(route: Route) -> Route {
+    Route { one_tenant: true, ..route }
+}
+
+const fn by_header(
+    handler: &'static str,
+    upstreams: &'static [Upstream],
+    path: &'static str,
+    methods: &'static [Method],
+    parameters: &'static [Parameter],
+) -> Route {
+    row(handler, upstreams, Path::Exact(path), methods, Rule::ByHeader, parameters)
+}
+
+/// Mimir's, which answers for one tenant (pkg/querier/cardinality_analysis_handler.go, 3.0).
+const fn cardinality(path: &'static str, parameters: &'static [Parameter]) -> Route {
+    one_tenant(by_header("cardinality", CORTEX, path, BOTH, parameters))
+}
+
+/// The answer is binary, or one chunk after the other.
+const fn unread_by_header(handler: &'static str, upstreams: &'static [Upstream], path: &'static str) -> Route {
+    Route {
+        answer: Answer::Text,
+        ..row(handler, upstreams, Path::Exact(path), &[Method::Post], Rule::ByHeaderUnread, with::NONE)
+    }
 }
 
 const fn refuse(handler: &'static str, upstreams: &'static [Upstream], path: Path, reason: &'static str) -> Route {

@@ -106,6 +106,17 @@ fn rows_are_whole() {
             Rule::Filtered => {
                 assert!(!has(Kind::Query) && matches!(route.answer, Answer::Rules | Answer::Alerts), "{route:?}")
             }
+            Rule::ByHeader | Rule::ByHeaderUnread => {
+                let isolates = route.upstreams.iter().all(|upstream| upstream.profile().isolates_tenants);
+                let is_unread = route.rule == Rule::ByHeaderUnread;
+                assert!(
+                    isolates
+                        && !has(Kind::Query)
+                        && !has(Kind::Selector)
+                        && route.answer == if is_unread { Answer::Text } else { Answer::Messages },
+                    "{route:?}"
+                )
+            }
             Rule::Passthrough => panic!("not a row: {route:?}"),
         }
         match route.path {
@@ -188,16 +199,19 @@ fn exemplars_are_filtered_whatever_the_upstream_is() {
 #[test]
 fn what_is_refused_is_refused_for_every_upstream() {
     for upstream in Upstream::ALL {
+        for path in ["metadata", "read", "status/config", "status/flags"] {
+            let found = find(upstream, format!("/api/v1/{path}").as_bytes()).map(|found| found.route.rule).unwrap();
+            let is_by_header = matches!(found, Rule::ByHeader | Rule::ByHeaderUnread);
+            assert!(is_by_header == upstream.profile().isolates_tenants, "{path}");
+            assert!(is_by_header != matches!(found, Rule::Refuse(_)), "{path}");
+        }
         for path in [
-            "metadata",
-            "read",
             "write",
             "targets",
             "targets/metadata",
             "scrape_pools",
             "status/tsdb",
-            "status/config",
-            "status/flags",
+            "status/runtimeinfo",
             "stores",
             "alertmanagers",
             "notifications",

@@ -47,25 +47,21 @@ pub const NEVER_FORWARDED: &[&str] = &[
 ];
 
 /// Parameters that change whose data is read, at Prometheus, Thanos or a relative of theirs.
-const SCOPING_PARAMETERS: &[&str] = &[
-    "match",
-    "extra_filters",
-    "extra_filters[]",
-    "extra_label",
-    "extra_label[]",
-    "include_metadata",
-    // A part of the rules: what is worked out of their alerts would be worked out of others' as well.
-    "exclude_alerts",
-    "group_limit",
-    "group_next_token",
-];
+const SCOPING_PARAMETERS: &[&str] =
+    &["match", "extra_filters", "extra_filters[]", "extra_label", "extra_label[]", "include_metadata"];
 
 pub fn upstream(field: &Field) -> Result<Upstream, ConfigError> {
     if field.text()? == "alertmanager" {
         return Err(field.error("\"alertmanager\" is not supported by this version"));
     }
-    let words: Vec<(&str, Upstream)> = Upstream::ALL.map(|upstream| (upstream.name(), upstream)).into();
-    field.word(&words)
+    field.word(&words_of_upstreams())
+}
+
+/// What `upstream` may be. Mimir's API is Cortex's.
+pub fn words_of_upstreams() -> Vec<(&'static str, Upstream)> {
+    let mut words: Vec<_> = Upstream::ALL.map(|upstream| (upstream.name(), upstream)).into();
+    words.push(("mimir", Upstream::Cortex));
+    words
 }
 
 /// The members of `tenant_federation`.
@@ -246,7 +242,7 @@ pub fn extra_parameters(field: Field) -> Result<Vec<String>, ConfigError> {
 
 fn is_scoping(kind: Kind) -> bool {
     match kind {
-        Kind::Query | Kind::Selector | Kind::ReplicaLabel | Kind::StoreSelector => true,
+        Kind::Query | Kind::Selector | Kind::Part | Kind::ReplicaLabel | Kind::StoreSelector => true,
         Kind::Expression
         | Kind::Time(_)
         | Kind::Duration(_)

@@ -95,6 +95,7 @@ impl Requested {
             | Kind::Statistics
             | Kind::Text
             | Kind::ReplicaLabel
+            | Kind::Part
             | Kind::StoreSelector => return false,
         };
         *slot = Some(value.to_vec());

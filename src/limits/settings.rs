@@ -151,6 +151,12 @@ impl InForce {
             || self.rejected.iter().any(|list| list.iter().any(Attributes::need_the_time))
     }
 
+    /// Whether anything is in force besides the number of queries that run at the same time.
+    pub fn need_the_body(&self) -> bool {
+        let mut others = TABLE.iter().filter(|&&(_, _, limit)| limit != Limit::Concurrency);
+        !self.blocked.is_empty() || !self.rejected.is_empty() || others.any(|&(_, _, limit)| self.get(limit).is_some())
+    }
+
     fn is_empty(&self) -> bool {
         self.values.iter().all(|&value| value == 0) && self.blocked.is_empty() && self.rejected.is_empty()
     }

@@ -29,11 +29,11 @@ pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
 use crate::answer::Expected;
 use crate::api::{Method, Route, Rule};
 use crate::config::Config;
-use crate::limits::{Engine, RequestLimits, Requested, Stop};
+use crate::limits::{Engine, Limit, RequestLimits, Requested, Stop};
 use crate::memo::Memo;
 use crate::path;
 use crate::rejection::{Place, Rejection};
-use crate::tenant::Tenants;
+use crate::tenant::{self, Tenants};
 use crate::text;
 use parameters::{Enforcement, Written};
 use std::cell::RefCell;
@@ -63,7 +63,8 @@ pub enum BodyPlan {
     MustBeEmpty,
     /// A form, to be read whole and replaced, also where it turns out to be empty.
     Form(FormPlan),
-    /// Passed on as it comes, without holding it back: a path of `passthrough_paths`.
+    /// Passed on as it comes, without holding it back: a path of `passthrough_paths`, or remote read of an upstream that isolates
+    /// tenants itself.
     Untouched,
 }
 
@@ -163,6 +164,13 @@ fn decide_noting(
     if let Rule::Refuse(reason) = route.rule {
         return Err(Rejection::Forbidden(reason));
     }
+    let is_by_header = matches!(route.rule, Rule::ByHeader | Rule::ByHeaderUnread);
+    if is_by_header && config.enforces() {
+        return Err(Rejection::Forbidden("with enforce_tenancy its answer can't be scoped to a tenant"));
+    }
+    if route.one_tenant && tenants.ids().nth(1).is_some() {
+        return Err(Rejection::Tenant(tenant::Error::OneAtATime));
+    }
     if config.view().is_some() && route.answer.is_filtered_by_owner() {
         return Err(Rejection::Forbidden(
             "with tenant_regex it can't be told whose rules, alerts and exemplars are: static_tenant_ids can name the tenants",
@@ -174,7 +182,8 @@ fn decide_noting(
     let no_bytes_follow = head.end_of_stream || facts.content_length == Some(b"0");
 
     let passthrough = route.rule == Rule::Passthrough;
-    let has_form = method == Method::Post && !no_bytes_follow && !passthrough;
+    let is_unread = route.rule == Rule::ByHeaderUnread;
+    let has_form = method == Method::Post && !no_bytes_follow && !passthrough && !is_unread;
     if method == Method::Get && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
         return Err(Rejection::Body);
     }
@@ -218,7 +227,11 @@ fn decide_noting(
     let statistics = enforcement.ask_for_statistics(&url, &mut query);
     let expected = expected.narrowed(!query.is_empty()).measuring(statistics);
     let path = path::write(prefix, &found, &query).map_err(Rejection::Path)?;
-    let concurrency = limits.as_ref().and_then(RequestLimits::concurrency);
+    let concurrency = if is_unread {
+        limits_of_unread(config, &tenants)?
+    } else {
+        limits.as_ref().and_then(RequestLimits::concurrency)
+    };
     let body = if has_form {
         let tenant = tenants.joined();
         let limits =
@@ -226,6 +239,8 @@ fn decide_noting(
         BodyPlan::Form(FormPlan { enforcement, url_has_selector: url.has_selector, limits })
     } else if head.end_of_stream {
         BodyPlan::Absent
+    } else if is_unread {
+        BodyPlan::Untouched
     } else {
         BodyPlan::MustBeEmpty
     };
@@ -255,6 +270,18 @@ fn limits_on(
         subquery_step_ms: config.subquery_step_ms(),
     };
     RequestLimits::new(config.limits(), tenants, route, engine, headers)
+}
+
+/// How many requests may run at the same time whose bodies are forwarded unread. Refused where another limit is in force: whether the
+/// request is within it, only its body says.
+fn limits_of_unread(config: &Config, tenants: &Tenants) -> Result<Option<i64>, Rejection> {
+    let Some(in_force) = config.limits_of(tenants) else { return Ok(None) };
+    if in_force.need_the_body() {
+        return Err(Rejection::Forbidden(
+            "its body is forwarded unread, and the tenant's limits would have to read it",
+        ));
+    }
+    Ok(in_force.get(Limit::Concurrency))
 }
 
 impl BodyPlan {

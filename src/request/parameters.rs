@@ -34,6 +34,8 @@ pub struct Enforcement {
     added: Added,
     /// The upstream is asked for statistics.
     asks_for_statistics: bool,
+    /// The answer is filtered, so that a part of it is not enough.
+    drops_parts: bool,
 }
 
 /// The selector that a request without any gains.
@@ -87,7 +89,7 @@ impl Enforcement {
             Rule::Queries | Rule::Selectors => true,
             // A rule that is shared has no label that the matcher would match.
             Rule::Filtered => !config.shows_shared_rules(),
-            Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => false,
+            Rule::Forward | Rule::ByHeader | Rule::ByHeaderUnread | Rule::Passthrough | Rule::Refuse(_) => false,
         };
         let reads_selectors = route.parameters.iter().any(|parameter| parameter.kind == Kind::Selector);
         let added = match route.rule {
@@ -95,7 +97,13 @@ impl Enforcement {
             Rule::Selectors => Added::Label,
             // Rules have no `__name__`, by which a second matcher could match them.
             Rule::Filtered if reads_selectors && config.matches_rules() => Added::Label,
-            Rule::Queries | Rule::Filtered | Rule::Forward | Rule::Passthrough | Rule::Refuse(_) => Added::Nothing,
+            Rule::Queries
+            | Rule::Filtered
+            | Rule::Forward
+            | Rule::ByHeader
+            | Rule::ByHeaderUnread
+            | Rule::Passthrough
+            | Rule::Refuse(_) => Added::Nothing,
         };
         let scope = (reads_series && config.enforces()).then(|| config.scope(tenants));
         Enforcement {
@@ -105,6 +113,7 @@ impl Enforcement {
             added,
             asks_for_statistics: config.stats().samples
                 && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),
+            drops_parts: config.enforces(),
         }
     }
 
@@ -188,6 +197,9 @@ impl Enforcement {
                 return Ok(());
             }
         }
+        if self.drops_parts && parameter.kind == Kind::Part {
+            return Ok(());
+        }
         let before = written.selectors;
         let mut rewritten = Vec::new();
         let checked = self.check(parameter, &given, requested.is_some(), &mut rewritten, &mut written.selectors)?;
@@ -237,6 +249,7 @@ impl Enforcement {
             | Kind::Word
             | Kind::Statistics
             | Kind::Text
+            | Kind::Part
             | Kind::ReplicaLabel
             | Kind::StoreSelector => return None,
         };
@@ -277,6 +290,7 @@ impl Enforcement {
                 | Kind::Word
                 | Kind::Statistics
                 | Kind::Text
+                | Kind::Part
                 | Kind::ReplicaLabel,
                 _,
             ) => return Ok(Checked::Unchanged),

@@ -103,6 +103,8 @@ pub enum Error {
     FederationOff,
     /// The value of a source that names one tenant holds a `|`.
     Several,
+    /// The upstream answers for one tenant at a time, and the request names several.
+    OneAtATime,
     /// The request names more tenants than `max_tenants`.
     TooMany {
         /// How many tenants the request names.
@@ -132,6 +134,9 @@ impl fmt::Display for Error {
             Error::Unclear(problem) => f.write_str(problem),
             Error::Unreadable(what) => write!(f, "the proxy's {what} can't be read"),
             Error::Several => write!(f, "one tenant is named here, and its ID can't hold a |"),
+            Error::OneAtATime => {
+                write!(f, "the upstream answers this path for one tenant at a time, and several are named")
+            }
             Error::Empty => write!(f, "the tenant is empty"),
             Error::EmptyMember => write!(f, "one of the tenants separated by | is empty"),
             Error::FederationOff => write!(f, "several tenants are named, but tenant_federation is not enabled"),

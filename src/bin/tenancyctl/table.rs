@@ -19,7 +19,7 @@ forwarded, and those of `extra_parameters`; all others are dropped.
 the answer is the empty one, and where there is none, a refusal. `evaluated` are queries, to which the limits of queries apply.
 
 With `enforce_tenancy: false` (the default for `upstream: cortex`) the same paths, methods and parameters hold, but queries and
-selectors are passed on without being rewritten: the upstream isolates tenants by the header.
+selectors are passed on without being rewritten: the upstream isolates tenants by the header. `mimir` is another name for `cortex`.
 ";
 
 const NOTES: &str = "
@@ -66,7 +66,13 @@ pub fn markdown() -> String {
             let (path, upstreams) = (path(route), upstreams(route));
             let _ = match route.rule {
                 Rule::Refuse(reason) => writeln!(out, "| {path} | {upstreams} | {reason} |"),
-                Rule::Queries | Rule::Selectors | Rule::Filtered | Rule::Forward | Rule::Passthrough => writeln!(
+                Rule::Queries
+                | Rule::Selectors
+                | Rule::Filtered
+                | Rule::Forward
+                | Rule::ByHeader
+                | Rule::ByHeaderUnread
+                | Rule::Passthrough => writeln!(
                     out,
                     "| {path} | {upstreams} | {} | {} | {} | {} | {} | {} | {} |",
                     route.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(" "),
@@ -92,7 +98,13 @@ pub fn markdown() -> String {
 
 fn serves(route: &Route) -> bool {
     match route.rule {
-        Rule::Queries | Rule::Selectors | Rule::Filtered | Rule::Forward | Rule::Passthrough => true,
+        Rule::Queries
+        | Rule::Selectors
+        | Rule::Filtered
+        | Rule::Forward
+        | Rule::ByHeader
+        | Rule::ByHeaderUnread
+        | Rule::Passthrough => true,
         Rule::Refuse(_) => false,
     }
 }
@@ -117,10 +129,20 @@ fn request(route: &Route) -> &'static str {
         Rule::Queries => "each query is rewritten",
         Rule::Selectors => "each selector gains the matcher; one is added where there is none",
         Rule::Filtered if route.parameters.iter().any(|parameter| parameter.kind == Kind::Selector) => {
-            "forwarded; its selectors gain the matcher"
+            if route.one_tenant {
+                "forwarded, of one tenant; its selectors gain the matcher"
+            } else {
+                "forwarded; its selectors gain the matcher"
+            }
         }
+        Rule::Filtered if route.one_tenant => "forwarded, of one tenant",
         Rule::Filtered => "forwarded",
         Rule::Forward => "forwarded",
+        Rule::ByHeader if route.one_tenant => "forwarded, of one tenant; refused with `enforce_tenancy: true`",
+        Rule::ByHeader => "forwarded; refused with `enforce_tenancy: true`",
+        Rule::ByHeaderUnread => {
+            "forwarded, its body unread; refused with `enforce_tenancy: true`, and where limits apply that would have to read it"
+        }
         Rule::Passthrough => "forwarded as it came",
         Rule::Refuse(_) => "refused",
     }

@@ -6,14 +6,13 @@ use super::super::shape::{self, Shape, words};
 use super::super::source::{CERTIFICATE_FIELDS, MAX_PATTERN};
 use super::super::{Allowed, CONFLICTS, Config, ConfigError, FORMATS, Stats, allowed, check, effective, stats};
 use super::Key;
-use crate::api::Upstream;
 use crate::limits::Unit;
 use serde_json::Value;
 
 pub const ROWS: [Key; 28] = [
     Key {
         name: "upstream",
-        shape: Shape::Word(|| Upstream::ALL.map(Upstream::name).into()),
+        shape: Shape::Word(|| words(&check::words_of_upstreams())),
         default: r#""prometheus""#,
         meaning: "whose API table applies, and the defaults of forward_tenant_header, enforce_tenancy and path_prefixes",
         docs: "docs/api-table.md",

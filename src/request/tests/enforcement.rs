@@ -307,9 +307,9 @@ fn without_enforcement_queries_pass_and_the_rest_holds() {
     for (target, expected) in [
         ("/api/v1/query?query=1", "unknown_path"),
         ("/api/v1/rules", "unknown_path"),
-        ("/prometheus/api/v1/metadata", "forbidden_path"),
+        ("/prometheus/api/v1/targets", "forbidden_path"),
         ("/api/prom/push", "forbidden_path"),
-        ("/prometheus/api/v1/cardinality/label_names", "forbidden_path"),
+        ("/prometheus/api/v1/cardinality/unknown", "forbidden_path"),
         ("/prometheus/api/v1/query?query=1&query=2", "repeated_parameter"),
         ("/prometheus//api/v1/query", "bad_path"),
     ] {

@@ -3,6 +3,7 @@
 mod enforcement;
 mod frontends;
 mod hostile;
+mod isolated;
 mod limits;
 mod limits_parsing;
 mod limits_rules;
