@@ -167,6 +167,13 @@ pub struct Route {
     pub errors: ErrorShape,
 }
 
+impl Route {
+    /// Whether the upstream prints or parses expressions of the client's, which costs it as much as a query.
+    pub fn reads_expressions(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.kind == Kind::Expression)
+    }
+}
+
 /// A row that a path matched.
 #[derive(Debug, Clone, Copy)]
 pub struct Found<'p> {
