@@ -125,6 +125,8 @@ fn limits_are_those_of_the_code() {
         ("MAX_TOKENS", promql::MAX_TOKENS.to_string()),
         ("MAX_DEPTH", format!("{} levels", promql::MAX_DEPTH)),
         ("MAX_PRINTING", promql::MAX_PRINTING.to_string()),
+        ("MAX_TREE", promql::MAX_TREE.to_string()),
+        ("MAX_SEARCH_TERM", format!("{} bytes", promql_tenancy_filter::api::MAX_SEARCH_TERM)),
         ("MAX_WRITTEN", format!("{} MiB", promql::MAX_WRITTEN >> 20)),
         ("MAX_PAIRS", form::MAX_PAIRS.to_string()),
         ("MAX_CORTEX_ID", format!("{} bytes", tenant::MAX_CORTEX_ID)),

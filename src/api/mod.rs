@@ -23,7 +23,7 @@ mod table;
 mod tests;
 
 pub use downsampling::{Downsampling, Lookback, SourceResolution};
-pub use parameters::{Kind, Moment, Parameter, Span};
+pub use parameters::{Kind, MAX_SEARCH_TERM, Moment, Parameter, Span};
 pub use profile::{DefaultStep, Profile, Upstream};
 pub use semantics::{Empty, ErrorShape, Times};
 pub use table::{PASSTHROUGH, TABLE};

@@ -24,8 +24,10 @@ pub enum Kind {
     Word,
     /// A word that asks for statistics, whatever it is.
     Statistics,
-    /// Text of the client's own, such as a search term.
+    /// Text of the client's own, such as a rule's name.
     Text,
+    /// A term that the upstream compares with each name or value.
+    SearchTerm,
     /// A label that Thanos takes out of the answer to merge replicas: never the tenant label.
     ReplicaLabel,
     /// Thanos's choice of stores, which would tell which stores there are: refused.
@@ -60,6 +62,9 @@ pub enum Span {
 const MAX_SCALAR: usize = 64;
 /// Free text.
 const MAX_TEXT: usize = 4_096;
+/// A search term. Prometheus compares each of up to 32 terms with each name (`jaroWinklerString` in util/strutil/jarowinkler.go, 3.16),
+/// at a cost that is the product of both lengths.
+pub const MAX_SEARCH_TERM: usize = 256;
 
 impl Kind {
     /// Its name in the printed table.
@@ -74,6 +79,7 @@ impl Kind {
             Kind::Boolean => "boolean",
             Kind::Word | Kind::Statistics => "word",
             Kind::Text => "text",
+            Kind::SearchTerm => "search term",
             Kind::ReplicaLabel => "label, not the tenant's",
             Kind::StoreSelector => "refused",
         }
@@ -93,6 +99,7 @@ impl Kind {
             Kind::Integer => is_scalar(b"+-") && value.iter().all(|byte| !byte.is_ascii_alphabetic()),
             Kind::Boolean => is_scalar(b""),
             Kind::Word | Kind::Statistics => is_scalar(b"-_."),
+            Kind::SearchTerm => value.len() <= MAX_SEARCH_TERM,
             Kind::Text | Kind::ReplicaLabel | Kind::StoreSelector => value.len() <= MAX_TEXT,
         }
     }
@@ -151,7 +158,7 @@ const SHARD_INFO: Parameter = one("shard_info", Kind::Text);
 const ENGINE: Parameter = one("engine", Kind::Word);
 const ANALYZE: Parameter = one("analyze", Kind::Word);
 // Prometheus 3.16, web/api/v1/search.go.
-const SEARCH: Parameter = many("search[]", Kind::Text);
+const SEARCH: Parameter = many("search[]", Kind::SearchTerm);
 const FUZZ_THRESHOLD: Parameter = one("fuzz_threshold", Kind::Integer);
 const FUZZ_ALG: Parameter = one("fuzz_alg", Kind::Word);
 const CASE_SENSITIVE: Parameter = one("case_sensitive", Kind::Boolean);
@@ -335,5 +342,7 @@ mod tests {
         for kind in [Kind::Text, Kind::ReplicaLabel] {
             assert!(kind.accepts(&[b'1'; MAX_TEXT]) && !kind.accepts(&[b'1'; MAX_TEXT + 1]), "{kind:?}");
         }
+        let term = SEARCH.kind;
+        assert!(term.accepts(&[b'1'; MAX_SEARCH_TERM]) && !term.accepts(&[b'1'; MAX_SEARCH_TERM + 1]));
     }
 }

@@ -93,6 +93,7 @@ impl Requested {
             | Kind::Word
             | Kind::Statistics
             | Kind::Text
+            | Kind::SearchTerm
             | Kind::ReplicaLabel
             | Kind::StoreSelector => return false,
         };

@@ -32,7 +32,7 @@ mod token;
 pub use error::{Error, ErrorKind};
 pub use lexer::MAX_TOKENS;
 pub use parser::MAX_DEPTH;
-pub use printing::MAX_PRINTING;
+pub use printing::{MAX_PRINTING, MAX_TREE};
 pub use rewrite::MAX_WRITTEN;
 pub use token::TokenKind;
 
@@ -192,9 +192,9 @@ impl<'t> Query<'t> {
     /// Checks what it costs an upstream to print the query, as `format_query` does.
     ///
     /// # Errors
-    /// Returns [`Error`] if that is more than [`MAX_PRINTING`].
+    /// Returns [`Error`] if that is more than [`MAX_PRINTING`] or [`MAX_TREE`].
     pub fn check_printing(&self) -> Result<(), Error> {
-        printing::check(&self.text, &self.ast)
+        printing::check(&self.text, &self.tokens.list, &self.ast)
     }
 
     /// How many selectors the query has.

@@ -237,6 +237,7 @@ impl Enforcement {
             | Kind::Word
             | Kind::Statistics
             | Kind::Text
+            | Kind::SearchTerm
             | Kind::ReplicaLabel
             | Kind::StoreSelector => return None,
         };
@@ -283,6 +284,7 @@ impl Enforcement {
                 | Kind::Word
                 | Kind::Statistics
                 | Kind::Text
+                | Kind::SearchTerm
                 | Kind::ReplicaLabel,
                 _,
             ) => return Ok(Checked::Unchanged(None)),

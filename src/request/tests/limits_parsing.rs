@@ -64,8 +64,7 @@ fn expressions_that_are_only_printed_are_read_and_bounded() {
                 let path = format!("{prefix}/api/v1/{path}");
                 let target = format!("{path}?query={}", query.replace('+', "%2B"));
                 let get = Request::get(target).tenant("a").send(config).map(|sent| sent.path);
-                let form =
-                    Request::form(path, &format!("query={}", query.replace('+', "%2B"))).tenant("a").send(config);
+                let form = Request::form(path, format!("query={}", query.replace('+', "%2B"))).tenant("a").send(config);
                 let reasons = (get.map_err(|error| error.reason()), form.map(drop).map_err(|error| error.reason()));
                 assert_eq!(reasons.0.clone().map(drop), reasons.1);
                 reasons.0
