@@ -23,7 +23,7 @@ mod table;
 mod tests;
 
 pub use downsampling::{Downsampling, Lookback, SourceResolution};
-pub use parameters::{Kind, Moment, Parameter, Span};
+pub use parameters::{Kind, MAX_SEARCH_TERM, Moment, Parameter, Span};
 pub use profile::{DefaultStep, Profile, Upstream};
 pub use semantics::{Empty, ErrorShape, Times};
 pub use table::{PASSTHROUGH, TABLE};
@@ -172,6 +172,13 @@ pub struct Route {
     pub errors: ErrorShape,
     /// The upstream answers for one tenant only: a request of several is refused.
     pub one_tenant: bool,
+}
+
+impl Route {
+    /// Whether the upstream prints or parses expressions of the client's, which costs it as much as a query.
+    pub fn reads_expressions(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.kind == Kind::Expression)
+    }
 }
 
 /// A row that a path matched.

@@ -24,11 +24,13 @@ pub enum Kind {
     Word,
     /// A word that asks for statistics, whatever it is.
     Statistics,
-    /// Text of the client's own, such as a search term.
+    /// Text of the client's own, such as a rule's name.
     Text,
     /// Which part of the rules, or which page of them, is asked for. It is dropped where the answer is filtered: a rule's state could
     /// not be worked out again, and the next page may be another tenant's.
     Part,
+    /// A term that the upstream compares with each name or value.
+    SearchTerm,
     /// A label that Thanos takes out of the answer to merge replicas: never the tenant label.
     ReplicaLabel,
     /// Thanos's choice of stores, which would tell which stores there are: refused.
@@ -63,6 +65,9 @@ pub enum Span {
 const MAX_SCALAR: usize = 64;
 /// Free text.
 const MAX_TEXT: usize = 4_096;
+/// A search term. Prometheus compares each of up to 32 terms with each name (`jaroWinklerString` in util/strutil/jarowinkler.go, 3.16),
+/// at a cost that is the product of both lengths.
+pub const MAX_SEARCH_TERM: usize = 256;
 
 impl Kind {
     /// Its name in the printed table.
@@ -78,6 +83,7 @@ impl Kind {
             Kind::Word | Kind::Statistics => "word",
             Kind::Text => "text",
             Kind::Part => "text, dropped where the answer is filtered",
+            Kind::SearchTerm => "search term",
             Kind::ReplicaLabel => "label, not the tenant's",
             Kind::StoreSelector => "refused",
         }
@@ -97,6 +103,7 @@ impl Kind {
             Kind::Integer => is_scalar(b"+-") && value.iter().all(|byte| !byte.is_ascii_alphabetic()),
             Kind::Boolean => is_scalar(b""),
             Kind::Word | Kind::Statistics => is_scalar(b"-_."),
+            Kind::SearchTerm => value.len() <= MAX_SEARCH_TERM,
             Kind::Text | Kind::Part | Kind::ReplicaLabel | Kind::StoreSelector => value.len() <= MAX_TEXT,
         }
     }
@@ -155,7 +162,7 @@ const SHARD_INFO: Parameter = one("shard_info", Kind::Text);
 const ENGINE: Parameter = one("engine", Kind::Word);
 const ANALYZE: Parameter = one("analyze", Kind::Word);
 // Prometheus 3.16, web/api/v1/search.go.
-const SEARCH: Parameter = many("search[]", Kind::Text);
+const SEARCH: Parameter = many("search[]", Kind::SearchTerm);
 const FUZZ_THRESHOLD: Parameter = one("fuzz_threshold", Kind::Integer);
 const FUZZ_ALG: Parameter = one("fuzz_alg", Kind::Word);
 const CASE_SENSITIVE: Parameter = one("case_sensitive", Kind::Boolean);
@@ -362,5 +369,7 @@ mod tests {
         for kind in [Kind::Text, Kind::Part, Kind::ReplicaLabel] {
             assert!(kind.accepts(&[b'1'; MAX_TEXT]) && !kind.accepts(&[b'1'; MAX_TEXT + 1]), "{kind:?}");
         }
+        let term = SEARCH.kind;
+        assert!(term.accepts(&[b'1'; MAX_SEARCH_TERM]) && !term.accepts(&[b'1'; MAX_SEARCH_TERM + 1]));
     }
 }

@@ -13,7 +13,7 @@ pub enum Times {
     LastHour,
     /// Reads the samples of now, without a parameter.
     Now,
-    /// Reads no samples: no limit applies.
+    /// Reads no samples: no limit on times applies.
     Unread,
 }
 

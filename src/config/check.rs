@@ -250,6 +250,7 @@ fn is_scoping(kind: Kind) -> bool {
         | Kind::Boolean
         | Kind::Word
         | Kind::Statistics
-        | Kind::Text => false,
+        | Kind::Text
+        | Kind::SearchTerm => false,
     }
 }

@@ -7,7 +7,7 @@
 //! Times::Between    start, end           moved to what is allowed; absent: written where a limit bounds it
 //! Times::LastHour   start, end           likewise; an absent start is an hour ago
 //! Times::Now        none                 the lookback before now is read
-//! Times::Unread     none                 no limit applies
+//! Times::Unread     none                 no limit on times applies
 //! ```
 //!
 //! A range query of which no step is left, and selectors with no time left, are answered empty. A query that reaches further than
@@ -84,6 +84,7 @@ impl RequestLimits {
     ) -> Option<RequestLimits> {
         let in_force = match route.times {
             Times::Instant | Times::Range | Times::Between | Times::LastHour | Times::Now => limits.of(tenants)?,
+            Times::Unread if route.reads_expressions() => limits.of(tenants)?,
             Times::Unread => return None,
         };
         let compares = !in_force.rejected.is_empty();
@@ -94,9 +95,9 @@ impl RequestLimits {
         Some(RequestLimits { in_force, route, engine, headers })
     }
 
-    /// How many queries may run at the same time; `None` where that isn't bounded, or this is no query.
+    /// How many queries may run at the same time; `None` where that isn't bounded, or this does not occupy the upstream as a query does.
     pub fn concurrency(&self) -> Option<i64> {
-        self.in_force.get(Limit::Concurrency).filter(|_| self.route.evaluates)
+        self.in_force.get(Limit::Concurrency).filter(|_| self.route.evaluates || self.route.reads_expressions())
     }
 
     /// Decides on what was requested, and writes the times that were not forwarded. `is_whole`: no form follows.
@@ -110,7 +111,8 @@ impl RequestLimits {
         now: Option<i64>,
         out: &mut Vec<u8>,
     ) -> Result<(), Stop> {
-        let now = match (self.in_force.need_the_time(), now) {
+        let needs_the_time = self.in_force.need_the_time() && self.route.times != Times::Unread;
+        let now = match (needs_the_time, now) {
             (false, _) => None,
             (true, Some(now)) => Some(now),
             (true, None) => return Err(Refusal::NoTime.into()),

@@ -72,7 +72,7 @@ impl Requested {
     /// [`RequestLimits::decide`]: super::RequestLimits::decide
     pub fn take(&mut self, parameter: &Parameter, value: &[u8], parsed: Option<Query<'static>>) -> bool {
         let (slot, is_written_later) = match parameter.kind {
-            Kind::Query => {
+            Kind::Query | Kind::Expression => {
                 self.query = Some(Expression::new(value, parsed));
                 return false;
             }
@@ -88,12 +88,12 @@ impl Requested {
             Kind::Duration(Span::Lookback) => (&mut self.lookback, false),
             Kind::Duration(Span::SourceResolution) => (&mut self.resolution, true),
             Kind::Duration(Span::Timeout)
-            | Kind::Expression
             | Kind::Integer
             | Kind::Boolean
             | Kind::Word
             | Kind::Statistics
             | Kind::Text
+            | Kind::SearchTerm
             | Kind::ReplicaLabel
             | Kind::Part
             | Kind::StoreSelector => return false,

@@ -20,6 +20,7 @@ mod matching;
 mod parser;
 mod plain;
 mod postfix;
+mod printing;
 mod quote;
 mod reach;
 mod rewrite;
@@ -31,6 +32,7 @@ mod token;
 pub use error::{Error, ErrorKind};
 pub use lexer::MAX_TOKENS;
 pub use parser::MAX_DEPTH;
+pub use printing::{MAX_PRINTING, MAX_TREE};
 pub use rewrite::MAX_WRITTEN;
 pub use token::TokenKind;
 
@@ -185,6 +187,14 @@ impl<'t> Query<'t> {
     /// Returns [`Unknown`] if that can't be computed. A limit that depends on the demand must then refuse the query.
     pub fn demand(&self, evaluation: &Evaluation) -> Result<Demand, Unknown> {
         reach::demand(&self.text, &self.tokens.list, &self.ast, evaluation)
+    }
+
+    /// Checks what it costs an upstream to print the query, as `format_query` does.
+    ///
+    /// # Errors
+    /// Returns [`Error`] if that is more than [`MAX_PRINTING`] or [`MAX_TREE`].
+    pub fn check_printing(&self) -> Result<(), Error> {
+        printing::check(&self.text, &self.tokens.list, &self.ast)
     }
 
     /// How many selectors the query has.

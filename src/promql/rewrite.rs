@@ -9,7 +9,7 @@ use super::error::{ErrorKind, Fault};
 use super::literal;
 use super::parser::text_of;
 use super::token::{Token, TokenKind};
-use crate::scope::{CannotMatch, Own, Scope};
+use crate::scope::{CannotMatch, Own, OwnMatchers, Scope};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -27,7 +27,8 @@ pub(super) fn enforce(
     out: &mut Vec<u8>,
 ) -> Result<u32, Fault> {
     let begin = out.len();
-    let mut writer = Writer { text, tokens, ast, scope, out, begin, next: 0 };
+    let own = scope.own_matchers();
+    let mut writer = Writer { text, tokens, ast, scope, own, out, begin, next: 0 };
     let mut selectors = 0;
     for node in &ast.nodes {
         // There is no wildcard arm, so that a new kind of node doesn't compile until its treatment is decided.
@@ -64,6 +65,7 @@ struct Writer<'a> {
     tokens: &'a [Token],
     ast: &'a Ast,
     scope: &'a Scope,
+    own: OwnMatchers<'a>,
     out: &'a mut Vec<u8>,
     /// Where the rewritten query begins in `out`.
     begin: usize,
@@ -99,7 +101,7 @@ impl<'a> Writer<'a> {
 
     /// Writes those of the selector's own matchers that are kept, each after a comma.
     fn own_matchers(&mut self, selector: &Selector, braces: Braces) -> Result<(), Fault> {
-        let mut own = self.scope.own_matchers();
+        self.own.begin();
         for matcher in self.ast.matchers_of(selector) {
             match *matcher {
                 LabelMatcher::Metric { name } => {
@@ -118,7 +120,7 @@ impl<'a> Writer<'a> {
                             let message = "a matcher without an operator".into();
                             return Err(self.refuse(ErrorKind::Syntax, name, value, message));
                         };
-                        let kept = own.take(&label, op, &literal::string(self.text_of(value)));
+                        let kept = self.own.take(&label, op, &literal::string(self.text_of(value)));
                         if kept.map_err(|CannotMatch| self.conflict(&label, braces))? == Own::Drop {
                             continue;
                         }

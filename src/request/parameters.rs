@@ -61,8 +61,8 @@ struct Rewriting<'r> {
 
 /// What becomes of a parameter's value.
 enum Checked {
-    /// It is forwarded as it came.
-    Unchanged,
+    /// It is forwarded as it came; an expression in parsed form.
+    Unchanged(Option<Query<'static>>),
     /// It was rewritten; the query in parsed form, where that was asked for.
     Rewritten(Option<Query<'static>>),
 }
@@ -204,7 +204,7 @@ impl Enforcement {
         let mut rewritten = Vec::new();
         let checked = self.check(parameter, &given, requested.is_some(), &mut rewritten, &mut written.selectors)?;
         let (value, query) = match checked {
-            Checked::Unchanged => (&*given, None),
+            Checked::Unchanged(query) => (&*given, query),
             Checked::Rewritten(query) => (&*rewritten, query),
         };
         let is_written_later = requested.as_mut().is_some_and(|requested| requested.take(parameter, &given, query));
@@ -250,6 +250,7 @@ impl Enforcement {
             | Kind::Statistics
             | Kind::Text
             | Kind::Part
+            | Kind::SearchTerm
             | Kind::ReplicaLabel
             | Kind::StoreSelector => return None,
         };
@@ -276,6 +277,12 @@ impl Enforcement {
             (Kind::ReplicaLabel, Some(scope)) if names_a_label_of(scope, value) => {
                 return Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away"));
             }
+            (Kind::Expression, _) if !value.is_empty() => {
+                let query = Query::parse_owned(value.to_vec(), Reading::Expression);
+                let query = query.and_then(|query| query.check_printing().map(|()| query));
+                let query = query.map_err(|error| Rejection::Query(parameter.name, error))?;
+                return Ok(Checked::Unchanged(Some(query)));
+            }
             (Kind::StoreSelector, _) => {
                 return Err(Rejection::Parameter(parameter.name, "stores are the operator's to choose"));
             }
@@ -291,9 +298,10 @@ impl Enforcement {
                 | Kind::Statistics
                 | Kind::Text
                 | Kind::Part
+                | Kind::SearchTerm
                 | Kind::ReplicaLabel,
                 _,
-            ) => return Ok(Checked::Unchanged),
+            ) => return Ok(Checked::Unchanged(None)),
         };
         let query = if keeps_query {
             Query::parse_owned(value.to_vec(), reading).and_then(|query| {

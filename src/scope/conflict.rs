@@ -1,6 +1,6 @@
 //! What becomes of a query's own matchers on the labels of the scope, label by label.
 
-use super::texts::Texts;
+use super::texts::{Texts, each_text};
 use super::{Enforced, MatchOp};
 
 /// What happens to a query's own matchers on a label of the scope.
@@ -26,6 +26,9 @@ impl OnConflict {
     }
 }
 
+/// How many texts share a word.
+const WORD: usize = u64::BITS as usize;
+
 /// What becomes of one matcher that the query has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Own {
@@ -39,18 +42,23 @@ pub enum Own {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CannotMatch;
 
-/// One selector's own matchers on the labels of the scope, looked at one after the other.
+/// A query's own matchers on the labels of the scope, looked at one after the other, selector by selector.
 pub struct OwnMatchers<'s> {
     enforced: &'s [Enforced],
-    /// Under `Reject`: the labels that the selector has matched on so far.
+    /// Under `Reject`: the labels that the query has matched on so far. What the scope allows is read once for the whole query: a
+    /// request may name two thousand tenants, and as many selectors.
     rejecting: Vec<(&'s str, Possible)>,
 }
 
 /// The values that a label may have, as far as texts tell. Patterns that do more than list texts are not run: to run the query's
 /// would cost what the client likes, and those of the scope stand beside the query's matchers, so that the upstream decides.
 enum Possible {
-    /// One of these texts: the scope's, as far as all matchers so far accept them.
-    OneOf(Vec<Vec<u8>>),
+    /// One of these texts: the scope's.
+    OneOf {
+        texts: Texts,
+        /// A bit for each text: all matchers of the selector so far accept it.
+        left: Vec<u64>,
+    },
     /// The scope doesn't list the values. It excludes what one of these refuses.
     Unlisted(Vec<Texts>),
 }
@@ -58,6 +66,13 @@ enum Possible {
 impl<'s> OwnMatchers<'s> {
     pub(super) fn new(enforced: &'s [Enforced]) -> Self {
         OwnMatchers { enforced, rejecting: Vec::new() }
+    }
+
+    /// The next selector begins.
+    pub fn begin(&mut self) {
+        for (_, possible) in &mut self.rejecting {
+            possible.begin();
+        }
     }
 
     /// What becomes of this one.
@@ -83,10 +98,10 @@ impl<'s> OwnMatchers<'s> {
         match found {
             Some((_, OnConflict::Replace)) => Ok(Own::Drop),
             Some((_, OnConflict::Intersect)) | None => Ok(Own::Keep),
-            Some((label, OnConflict::Reject)) => match Texts::new(op, value) {
-                Some(own) if !self.possible(label).is_some_and(|possible| possible.narrow(&own)) => Err(CannotMatch),
-                Some(_) | None => Ok(Own::Keep),
-            },
+            Some((label, OnConflict::Reject)) => {
+                let is_possible = self.possible(label).is_some_and(|possible| possible.narrow(op, value));
+                if is_possible { Ok(Own::Keep) } else { Err(CannotMatch) }
+            }
         }
     }
 
@@ -106,22 +121,55 @@ impl Possible {
         match scope.iter().position(|texts| !texts.negated) {
             None => Possible::Unlisted(scope),
             Some(index) => {
-                let mut listed = scope.swap_remove(index).texts;
-                listed.retain(|text| scope.iter().all(|texts| texts.accepts(text)));
-                Possible::OneOf(listed)
+                let mut texts = scope.swap_remove(index);
+                texts.texts.retain(|text| scope.iter().all(|others| others.accepts(text)));
+                let mut possible = Possible::OneOf { left: vec![0; texts.texts.len().div_ceil(WORD)], texts };
+                possible.begin();
+                possible
             }
         }
     }
 
-    /// Takes one of the query's matchers into account; says whether a value is left.
-    fn narrow(&mut self, own: &Texts) -> bool {
+    /// All values are possible again.
+    fn begin(&mut self) {
         match self {
-            Possible::OneOf(listed) => {
-                listed.retain(|text| own.accepts(text));
-                !listed.is_empty()
+            Possible::OneOf { texts, left } => {
+                let unused = left.len().saturating_mul(WORD).saturating_sub(texts.texts.len());
+                left.fill(u64::MAX);
+                if let Some(last) = left.last_mut() {
+                    *last >>= unused;
+                }
+            }
+            Possible::Unlisted(_) => {}
+        }
+    }
+
+    /// Takes one of the query's matchers into account; says whether a value is left. The time is linear in the length of the matcher's
+    /// value, with a look-up in the sorted texts for each alternative.
+    fn narrow(&mut self, op: MatchOp, value: &[u8]) -> bool {
+        match self {
+            Possible::OneOf { texts, left } => {
+                let mut named = vec![0u64; left.len()];
+                let listed = each_text(op, value, &mut |text| {
+                    if let Some(place) = texts.place(text)
+                        && let Some(word) = named.get_mut(place / WORD)
+                    {
+                        *word |= 1 << (place % WORD);
+                    }
+                });
+                if listed.is_some() {
+                    for (word, named) in left.iter_mut().zip(named) {
+                        *word &= if op.is_negative() { !named } else { named };
+                    }
+                }
+                left.iter().any(|word| *word != 0)
             }
             Possible::Unlisted(scope) => {
-                own.negated || own.texts.iter().any(|text| scope.iter().all(|texts| texts.accepts(text)))
+                let mut is_possible = op.is_negative();
+                let listed = each_text(op, value, &mut |text| {
+                    is_possible |= scope.iter().all(|texts| texts.accepts(text));
+                });
+                is_possible || listed.is_none()
             }
         }
     }

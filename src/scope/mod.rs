@@ -249,7 +249,7 @@ impl Scope {
         format!("{{{},__name__=\"promql_tenancy_filter:nothing\"}}", self.written)
     }
 
-    /// For one selector of a query: what becomes of its own matchers on the labels of the scope.
+    /// For one query: what becomes of its own matchers on the labels of the scope.
     pub fn own_matchers(&self) -> OwnMatchers<'_> {
         OwnMatchers::new(&self.enforced)
     }

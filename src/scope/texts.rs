@@ -5,6 +5,7 @@ use super::MatchOp;
 /// The texts that a matcher names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Texts {
+    /// Sorted: a value is looked up in each label set of an answer, and in each matcher of a query.
     pub texts: Vec<Vec<u8>>,
     /// It accepts every value but these.
     pub negated: bool,
@@ -13,10 +14,10 @@ pub struct Texts {
 impl Texts {
     /// `None` where a pattern has to be run.
     pub fn new(op: MatchOp, value: &[u8]) -> Option<Texts> {
-        let texts = match op {
-            MatchOp::Equal | MatchOp::NotEqual => vec![value.to_vec()],
-            MatchOp::Regex | MatchOp::NotRegex => listed(value)?,
-        };
+        let mut texts = vec![];
+        each_text(op, value, &mut |text| texts.push(text.to_vec()))?;
+        texts.sort_unstable();
+        texts.dedup();
         Some(Texts { texts, negated: op.is_negative() })
     }
 
@@ -26,24 +27,41 @@ impl Texts {
 
     /// Whether the value is one of the texts.
     pub fn names(&self, value: &[u8]) -> bool {
-        self.texts.iter().any(|text| text == value)
+        self.place(value).is_some()
+    }
+
+    /// Where the value stands among the texts, if it is one of them.
+    pub fn place(&self, value: &[u8]) -> Option<usize> {
+        self.texts.binary_search_by(|text| (**text).cmp(value)).ok()
     }
 }
 
-/// The texts that a pattern lists, if that is all it does. Patterns are anchored (`NewFastRegexMatcher` in
+/// Calls `each` with the texts that a matcher names, in their order. `None` where a pattern has to be run: what `each` has seen by then
+/// says nothing.
+pub fn each_text(op: MatchOp, value: &[u8], each: &mut dyn FnMut(&[u8])) -> Option<()> {
+    match op {
+        MatchOp::Equal | MatchOp::NotEqual => each(value),
+        MatchOp::Regex | MatchOp::NotRegex => listed(value, each)?,
+    }
+    Some(())
+}
+
+/// Calls `each` with the texts that a pattern lists, if that is all it does. Patterns are anchored (`NewFastRegexMatcher` in
 /// model/labels/regexp.go, 3.16), so that `a|b` matches `a` and `b` and nothing else.
-fn listed(pattern: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut texts = vec![];
+fn listed(pattern: &[u8], each: &mut dyn FnMut(&[u8])) -> Option<()> {
     let mut text = vec![];
     let mut bytes = pattern.iter();
     while let Some(&b) = bytes.next() {
         match b {
-            b'|' => texts.push(std::mem::take(&mut text)),
+            b'|' => {
+                each(&text);
+                text.clear();
+            }
             b'\\' => text.push(*bytes.next().filter(|b| b.is_ascii_punctuation())?),
             b'.' | b'+' | b'*' | b'?' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'^' | b'$' => return None,
             b => text.push(b),
         }
     }
-    texts.push(text);
-    Some(texts)
+    each(&text);
+    Some(())
 }

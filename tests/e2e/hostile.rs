@@ -84,6 +84,30 @@ fn nesting_of_every_kind_is_answered_at_any_depth() {
     assert!(forwarded > 14, "{forwarded}");
 }
 
+/// Prometheus 3.15 was busy for half a minute with each of these (`format_query`), also after the client had left.
+#[test]
+fn an_expression_that_is_costly_to_print_does_not_reach_the_upstream() {
+    let parentheses = format!("{}1{}", "(".repeat(2_000), ")".repeat(2_000));
+    let chain = vec!["1"; 2_000].join("+");
+    let digits = vec!["1e308"; 300].join("+");
+    for query in [&parentheses, &chain, &digits] {
+        for endpoint in ["/api/v1/format_query", "/api/v1/parse_query"] {
+            assert_eq!(assert_answered(endpoint, endpoint, form(query.as_bytes())), 413);
+        }
+    }
+    // What is accepted costs the upstream about a second at most.
+    for query in [vec!["1"; 460].join("+"), vec!["1e308"; 80].join("+")] {
+        for endpoint in ["/api/v1/format_query", "/api/v1/parse_query"] {
+            let mut request = Request::post(endpoint, "").tenant("team-a");
+            request.body = crate::support::http::Body::Sized(form(query.as_bytes()));
+            let start = Instant::now();
+            let answer = request.send(crate::support::prometheus().envoy.port());
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert!(start.elapsed() < Duration::from_secs(10), "{endpoint}: {:?}", start.elapsed());
+        }
+    }
+}
+
 #[test]
 fn what_is_opened_and_never_closed_is_refused() {
     for piece in [

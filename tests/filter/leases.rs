@@ -51,6 +51,19 @@ fn as_many_queries_run_as_the_limit_allows() {
 }
 
 #[test]
+fn an_expression_that_is_only_printed_counts_as_a_query() {
+    let mut envoy = Harness::new(CONFIG).unwrap();
+    let get = |path: &str| Request::get(format!("/api/v1/{path}?query=up")).header("THANOS-TENANT", "team-a");
+    let first = envoy.open(get("format_query"));
+    let second = envoy.open(get("parse_query"));
+    assert_eq!(envoy.request(query("team-a")).answer().status, 429);
+    assert_eq!(envoy.request(get("format_query")).answer().status, 429);
+    envoy.close(first);
+    envoy.close(second);
+    assert!(!envoy.request(get("format_query")).local);
+}
+
+#[test]
 fn where_nothing_is_counted_nothing_is_shared() {
     let cost = |config: &str, tenant: &str| {
         let mut envoy = Harness::new(config).unwrap();

@@ -29,6 +29,7 @@ A value that no upstream could read as its kind is refused with 400; all finer j
 absent one. A parameter that is not marked as repeated may be given once in the URL and once in the form.
 
 - `query`: every one is rewritten, in the URL and in the form. An absent or empty one selects nothing; the upstream refuses it.
+  Those of `format_query` and `parse_query` are read as queries are, [bounded](bounds.md), and forwarded as they came.
 - `match[]`: every one is rewritten, and an empty one is refused, as upstream does. A request without any gains one, in the URL
   or, where a form follows, in the form.
   On `rules`, one is added only with `match_rules`; with `shared_rules` they are passed on without being rewritten. The answer is
@@ -137,6 +138,7 @@ fn request(route: &Route) -> &'static str {
         }
         Rule::Filtered if route.one_tenant => "forwarded, of one tenant",
         Rule::Filtered => "forwarded",
+        Rule::Forward if route.reads_expressions() => "each expression is read and bounded, then forwarded as it came",
         Rule::Forward => "forwarded",
         Rule::ByHeader if route.one_tenant => "forwarded, of one tenant; refused with `enforce_tenancy: true`",
         Rule::ByHeader => "forwarded; refused with `enforce_tenancy: true`",

@@ -51,3 +51,35 @@ fn an_expression_that_is_not_rewritten_is_parsed_for_limits_alone() {
     let worker = config(&format!(r#"{{"enforce_tenancy": false, "limits": {{{LIMITS}}}}}"#));
     assert_eq!(parsed(&request, &worker), 1);
 }
+
+#[test]
+fn expressions_that_are_only_printed_are_read_and_bounded() {
+    let (plain, cortex) = (config("{}"), config(r#"{"upstream": "cortex"}"#));
+    let limited = config(
+        r#"{"limits": {"max_query_expression_size_bytes": 20, "max_concurrent_queries": 3, "retention_period": "1d"}}"#,
+    );
+    for path in ["format_query", "parse_query"] {
+        for (config, prefix) in [(&plain, ""), (&cortex, "/prometheus")] {
+            let reason = |query: &str| {
+                let path = format!("{prefix}/api/v1/{path}");
+                let target = format!("{path}?query={}", query.replace('+', "%2B"));
+                let get = Request::get(target).tenant("a").send(config).map(|sent| sent.path);
+                let form = Request::form(path, format!("query={}", query.replace('+', "%2B"))).tenant("a").send(config);
+                let reasons = (get.map_err(|error| error.reason()), form.map(drop).map_err(|error| error.reason()));
+                assert_eq!(reasons.0.clone().map(drop), reasons.1);
+                reasons.0
+            };
+            // As it came: nothing is selected, so that no matcher is written.
+            assert!(reason("up%5B5m%5D").unwrap().ends_with("query=up%5B5m%5D"));
+            assert!(reason("").is_ok() && reason("info(up,%20up)").is_ok());
+            assert_eq!(reason("sum("), Err("query_syntax"));
+            assert_eq!(reason(&format!("{}1{}", "(".repeat(2_000), ")".repeat(2_000))), Err("query_too_large"));
+            assert_eq!(reason(&vec!["1"; 2_000].join("+")), Err("query_too_large"));
+            assert!(reason(&vec!["1"; 300].join("+")).is_ok());
+        }
+        // The time is not needed, though another limit depends on it.
+        let asked = |query: &str| Request::get(format!("/api/v1/{path}?query={query}")).tenant("a").decide(&limited);
+        assert_eq!(asked("up").unwrap().concurrency, Some(3));
+        assert_eq!(asked("a_name_of_20_letters1").unwrap_err().rejection.reason(), "max_query_expression_size_bytes");
+    }
+}
