@@ -10,7 +10,7 @@
 //! All readers then agree about which endpoint a path names: Go's `path.Clean`, Envoy with any `path_with_escaped_slashes_action`, and
 //! a proxy that decodes the path once more.
 
-use crate::api::{Found, Path};
+use crate::api::Path;
 use crate::text;
 use std::borrow::Cow;
 
@@ -103,13 +103,13 @@ fn unescape(path: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
 
 /// Writes the target that is forwarded. The prefix is copied from the configuration, the path from the API table, and the label name in
 /// it is encoded again.
-pub fn write(prefix: &str, found: &Found<'_>, query: &[u8]) -> Result<Vec<u8>, &'static str> {
+pub fn write(prefix: &str, path: Path, segment: Option<&[u8]>, query: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut out = Vec::with_capacity(prefix.len() + 64 + query.len());
     out.extend_from_slice(prefix.as_bytes());
-    match found.route.path {
+    match path {
         Path::Exact(exact) => out.extend_from_slice(exact.as_bytes()),
         Path::Around(before, after) => {
-            let name = unescape(found.segment.unwrap_or_default())?;
+            let name = unescape(segment.unwrap_or_default())?;
             if name.is_empty() {
                 return Err("the label name is empty");
             }
@@ -232,10 +232,10 @@ mod tests {
         ] {
             let path = format!("/api/v1/label/{name}/values");
             let found = find(Upstream::Prometheus, path.as_bytes()).unwrap();
-            let out = write("/prometheus", &found, b"a=b").unwrap();
+            let out = write("/prometheus", found.route.path, found.segment, b"a=b").unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), format!("/prometheus/api/v1/label/{written}/values?a=b"));
         }
         let found = find(Upstream::Prometheus, b"/api/v1/label/%ff/values").unwrap();
-        assert_eq!(write("", &found, b""), Err("the label name is not UTF-8"));
+        assert_eq!(write("", found.route.path, found.segment, b""), Err("the label name is not UTF-8"));
     }
 }

@@ -8,6 +8,9 @@
 //! exemplar = { seriesLabels, … }                                              Thanos's pkg/exemplars/exemplarspb
 //! ```
 //!
+//! Of groups of rules, a list of the alerts in them can be made ([`Labelled::AlertsOfRules`]): `{"groups":[…]}` becomes
+//! `{"alerts":[…]}`. Thanos's own list loses the labels that only the rule has, and with them whose an alert is.
+//!
 //! Sources: web/api/v1/api.go in Prometheus 3.16; pkg/rules/rulespb in Thanos 0.42.5.
 //!
 //! - What stands where several tenants share it (`data`, a group) is dropped unless it is known: it may count or name what is
@@ -26,7 +29,7 @@
 
 use super::Unreadable;
 use super::candidate::{Candidate, check, mended};
-use super::group::{EVALUATION_TIME, Group, NAMES_OF_GROUP, RULES};
+use super::group::{EVALUATION_TIME, Group, NAME_OF_RULES, NAMES_OF_GROUP, RULES};
 use super::labelled::Labelled;
 use super::owner::{Owner, Whose};
 use super::rules;
@@ -138,7 +141,10 @@ impl ByOwner {
         let name = self.scanner.name()?;
         self.member = match self.nesting {
             Nesting::Data => known(name, &[self.labelled.list()], &mut self.seen)?,
-            Nesting::Group => known(name, NAMES_OF_GROUP, &mut self.group.seen)?,
+            Nesting::Group => {
+                let is_written = self.labelled != Labelled::AlertsOfRules;
+                known(name, if is_written { NAMES_OF_GROUP } else { NAME_OF_RULES }, &mut self.group.seen)?
+            }
             Nesting::Rule => self.rule.name(name, rules::NAMES_OF_RULE, self.max)?,
             Nesting::RuleAlert => self.item.name(name, rules::NAMES_OF_ALERT, self.max)?,
             Nesting::Item => self.item.name(name, &[self.labelled.labels()], self.max)?,
@@ -163,7 +169,7 @@ impl ByOwner {
             (Nesting::Outside, _, b'{') if self.labelled != Labelled::Exemplars => Nesting::Data,
             (Nesting::Outside, _, b'[') if self.labelled == Labelled::Exemplars => Nesting::Items,
             (Nesting::Data, Some(_), b'[') => match self.labelled {
-                Labelled::Rules { .. } => Nesting::Groups,
+                Labelled::Rules { .. } | Labelled::AlertsOfRules => Nesting::Groups,
                 Labelled::Alerts | Labelled::Exemplars => Nesting::Items,
             },
             (Nesting::Groups, _, b'{') => Nesting::Group,
@@ -217,7 +223,7 @@ impl ByOwner {
     /// Writes the name of the list in `data`, where there is one.
     fn begin_member(&self, out: &mut Vec<u8>) {
         if self.nesting == Nesting::Data {
-            quoted(self.labelled.list().as_bytes(), out);
+            quoted(self.labelled.written_list().as_bytes(), out);
             out.push(b':');
         }
     }
@@ -280,7 +286,9 @@ impl ByOwner {
     fn keeps_rule(&self, whose: Whose) -> bool {
         match whose {
             Whose::Own => true,
-            Whose::Nobodys | Whose::Templated => matches!(self.labelled, Labelled::Rules { shared: true, .. }),
+            Whose::Nobodys | Whose::Templated => {
+                matches!(self.labelled, Labelled::Rules { shared: true, .. } | Labelled::AlertsOfRules)
+            }
             Whose::Foreign => false,
         }
     }
@@ -376,6 +384,11 @@ impl ByOwner {
         }
         if self.rule.is_over || self.group.is_over {
             return Err(Unreadable::TooLarge);
+        }
+        if self.labelled == Labelled::AlertsOfRules {
+            let rule = mended(&mut self.rule.text, b'?')?;
+            rules::write_alerts(rule, &self.owner, whose != Whose::Own, &mut self.has_kept, out)?;
+            return Ok(());
         }
         self.group.is_whole &= whose == Whose::Own && !self.rule.is_reduced;
         let into = self.group.begin_rule(out);

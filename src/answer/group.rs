@@ -10,6 +10,8 @@ use crate::json::{Seen, quoted};
 /// The known members of a group.
 pub const NAMES_OF_GROUP: &[&str] =
     &["rules", "evaluationTime", "name", "file", "interval", "limit", "lastEvaluation", "partialResponseStrategy"];
+/// The only known one where nothing of the group is written.
+pub const NAME_OF_RULES: &[&str] = &["rules"];
 /// The index of `rules`.
 pub const RULES: usize = 0;
 /// The index of `evaluationTime`.

@@ -130,7 +130,9 @@ impl Expected {
     pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
         // An upstream that isolates tenants itself answers with what is the tenant's, without the label.
         let answer = match route.answer {
-            Answer::Rules | Answer::Alerts | Answer::Exemplars if !config.enforces() => Answer::Messages,
+            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars if !config.enforces() => {
+                Answer::Messages
+            }
             other => other,
         };
         Expected {
@@ -239,6 +241,7 @@ impl Expected {
         match self.answer {
             Answer::Rules => Some(Labelled::Rules { shared: self.shared, narrowed: self.narrowed }),
             Answer::Alerts => Some(Labelled::Alerts),
+            Answer::AlertsOfRules => Some(Labelled::AlertsOfRules),
             Answer::Exemplars => Some(Labelled::Exemplars),
             Answer::Messages
             | Answer::Analyzed
@@ -259,6 +262,7 @@ impl Expected {
             | Answer::Text
             | Answer::Rules
             | Answer::Alerts
+            | Answer::AlertsOfRules
             | Answer::Exemplars
             | Answer::Untouched
             | Answer::None => Content::Passed,

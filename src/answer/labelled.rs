@@ -12,6 +12,8 @@ pub enum Labelled {
     },
     /// Alerts.
     Alerts,
+    /// Groups of rules, of which a list of the alerts in them is made.
+    AlertsOfRules,
     /// Exemplars.
     Exemplars,
 }
@@ -20,15 +22,23 @@ impl Labelled {
     /// The member of `data` that holds the list.
     pub fn list(self) -> &'static str {
         match self {
-            Labelled::Rules { .. } => "groups",
+            Labelled::Rules { .. } | Labelled::AlertsOfRules => "groups",
             Labelled::Alerts | Labelled::Exemplars => "alerts",
+        }
+    }
+
+    /// The member of `data` that is written in its place, no longer than what came.
+    pub fn written_list(self) -> &'static str {
+        match self {
+            Labelled::AlertsOfRules => "alerts",
+            Labelled::Rules { .. } | Labelled::Alerts | Labelled::Exemplars => self.list(),
         }
     }
 
     /// The member that holds the labels of an item.
     pub fn labels(self) -> &'static str {
         match self {
-            Labelled::Rules { .. } | Labelled::Alerts => "labels",
+            Labelled::Rules { .. } | Labelled::Alerts | Labelled::AlertsOfRules => "labels",
             Labelled::Exemplars => "seriesLabels",
         }
     }

@@ -18,7 +18,7 @@
 //!   alerts in it that are the tenant's by label, and only if there are any.
 
 use super::owner::{Owner, Whose};
-use crate::json::{Cursor, Malformed, Pieces, quoted};
+use crate::json::{Cursor, Malformed, Pieces, Text, quoted};
 
 /// The known members of a rule.
 pub const NAMES_OF_RULE: &[&str] = &[
@@ -72,6 +72,54 @@ struct RuleAlert<'a> {
 
 /// Writes a rule that is the tenant's, or a shared one that is nobody's. `is_reduced` says that alerts were removed from it already.
 pub fn write(rule: &str, owner: &Owner, is_shared: bool, is_reduced: bool, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let (members, alerts, has_lost) = read(rule, owner, is_shared)?;
+    let is_reduced = is_reduced || has_lost;
+    let severest = alerts.iter().filter_map(|alert| alert.state).fold(INACTIVE, usize::max);
+    let mut object = Pieces::object(out);
+    for (name, member) in members {
+        match member {
+            RuleMember::Unknown(_) if is_shared => {}
+            RuleMember::State(state) if !is_reduced && state > severest => {}
+            RuleMember::Known(raw) | RuleMember::Unknown(raw) => object.key(name).extend_from_slice(raw),
+            RuleMember::LastError => object.key(name).extend_from_slice(b"\"\""),
+            RuleMember::EvaluationTime(_) if is_shared => object.key(name).push(b'0'),
+            RuleMember::EvaluationTime(raw) => object.key(name).extend_from_slice(raw),
+            RuleMember::State(state) => {
+                let state = STATES.get(if is_reduced { severest } else { state });
+                quoted(state.map_or("", |state| state).as_bytes(), object.key(name));
+            }
+            RuleMember::Alerts => {
+                let mut list = Pieces::array(object.key(name));
+                alerts.iter().for_each(|alert| list.element().extend_from_slice(alert.raw));
+                list.close();
+            }
+        }
+    }
+    object.close();
+    Ok(())
+}
+
+/// Writes the alerts in a rule that is the tenant's, or that is nobody's, to a list that has elements already or not.
+pub fn write_alerts(
+    rule: &str,
+    owner: &Owner,
+    is_shared: bool,
+    has_written: &mut bool,
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
+    for alert in read(rule, owner, is_shared)?.1 {
+        if std::mem::replace(has_written, true) {
+            out.push(b',');
+        }
+        out.extend_from_slice(alert.raw);
+    }
+    Ok(())
+}
+
+/// The members of a rule, the alerts in it that are kept, and whether there were others.
+type Read<'a> = (Vec<(Text<'a>, RuleMember<'a>)>, Vec<RuleAlert<'a>>, bool);
+
+fn read<'a>(rule: &'a str, owner: &Owner, is_shared: bool) -> Result<Read<'a>, Malformed> {
     let mut cursor = Cursor::new(rule);
     let (mut members, mut alerts) = (Vec::with_capacity(NAMES_OF_RULE.len()), Vec::new());
     cursor.object(|name, cursor| {
@@ -96,30 +144,8 @@ pub fn write(rule: &str, owner: &Owner, is_shared: bool, is_reduced: bool, out: 
         Whose::Nobodys => !is_shared,
         Whose::Templated | Whose::Foreign => false,
     });
-    let is_reduced = is_reduced || alerts.len() < count;
-    let severest = alerts.iter().filter_map(|alert| alert.state).fold(INACTIVE, usize::max);
-    let mut object = Pieces::object(out);
-    for (name, member) in members {
-        match member {
-            RuleMember::Unknown(_) if is_shared => {}
-            RuleMember::State(state) if !is_reduced && state > severest => {}
-            RuleMember::Known(raw) | RuleMember::Unknown(raw) => object.key(name).extend_from_slice(raw),
-            RuleMember::LastError => object.key(name).extend_from_slice(b"\"\""),
-            RuleMember::EvaluationTime(_) if is_shared => object.key(name).push(b'0'),
-            RuleMember::EvaluationTime(raw) => object.key(name).extend_from_slice(raw),
-            RuleMember::State(state) => {
-                let state = STATES.get(if is_reduced { severest } else { state });
-                quoted(state.map_or("", |state| state).as_bytes(), object.key(name));
-            }
-            RuleMember::Alerts => {
-                let mut list = Pieces::array(object.key(name));
-                alerts.iter().for_each(|alert| list.element().extend_from_slice(alert.raw));
-                list.close();
-            }
-        }
-    }
-    object.close();
-    Ok(())
+    let has_lost = alerts.len() < count;
+    Ok((members, alerts, has_lost))
 }
 
 fn read_alerts<'a>(cursor: &mut Cursor<'a>, owner: &Owner, alerts: &mut Vec<RuleAlert<'a>>) -> Result<(), Malformed> {

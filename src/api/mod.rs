@@ -107,6 +107,8 @@ pub enum Answer {
     Rules,
     /// Alerts of every tenant: filtered by their labels.
     Alerts,
+    /// Rules of every tenant, of which the list of the tenant's alerts is made.
+    AlertsOfRules,
     /// Exemplars of every tenant: filtered by their series' labels.
     Exemplars,
     /// Whatever it is: the operator asked for it in `passthrough_paths`.
@@ -125,6 +127,7 @@ impl Answer {
             | Answer::Lines
             | Answer::Rules
             | Answer::Alerts
+            | Answer::AlertsOfRules
             | Answer::Exemplars => true,
             Answer::Text | Answer::Untouched | Answer::None => false,
         }
@@ -133,7 +136,7 @@ impl Answer {
     /// Whether it holds what is every tenant's, so that the exact tenants have to be known to filter it.
     pub fn is_filtered_by_owner(self) -> bool {
         match self {
-            Answer::Rules | Answer::Alerts | Answer::Exemplars => true,
+            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars => true,
             Answer::Messages
             | Answer::Lines
             | Answer::Analyzed
@@ -172,6 +175,8 @@ pub struct Route {
     pub errors: ErrorShape,
     /// The upstream answers for one tenant only: a request of several is refused.
     pub one_tenant: bool,
+    /// What is asked instead where the answer is filtered: a path, and a parameter that is added.
+    pub instead: Option<(&'static str, (&'static str, &'static str))>,
 }
 
 impl Route {

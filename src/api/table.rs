@@ -59,7 +59,14 @@ pub static TABLE: &[Route] = &[
     text("ready", NOT_CORTEX, "/-/ready", with::NONE),
     filtered("rules", NOT_CORTEX, "/api/v1/rules", with::RULES, Answer::Rules),
     one_tenant(filtered("rules", CORTEX, "/api/v1/rules", with::CORTEX_RULES, Answer::Rules)),
-    filtered("alerts", NOT_CORTEX, "/api/v1/alerts", with::NONE, Answer::Alerts),
+    filtered("alerts", PROMETHEUS, "/api/v1/alerts", with::NONE, Answer::Alerts),
+    // Thanos puts external labels on rules, and not on the alerts in them (`enrichRulesWithExtLabels` in pkg/rules/prometheus.go, 0.42.5),
+    // so that its list of alerts does not say whose they are (`NewAlertsHandler` in pkg/api/query/v1.go).
+    asking(
+        "/api/v1/rules",
+        ("type", "alert"),
+        filtered("alerts", THANOS, "/api/v1/alerts", with::NONE, Answer::AlertsOfRules),
+    ),
     one_tenant(filtered("alerts", CORTEX, "/api/v1/alerts", with::NONE, Answer::Alerts)),
     // What Cortex and Mimir isolate by the header. Mimir's `status/config` and `status/flags` are empty objects, for Grafana.
     by_header("metadata", CORTEX, "/api/v1/metadata", GET, with::METRIC_METADATA),
@@ -113,6 +120,7 @@ const fn row(
         answer: Answer::Messages,
         errors: ErrorShape::Prometheus,
         one_tenant: false,
+        instead: None,
     }
 }
 
@@ -231,6 +239,10 @@ const fn filtered(
 /// `TenantID` in Cortex's and Mimir's handlers: several tenants are an error there.
 const fn one_tenant(route: Route) -> Route {
     Route { one_tenant: true, ..route }
+}
+
+const fn asking(path: &'static str, parameter: (&'static str, &'static str), route: Route) -> Route {
+    Route { instead: Some((path, parameter)), ..route }
 }
 
 const fn by_header(

@@ -104,7 +104,11 @@ fn rows_are_whole() {
                 )
             }
             Rule::Filtered => {
-                assert!(!has(Kind::Query) && matches!(route.answer, Answer::Rules | Answer::Alerts), "{route:?}")
+                assert!(
+                    !has(Kind::Query) && matches!(route.answer, Answer::Rules | Answer::Alerts | Answer::AlertsOfRules),
+                    "{route:?}"
+                );
+                assert_eq!(route.instead.is_some(), route.answer == Answer::AlertsOfRules);
             }
             Rule::ByHeader | Rule::ByHeaderUnread => {
                 let isolates = route.upstreams.iter().all(|upstream| upstream.profile().isolates_tenants);

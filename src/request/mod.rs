@@ -27,8 +27,9 @@ mod tests;
 pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
 
 use crate::answer::Expected;
-use crate::api::{Method, Route, Rule};
+use crate::api::{Method, Path, Route, Rule};
 use crate::config::Config;
+use crate::go::form;
 use crate::limits::{Engine, Limit, RequestLimits, Requested, Stop};
 use crate::memo::Memo;
 use crate::path;
@@ -226,7 +227,14 @@ fn decide_noting(
     }
     let statistics = enforcement.ask_for_statistics(&url, &mut query);
     let expected = expected.narrowed(!query.is_empty()).measuring(statistics);
-    let path = path::write(prefix, &found, &query).map_err(Rejection::Path)?;
+    let asked = match route.instead {
+        Some((path, (name, value))) if config.enforces() => {
+            form::append(&mut query, name.as_bytes(), value.as_bytes());
+            Path::Exact(path)
+        }
+        Some(_) | None => route.path,
+    };
+    let path = path::write(prefix, asked, found.segment, &query).map_err(Rejection::Path)?;
     let concurrency = if is_unread {
         limits_of_unread(config, &tenants)?
     } else {

@@ -252,6 +252,42 @@ fn alerts_are_the_tenant_s_by_their_exact_label() {
 }
 
 #[test]
+fn a_list_of_alerts_is_made_of_the_tenant_s_rules() {
+    const TEAM_A: &str = r#","tenant_id":"team-a""#;
+    const TEAM_B: &str = r#","tenant_id":"team-b""#;
+    let own = [alert("team-a", "firing"), alert("", "pending"), alert("team-a", "pending")];
+    let body = groups(&[
+        &group(
+            &[
+                &alerting(TEAM_B, "firing", &[alert("team-b", "firing"), alert("", "firing")]),
+                &recording("team-a"),
+                &alerting(TEAM_A, "firing", &[own[0].clone(), alert("team-b", "firing"), own[1].clone()]),
+                &alerting(TEAM_A, "inactive", &[]),
+            ],
+            "0.001",
+        ),
+        &group(&[&alerting(TEAM_B, "firing", &[alert("", "firing")])], "0.002"),
+        // A rule that is nobody's has the tenant's alerts in it by their own label only.
+        &group(&[&alerting("", "firing", &[alert("", "firing"), own[2].clone(), alert("team-b", "firing")])], "0.003"),
+        &group(&[], "0.004"),
+    ]);
+    let expected = success(&format!(r#"{{"alerts":[{}]}}"#, own.join(",")));
+    assert_eq!(filter(Labelled::AlertsOfRules, "team-a", &body), expected);
+    for (body, expected) in [
+        (groups(&[]), success(r#"{"alerts":[]}"#)),
+        (success(r#"{"groups":null}"#), success(r#"{"alerts":null}"#)),
+        (success(r#"{"groups":[{"name":"g","rules":null}],"groupNextToken":"0a"}"#), success(r#"{"alerts":[]}"#)),
+    ] {
+        assert_eq!(filter(Labelled::AlertsOfRules, "team-a", &body), expected, "{body}");
+    }
+    refused(Labelled::AlertsOfRules, &success(r#"{"groups":{}}"#));
+    refused(
+        Labelled::AlertsOfRules,
+        &groups(&[&group(&[&recording("team-a").replace("\"labels\"", "\"LABELS\"")], "1")]),
+    );
+}
+
+#[test]
 fn exemplars_are_the_tenant_s_by_their_series() {
     let of = |tenant: &str| {
         format!(

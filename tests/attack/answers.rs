@@ -139,6 +139,8 @@ fn attack_answer(seed: u64, findings: &mut Findings) {
             findings.count("passed, not JSON to serde_json");
             let out = String::from_utf8_lossy(&read.out);
             match serde_json::from_str::<serde::de::IgnoredAny>(&out) {
+                // What is made of rules is no list of rules any more; the marks above say whether something else is in it.
+                Ok(_) if labelled == Labelled::AlertsOfRules => {}
                 Ok(_) => match reference.document(&reference::read(&out)) {
                     Ok(left) if left == reference::compact(&out) => {}
                     Err(reference::No::Unjudged) => {}
@@ -159,7 +161,7 @@ fn attack_answer(seed: u64, findings: &mut Findings) {
         }
     }
     // With little room, a state that is worked out again may be the byte too much.
-    if read.fault.is_none() && max == 1 << 20 {
+    if read.fault.is_none() && max == 1 << 20 && labelled != Labelled::AlertsOfRules {
         let twice = run(new(), &read.out, || usize::MAX, false);
         if (&twice.out, twice.fault) != (&read.out, None) {
             findings.add("a second time, something changes", || format!("{}\n{}", shown(&read), shown(&twice)));

@@ -31,6 +31,7 @@ impl Maker {
         let labelled = match rng.below(8) {
             0 => Labelled::Alerts,
             1 => Labelled::Exemplars,
+            2 => Labelled::AlertsOfRules,
             _ => Labelled::Rules { shared: rng.chance(50), narrowed: rng.chance(20) },
         };
         Maker {
@@ -374,6 +375,10 @@ impl Maker {
             _ if self.rng.chance(3) => "null".to_owned(),
             Labelled::Rules { shared, narrowed } => {
                 let groups: Vec<String> = (0..count).map(|_| self.group(shared, narrowed)).collect();
+                self.listed("groups", &groups)
+            }
+            Labelled::AlertsOfRules => {
+                let groups: Vec<String> = (0..count).map(|_| self.group(true, false)).collect();
                 self.listed("groups", &groups)
             }
             Labelled::Alerts => {

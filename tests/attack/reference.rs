@@ -236,9 +236,10 @@ impl Reference<'_> {
         if node.raw == "null" {
             return Ok("null".to_owned());
         }
-        let list = match self.labelled {
-            Labelled::Rules { .. } => "groups",
-            Labelled::Alerts => "alerts",
+        let (list, written) = match self.labelled {
+            Labelled::Rules { .. } => ("groups", "groups"),
+            Labelled::AlertsOfRules => ("groups", "alerts"),
+            Labelled::Alerts => ("alerts", "alerts"),
             Labelled::Exemplars => return self.list(node),
         };
         let Is::Object(members) = &node.is else { return Err(No::Refuse) };
@@ -246,7 +247,7 @@ impl Reference<'_> {
         for (name, value) in members {
             if known(name, &[list], &mut seen)?.is_some() {
                 let left = if value.raw == "null" { "null".to_owned() } else { self.list(value)? };
-                out.push(member(list, &left));
+                out.push(member(written, &left));
             }
         }
         Ok(object(&out))
@@ -259,6 +260,7 @@ impl Reference<'_> {
             let Is::Object(members) = &item.is else { return Err(No::Refuse) };
             left.extend(match self.labelled {
                 Labelled::Rules { shared, narrowed } => self.group(members, shared, narrowed)?,
+                Labelled::AlertsOfRules => self.alerts_of(members)?,
                 Labelled::Alerts => self.item(item, members, "labels")?,
                 Labelled::Exemplars => self.item(item, members, "seriesLabels")?,
             });
@@ -278,6 +280,27 @@ impl Reference<'_> {
         }
         shallow(item)?;
         Ok(Some(item.raw.to_owned()))
+    }
+
+    /// The alerts in a group's rules, separated by commas; `None` where there are none.
+    fn alerts_of(&self, members: &[(&str, Node<'_>)]) -> Result<Option<String>, No> {
+        let (mut alerts, mut seen) = (Vec::new(), Vec::new());
+        for (name, value) in members {
+            if known(name, &["rules"], &mut seen)?.is_none() {
+                continue;
+            }
+            let Is::Array(items) = &value.is else {
+                if value.raw == "null" {
+                    continue;
+                }
+                return Err(No::Refuse);
+            };
+            for item in items {
+                let Is::Object(members) = &item.is else { return Err(No::Refuse) };
+                alerts.extend(self.rule(members, true)?.map(|(.., alerts)| alerts).filter(|alerts| !alerts.is_empty()));
+            }
+        }
+        Ok((!alerts.is_empty()).then(|| alerts.join(",")))
     }
 
     fn group(&self, members: &[(&str, Node<'_>)], shared: bool, narrowed: bool) -> Result<Option<String>, No> {
@@ -301,7 +324,7 @@ impl Reference<'_> {
             for item in items {
                 let Is::Object(members) = &item.is else { return Err(No::Refuse) };
                 match self.rule(members, shared)? {
-                    Some((rule, rule_is_whole)) => {
+                    Some((rule, rule_is_whole, _)) => {
                         is_whole &= rule_is_whole;
                         rules.push(rule);
                     }
@@ -321,8 +344,8 @@ impl Reference<'_> {
         Ok(Some(object(&members.collect::<Vec<_>>())))
     }
 
-    /// And whether nothing was taken from it.
-    fn rule(&self, members: &[(&str, Node<'_>)], shared: bool) -> Result<Option<(String, bool)>, No> {
+    /// And whether nothing was taken from it, and the alerts in it.
+    fn rule(&self, members: &[(&str, Node<'_>)], shared: bool) -> Result<Option<(String, bool, String)>, No> {
         let keeps = |whose| whose == Whose::Own || shared && matches!(whose, Whose::Nobodys | Whose::Templated);
         let (mut seen, mut found, mut alerts, mut is_reduced) = (Vec::new(), None, Vec::new(), false);
         for (name, value) in members {
@@ -392,7 +415,7 @@ impl Reference<'_> {
                 out.push(member(name, &left));
             }
         }
-        Ok(Some((object(&out), is_own && !is_reduced)))
+        Ok(Some((object(&out), is_own && !is_reduced, list.join(","))))
     }
 
     fn whose(&self, node: &Node<'_>) -> Result<Whose, No> {

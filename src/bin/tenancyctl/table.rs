@@ -136,6 +136,7 @@ fn request(route: &Route) -> &'static str {
                 "forwarded; its selectors gain the matcher"
             }
         }
+        Rule::Filtered if route.instead.is_some() => "`/api/v1/rules?type=alert` is asked instead",
         Rule::Filtered if route.one_tenant => "forwarded, of one tenant",
         Rule::Filtered => "forwarded",
         Rule::Forward if route.reads_expressions() => "each expression is read and bounded, then forwarded as it came",
@@ -158,6 +159,7 @@ fn answer(answer: Answer) -> &'static str {
         Answer::Lines => "its messages filtered, line by line",
         Answer::Text => "text",
         Answer::Rules | Answer::Alerts => "filtered by label",
+        Answer::AlertsOfRules => "the alerts in the tenant's rules",
         Answer::Exemplars => "filtered by series label",
         Answer::Untouched => "as it is",
         Answer::None => "none",

@@ -396,3 +396,20 @@ fn what_grafana_sends_is_served() {
 fn escaped(value: &str) -> String {
     form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
+
+#[test]
+fn the_alerts_of_thanos_are_asked_as_rules() {
+    let alerts = |config: &str| {
+        let config = super::config(config);
+        Request::get("/api/v1/alerts?match%5B%5D=up&page=2").tenant("team-a").send(&config).unwrap()
+    };
+    let thanos = alerts(r#"{"upstream": "thanos"}"#);
+    assert_eq!((thanos.path.as_str(), thanos.handler), ("/api/v1/rules?type=alert", "alerts"));
+    assert_eq!(
+        alerts(r#"{"upstream": "thanos", "extra_parameters": ["page"]}"#).path,
+        "/api/v1/rules?page=2&type=alert"
+    );
+    assert_eq!(alerts("{}").path, "/api/v1/alerts");
+    // Where nothing is filtered, nothing has to be known of the rules.
+    assert_eq!(alerts(r#"{"upstream": "thanos", "enforce_tenancy": false}"#).path, "/api/v1/alerts");
+}
