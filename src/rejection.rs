@@ -78,6 +78,10 @@ pub enum Rejection {
     ContentType,
     /// A compressed body.
     ContentEncoding,
+    /// The message of remote read can't be read. Why.
+    ReadMessage(&'static str),
+    /// The message of remote read is longer than this many bytes, as it came or as it is forwarded.
+    LongReadMessage(usize),
     /// The upstream's answer had to be read and can't be. Why.
     Answer(&'static str),
     /// Something in this filter or its host that should not have happened. It refuses.
@@ -151,6 +155,8 @@ impl Rejection {
             Rejection::Blocked(rule, _) => (422, "execution", rule),
             Rejection::ContentType => (415, "bad_data", "content_type"),
             Rejection::ContentEncoding => (415, "bad_data", "content_encoding"),
+            Rejection::ReadMessage(_) => (400, "bad_data", "bad_message"),
+            Rejection::LongReadMessage(_) => (413, "bad_data", "too_large"),
             Rejection::Answer(_) => (502, "internal", "bad_answer"),
             Rejection::Internal(_) => (500, "internal", "internal"),
         }
@@ -208,6 +214,8 @@ impl Rejection {
                 "unsupported content type: a body has to be one application/x-www-form-urlencoded form".to_owned()
             }
             Rejection::ContentEncoding => "unsupported content encoding: a form has to be sent uncompressed".to_owned(),
+            Rejection::ReadMessage(problem) => format!("unreadable remote-read request: {problem}"),
+            Rejection::LongReadMessage(limit) => format!("the remote-read request is longer than {limit} bytes"),
             Rejection::Answer(problem) => format!("the upstream's answer could not be filtered: {problem}"),
             Rejection::Internal(problem) => format!("internal error of the tenancy filter: {problem}"),
         }
@@ -246,6 +254,8 @@ impl Rejection {
             | Rejection::Blocked(..)
             | Rejection::ContentType
             | Rejection::ContentEncoding
+            | Rejection::ReadMessage(_)
+            | Rejection::LongReadMessage(_)
             | Rejection::Answer(_)
             | Rejection::Internal(_) => Vec::new(),
         }
@@ -300,6 +310,7 @@ const REASONS: &[&str] = &[
     "query_rejection",
     "content_type",
     "content_encoding",
+    "bad_message",
     "bad_answer",
     "internal",
 ];
@@ -402,6 +413,8 @@ mod tests {
             Rejection::Blocked("query_rejection", String::new()),
             Rejection::ContentType,
             Rejection::ContentEncoding,
+            Rejection::ReadMessage(""),
+            Rejection::LongReadMessage(1),
             Rejection::Answer(""),
             Rejection::Internal(""),
         ]);
@@ -431,8 +444,10 @@ mod tests {
             Rejection::Blocked(..) => 17,
             Rejection::ContentType => 18,
             Rejection::ContentEncoding => 19,
-            Rejection::Answer(_) => 20,
-            Rejection::Internal(_) => 21,
+            Rejection::ReadMessage(_) => 20,
+            Rejection::LongReadMessage(_) => 21,
+            Rejection::Answer(_) => 22,
+            Rejection::Internal(_) => 23,
         }
     }
 
@@ -440,7 +455,7 @@ mod tests {
     fn the_list_of_reasons_is_whole() {
         use std::collections::BTreeSet;
         let all = one_of_each_kind();
-        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=21).collect());
+        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=23).collect());
         assert!(all.is_sorted_by_key(position));
         let reasons_of_all: BTreeSet<&str> = all.iter().map(Rejection::reason).collect();
         assert_eq!(reasons_of_all, reasons().into_iter().collect());

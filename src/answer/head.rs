@@ -6,6 +6,7 @@
 //! lines (ndjson)     messages read        refused              messages read             error object instead
 //! rules and the like filtered by labels   refused              messages read, no data    error object instead
 //! text               as it is             as it is             messages read             error object instead
+//! series (protobuf)  refused              series checked       messages read, no data    error object instead
 //! untouched          as it is, whatever it is
 //! ```
 //!
@@ -23,6 +24,8 @@ use super::envelope::Documents;
 use super::filter::{Content, Filter};
 use super::labelled::Labelled;
 use super::owner::Owner;
+use super::reader::Reader;
+use super::series::Series;
 use super::status;
 use super::substitute::{Said, Substitute};
 use super::usage::Statistics;
@@ -95,7 +98,7 @@ pub struct UpstreamError {
 #[derive(Debug)]
 pub struct Filtered {
     /// Reads the body.
-    pub filter: Box<Filter>,
+    pub filter: Box<Reader>,
     /// The head and the body may be held back while the body is no longer than `max_held`, so that a fault still has a status.
     pub holds_head: bool,
     /// `max_response_bytes`.
@@ -133,6 +136,7 @@ impl Expected {
             Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars if !config.enforces() => {
                 Answer::Messages
             }
+            Answer::Series if !config.enforces() => Answer::Text,
             other => other,
         };
         Expected {
@@ -195,6 +199,9 @@ impl Expected {
         if is_success && self.answer == Answer::Text {
             return untouched;
         }
+        if is_success && self.answer == Answer::Series {
+            return self.series(head);
+        }
         let encodings = head.headers.iter().filter(|(name, _)| *name == b"content-encoding");
         let is_plain = encodings.copied().all(|(_, value)| value.eq_ignore_ascii_case(b"identity"));
         let documents = match head.headers.iter().filter(|(name, _)| *name == b"content-type").count() {
@@ -215,7 +222,8 @@ impl Expected {
                 None => self.filtered(Filter::new(documents, self.content(), self.statistics), false),
             },
             (false, Some(documents)) => {
-                let content = if self.labelled().is_some() { Content::Dropped } else { self.content() };
+                let has_labels = self.labelled().is_some() || self.answer == Answer::Series;
+                let content = if has_labels { Content::Dropped } else { self.content() };
                 let filter = Filter::new(documents, content, self.statistics);
                 let filter = match error_status {
                     Some(status) => filter.of_error(status),
@@ -232,8 +240,27 @@ impl Expected {
         Ok(Plan { remove, is_json: matches!(body, Body::Substitute(_)), body })
     }
 
+    /// The series of remote read. Unlike JSON, they come in an encoding of their own, and are passed on as they came.
+    fn series(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
+        let values =
+            |name: &'static [u8]| head.headers.iter().filter(move |(other, _)| *other == name).map(|(_, value)| *value);
+        let owner = self.owner.clone().ok_or(Unreadable::Malformed)?;
+        let mut types = values(b"content-type");
+        let content_type = types.next().filter(|_| types.next().is_none()).ok_or(Unreadable::ContentType)?;
+        let series = Series::new(content_type, owner, self.max).ok_or(Unreadable::ContentType)?;
+        if !values(b"content-encoding").all(|encoding| series.takes_encoding(encoding)) {
+            return Err(Unreadable::ContentEncoding);
+        }
+        // All of it is passed on, or it is cut off: so its length and its encoding stay.
+        let is_removed = |name: &&str| !matches!(*name, "content-length" | "content-encoding");
+        let remove = REMOVED.into_iter().filter(is_removed).filter(|name| values(name.as_bytes()).next().is_some());
+        let filter = Box::new(Reader::Series(series));
+        let body = Body::Filtered(Filtered { filter, holds_head: self.can_hold_head, max_held: self.max });
+        Ok(Plan { remove: remove.collect(), is_json: false, body })
+    }
+
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
-        Body::Filtered(Filtered { filter: Box::new(filter), holds_head, max_held: self.max })
+        Body::Filtered(Filtered { filter: Box::new(Reader::Json(filter)), holds_head, max_held: self.max })
     }
 
     /// What the labels of the answer's parts are needed for.
@@ -248,6 +275,7 @@ impl Expected {
             | Answer::Explained
             | Answer::Lines
             | Answer::Text
+            | Answer::Series
             | Answer::Untouched
             | Answer::None => None,
         }
@@ -264,6 +292,7 @@ impl Expected {
             | Answer::Alerts
             | Answer::AlertsOfRules
             | Answer::Exemplars
+            | Answer::Series
             | Answer::Untouched
             | Answer::None => Content::Passed,
         }

@@ -2,12 +2,14 @@
 //!
 //! - `head`: status and content type → which filter, which headers are removed
 //! - `filter`: one body, whatever its chunks: what is written, what is kept back, what becomes of it at a fault
+//! - `reader`: the same for a body of any format
 //! - `envelope`: the members that every JSON answer has; `messages`: which messages a tenant may read; `known`: those that pass as a whole
 //! - `by_owner`: rules, alerts and exemplars, without what isn't the tenant's; `owner`: whose a set of labels is; `candidate`,
 //!   `group`: what is held of them meanwhile; `rules`: what is written of a rule
 //! - `operators`: what Thanos tells of how a query is run, without what names stores
 //! - `usage`: how many samples a query has read
 //! - `substitute`: what stands for a body that is not passed on
+//! - `series`: the series of remote read
 //! - `status`: what an error's status says, where nothing else does
 //!
 //! Invariants: over all chunks, never more bytes are written than have come, since Envoy ends with a segmentation fault when a
@@ -26,7 +28,9 @@ mod labelled;
 mod messages;
 mod operators;
 mod owner;
+mod reader;
 mod rules;
+mod series;
 mod status;
 mod substitute;
 mod usage;
@@ -36,13 +40,14 @@ pub use filter::{Content, Filter};
 pub use head::{Body, Expected, Filtered, Head, Plan, UpstreamError};
 pub use labelled::Labelled;
 pub use owner::Owner;
+pub use reader::Reader;
 pub use substitute::{Said, Substitute};
 pub use usage::{Samples, Statistics};
 
 /// Why an answer can't be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
-    /// Not the JSON that it should be, or JSON that can be read in two ways.
+    /// Not in the format that it should be in, or such that it can be read in two ways.
     Malformed,
     /// It ended too early.
     Truncated,
@@ -50,10 +55,12 @@ pub enum Unreadable {
     Longer,
     /// A rule, alert or series of the tenant's own is larger than may be held.
     TooLarge,
-    /// Not JSON at all.
+    /// Of another content type.
     ContentType,
     /// Compressed, though nobody asked for that.
     ContentEncoding,
+    /// It holds a series of another tenant.
+    Foreign,
     /// It came before the upstream had the whole request, so that it may not be scoped to the tenant.
     Early,
 }
@@ -68,12 +75,13 @@ impl Unreadable {
     /// What is wrong, for the client and for the log. Needs no escape in JSON.
     pub fn reason(self) -> &'static str {
         match self {
-            Unreadable::Malformed => "it is not the JSON that it should be",
+            Unreadable::Malformed => "it is not in the format that it should be in",
             Unreadable::Truncated => "it ended too early",
             Unreadable::Longer => "it would have grown",
             Unreadable::TooLarge => "it is larger than max_response_bytes",
-            Unreadable::ContentType => "its content type is not JSON",
+            Unreadable::ContentType => "its content type is not the one that it should be",
             Unreadable::ContentEncoding => "it is compressed",
+            Unreadable::Foreign => "it holds a series of another tenant",
             Unreadable::Early => "it came before the request's body was whole",
         }
     }
@@ -87,6 +95,7 @@ impl Unreadable {
             Unreadable::TooLarge => "too_large",
             Unreadable::ContentType => "content_type",
             Unreadable::ContentEncoding => "content_encoding",
+            Unreadable::Foreign => "foreign",
             Unreadable::Early => "early",
         }
     }

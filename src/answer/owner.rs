@@ -2,6 +2,7 @@
 
 use crate::json::{Cursor, Malformed, Text};
 use crate::scope::{Fit, Inside, Scope, Standing, Unfit};
+use crate::wire::protobuf;
 use std::borrow::Cow;
 
 /// For whom an answer is filtered: whoever is confined to a scope.
@@ -30,6 +31,14 @@ impl Owner {
     /// [`Unfit::Pattern`] where the filter can't run a pattern of the scope.
     pub fn new(scope: &Scope) -> Result<Owner, Unfit> {
         scope.inside().map(|inside| Owner { inside })
+    }
+
+    /// Whether a series in Protocol Buffers is theirs: it is inside the scope by its labels.
+    ///
+    /// # Errors
+    /// The message can't be read.
+    pub fn owns(&self, series: &[u8]) -> Result<bool, protobuf::Error> {
+        Ok(self.inside.series(series)? == Standing::Inside)
     }
 
     /// Reads a set of labels: an object of strings, or `null`. A label of the scope that is given twice could be read either

@@ -3,7 +3,7 @@
 //! One constant. A path that is not in it is refused. A parameter that its row does not name is not forwarded.
 //!
 //! ```text
-//! row       = handler, upstreams, path, methods, rule, parameters, times, evaluates, empty, answer, errors
+//! row       = handler, upstreams, path, methods, rule, parameters, times, evaluates, empty, answer, errors, switch
 //! path      = exact / below (a path that ends in "/", and all under it) / around (one segment in the middle)
 //! parameter = name, kind, single or repeated
 //! ```
@@ -84,6 +84,8 @@ pub enum Rule {
     ByHeader,
     /// As `ByHeader`, and the body is forwarded unread. Refused too where limits apply that would have to read it.
     ByHeaderUnread,
+    /// A message of remote read: each of its queries gains the matcher, and it is written anew.
+    RemoteRead,
     /// Forwarded as it came, but for the tenant header: the operator asked for it in `passthrough_paths`.
     Passthrough,
     /// Refused with 403, for this reason.
@@ -111,6 +113,8 @@ pub enum Answer {
     AlertsOfRules,
     /// Exemplars of every tenant: filtered by their series' labels.
     Exemplars,
+    /// The series of remote read, in one of its two forms: an answer with a series of another tenant is cut off.
+    Series,
     /// Whatever it is: the operator asked for it in `passthrough_paths`.
     Untouched,
     /// None: nothing was asked.
@@ -128,7 +132,8 @@ impl Answer {
             | Answer::Rules
             | Answer::Alerts
             | Answer::AlertsOfRules
-            | Answer::Exemplars => true,
+            | Answer::Exemplars
+            | Answer::Series => true,
             Answer::Text | Answer::Untouched | Answer::None => false,
         }
     }
@@ -136,7 +141,7 @@ impl Answer {
     /// Whether it holds what is every tenant's, so that the exact tenants have to be known to filter it.
     pub fn is_filtered_by_owner(self) -> bool {
         match self {
-            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars => true,
+            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars | Answer::Series => true,
             Answer::Messages
             | Answer::Lines
             | Answer::Analyzed
@@ -177,6 +182,31 @@ pub struct Route {
     pub one_tenant: bool,
     /// What is asked instead where the answer is filtered: a path, and a parameter that is added.
     pub instead: Option<(&'static str, (&'static str, &'static str))>,
+    /// The key of the configuration without which the endpoint is refused; `None` where it is served always.
+    pub switch: Option<Switch>,
+}
+
+/// A key of the configuration that has an endpoint served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// `enable_remote_read`.
+    RemoteRead,
+}
+
+impl Switch {
+    /// The key.
+    pub fn key(self) -> &'static str {
+        match self {
+            Switch::RemoteRead => "enable_remote_read",
+        }
+    }
+
+    /// Why the endpoint is refused without it.
+    pub fn refusal(self) -> &'static str {
+        match self {
+            Switch::RemoteRead => "remote read is off (enable_remote_read)",
+        }
+    }
 }
 
 impl Route {

@@ -13,6 +13,8 @@ pub enum Times {
     LastHour,
     /// Reads the samples of now, without a parameter.
     Now,
+    /// Reads the samples between two times of each query in its message.
+    Message,
     /// Reads no samples: no limit on times applies.
     Unread,
 }

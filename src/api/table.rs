@@ -4,7 +4,7 @@
 //! pkg/api/query/v1.go; `NewQuerierHandler` in Cortex's pkg/api/handlers.go; Mimir's HTTP API reference.
 
 use super::parameters as with;
-use super::{Answer, Empty, ErrorShape, Method, Parameter, Path, Route, Rule, Times, Upstream};
+use super::{Answer, Empty, ErrorShape, Method, Parameter, Path, Route, Rule, Switch, Times, Upstream};
 
 // Each row names its upstreams: a new kind is served nothing until rows name it.
 const ALL: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
@@ -16,8 +16,9 @@ const NOT_CORTEX: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos];
 
 const GET: &[Method] = &[Method::Get];
 const BOTH: &[Method] = &[Method::Get, Method::Post];
+const POST: &[Method] = &[Method::Post];
 
-const REMOTE_READ: &str = "remote read is not supported by this version";
+const REMOTE_READ: &str = "this upstream serves no remote read";
 const WRITES: &str = "writing is not supported by this version";
 const UNSCOPED: &str = "its answer can't be scoped to a tenant";
 const OPERATORS: &str = "it is the operator's, not a tenant's";
@@ -77,7 +78,8 @@ pub static TABLE: &[Route] = &[
     cardinality("/api/v1/cardinality/active_series", with::ACTIVE_SERIES),
     cardinality("/api/v1/cardinality/active_native_histogram_metrics", with::ACTIVE_SERIES),
     unread_by_header("read", CORTEX, "/api/v1/read"),
-    refuse("read", NOT_CORTEX, Path::Exact("/api/v1/read"), REMOTE_READ),
+    remote_read(PROMETHEUS, "/api/v1/read"),
+    refuse("read", THANOS, Path::Exact("/api/v1/read"), REMOTE_READ),
     refuse("write", ALL, Path::Exact("/api/v1/write"), WRITES),
     refuse("write", ALL, Path::Below("/api/v1/otlp/"), WRITES),
     refuse("write", CORTEX, Path::Exact("/api/v1/push"), WRITES),
@@ -121,6 +123,7 @@ const fn row(
         errors: ErrorShape::Prometheus,
         one_tenant: false,
         instead: None,
+        switch: None,
     }
 }
 
@@ -262,9 +265,17 @@ const fn cardinality(path: &'static str, parameters: &'static [Parameter]) -> Ro
 
 /// The answer is binary, or one chunk after the other.
 const fn unread_by_header(handler: &'static str, upstreams: &'static [Upstream], path: &'static str) -> Route {
+    Route { answer: Answer::Text, ..row(handler, upstreams, Path::Exact(path), POST, Rule::ByHeaderUnread, with::NONE) }
+}
+
+/// Queries of a message count as evaluated ones: each reads as many samples as they do.
+const fn remote_read(upstreams: &'static [Upstream], path: &'static str) -> Route {
     Route {
-        answer: Answer::Text,
-        ..row(handler, upstreams, Path::Exact(path), &[Method::Post], Rule::ByHeaderUnread, with::NONE)
+        times: Times::Message,
+        evaluates: true,
+        answer: Answer::Series,
+        switch: Some(Switch::RemoteRead),
+        ..row("read", upstreams, Path::Exact(path), POST, Rule::RemoteRead, with::NONE)
     }
 }
 

@@ -121,6 +121,10 @@ fn rows_are_whole() {
                     "{route:?}"
                 )
             }
+            Rule::RemoteRead => assert!(
+                route.answer == Answer::Series && route.switch.is_some() && route.methods == [Method::Post],
+                "{route:?}"
+            ),
             Rule::Passthrough => panic!("not a row: {route:?}"),
         }
         match route.path {
@@ -148,13 +152,14 @@ fn a_row_reads_the_times_that_its_parameters_give() {
             Times::Instant => [true, false, false, false],
             Times::Range => [false, true, true, true],
             Times::Between | Times::LastHour => [false, true, true, false],
-            Times::Now | Times::Unread => [false; 4],
+            Times::Now | Times::Message | Times::Unread => [false; 4],
         };
         assert_eq!(given, read, "{route:?}");
         // Rules hold no samples, though selectors choose among them.
-        let reads_samples = has(Kind::Query) || has(Kind::Selector) && route.rule != Rule::Filtered;
+        let reads_samples =
+            has(Kind::Query) || has(Kind::Selector) && route.rule != Rule::Filtered || route.rule == Rule::RemoteRead;
         assert_eq!(route.times != Times::Unread, reads_samples, "{route:?}");
-        assert_eq!(route.evaluates, matches!(route.times, Times::Instant | Times::Range), "{route:?}");
+        assert_eq!(route.evaluates, matches!(route.times, Times::Instant | Times::Range | Times::Message), "{route:?}");
     }
 }
 
@@ -201,9 +206,9 @@ fn exemplars_are_filtered_whatever_the_upstream_is() {
 }
 
 #[test]
-fn what_is_refused_is_refused_for_every_upstream() {
+fn what_is_refused_is_refused_for_every_upstream_unless_it_is_switched_on() {
     for upstream in Upstream::ALL {
-        for path in ["metadata", "read", "status/config", "status/flags"] {
+        for path in ["metadata", "status/config", "status/flags"] {
             let found = find(upstream, format!("/api/v1/{path}").as_bytes()).map(|found| found.route.rule).unwrap();
             let is_by_header = matches!(found, Rule::ByHeader | Rule::ByHeaderUnread);
             assert!(is_by_header == upstream.profile().isolates_tenants, "{path}");
@@ -225,7 +230,7 @@ fn what_is_refused_is_refused_for_every_upstream() {
         ] {
             let path = format!("/api/v1/{path}");
             let found = find(upstream, path.as_bytes()).unwrap_or_else(|| panic!("{path}"));
-            assert!(matches!(found.route.rule, Rule::Refuse(_)), "{path}");
+            assert!(matches!(found.route.rule, Rule::Refuse(_)) || found.route.switch.is_some(), "{path}");
         }
         for path in ["/metrics", "/debug/pprof/heap"] {
             assert!(matches!(find(upstream, path.as_bytes()).unwrap().route.rule, Rule::Refuse(_)), "{path}");

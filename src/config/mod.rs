@@ -27,7 +27,7 @@ pub use shape::{Member, Shape, Text};
 pub use source::MAX_PATTERN;
 pub use stats::Stats;
 
-use crate::api::{self, Found, Upstream};
+use crate::api::{self, Found, Switch, Upstream};
 use crate::limits::{self, InForce, Limits};
 use crate::scope::{OnConflict, Scope};
 use crate::settings as json;
@@ -85,6 +85,7 @@ pub struct Config {
     counts_queries: bool,
     stats: Stats,
     log_queries: bool,
+    serves_remote_read: bool,
     /// The keys that the configuration names, one bit for each row, for [`Config::explain`].
     given: u64,
 }
@@ -178,6 +179,7 @@ impl Config {
             counts_queries: false,
             stats: Stats::default(),
             log_queries: false,
+            serves_remote_read: false,
             given: 0,
         }
     }
@@ -319,6 +321,13 @@ impl Config {
     /// Whether the line of a refusal holds the query.
     pub fn logs_queries(&self) -> bool {
         self.log_queries
+    }
+
+    /// Whether the endpoints of this key are served.
+    pub fn serves(&self, switch: Switch) -> bool {
+        match switch {
+            Switch::RemoteRead => self.serves_remote_read,
+        }
     }
 
     /// The row for a path in normal form, and the prefix under which it was found.

@@ -60,6 +60,7 @@ fn every_key_is_read() {
             "passthrough_paths": ["/graph"],
             "extra_parameters": ["trace"],
             "log_queries": true,
+            "enable_remote_read": true,
             "max_response_bytes": 65536,
             "shared_rules": true,
             "match_rules": false,
@@ -95,6 +96,7 @@ fn every_key_is_read() {
     for name in ["x-internal-tenant", "accept", "x-tenants", "xtenant", ":path", ""] {
         assert!(!config.removes(name.as_bytes()), "{name}");
     }
+    assert!(config.serves(crate::api::Switch::RemoteRead));
     assert_eq!(config.max_response_bytes(), 65_536);
     assert_eq!((config.lookback_ms(), config.subquery_step_ms()), (60_000, 15_000));
     assert!(config.needs_the_time() && !config.counts_queries());

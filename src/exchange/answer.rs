@@ -17,9 +17,8 @@ use super::line::Line;
 use super::refuse::{CACHE_CONTROL, PRIVATE, Refusal};
 use super::request::RequestStage;
 use super::{Callback, Exchange};
-use crate::answer::{Body, Filter, Head, Substitute};
+use crate::answer::{Body, Head, Reader, Substitute};
 use crate::rejection::Rejection;
-use crate::request::BodyPlan;
 
 /// How far an answer has come.
 #[derive(Default)]
@@ -30,11 +29,11 @@ pub enum AnswerStage {
     /// It is forwarded as it comes.
     Passing,
     /// It is filtered as it comes.
-    Filtering(Box<Filter>),
+    Filtering(Box<Reader>),
     /// It is held back with its head until it is whole, or larger than what may be held.
     Holding {
         /// What filters it.
-        filter: Box<Filter>,
+        filter: Box<Reader>,
         /// How many bytes may be held back.
         max: usize,
     },
@@ -81,7 +80,7 @@ impl Exchange {
         };
         self.record.status(headers.iter().find(|(name, _)| *name == b":status").map(|(_, status)| *status));
         // A body that must be empty decides on nothing: the answer to a GET may come before its end.
-        let is_early = matches!(&self.request, RequestStage::Reading { plan: BodyPlan::Form(_), .. });
+        let is_early = matches!(&self.request, RequestStage::Reading { plan, .. } if plan.confines());
         let head = Head { headers, end_of_stream: self.answer_ends_with_head, is_early };
         let plan = match expected.decide(&head) {
             Ok(plan) => plan,
@@ -167,6 +166,9 @@ impl Exchange {
             return self.refuse_answer(Rejection::Answer(fault.reason()).into(), fault.name());
         }
         if let Some(fault) = filter.fault() {
+            if filter.cuts_off() {
+                return self.cut_off_answer(fault.name(), fault.reason());
+            }
             self.record.unreadable(fault.name());
         }
         let report = if self.answer_ends { self.report(&filter) } else { None };
@@ -200,9 +202,16 @@ impl Exchange {
             }
             AnswerStage::Filtering(mut filter) => {
                 // There is no part left to write to.
-                filter.push(b"", true, &mut Vec::new());
+                let mut lost = Vec::new();
+                filter.push(b"", true, &mut lost);
                 self.record.found(filter.withheld(), filter.samples());
+                if filter.cuts_off() && !lost.is_empty() {
+                    return Ok(self.cut_off_answer("host", "trailers came with the end of a message"));
+                }
                 if let Some(fault) = filter.fault() {
+                    if filter.cuts_off() {
+                        return Ok(self.cut_off_answer(fault.name(), fault.reason()));
+                    }
                     self.record.unreadable(fault.name());
                 }
                 Step::forwards(self.report(&filter).into_iter().collect())
@@ -245,7 +254,7 @@ impl Exchange {
     }
 
     /// What the operator is told of an answer that was filtered.
-    fn report(&self, filter: &Filter) -> Option<Effect> {
+    fn report(&self, filter: &Reader) -> Option<Effect> {
         if let Some(fault) = filter.fault() {
             // Where nothing had been forwarded, an error object has taken the answer's place.
             let line = if filter.has_written() { Line::AnswerCutShort } else { Line::AnswerWithheld };

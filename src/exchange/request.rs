@@ -127,7 +127,9 @@ impl Exchange {
         self.request = match forward.body {
             BodyPlan::Absent => RequestStage::Decided,
             BodyPlan::Untouched => RequestStage::Streaming,
-            plan @ (BodyPlan::MustBeEmpty | BodyPlan::Form(_)) => RequestStage::Reading { plan, held: 0 },
+            plan @ (BodyPlan::MustBeEmpty | BodyPlan::Form(_) | BodyPlan::RemoteRead(_)) => {
+                RequestStage::Reading { plan, held: 0 }
+            }
         };
         let edits = RequestEdits { path: forward.path, remove: forward.remove, set: forward.set };
         let note = Effect::Note(self.subject.state("forwarded", ""));
@@ -146,12 +148,11 @@ impl Exchange {
             }
             RequestStage::Reading { plan, held } => {
                 *held = size;
-                // A body that must be empty is refused at its first byte, not when all of it is here.
-                let is_ready = match plan {
-                    BodyPlan::Absent | BodyPlan::Untouched | BodyPlan::MustBeEmpty => end_of_stream || size > 0,
-                    BodyPlan::Form(_) => end_of_stream,
-                };
-                if is_ready { self.read_request_body(size) } else { Step::pauses(Vec::new()) }
+                if end_of_stream || plan.is_decided_at(size) {
+                    self.read_request_body(size)
+                } else {
+                    Step::pauses(Vec::new())
+                }
             }
         };
         self.record.request_body(size, step.flow == super::Flow::Continue);
@@ -172,11 +173,12 @@ impl Exchange {
                 return Err(Exchange::out_of_order("a request's body"));
             }
         };
+        let is_form = matches!(plan, BodyPlan::Form(_));
         let finished = match plan.finish(&body, milliseconds(now), &self.worker.memo) {
             Ok(BodyDecision::Forward(finished)) => finished,
             Ok(BodyDecision::Reply(reply)) => return Ok(self.send_reply(reply)),
             Err(rejection) => {
-                if self.worker.config().is_some_and(Config::logs_queries) {
+                if is_form && self.worker.config().is_some_and(Config::logs_queries) {
                     self.subject.asked_in_form(&body);
                 }
                 return Err(rejection.into());

@@ -6,7 +6,8 @@ use super::{InForce, Limit, Requested};
 use crate::promql::{Demand, Query};
 use std::sync::Arc;
 
-fn check(limits: &InForce, limit: Limit, asked: i64) -> Result<(), Refusal> {
+/// One limit.
+pub fn check(limits: &InForce, limit: Limit, asked: i64) -> Result<(), Refusal> {
     let exceeds = |allowed: i64| if limit.is_lower_bound() { asked < allowed } else { asked > allowed };
     match limits.get(limit) {
         Some(allowed) if exceeds(allowed) => Err(Refusal::Over { limit, asked, allowed }),

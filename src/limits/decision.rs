@@ -7,6 +7,7 @@
 //! Times::Between    start, end           moved to what is allowed; absent: written where a limit bounds it
 //! Times::LastHour   start, end           likewise; an absent start is an hour ago
 //! Times::Now        none                 the lookback before now is read
+//! Times::Message    each query's own     moved to what is allowed: `ranges`
 //! Times::Unread     none                 no limit on times applies
 //! ```
 //!
@@ -45,7 +46,7 @@ pub struct Engine {
 /// The limits in force for one request.
 #[derive(Debug, Clone)]
 pub struct RequestLimits {
-    in_force: InForce,
+    pub(super) in_force: InForce,
     route: &'static Route,
     engine: Engine,
     /// The values of [`HEADERS`]; empty where a header is absent, or no rule looks at headers.
@@ -83,7 +84,9 @@ impl RequestLimits {
         headers: &[(&[u8], &[u8])],
     ) -> Option<RequestLimits> {
         let in_force = match route.times {
-            Times::Instant | Times::Range | Times::Between | Times::LastHour | Times::Now => limits.of(tenants)?,
+            Times::Instant | Times::Range | Times::Between | Times::LastHour | Times::Now | Times::Message => {
+                limits.of(tenants)?
+            }
             Times::Unread if route.reads_expressions() => limits.of(tenants)?,
             Times::Unread => return None,
         };
@@ -157,7 +160,8 @@ impl RequestLimits {
                 let back = self.engine.lookback_ms;
                 window.check_reach(now.map(|now| (now.saturating_sub(back).saturating_add(1), now)))?;
             }
-            Times::Unread => {}
+            // The URL says nothing of times.
+            Times::Message | Times::Unread => {}
         }
         match (&requested.resolution, self.raw_data(requested, &window)?) {
             (_, Some(raw)) => form::append(out, MAX_SOURCE_RESOLUTION.name.as_bytes(), raw.as_bytes()),
@@ -189,7 +193,7 @@ impl RequestLimits {
         }
     }
 
-    fn check_rules(
+    pub(super) fn check_rules(
         &self,
         queries: &Queries,
         range: Option<(i64, i64)>,

@@ -4,6 +4,7 @@
 //! - `settings`: what a configuration sets, and what is in force for some tenants; `read`: JSON → settings
 //! - `requested`: what a request asks for; `window`: the times that are allowed; `bounds`: checks that move no time
 //! - `decision`: the decision on a request: which times are written, or why it is not forwarded (`refusal`)
+//! - `ranges`: the same for requests that name times for each selector
 //!
 //! To add a limit that is one number, add it to [`Limit`] and [`TABLE`], and check it in `bounds` or `window`.
 //!
@@ -13,6 +14,7 @@
 mod bounds;
 mod decision;
 mod limit;
+mod ranges;
 mod read;
 mod refusal;
 mod requested;
@@ -22,6 +24,7 @@ mod window;
 
 pub use decision::{Engine, RequestLimits};
 pub use limit::{Limit, TABLE, Unit};
+pub use ranges::{Left, Ranges};
 pub(crate) use read::{duration, limits as read};
 pub use refusal::{Refusal, Stop};
 pub use requested::Requested;

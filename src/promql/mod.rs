@@ -33,7 +33,7 @@ pub use error::{Error, ErrorKind};
 pub use lexer::MAX_TOKENS;
 pub use parser::MAX_DEPTH;
 pub use printing::{MAX_PRINTING, MAX_TREE};
-pub use rewrite::MAX_WRITTEN;
+pub use rewrite::{MAX_WRITTEN, runs_as_query};
 pub use token::TokenKind;
 
 pub use reach::{Demand, Evaluation, Unknown};

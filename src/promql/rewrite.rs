@@ -60,6 +60,11 @@ pub(super) fn enforce(
 /// query in its value would run without the enforced matchers.
 const RUN_AS_QUERY: [&[u8]; 3] = [b"__queries__", b"__query__", b"__cortex_queries__"];
 
+/// Whether a label's value may be run as a query.
+pub fn runs_as_query(label: &[u8]) -> bool {
+    RUN_AS_QUERY.contains(&label)
+}
+
 struct Writer<'a> {
     text: &'a [u8],
     tokens: &'a [Token],
@@ -110,7 +115,7 @@ impl<'a> Writer<'a> {
                 }
                 LabelMatcher::Label { name, operator, value } => {
                     let label = self.name(name);
-                    if RUN_AS_QUERY.contains(&label.as_ref()) {
+                    if runs_as_query(&label) {
                         let message = "this label is reserved: Mimir and Cortex would run its value as a query";
                         return Err(self.refuse(ErrorKind::Reserved, name, value, message.into()));
                     }

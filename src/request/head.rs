@@ -72,6 +72,18 @@ pub struct Edits {
     pub remove: Vec<Arc<str>>,
 }
 
+impl Edits {
+    /// The same for a message that is written anew, in snappy's block format.
+    pub fn of_message(mut self, has_length: bool) -> Edits {
+        self.set.push(("content-type".into(), "application/x-protobuf".into()));
+        self.set.push(("content-encoding".into(), "snappy".into()));
+        if has_length {
+            self.remove.push("content-length".into());
+        }
+        self
+    }
+}
+
 /// Reads the headers.
 pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<Facts<'a>, Rejection> {
     let (mut method, mut target, mut tenant) = (Once::Absent, Once::Absent, Once::Absent);

@@ -21,6 +21,7 @@
 mod decision;
 mod head;
 mod parameters;
+mod remote_read;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ use crate::rejection::{Place, Rejection};
 use crate::tenant::{self, Tenants};
 use crate::text;
 use parameters::{Enforcement, Written};
+pub use remote_read::ReadPlan;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -67,6 +69,8 @@ pub enum BodyPlan {
     /// Passed on as it comes, without holding it back: a path of `passthrough_paths`, or remote read of an upstream that isolates
     /// tenants itself.
     Untouched,
+    /// A message of remote read, to be read whole and replaced.
+    RemoteRead(Box<ReadPlan>),
 }
 
 /// What is needed to rewrite the form once it is here.
@@ -172,9 +176,12 @@ fn decide_noting(
     if route.one_tenant && tenants.ids().nth(1).is_some() {
         return Err(Rejection::Tenant(tenant::Error::OneAtATime));
     }
+    if let Some(switch) = route.switch.filter(|switch| !config.serves(*switch)) {
+        return Err(Rejection::Forbidden(switch.refusal()));
+    }
     if config.view().is_some() && route.answer.is_filtered_by_owner() {
         return Err(Rejection::Forbidden(
-            "with tenant_regex it can't be told whose rules, alerts and exemplars are: static_tenant_ids can name the tenants",
+            "with tenant_regex it can't be told whose rules, alerts, exemplars and series are: static_tenant_ids can name the tenants",
         ));
     }
     let method = Method::read(facts.method)
@@ -184,7 +191,8 @@ fn decide_noting(
 
     let passthrough = route.rule == Rule::Passthrough;
     let is_unread = route.rule == Rule::ByHeaderUnread;
-    let has_form = method == Method::Post && !no_bytes_follow && !passthrough && !is_unread;
+    let is_message = route.rule == Rule::RemoteRead;
+    let has_form = method == Method::Post && !no_bytes_follow && !passthrough && !is_unread && !is_message;
     if method == Method::Get && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
         return Err(Rejection::Body);
     }
@@ -202,6 +210,30 @@ fn decide_noting(
             body,
             expected,
             concurrency: None,
+        }));
+    }
+
+    if is_message {
+        if head.end_of_stream {
+            return Err(Rejection::ReadMessage("it has no body"));
+        }
+        let limits = limits_on(route, config, &tenants, head.headers).map(Box::new);
+        let concurrency = limits.as_ref().and_then(|limits| limits.concurrency());
+        let edits = edits.of_message(facts.content_length.is_some());
+        let path = path::write(prefix, route.path, found.segment, b"").map_err(Rejection::Path)?;
+        return Ok(Decision::Forward(Forward {
+            tenant: tenants.joined().clone(),
+            route,
+            path: (path != facts.target).then_some(path),
+            selectors: 0,
+            set: edits.set,
+            remove: edits.remove,
+            body: BodyPlan::RemoteRead(Box::new(ReadPlan {
+                scope: config.enforces().then(|| config.scope(&tenants)),
+                limits,
+            })),
+            expected,
+            concurrency,
         }));
     }
 
@@ -293,6 +325,24 @@ fn limits_of_unread(config: &Config, tenants: &Tenants) -> Result<Option<i64>, R
 }
 
 impl BodyPlan {
+    /// Whether the upstream may not answer before the body is whole: without it, it would answer for every tenant.
+    pub fn confines(&self) -> bool {
+        match self {
+            BodyPlan::Form(_) | BodyPlan::RemoteRead(_) => true,
+            BodyPlan::Absent | BodyPlan::MustBeEmpty | BodyPlan::Untouched => false,
+        }
+    }
+
+    /// Whether a body of which so many bytes have come is to be looked at now, though more may follow.
+    pub fn is_decided_at(&self, size: usize) -> bool {
+        match self {
+            // A body that must be empty is refused at its first byte, not when all of it is here.
+            BodyPlan::Absent | BodyPlan::Untouched | BodyPlan::MustBeEmpty => size > 0,
+            BodyPlan::Form(_) => false,
+            BodyPlan::RemoteRead(_) => ReadPlan::is_too_long(size),
+        }
+    }
+
     /// Decides on the whole body. The time is given again, since a client may take as long as it likes to send a form.
     pub fn finish(&self, body: &[u8], now_ms: Option<i64>, memo: &RefCell<Memo>) -> Result<BodyDecision, Rejection> {
         let as_it_is = BodyDecision::Forward(Finished { body: None, selectors: 0, statistics: None });
@@ -305,6 +355,7 @@ impl BodyPlan {
                 }
             }
             BodyPlan::Form(plan) => plan.finish(body, now_ms, memo),
+            BodyPlan::RemoteRead(plan) => plan.finish(body, now_ms),
             BodyPlan::Untouched => Ok(as_it_is),
         }
     }

@@ -89,7 +89,12 @@ impl Enforcement {
             Rule::Queries | Rule::Selectors => true,
             // A rule that is shared has no label that the matcher would match.
             Rule::Filtered => !config.shows_shared_rules(),
-            Rule::Forward | Rule::ByHeader | Rule::ByHeaderUnread | Rule::Passthrough | Rule::Refuse(_) => false,
+            Rule::Forward
+            | Rule::ByHeader
+            | Rule::ByHeaderUnread
+            | Rule::RemoteRead
+            | Rule::Passthrough
+            | Rule::Refuse(_) => false,
         };
         let reads_selectors = route.parameters.iter().any(|parameter| parameter.kind == Kind::Selector);
         let added = match route.rule {
@@ -102,6 +107,7 @@ impl Enforcement {
             | Rule::Forward
             | Rule::ByHeader
             | Rule::ByHeaderUnread
+            | Rule::RemoteRead
             | Rule::Passthrough
             | Rule::Refuse(_) => Added::Nothing,
         };

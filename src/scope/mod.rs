@@ -31,6 +31,9 @@ use std::sync::Arc;
 /// The most matchers of one scope. Each selector of a query grows by all of them.
 pub const MAX_MATCHERS: usize = 64;
 
+/// A name that no metric has.
+const NOTHING: &str = "promql_tenancy_filter:nothing";
+
 /// How a matcher compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MatchOp {
@@ -246,7 +249,7 @@ impl Scope {
     /// A selector that every upstream reads, that costs it one look-up, and that matches nothing: no metric has this
     /// name, and if one had, it would be inside the scope.
     pub fn nothing(&self) -> String {
-        format!("{{{},__name__=\"promql_tenancy_filter:nothing\"}}", self.written)
+        format!("{{{},__name__=\"{NOTHING}\"}}", self.written)
     }
 
     /// For one query: what becomes of its own matchers on the labels of the scope.

@@ -4,7 +4,7 @@
 //! (`filterExtLabelsFromMatchers` in storage/remote/read_handler.go, 3.16), and so do the stores of Thanos.
 
 use super::inside::{Fit, Inside, Standing};
-use super::{CannotMatch, MatchOp, Matcher, Own, Scope};
+use super::{CannotMatch, MatchOp, Matcher, NOTHING, Own, Scope};
 use crate::wire::labels::{self, Operator};
 use crate::wire::protobuf;
 
@@ -42,6 +42,11 @@ impl Scope {
         }
         *matchers = confined;
         Ok(())
+    }
+
+    /// A matcher of a name that no metric has: beside the scope's matchers, it selects nothing.
+    pub fn nothing_on_the_wire() -> labels::Matcher<'static> {
+        labels::Matcher { operator: Operator::Equal, name: b"__name__", value: NOTHING.as_bytes() }
     }
 }
 

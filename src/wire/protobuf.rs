@@ -58,6 +58,8 @@ pub enum Error {
     Member,
     /// More fields than the bound.
     Many,
+    /// A field that the reader does not know, where all have to be known.
+    Unknown,
 }
 
 impl Error {
@@ -71,6 +73,7 @@ impl Error {
             Error::Type => "the protobuf message holds a field with a value of the wrong type",
             Error::Member => "the protobuf message holds an unknown type of matcher",
             Error::Many => "the protobuf message holds too many fields",
+            Error::Unknown => "the protobuf message holds an unknown field",
         }
     }
 }
@@ -118,7 +121,12 @@ pub fn varint(message: &mut &[u8]) -> Result<u64, Error> {
 /// The values of each field of a message that has this number, all of which have to be strings, bytes or messages. Ends after
 /// the first error.
 pub fn repeated(message: &[u8], number: u64) -> Repeated<'_> {
-    Repeated { rest: message, number }
+    Repeated { rest: message, number, others: None }
+}
+
+/// The same for a message that has no other field than these and numbers of the fields `others`. Any other is an error.
+pub fn repeated_among<'m>(message: &'m [u8], number: u64, others: &'static [u64]) -> Repeated<'m> {
+    Repeated { rest: message, number, others: Some(others) }
 }
 
 /// What [`repeated`] gives.
@@ -126,6 +134,8 @@ pub fn repeated(message: &[u8], number: u64) -> Repeated<'_> {
 pub struct Repeated<'m> {
     rest: &'m [u8],
     number: u64,
+    /// The fields besides, where not every one may be there.
+    others: Option<&'static [u64]>,
 }
 
 impl<'m> Iterator for Repeated<'m> {
@@ -134,7 +144,11 @@ impl<'m> Iterator for Repeated<'m> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.rest.is_empty() {
             let error = match next(&mut self.rest) {
-                Ok((number, _)) if number != self.number => continue,
+                Ok((number, value)) if number != self.number => match (self.others, value) {
+                    (None, _) => continue,
+                    (Some(others), Value::Varint(_)) if others.contains(&number) => continue,
+                    (Some(_), _) => Error::Unknown,
+                },
                 Ok((_, Value::Bytes(bytes))) => return Some(Ok(bytes)),
                 Ok((_, Value::Varint(_) | Value::Eight(_) | Value::Four(_))) => Error::Type,
                 Err(error) => error,

@@ -65,14 +65,19 @@ message! {
     }
 }
 
-/// The series of a `ReadResponse`, of one query after the other, for [`labels`](super::labels::labels). Ends after the first error.
+/// The series of a `ReadResponse`, of one query after the other, for [`labels`](super::labels::labels). Ends after the first error. Fields
+/// that hold anything else are errors, so that nothing is in an answer but series.
 pub fn series_of_samples(response: &[u8]) -> SeriesOfSamples<'_> {
-    SeriesOfSamples { results: protobuf::repeated(response, 1), result: protobuf::repeated(&[], 1) }
+    SeriesOfSamples { results: series_in(response, &[]), result: series_in(&[], &[]) }
 }
 
-/// The series of a `ChunkedReadResponse`.
+/// The series of a `ChunkedReadResponse`, likewise. The other field is the index of the query.
 pub fn series_of_chunks(response: &[u8]) -> Repeated<'_> {
-    protobuf::repeated(response, 1)
+    series_in(response, &[2])
+}
+
+fn series_in<'m>(message: &'m [u8], others: &'static [u64]) -> Repeated<'m> {
+    protobuf::repeated_among(message, 1, others)
 }
 
 /// What [`series_of_samples`] gives.
@@ -91,12 +96,12 @@ impl<'m> Iterator for SeriesOfSamples<'m> {
                 None => {}
                 Some(Ok(series)) => return Some(Ok(series)),
                 Some(Err(error)) => {
-                    self.results = protobuf::repeated(&[], 1);
+                    self.results = series_in(&[], &[]);
                     return Some(Err(error));
                 }
             }
             match self.results.next()? {
-                Ok(result) => self.result = protobuf::repeated(result, 1),
+                Ok(result) => self.result = series_in(result, &[]),
                 Err(error) => return Some(Err(error)),
             }
         }

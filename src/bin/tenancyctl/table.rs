@@ -73,11 +73,12 @@ pub fn markdown() -> String {
                 | Rule::Forward
                 | Rule::ByHeader
                 | Rule::ByHeaderUnread
+                | Rule::RemoteRead
                 | Rule::Passthrough => writeln!(
                     out,
                     "| {path} | {upstreams} | {} | {} | {} | {} | {} | {} | {} |",
                     route.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(" "),
-                    request(route),
+                    switched(route),
                     list(route.parameters.iter().map(|parameter| parameter.name)),
                     times(route),
                     answer(route.answer),
@@ -105,6 +106,7 @@ fn serves(route: &Route) -> bool {
         | Rule::Forward
         | Rule::ByHeader
         | Rule::ByHeaderUnread
+        | Rule::RemoteRead
         | Rule::Passthrough => true,
         Rule::Refuse(_) => false,
     }
@@ -123,6 +125,12 @@ fn upstreams(route: &Route) -> String {
         return "all".to_owned();
     }
     route.upstreams.iter().map(|upstream| upstream.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// What is done with the request, and the key without which it is refused.
+fn switched(route: &Route) -> String {
+    let what = request(route);
+    route.switch.map_or(what.to_owned(), |switch| format!("with `{}`: {what}", switch.key()))
 }
 
 fn request(route: &Route) -> &'static str {
@@ -146,6 +154,7 @@ fn request(route: &Route) -> &'static str {
         Rule::ByHeaderUnread => {
             "forwarded, its body unread; refused with `enforce_tenancy: true`, and where limits apply that would have to read it"
         }
+        Rule::RemoteRead => "a message, written anew; each query gains the matcher",
         Rule::Passthrough => "forwarded as it came",
         Rule::Refuse(_) => "refused",
     }
@@ -161,6 +170,7 @@ fn answer(answer: Answer) -> &'static str {
         Answer::Rules | Answer::Alerts => "filtered by label",
         Answer::AlertsOfRules => "the alerts in the tenant's rules",
         Answer::Exemplars => "filtered by series label",
+        Answer::Series => "its series' labels checked",
         Answer::Untouched => "as it is",
         Answer::None => "none",
     }
@@ -174,6 +184,7 @@ fn times(route: &Route) -> String {
         Times::Between => "from `start` to `end`",
         Times::LastHour => "from `start`, or an hour ago, to `end`",
         Times::Now => "now",
+        Times::Message => "from start to end of each query",
         Times::Unread => "none",
     };
     if route.evaluates { format!("evaluated {times}") } else { times.to_owned() }

@@ -9,7 +9,7 @@ use super::Key;
 use crate::limits::Unit;
 use serde_json::Value;
 
-pub const ROWS: [Key; 28] = [
+pub const ROWS: [Key; 29] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -316,6 +316,19 @@ pub const ROWS: [Key; 28] = [
         says: Some(|config| {
             let on = "a refused request's query stands in its line of the log";
             either(config.log_queries, on, "no query's text is logged")
+        }),
+    },
+    Key {
+        name: "enable_remote_read",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "Prometheus's remote read is served, confined to the tenant",
+        docs: "docs/remote-read.md",
+        read: |draft, field| put(&mut draft.config.serves_remote_read, field.boolean()),
+        show: |config| config.serves_remote_read.into(),
+        says: Some(|config| {
+            let on = "remote read is served, confined to the tenant";
+            either(config.serves_remote_read, on, "remote read is refused")
         }),
     },
     Key {

@@ -9,6 +9,7 @@ mod limits_parsing;
 mod limits_rules;
 mod memory;
 mod properties;
+mod remote_read;
 mod sources;
 mod statistics;
 

@@ -1,0 +1,65 @@
+//! The filter of a body, whatever its format is.
+
+use super::Unreadable;
+use super::filter::Filter;
+use super::series::Series;
+use super::usage::Samples;
+
+/// Reads a body in parts, and writes what is passed on: over all parts, never more bytes than have come.
+#[derive(Debug)]
+pub enum Reader {
+    /// JSON.
+    Json(Filter),
+    /// The series of remote read.
+    Series(Series),
+}
+
+impl Reader {
+    /// Reads on, and writes what is passed on. `end` says that no more comes.
+    pub fn push(&mut self, part: &[u8], end: bool, out: &mut Vec<u8>) {
+        match self {
+            Reader::Json(filter) => filter.push(part, end, out),
+            Reader::Series(series) => series.push(part, end, out),
+        }
+    }
+
+    /// Why the rest is not passed on.
+    pub fn fault(&self) -> Option<Unreadable> {
+        match self {
+            Reader::Json(filter) => filter.fault(),
+            Reader::Series(series) => series.fault(),
+        }
+    }
+
+    /// Whether the answer has to be cut off at a fault, since its format has no end that tells a client that it is not whole.
+    pub fn cuts_off(&self) -> bool {
+        match self {
+            Reader::Json(_) => false,
+            Reader::Series(_) => true,
+        }
+    }
+
+    /// Whether a byte has been written.
+    pub fn has_written(&self) -> bool {
+        match self {
+            Reader::Json(filter) => filter.has_written(),
+            Reader::Series(series) => series.has_written(),
+        }
+    }
+
+    /// How many messages were withheld so far.
+    pub fn withheld(&self) -> u32 {
+        match self {
+            Reader::Json(filter) => filter.withheld(),
+            Reader::Series(_) => 0,
+        }
+    }
+
+    /// How many samples the query has read, as far as that was said.
+    pub fn samples(&self) -> Samples {
+        match self {
+            Reader::Json(filter) => filter.samples(),
+            Reader::Series(_) => Samples::default(),
+        }
+    }
+}
