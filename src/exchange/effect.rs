@@ -1,6 +1,7 @@
 //! What an exchange asks its adapter to do.
 
 use super::record::Summary;
+use crate::workers::leases::Wanted;
 use std::sync::Arc;
 
 /// What follows from an event: effects, to be carried out in their order, and whether the host goes on then.
@@ -69,17 +70,12 @@ pub enum Effect {
         /// The `handler` tag.
         handler: &'static str,
     },
-    /// Asks whether one more query of a tenant may run: [`Event::Leased`] or [`Event::LeaseRefused`]. The lease is held until the host
-    /// drops the exchange.
+    /// Asks whether one more query of each of these tenants may run: [`Event::Leased`] or [`Event::LeaseRefused`]. The lease is held
+    /// until the host drops the exchange.
     ///
     /// [`Event::Leased`]: super::Event::Leased
     /// [`Event::LeaseRefused`]: super::Event::LeaseRefused
-    TakeLease {
-        /// The tenant; several are joined by `|`.
-        tenant: Arc<str>,
-        /// How many queries may run.
-        allowed: i64,
-    },
+    TakeLease(Vec<Wanted>),
     /// Edits the request's head.
     EditRequest(RequestEdits),
     /// The same, for the sake of logs alone: a failure is logged, and is no failure of this effect.

@@ -37,10 +37,12 @@ pub enum Event<'a> {
 
     /// The query is counted.
     Leased,
-    /// So many queries of the tenant run already.
+    /// As many queries of one of the tenants run already as may.
     LeaseRefused {
-        /// How many.
+        /// How many run.
         running: i64,
+        /// How many may.
+        allowed: i64,
     },
     /// The whole of the request's body.
     RequestBodyRead {

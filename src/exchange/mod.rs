@@ -114,7 +114,7 @@ impl Exchange {
             }
             Event::RequestHead(arrival) => self.request_head(&arrival),
             Event::Leased => self.leased(),
-            Event::LeaseRefused { running } => self.lease_refused(running),
+            Event::LeaseRefused { running, allowed } => self.lease_refused(running, allowed),
             Event::RequestBody { size, end_of_stream } => {
                 self.callback = Callback::RequestBody;
                 self.request_body(size, end_of_stream)

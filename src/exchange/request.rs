@@ -93,14 +93,13 @@ impl Exchange {
     }
 
     fn forward(&mut self, forward: Forward) -> Step {
-        match forward.concurrency {
-            Some(allowed) => {
-                let tenant = forward.tenant.clone();
-                self.request = RequestStage::Leasing(Box::new(forward));
-                Step::asks(Effect::TakeLease { tenant, allowed })
-            }
-            None => self.forward_head(forward),
+        if forward.concurrency.is_empty() {
+            return self.forward_head(forward);
         }
+        let mut forward = Box::new(forward);
+        let wanted = std::mem::take(&mut forward.concurrency);
+        self.request = RequestStage::Leasing(forward);
+        Step::asks(Effect::TakeLease(wanted))
     }
 
     pub(super) fn leased(&mut self) -> Result<Step, Refusal> {
@@ -113,11 +112,8 @@ impl Exchange {
         }
     }
 
-    pub(super) fn lease_refused(&mut self, running: i64) -> Result<Step, Refusal> {
-        let allowed = match &self.request {
-            RequestStage::Leasing(forward) => forward.concurrency.unwrap_or(0),
-            _ => return Err(Exchange::out_of_order("a lease")),
-        };
+    pub(super) fn lease_refused(&mut self, running: i64, allowed: i64) -> Result<Step, Refusal> {
+        let RequestStage::Leasing(_) = &self.request else { return Err(Exchange::out_of_order("a lease")) };
         Err(Rejection::Limit { limit: Limit::Concurrency, asked: running, allowed }.into())
     }
 

@@ -106,11 +106,11 @@ fn a_query_that_is_counted_is_forwarded_only_with_its_lease() {
     let asked = head(&mut granted, "GET", "/api/v1/query?query=up", true);
     assert_eq!(asked.flow, Flow::Pause);
     assert!(edits(&asked).is_none());
-    assert!(matches!(asked.effects.last(), Some(Effect::TakeLease { allowed: 2, .. })));
+    assert!(matches!(asked.effects.last(), Some(Effect::TakeLease(wanted)) if wanted[..] == [("team-a".into(), 2)]));
     assert!(edits(&granted.on(Event::Leased)).is_some());
     let mut refused = exchange(config);
     head(&mut refused, "GET", "/api/v1/query?query=up", true);
-    let step = refused.on(Event::LeaseRefused { running: 2 });
+    let step = refused.on(Event::LeaseRefused { running: 2, allowed: 2 });
     assert_eq!((step.flow, reply(&step).unwrap().0), (Flow::Pause, 429));
 }
 
@@ -214,7 +214,7 @@ fn no_order_of_events_forwards_what_was_not_decided_on() {
                 6 => (Some(Event::AnswerHeadRead { headers: &[(b":status", b"200")] }), false),
                 7 => (Some(Event::AnswerBody { size: 8, end_of_stream: true }), false),
                 8 => (Some(Event::Leased), false),
-                9 => (Some(Event::LeaseRefused { running: 2 }), false),
+                9 => (Some(Event::LeaseRefused { running: 2, allowed: 2 }), false),
                 10 => (Some(Event::TrailersRead { names: Vec::new() }), false),
                 _ => (Some(failure()), false),
             };

@@ -11,7 +11,7 @@ use super::effect::Level;
 use super::event::Arrival;
 use super::line::Line;
 use crate::api::Route;
-use crate::text;
+use crate::{tenant, text};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
@@ -116,7 +116,8 @@ fn shown(text: &[u8]) -> String {
 }
 
 /// Bounds the lines of the log, so that no tenant can fill it. Each tenant has a slot, which it may share with a few others, and lines
-/// about errors have slots of their own: refused queries can't suppress them. Which tenants share a slot can't be computed from outside,
+/// about errors have slots of their own: refused queries can't suppress them. Requests of several tenants have a few slots besides those
+/// of single tenants, since tenants can be combined in so many ways that their lines would suppress all others. Which tenants share a slot can't be computed from outside,
 /// since the time at which this worker wrote its first line is part of the hash.
 #[derive(Default)]
 pub struct Lines {
@@ -125,6 +126,8 @@ pub struct Lines {
 }
 
 const SLOTS: usize = 32;
+/// Of these, those for requests of several tenants.
+const JOINED_SLOTS: usize = 4;
 /// Lines a slot may write in a second.
 const BURST: u32 = 5;
 /// The longest that a request lasts, in seconds.
@@ -153,7 +156,9 @@ impl Lines {
             Level::Info => info,
             Level::Error => error,
         };
-        let slot = of_level.get_mut(text::slot(text::hash(seed, tenant.as_bytes()), SLOTS))?;
+        let (single, joined) = of_level.split_at_mut_checked(SLOTS - JOINED_SLOTS)?;
+        let slots = if tenant::is_joined(tenant) { joined } else { single };
+        let slot = slots.get_mut(text::slot(text::hash(seed, tenant.as_bytes()), slots.len()))?;
         if slot.second < second || slot.second - second > SLOWEST {
             *slot = Slot { second, written: 0, ..*slot };
         }

@@ -98,11 +98,6 @@ impl RequestLimits {
         Some(RequestLimits { in_force, route, engine, headers })
     }
 
-    /// How many queries may run at the same time; `None` where that isn't bounded, or this does not occupy the upstream as a query does.
-    pub fn concurrency(&self) -> Option<i64> {
-        self.in_force.get(Limit::Concurrency).filter(|_| self.route.evaluates || self.route.reads_expressions())
-    }
-
     /// Decides on what was requested, and writes the times that were not forwarded. `is_whole`: no form follows.
     ///
     /// # Errors

@@ -107,6 +107,23 @@ impl Limits {
         }
     }
 
+    /// The tenants of which only so many queries may run, each with its own limit.
+    pub fn concurrency(&self, tenants: &Tenants) -> Vec<(Arc<str>, i64)> {
+        let bound = |id: &str| self.value(id, Limit::Concurrency);
+        if tenants.are_several() {
+            tenants.ids().filter_map(|id| Some((id.into(), bound(id)?))).collect()
+        } else {
+            let id = tenants.joined();
+            bound(id).map(|allowed| (id.clone(), allowed)).into_iter().collect()
+        }
+    }
+
+    /// A limit of one tenant; `None` where it is off.
+    fn value(&self, id: &str, limit: Limit) -> Option<i64> {
+        let of = |set: &Set| set.values.iter().find(|(other, _)| *other == limit).map(|(_, value)| *value);
+        self.own(id).and_then(of).or_else(|| of(&self.defaults)).filter(|value| *value > 0)
+    }
+
     /// Whether some tenant's limits depend on the time.
     pub fn need_the_time(&self) -> bool {
         self.sets().any(Set::needs_the_time)

@@ -4,6 +4,7 @@ use super::BodyPlan;
 use crate::answer::Expected;
 use crate::api::{Empty, Method, Route};
 use crate::rejection::Rejection;
+use crate::workers::leases::Wanted;
 use std::sync::Arc;
 
 /// What happens to a request that is not refused.
@@ -46,8 +47,8 @@ pub struct Forward {
     pub body: BodyPlan,
     /// What the answer has to be, and what is done with it.
     pub expected: Expected,
-    /// How many queries of the tenant may run at the same time, where that is bounded.
-    pub concurrency: Option<i64>,
+    /// The tenants of which only so many queries may run at the same time, where this is one. Each has its own limit.
+    pub concurrency: Vec<Wanted>,
 }
 
 /// A complete answer that the filter gives itself, though nothing is wrong with the request.

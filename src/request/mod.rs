@@ -31,7 +31,7 @@ use crate::answer::Expected;
 use crate::api::{Method, Path, Route, Rule};
 use crate::config::Config;
 use crate::go::form;
-use crate::limits::{Engine, Limit, RequestLimits, Requested, Stop};
+use crate::limits::{Engine, RequestLimits, Requested, Stop};
 use crate::memo::Memo;
 use crate::path;
 use crate::rejection::{Place, Rejection};
@@ -173,7 +173,7 @@ fn decide_noting(
     if is_by_header && config.enforces() {
         return Err(Rejection::Forbidden("with enforce_tenancy its answer can't be scoped to a tenant"));
     }
-    if route.one_tenant && tenants.ids().nth(1).is_some() {
+    if route.one_tenant && tenants.are_several() {
         return Err(Rejection::Tenant(tenant::Error::OneAtATime));
     }
     if let Some(switch) = route.switch.filter(|switch| !config.serves(*switch)) {
@@ -209,7 +209,7 @@ fn decide_noting(
             remove: edits.remove,
             body,
             expected,
-            concurrency: None,
+            concurrency: Vec::new(),
         }));
     }
 
@@ -267,11 +267,11 @@ fn decide_noting(
         Some(_) | None => route.path,
     };
     let path = path::write(prefix, asked, found.segment, &query).map_err(Rejection::Path)?;
-    let concurrency = if is_unread {
-        limits_of_unread(config, &tenants)?
-    } else {
-        limits.as_ref().and_then(RequestLimits::concurrency)
-    };
+    if is_unread {
+        check_limits_of_unread(config, &tenants)?;
+    }
+    let occupies_the_upstream = route.evaluates || route.reads_expressions() || is_unread;
+    let concurrency = if occupies_the_upstream { config.limits().concurrency(&tenants) } else { Vec::new() };
     let body = if has_form {
         let tenant = tenants.joined();
         let limits =
@@ -312,16 +312,14 @@ fn limits_on(
     RequestLimits::new(config.limits(), tenants, route, engine, headers)
 }
 
-/// How many requests may run at the same time whose bodies are forwarded unread. Refused where another limit is in force: whether the
-/// request is within it, only its body says.
-fn limits_of_unread(config: &Config, tenants: &Tenants) -> Result<Option<i64>, Rejection> {
-    let Some(in_force) = config.limits_of(tenants) else { return Ok(None) };
-    if in_force.need_the_body() {
-        return Err(Rejection::Forbidden(
-            "its body is forwarded unread, and the tenant's limits would have to read it",
-        ));
+/// Refuses a request whose body is forwarded unread where a limit is in force that would have to read it.
+fn check_limits_of_unread(config: &Config, tenants: &Tenants) -> Result<(), Rejection> {
+    match config.limits_of(tenants) {
+        Some(in_force) if in_force.need_the_body() => {
+            Err(Rejection::Forbidden("its body is forwarded unread, and the tenant's limits would have to read it"))
+        }
+        Some(_) | None => Ok(()),
     }
-    Ok(in_force.get(Limit::Concurrency))
 }
 
 impl BodyPlan {

@@ -14,10 +14,18 @@ pub struct Texts {
 impl Texts {
     /// `None` where a pattern has to be run.
     pub fn new(op: MatchOp, value: &[u8]) -> Option<Texts> {
-        let mut texts = vec![];
-        each_text(op, value, &mut |text| texts.push(text.to_vec()))?;
-        texts.sort_unstable();
-        texts.dedup();
+        let mut texts: Vec<Vec<u8>> = vec![];
+        // In order: the IDs of several tenants come sorted. The code of a sort would make the module larger.
+        let mut insert = |text: &[u8]| {
+            let place = match texts.last() {
+                Some(last) if **last < *text => Err(texts.len()),
+                _ => texts.binary_search_by(|other: &Vec<u8>| (**other).cmp(text)),
+            };
+            if let Err(place) = place {
+                texts.insert(place, text.to_vec());
+            }
+        };
+        each_text(op, value, &mut insert)?;
         Some(Texts { texts, negated: op.is_negative() })
     }
 

@@ -219,6 +219,11 @@ impl Tenants {
         &self.joined
     }
 
+    /// Whether there is more than one.
+    pub fn are_several(&self) -> bool {
+        is_joined(&self.joined)
+    }
+
     /// The IDs, in order.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.joined.split(char::from(SEPARATOR))
@@ -227,11 +232,16 @@ impl Tenants {
     /// What a request of these tenants is confined to, where one label names them. With federation, a query may choose among
     /// them, so its own matchers on the label are kept, also where the request names one tenant only.
     pub fn scope(&self, label: &Arc<str>, on_conflict: OnConflict, federation: Federation) -> Scope {
-        match (federation, self.joined.contains(char::from(SEPARATOR))) {
+        match (federation, self.are_several()) {
             (Federation::Off, false) => Scope::equal(label.clone(), self.joined.clone(), on_conflict),
             _ => Scope::one_of(label.clone(), &self.ids().collect::<Vec<_>>(), on_conflict),
         }
     }
+}
+
+/// Whether this is the text of several tenants: their IDs joined by `|`, which no ID can hold.
+pub fn is_joined(tenant: &str) -> bool {
+    tenant.contains(char::from(SEPARATOR))
 }
 
 fn check(value: &[u8], format: Format) -> Result<&str, Error> {

@@ -16,17 +16,34 @@ const PREFIX: &str = "tenancy_leases;";
 /// The queries that run in this worker.
 #[derive(Debug, Default)]
 pub struct Leases {
-    /// How many queries of each tenant.
-    counts: Vec<(Arc<str>, u32)>,
+    /// Sorted by bucket and tenant; each at least once.
+    counts: Vec<Count>,
+    /// Buckets that the host did not take. They are written again by [`Leases::renew`].
+    unwritten: Vec<u32>,
 }
+
+#[derive(Debug)]
+struct Count {
+    bucket: u32,
+    tenant: Arc<str>,
+    running: u32,
+}
+
+/// One more query of a tenant, and how many may run.
+pub type Wanted = (Arc<str>, i64);
 
 /// Whether a query may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
     /// It may, and is counted until [`Leases::release`].
     Granted,
-    /// So many queries of the tenant run already.
-    Refused(i64),
+    /// As many queries of a tenant run already as may.
+    Refused {
+        /// How many run.
+        running: i64,
+        /// How many may.
+        allowed: i64,
+    },
 }
 
 /// The key under which the workers count a tenant's queries.
@@ -38,13 +55,29 @@ fn bucket(tenant: &str) -> u32 {
     u32::try_from(text::slot(text::hash(0, tenant.as_bytes()), BUCKETS)).unwrap_or(0)
 }
 
+/// Each of these buckets once.
+fn distinct(buckets: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut is_among = [false; BUCKETS];
+    for bucket in buckets {
+        if let Some(is_among) = is_among.get_mut(bucket as usize) {
+            *is_among = true;
+        }
+    }
+    (0..).zip(is_among).filter(|(_, is_among)| *is_among).map(|(bucket, _)| bucket).collect()
+}
+
+fn buckets(wanted: &[Wanted]) -> Vec<u32> {
+    distinct(wanted.iter().map(|(tenant, _)| bucket(tenant)))
+}
+
 impl Leases {
     /// When no query runs.
     pub const fn new() -> Self {
-        Leases { counts: Vec::new() }
+        Leases { counts: Vec::new(), unwritten: Vec::new() }
     }
 
-    /// Counts one more query of a tenant, unless `most` run already. `now`: nanoseconds since 1970.
+    /// Counts one more query of each of these tenants. Where one of them may run no more, none is counted. A request of several tenants
+    /// counts for each of them, since it costs the upstream each one's data. `now`: nanoseconds since 1970.
     ///
     /// # Errors
     /// The host could not be asked. The query must not run then.
@@ -52,83 +85,109 @@ impl Leases {
         &mut self,
         store: &mut S,
         number: &mut Number,
-        tenant: &Arc<str>,
-        most: i64,
+        wanted: &[Wanted],
         now: u64,
     ) -> Result<Grant, S::Error> {
-        let own = self.of(tenant);
-        self.set(tenant, own.saturating_add(1));
-        let others = match self.share(store, number, tenant, Some(most), now) {
-            Ok(others) => others,
-            Err(error) => {
-                self.set(tenant, own);
-                return Err(error);
+        wanted.iter().for_each(|(tenant, _)| self.add(tenant));
+        let buckets = buckets(wanted);
+        for (at, bucket) in buckets.iter().enumerate() {
+            let granted = self.share(store, number, *bucket, wanted, now);
+            if let Ok(Grant::Granted) = granted {
+                continue;
             }
-        };
-        let running = others.saturating_add(i64::from(own));
-        if running >= most {
-            self.set(tenant, own);
-            return Ok(Grant::Refused(running));
+            wanted.iter().for_each(|(tenant, _)| self.remove(tenant));
+            for written in buckets.get(..at).unwrap_or_default() {
+                self.write(store, number, *written, Some(now));
+            }
+            return granted;
         }
         Ok(Grant::Granted)
     }
 
-    /// One query of the tenant has ended. Where the host can't be asked, or has no clock (`None`), the others hear of it when this
-    /// worker's share is renewed.
-    pub fn release<S: Store>(&mut self, store: &mut S, number: &mut Number, tenant: &Arc<str>, now: Option<u64>) {
-        self.set(tenant, self.of(tenant).saturating_sub(1));
-        if let Some(now) = now {
-            let _later = self.share(store, number, tenant, None, now);
+    /// The query has ended. Where the host can't be asked, or has no clock (`None`), the others hear of it when this worker's shares are
+    /// renewed.
+    pub fn release<S: Store>(&mut self, store: &mut S, number: &mut Number, wanted: &[Wanted], now: Option<u64>) {
+        wanted.iter().for_each(|(tenant, _)| self.remove(tenant));
+        for bucket in buckets(wanted) {
+            self.write(store, number, bucket, now);
         }
     }
 
     /// Writes this worker's shares again, before they count as those of a dead one.
     pub fn renew<S: Store>(&mut self, store: &mut S, number: &mut Number, now: u64) {
-        let tenants: Vec<Arc<str>> = self.counts.iter().map(|(tenant, _)| tenant.clone()).collect();
-        for (at, tenant) in tenants.iter().enumerate() {
-            let is_first = tenants.iter().position(|other| bucket(other) == bucket(tenant)) == Some(at);
-            if is_first {
-                let _later = self.share(store, number, tenant, None, now);
-            }
+        let unwritten = std::mem::take(&mut self.unwritten);
+        for bucket in distinct(self.counts.iter().map(|count| count.bucket).chain(unwritten)) {
+            self.write(store, number, bucket, Some(now));
         }
     }
 
-    /// Writes this worker's share of a tenant's bucket, unless `most` would be exceeded by it. Returns how many queries of the tenant
-    /// the other workers run.
+    /// Writes this worker's share of a bucket, now or by the next renewal.
+    fn write<S: Store>(&mut self, store: &mut S, number: &mut Number, bucket: u32, now: Option<u64>) {
+        let is_written = now.is_some_and(|now| self.share(store, number, bucket, &[], now).is_ok());
+        if !is_written && !self.unwritten.contains(&bucket) {
+            self.unwritten.push(bucket);
+        }
+    }
+
+    /// Writes this worker's share of a bucket, unless more queries of a wanted tenant in it would run then than may.
     fn share<S: Store>(
         &self,
         store: &mut S,
         number: &mut Number,
-        tenant: &str,
-        most: Option<i64>,
+        bucket: u32,
+        wanted: &[Wanted],
         now: u64,
-    ) -> Result<i64, S::Error> {
+    ) -> Result<Grant, S::Error> {
         let worker = number.get(store)?;
-        let bucket = bucket(tenant);
-        let in_bucket = self.counts.iter().filter(|(other, _)| self::bucket(other) == bucket);
-        let entries = in_bucket.map(|(tenant, count)| (&**tenant, *count)).collect();
+        let begin = self.counts.partition_point(|count| count.bucket < bucket);
+        let in_bucket = self.counts.iter().skip(begin).take_while(|count| count.bucket == bucket);
+        let entries = in_bucket.map(|count| (&*count.tenant, count.running)).collect();
         let own = Share { worker, time: now, entries };
-        let wanted = i64::from(self.of(tenant));
-        let mut others = 0;
+        let mut grant = Grant::Granted;
         change(store, &numbered(PREFIX, bucket), &mut |value| {
             let shares = shares::of_others(value, worker, now);
-            others = shares::running(&shares, tenant);
-            let fits = most.is_none_or(|most| others.saturating_add(wanted) <= most);
-            fits.then(|| shares::write(shares.iter().chain([&own])))
+            let mut over =
+                wanted.iter().filter(|(tenant, _)| self::bucket(tenant) == bucket).filter_map(|(tenant, allowed)| {
+                    // This query is among the worker's own.
+                    let own = i64::from(self.of(tenant)).saturating_sub(1);
+                    let running = shares::running(&shares, tenant).saturating_add(own);
+                    (running >= *allowed).then_some(Grant::Refused { running, allowed: *allowed })
+                });
+            grant = over.next().unwrap_or(Grant::Granted);
+            (grant == Grant::Granted).then(|| shares::write(shares.iter().chain([&own])))
         })?;
-        Ok(others)
+        Ok(grant)
     }
 
     fn of(&self, tenant: &str) -> u32 {
-        self.counts.iter().find(|(other, _)| **other == *tenant).map_or(0, |(_, count)| *count)
+        self.place(tenant).ok().and_then(|place| self.counts.get(place)).map_or(0, |count| count.running)
     }
 
-    fn set(&mut self, tenant: &Arc<str>, count: u32) {
-        match self.counts.iter_mut().find(|(other, _)| other == tenant) {
-            Some((_, held)) => *held = count,
-            None => self.counts.push((tenant.clone(), count)),
+    fn add(&mut self, tenant: &Arc<str>) {
+        match self.place(tenant) {
+            Ok(place) => {
+                if let Some(count) = self.counts.get_mut(place) {
+                    count.running = count.running.saturating_add(1);
+                }
+            }
+            Err(place) => {
+                self.counts.insert(place, Count { bucket: bucket(tenant), tenant: tenant.clone(), running: 1 });
+            }
         }
-        self.counts.retain(|(_, count)| *count > 0);
+    }
+
+    fn remove(&mut self, tenant: &str) {
+        let Ok(place) = self.place(tenant) else { return };
+        let Some(count) = self.counts.get_mut(place) else { return };
+        count.running = count.running.saturating_sub(1);
+        if count.running == 0 {
+            self.counts.remove(place);
+        }
+    }
+
+    fn place(&self, tenant: &str) -> Result<usize, usize> {
+        let bucket = bucket(tenant);
+        self.counts.binary_search_by(|count| (count.bucket, &*count.tenant).cmp(&(bucket, tenant)))
     }
 }
 
@@ -141,6 +200,14 @@ mod tests {
 
     const NOW: u64 = 1_000_000_000_000;
 
+    fn all(wanted: &[(&str, i64)]) -> Vec<Wanted> {
+        wanted.iter().map(|(tenant, most)| ((*tenant).into(), *most)).collect()
+    }
+
+    fn refused(running: i64) -> Grant {
+        Grant::Refused { running, allowed: running }
+    }
+
     #[derive(Default)]
     struct Worker {
         leases: Leases,
@@ -149,11 +216,15 @@ mod tests {
 
     impl Worker {
         fn take(&mut self, shared: &mut Shared, tenant: &str, most: i64, now: u64) -> Grant {
-            self.leases.take(shared, &mut self.number, &tenant.into(), most, now).unwrap()
+            self.take_all(shared, &[(tenant, most)], now)
+        }
+
+        fn take_all(&mut self, shared: &mut Shared, wanted: &[(&str, i64)], now: u64) -> Grant {
+            self.leases.take(shared, &mut self.number, &all(wanted), now).unwrap()
         }
 
         fn release(&mut self, shared: &mut Shared, tenant: &str, now: u64) {
-            self.leases.release(shared, &mut self.number, &tenant.into(), Some(now));
+            self.leases.release(shared, &mut self.number, &all(&[(tenant, 0)]), Some(now));
         }
     }
 
@@ -162,7 +233,7 @@ mod tests {
         let (mut shared, mut one, mut other) = (Shared::default(), Worker::default(), Worker::default());
         assert_eq!(one.take(&mut shared, "a", 2, NOW), Grant::Granted);
         assert_eq!(other.take(&mut shared, "a", 2, NOW), Grant::Granted);
-        assert_eq!(one.take(&mut shared, "a", 2, NOW), Grant::Refused(2));
+        assert_eq!(one.take(&mut shared, "a", 2, NOW), refused(2));
         assert_eq!(one.take(&mut shared, "b", 1, NOW), Grant::Granted);
         other.release(&mut shared, "a", NOW);
         assert_eq!(one.take(&mut shared, "a", 2, NOW), Grant::Granted);
@@ -172,7 +243,7 @@ mod tests {
     fn a_refused_query_is_not_counted() {
         let (mut shared, mut worker) = (Shared::default(), Worker::default());
         assert_eq!(worker.take(&mut shared, "a", 1, NOW), Grant::Granted);
-        assert_eq!(worker.take(&mut shared, "a", 1, NOW), Grant::Refused(1));
+        assert_eq!(worker.take(&mut shared, "a", 1, NOW), refused(1));
         worker.release(&mut shared, "a", NOW);
         assert_eq!(worker.take(&mut shared, "a", 1, NOW), Grant::Granted);
     }
@@ -197,16 +268,16 @@ mod tests {
         let later = NOW + shares::DEAD_AFTER;
         alive.leases.renew(&mut shared, &mut alive.number, later - 1);
         let mut third = Worker::default();
-        assert_eq!(third.take(&mut shared, "a", 2, later - 1), Grant::Refused(2));
+        assert_eq!(third.take(&mut shared, "a", 2, later - 1), refused(2));
         assert_eq!(third.take(&mut shared, "a", 2, later), Grant::Granted);
-        assert_eq!(third.take(&mut shared, "a", 2, later), Grant::Refused(2));
+        assert_eq!(third.take(&mut shared, "a", 2, later), refused(2));
     }
 
     #[test]
     fn a_share_that_another_worker_writes_after_this_one_looked_at_its_clock_counts() {
         let (mut shared, mut one, mut other) = (Shared::default(), Worker::default(), Worker::default());
         assert_eq!(other.take(&mut shared, "a", 1, NOW + 1_000), Grant::Granted);
-        assert_eq!(one.take(&mut shared, "a", 1, NOW), Grant::Refused(1));
+        assert_eq!(one.take(&mut shared, "a", 1, NOW), refused(1));
     }
 
     #[test]
@@ -214,5 +285,64 @@ mod tests {
         let keys: std::collections::BTreeSet<String> =
             (0..10_000).map(|tenant| key(&format!("team-{tenant}"))).collect();
         assert!(keys.len() <= BUCKETS && keys.len() > BUCKETS / 2, "{}", keys.len());
+    }
+
+    #[test]
+    fn a_query_of_several_tenants_counts_for_each_of_them() {
+        let (mut shared, mut one, mut other) = (Shared::default(), Worker::default(), Worker::default());
+        assert_eq!(one.take_all(&mut shared, &[("a", 1), ("x1", 1)], NOW), Grant::Granted);
+        // Whatever names stand beside it.
+        assert_eq!(one.take_all(&mut shared, &[("a", 1), ("x2", 1)], NOW), refused(1));
+        assert_eq!(other.take_all(&mut shared, &[("a", 1), ("x3", 5)], NOW), refused(1));
+        assert_eq!(other.take(&mut shared, "a", 1, NOW), refused(1));
+        // What was refused is counted for none of them.
+        assert_eq!(other.take(&mut shared, "x2", 1, NOW), Grant::Granted);
+        assert_eq!(other.take(&mut shared, "x3", 1, NOW), Grant::Granted);
+        one.leases.release(&mut shared, &mut one.number, &all(&[("a", 1), ("x1", 1)]), Some(NOW));
+        assert!(one.leases.counts.is_empty());
+        assert_eq!(other.take_all(&mut shared, &[("a", 1), ("x1", 1)], NOW), Grant::Granted);
+    }
+
+    #[test]
+    fn each_tenant_has_a_limit_of_its_own() {
+        let (mut shared, mut worker) = (Shared::default(), Worker::default());
+        let both = [("big", 3), ("small", 1)];
+        assert_eq!(worker.take_all(&mut shared, &both, NOW), Grant::Granted);
+        assert_eq!(worker.take_all(&mut shared, &both, NOW), refused(1));
+        assert_eq!(worker.take(&mut shared, "big", 3, NOW), Grant::Granted);
+        assert_eq!(worker.take(&mut shared, "big", 3, NOW), Grant::Granted);
+        assert_eq!(worker.take(&mut shared, "big", 3, NOW), refused(3));
+    }
+
+    #[test]
+    fn many_tenants_at_once_leave_nothing_behind() {
+        let (mut shared, mut worker) = (Shared::default(), Worker::default());
+        let ids: Vec<String> = (0..2_000).map(|id| format!("t{id}")).collect();
+        let wanted: Vec<(&str, i64)> = ids.iter().map(|id| (&**id, 1)).collect();
+        assert_eq!(worker.take(&mut shared, "t1999", 1, NOW), Grant::Granted);
+        assert_eq!(worker.take_all(&mut shared, &wanted, NOW), refused(1));
+        worker.release(&mut shared, "t1999", NOW);
+        assert!(shared.held.values().all(|(value, _)| value.len() <= 4));
+        assert_eq!(worker.take_all(&mut shared, &wanted, NOW), Grant::Granted);
+        worker.leases.release(&mut shared, &mut worker.number, &all(&wanted), Some(NOW));
+        assert!(worker.leases.counts.is_empty());
+        assert!(shared.held.values().all(|(value, _)| value.len() <= 4), "nothing but the worker's number");
+    }
+
+    #[test]
+    fn a_release_that_the_host_does_not_take_is_told_at_the_next_renewal() {
+        let (mut shared, mut one, mut other) = (Shared::default(), Worker::default(), Worker::default());
+        assert_eq!(one.take(&mut shared, "a", 1, NOW), Grant::Granted);
+        shared.contended = usize::MAX;
+        one.release(&mut shared, "a", NOW);
+        shared.contended = 0;
+        assert_eq!(other.take(&mut shared, "a", 1, NOW), refused(1));
+        one.leases.renew(&mut shared, &mut one.number, NOW);
+        assert_eq!(other.take(&mut shared, "a", 1, NOW), Grant::Granted);
+        // Likewise without a clock.
+        other.leases.release(&mut shared, &mut other.number, &all(&[("a", 1)]), None);
+        assert_eq!(one.take(&mut shared, "a", 1, NOW), refused(1));
+        other.leases.renew(&mut shared, &mut other.number, NOW);
+        assert_eq!(one.take(&mut shared, "a", 1, NOW), Grant::Granted);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{Store, change, numbered};
 use crate::stats::OTHER;
-use crate::tenant::MAX_THANOS_ID;
+use crate::tenant::{MAX_THANOS_ID, is_joined};
 
 /// One worker's copy of the list.
 #[derive(Debug, Default)]
@@ -15,8 +15,9 @@ pub struct Roster {
     ids: Vec<Box<str>>,
     /// How many seats have been read.
     seats: u32,
-    /// How many of these count towards the bound.
+    /// How many of these count towards the bound: those of single tenants, and those of several at once.
     counted: u32,
+    joined: u32,
     /// A seat has been taken by this worker since [`Roster::took_a_seat`] was last asked.
     took: bool,
 }
@@ -30,23 +31,30 @@ const MOST_SEATS: u32 = 1 << 20;
 const NAMED: u8 = b'+';
 const COUNTED: u8 = b'-';
 
+/// Several tenants at once may take a tenth of what single tenants may. Ten tenants can be combined in a thousand ways.
+const JOINED_SHARE: u32 = 10;
+
 impl Roster {
     /// Nobody's.
     pub const fn new() -> Self {
-        Roster { ids: Vec::new(), seats: 0, counted: 0, took: false }
+        Roster { ids: Vec::new(), seats: 0, counted: 0, joined: 0, took: false }
     }
 
     /// Whether a tenant has series of its own. Takes a seat for it where it may have one. A tenant that the configuration names is
     /// admitted in any case; `max` is for the others. Where the host can't be asked, the tenant is counted with the others.
     ///
-    /// Several tenants at once, joined, are one: longer than any ID, they are counted with the others.
+    /// Several tenants at once, joined, are one, with a bound of their own: no combination takes the place of a single tenant. Longer
+    /// than any ID, they are counted with the others.
     pub fn admits<S: Store>(&mut self, store: &mut S, id: &str, is_named: bool, max: u32) -> bool {
         // A host that lies ends the search.
         for _ in 0..MOST_SEATS {
             if self.place(id).is_ok() {
                 return true;
             }
-            let has_room = is_named || self.counted < max;
+            let has_room = match is_joined(id) {
+                true => self.joined < max.div_ceil(JOINED_SHARE),
+                false => is_named || self.counted < max,
+            };
             if !has_room || id.len() > MAX_THANOS_ID || id == OTHER {
                 return false;
             }
@@ -72,8 +80,13 @@ impl Roster {
         let Some((mark, id)) = entry.split_first() else {
             return;
         };
-        self.counted = self.counted.saturating_add(u32::from(*mark != NAMED));
-        if let Ok(id) = std::str::from_utf8(id)
+        let id = std::str::from_utf8(id).ok();
+        if id.is_some_and(is_joined) {
+            self.joined = self.joined.saturating_add(1);
+        } else {
+            self.counted = self.counted.saturating_add(u32::from(*mark != NAMED));
+        }
+        if let Some(id) = id
             && let Err(place) = self.place(id)
         {
             self.ids.insert(place, id.into());
@@ -139,6 +152,28 @@ mod tests {
         // A configuration that raises the bound makes room at once, one that lowers it takes nothing back.
         assert!(roster.admits(&mut shared, "z", false, 2));
         assert!(roster.admits(&mut shared, "x", false, 0));
+    }
+
+    #[test]
+    fn combinations_take_no_single_tenant_s_place() {
+        let (mut shared, mut roster) = (Shared::default(), Roster::default());
+        let ids: Vec<String> = (0..10).map(|id| format!("x{id}")).collect();
+        let mut admitted = 0;
+        for subset in 1u32..1_024 {
+            let chosen: Vec<&str> = (0..10).filter(|id| subset >> id & 1 == 1).map(|id| &*ids[id]).collect();
+            if chosen.len() > 1 {
+                admitted += u32::from(roster.admits(&mut shared, &chosen.join("|"), false, 1_000));
+            }
+        }
+        assert_eq!(admitted, 100);
+        for id in 0..1_000 {
+            assert!(roster.admits(&mut shared, &format!("team-{id}"), false, 1_000));
+        }
+        assert!(!roster.admits(&mut shared, "one-more", false, 1_000));
+        // Another worker reads the same.
+        let mut other = Roster::default();
+        assert!(other.admits(&mut shared, "team-999", false, 1_000) && !other.admits(&mut shared, "y|z", false, 1_000));
+        assert!(!other.admits(&mut shared, "a|b", true, 0));
     }
 
     #[test]

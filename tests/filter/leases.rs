@@ -64,6 +64,47 @@ fn an_expression_that_is_only_printed_counts_as_a_query() {
 }
 
 #[test]
+fn a_query_of_several_tenants_counts_for_each_by_its_own_limit() {
+    let config = r#"{"tenant_federation": {"enabled": true}, "limits": {"max_concurrent_queries": 1},
+        "overrides": {"big": {"max_concurrent_queries": 3}, "free": {"max_concurrent_queries": 0}}}"#;
+    let mut envoy = Harness::new(config).unwrap();
+    let first = envoy.open(query("team-a|x1"));
+    for other in ["team-a", "team-a|x2", "x1|x3", "free|team-a"] {
+        let out = envoy.request(query(other));
+        let body: serde_json::Value = serde_json::from_slice(&out.answer().body).unwrap();
+        assert_eq!(
+            (out.answer().status, &body["error"]),
+            (429, &"1 queries are running: your limit max_concurrent_queries is 1".into()),
+            "{other}"
+        );
+    }
+    // A refused one is counted for none of its tenants.
+    let free: Vec<_> =
+        ["x2", "x3", "free|big", "free|big", "big"].iter().map(|tenants| envoy.open(query(tenants))).collect();
+    let out = envoy.request(query("big|free"));
+    assert!(
+        String::from_utf8_lossy(&out.answer().body)
+            .contains("3 queries are running: your limit max_concurrent_queries is 3")
+    );
+    free.into_iter().for_each(|stream| drop(envoy.close(stream)));
+    envoy.close(first);
+    assert!(envoy.shared("tenancy_leases;").values().all(Vec::is_empty));
+}
+
+#[test]
+fn what_could_not_be_given_back_is_told_within_a_second() {
+    let mut envoy = Harness::new(CONFIG).unwrap();
+    let now = advance(&mut envoy, 1_000_000 * MILLISECOND);
+    let stream = envoy.open(query("team-a"));
+    envoy.fail(&[Fault { upon: Upon::Name("proxy_set_shared_data"), status: status::CAS_MISMATCH }]);
+    envoy.close(stream);
+    envoy.heal();
+    assert_eq!(seen_elsewhere(&envoy, now), 1);
+    envoy.tick();
+    assert_eq!(seen_elsewhere(&envoy, now), 0);
+}
+
+#[test]
 fn where_nothing_is_counted_nothing_is_shared() {
     let cost = |config: &str, tenant: &str| {
         let mut envoy = Harness::new(config).unwrap();

@@ -132,6 +132,24 @@ fn lines_are_bounded_by_the_second_and_say_how_many_are_missing() {
 }
 
 #[test]
+fn combinations_of_tenants_suppress_no_single_tenant_s_lines() {
+    let mut envoy = Harness::new(r#"{"tenant_federation": {"enabled": true}}"#).unwrap();
+    let mut written = 0;
+    for subset in 1u32..1_024 {
+        let ids: Vec<String> = (0..10).filter(|id| subset >> id & 1 == 1).map(|id| format!("x{id}")).collect();
+        if ids.len() > 1 {
+            let out = envoy.request(Request::get("/nothing").header("THANOS-TENANT", ids.join("|")));
+            written += refused_lines(&out).len();
+        }
+    }
+    assert!((5..=20).contains(&written), "{written}");
+    for tenant in ["team-a", "team-b", "team-c", "team-d"] {
+        let out = envoy.request(Request::get("/nothing").header("THANOS-TENANT", tenant));
+        assert_eq!(refused_lines(&out).len(), 1, "{tenant}");
+    }
+}
+
+#[test]
 fn the_head_of_a_refused_request_names_who_was_identified() {
     // Access logs and traces read it afterwards.
     let logged = |configuration: &str, request: Request| {

@@ -5,10 +5,9 @@ use crate::exchange::{
     AnswerEdits, Effect, Event, Exchange, Fault, Flow, Half, HostError, RequestEdits, SeriesId, Worker,
 };
 use crate::exchange::{Level, Line};
-use crate::workers::leases::Grant;
+use crate::workers::leases::{Grant, Wanted};
 use proxy_wasm::types::{Action, BufferType, MapType, StreamType};
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// One exchange, and what the host holds for it.
 pub struct Stream {
@@ -16,21 +15,21 @@ pub struct Stream {
     exchange: Exchange,
     /// Where it is counted.
     series: Option<SeriesId>,
-    /// The tenant whose queries are counted, while this one runs.
-    lease: Option<Arc<str>>,
+    /// The tenants whose queries are counted, while this one runs.
+    lease: Vec<Wanted>,
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(tenant) = self.lease.take() {
-            local::release(&tenant);
+        if !self.lease.is_empty() {
+            local::release(&self.lease);
         }
     }
 }
 
 impl Stream {
     pub fn new(worker: Rc<Worker>) -> Self {
-        Stream { exchange: Exchange::new(worker.clone()), worker, series: None, lease: None }
+        Stream { exchange: Exchange::new(worker.clone()), worker, series: None, lease: Vec::new() }
     }
 
     /// Tells the exchange what has happened, and does what it asks for, until it asks for nothing more.
@@ -61,13 +60,13 @@ impl Stream {
     fn enact(&mut self, effect: Effect) -> Result<Option<crate::exchange::Step>, HostError> {
         match effect {
             Effect::Begin { tenant, handler } => self.series = local::begin(&self.worker, tenant.as_deref(), handler),
-            Effect::TakeLease { tenant, allowed } => {
-                let event = match local::take(&tenant, allowed)? {
+            Effect::TakeLease(wanted) => {
+                let event = match local::take(&wanted)? {
                     Grant::Granted => {
-                        self.lease = Some(tenant);
+                        self.lease = wanted;
                         Event::Leased
                     }
-                    Grant::Refused(running) => Event::LeaseRefused { running },
+                    Grant::Refused { running, allowed } => Event::LeaseRefused { running, allowed },
                 };
                 return Ok(Some(self.exchange.on(event)));
             }

@@ -3,11 +3,10 @@
 use super::calls;
 use crate::exchange::{Change, Fault, HostError, Ledger, Metric, SeriesId, Summary, Worker};
 use crate::stats::StatType;
-use crate::workers::leases::{Grant, Leases};
+use crate::workers::leases::{Grant, Leases, Wanted};
 use crate::workers::{Number, Store};
 use proxy_wasm::types::MetricType;
 use std::cell::RefCell;
-use std::sync::Arc;
 
 #[derive(Default)]
 struct Local {
@@ -36,17 +35,17 @@ pub fn end(series: SeriesId, summary: &Summary) {
     with(|local| local.ledger.end(series, summary, &mut meter));
 }
 
-/// Counts one more query of a tenant, where so many may run.
-pub fn take(tenant: &Arc<str>, most: i64) -> Result<Grant, HostError> {
+/// Counts one more query of each tenant, where so many may run.
+pub fn take(wanted: &[Wanted]) -> Result<Grant, HostError> {
     let now = calls::now()?;
-    let taken = with(|Local { leases, number, .. }| leases.take(&mut Shared, number, tenant, most, now));
+    let taken = with(|Local { leases, number, .. }| leases.take(&mut Shared, number, wanted, now));
     taken.unwrap_or(Err(HostError { call: "a lease", fault: Fault::Order }))
 }
 
-/// One query of the tenant has ended.
-pub fn release(tenant: &Arc<str>) {
+/// One query of each tenant has ended.
+pub fn release(wanted: &[Wanted]) {
     let now = calls::now().ok();
-    with(|Local { leases, number, .. }| leases.release(&mut Shared, number, tenant, now));
+    with(|Local { leases, number, .. }| leases.release(&mut Shared, number, wanted, now));
 }
 
 /// Once a second. Without a clock nothing is shared: it would look as if it belonged to a worker that died.

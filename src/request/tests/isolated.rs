@@ -109,7 +109,7 @@ fn remote_read_is_forwarded_unread_unless_limits_would_have_to_read_it() {
 
     let limited = |limits: &str| config(&format!(r#"{{"upstream": "cortex", "limits": {{{limits}}}}}"#));
     let concurrent = remote_read().decide(&limited(r#""max_concurrent_queries": 3"#)).unwrap();
-    assert_eq!(concurrent.concurrency, Some(3));
+    assert_eq!(concurrent.concurrency, [("team-a".into(), 3)]);
     for limit in
         [r#""retention_period": "1d""#, r#""max_selectors_per_query": 2"#, r#""blocked_queries": [{"pattern": "up"}]"#]
     {

@@ -79,7 +79,7 @@ fn expressions_that_are_only_printed_are_read_and_bounded() {
         }
         // The time is not needed, though another limit depends on it.
         let asked = |query: &str| Request::get(format!("/api/v1/{path}?query={query}")).tenant("a").decide(&limited);
-        assert_eq!(asked("up").unwrap().concurrency, Some(3));
+        assert_eq!(asked("up").unwrap().concurrency, [("a".into(), 3)]);
         assert_eq!(asked("a_name_of_20_letters1").unwrap_err().rejection.reason(), "max_query_expression_size_bytes");
     }
 }
