@@ -218,7 +218,7 @@ fn decide_noting(
             return Err(Rejection::ReadMessage("it has no body"));
         }
         let limits = limits_on(route, config, &tenants, head.headers).map(Box::new);
-        let concurrency = limits.as_ref().and_then(|limits| limits.concurrency());
+        let concurrency = config.limits().concurrency(&tenants);
         let edits = edits.of_message(facts.content_length.is_some());
         let path = path::write(prefix, route.path, found.segment, b"").map_err(Rejection::Path)?;
         return Ok(Decision::Forward(Forward {

@@ -207,7 +207,7 @@ fn other_limits_refuse() {
     }
     let config = config(&limited(r#""max_concurrent_queries": 3"#));
     let forward = request(&asked).decide(&config).map_err(|refused| refused.rejection).unwrap();
-    assert_eq!(forward.concurrency, Some(3));
+    assert_eq!(forward.concurrency, [("team-a".into(), 3)]);
 }
 
 #[test]
