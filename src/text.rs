@@ -58,6 +58,15 @@ pub fn slot(hash: u64, slots: usize) -> usize {
     (hash >> 48) as usize % slots.max(1)
 }
 
+/// A text that may hold anything, such as the key of a JSON object, on one line.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -94,6 +94,16 @@ fn check_names_every_mistake() {
 }
 
 #[test]
+fn check_names_what_has_no_effect() {
+    let config = r#"{"upstream": "mimir", "shared_rules": true, "allowed_tenants": ["team-a"], "overrides": {"Team-a": {"max_query_length": "1d"}}}"#;
+    let (status, out, err) = tenancyctl(&["check", "-"], config);
+    assert!(status == 1 && out.contains("limits of Team-a"), "{out}");
+    let lines = "-: shared_rules: has no effect: enforce_tenancy is false\n\
+                 -: overrides.Team-a: has no effect: the tenant is not served, but team-a is\n";
+    assert_eq!(err, lines);
+}
+
+#[test]
 fn check_explains_the_limits_of_each_tenant() {
     let config = r#"{"limits": {"retention_period": "720h"}, "overrides": {"a": {"max_query_points": 100}, "b": {"retention_period": 0}}}"#;
     let (status, out, _) = tenancyctl(&["check", "-"], config);

@@ -17,6 +17,9 @@
 //! a 4xx or 5xx keeps its status and nothing else, all other answers are refused. (Observed with Prometheus 3.15: when its
 //! `--web.read-timeout` ends a slow form, `labels` answers 200, for every tenant.)
 //!
+//! Whatever it is, nothing in its head allows other sites to read it, and, but for `untouched`, nothing in its head tells a text of the
+//! upstream's own.
+//!
 //! Compressed counts as another type: `accept-encoding` did not go upstream. What has no body has nothing to filter.
 
 use super::Unreadable;
@@ -120,8 +123,26 @@ const REMOVED: [&str; 11] = [
     "trailer",
 ];
 
+/// Headers by which an upstream allows pages of other sites to read its answers. With a default tenant, such a page could read that
+/// tenant's data by its reader's browser. Only Envoy's cors filter, which stands before this one, allows it.
+const CROSS_ORIGIN: [&str; 8] = [
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-private-network",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "timing-allow-origin",
+];
+
+/// Headers in which an upstream says what it likes, or sends the client elsewhere. Nothing tells whose that is.
+const TELLING: [&str; 5] = ["warning", "link", "refresh", "content-location", "alt-svc"];
+/// Likewise, but for a redirection, which says nothing without it.
+const LOCATION: &str = "location";
+
 /// Headers of an error that are kept with the reply that takes its place.
-const KEPT: [&str; 3] = ["retry-after", "www-authenticate", "location"];
+const KEPT: [&str; 2] = ["retry-after", "www-authenticate"];
 /// The longest value that is kept.
 const MAX_KEPT: usize = 256;
 
@@ -183,21 +204,26 @@ impl Expected {
         if head.is_early && !is_error {
             return Err(Unreadable::Early);
         }
-        let untouched = Ok(Plan { remove: Vec::new(), is_json: false, body: Body::Untouched });
+        let present = |names: &'static [&'static str]| names.iter().copied().filter(|name| find(name).is_some());
+        let mut remove: Vec<_> = present(&CROSS_ORIGIN).collect();
         if self.answer == Answer::Untouched {
-            return untouched;
+            return Ok(Plan { remove, is_json: false, body: Body::Untouched });
+        }
+        remove.extend(present(&TELLING));
+        if find(LOCATION).is_some() && !is_redirection(head) {
+            remove.push(LOCATION);
         }
         let is_success = find(":status").is_some_and(|status| status.len() == 3 && status.starts_with(b"2"));
         // Of an answer that must not have a body, nothing can be said in one.
         let error_status = number(find(":status")).filter(|status| !is_success && !status::forbids_body(*status));
         if head.end_of_stream {
             return match error_status {
-                None => untouched,
+                None => Ok(Plan { remove, is_json: false, body: Body::Untouched }),
                 Some(status) => Ok(replaced(status, head)),
             };
         }
         if is_success && self.answer == Answer::Text {
-            return untouched;
+            return Ok(Plan { remove, is_json: false, body: Body::Untouched });
         }
         if is_success && self.answer == Answer::Series {
             return self.series(head);
@@ -236,7 +262,7 @@ impl Expected {
                 None => Body::Substitute(Substitute::new(0, Said::Withheld)),
             },
         };
-        let remove = REMOVED.into_iter().filter(|name| find(name).is_some()).collect();
+        remove.extend(present(&REMOVED));
         Ok(Plan { remove, is_json: matches!(body, Body::Substitute(_)), body })
     }
 
@@ -320,9 +346,13 @@ fn replaced(status: u16, head: &Head<'_>) -> Plan {
         status,
         error_type: status::error_type(status),
         message: status::sentence(status),
-        headers: KEPT.into_iter().filter_map(kept).collect(),
+        headers: KEPT.into_iter().chain(is_redirection(head).then_some(LOCATION)).filter_map(kept).collect(),
     };
     Plan { remove: Vec::new(), is_json: true, body: Body::Replaced(error) }
+}
+
+fn is_redirection(head: &Head<'_>) -> bool {
+    head.headers.iter().any(|(name, value)| *name == b":status" && value.starts_with(b"3"))
 }
 
 /// Whether a body of this announced length can't be an error object.

@@ -69,6 +69,11 @@ impl Allowed {
         self.ids.contains(id)
     }
 
+    /// A tenant that is served, and whose ID differs from this one by case alone.
+    pub fn like(&self, id: &str) -> Option<&str> {
+        self.ids.iter().map(String::as_str).find(|other| other.eq_ignore_ascii_case(id))
+    }
+
     /// How many prefixes come before this text, or are it.
     fn before(&self, text: &str) -> usize {
         self.prefixes.partition_point(|prefix| prefix.as_str() <= text)

@@ -7,11 +7,13 @@
 //! - `check`, `source`, `allowed`, `stats`: the rules for each value; those for limits are in [`crate::limits`]
 //! - `shape`: the JSON that a key takes
 //! - `explain`, `effective`: what is in force, for the operator
+//! - `ineffective`: what is valid and has no effect
 
 mod allowed;
 mod check;
 mod effective;
 mod explain;
+mod ineffective;
 mod keys;
 mod shape;
 mod source;
@@ -47,6 +49,8 @@ const TENANT_HEADERS: [&str; 2] = ["thanos-tenant", "x-scope-orgid"];
 /// Prometheus's `--query.lookback-delta` and `global.evaluation_interval`, in milliseconds.
 const DEFAULT_LOOKBACK: i64 = 5 * 60_000;
 const DEFAULT_INTERVAL: i64 = 60_000;
+
+const DEFAULT_LABEL: &str = "tenant_id";
 
 /// Envoy's own default for what it buffers of a stream.
 const DEFAULT_MAX_RESPONSE: usize = 1 << 20;
@@ -163,7 +167,7 @@ impl Config {
             removed: Vec::new(),
             removed_lengths: 0,
             enforce: !profile.isolates_tenants,
-            label: "tenant_id".into(),
+            label: DEFAULT_LABEL.into(),
             on_conflict: OnConflict::Replace,
             path_prefixes: profile.path_prefixes.iter().map(|&prefix| prefix.to_owned()).collect(),
             passthrough_paths: BTreeSet::new(),

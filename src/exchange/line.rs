@@ -7,6 +7,8 @@ pub enum Line {
     Accepted,
     /// A configuration is not taken. What was in force stays.
     ConfigurationRefused,
+    /// A setting of a configuration that is in force has no effect.
+    SettingWithoutEffect,
     /// A request is answered in the upstream's place.
     RequestRefused,
     /// The head of a refused request could not be made to name who was identified.
@@ -25,9 +27,10 @@ pub enum Line {
 
 impl Line {
     /// All of them, in the order of the enum.
-    pub const ALL: [Line; 9] = [
+    pub const ALL: [Line; 10] = [
         Line::Accepted,
         Line::ConfigurationRefused,
+        Line::SettingWithoutEffect,
         Line::RequestRefused,
         Line::TenantNotNamed,
         Line::RequestCutOff,
@@ -42,6 +45,7 @@ impl Line {
         match self {
             Line::Accepted => concat!("promql-tenancy-filter ", env!("CARGO_PKG_VERSION"), ": configuration accepted"),
             Line::ConfigurationRefused => "configuration refused",
+            Line::SettingWithoutEffect => "setting without effect",
             Line::RequestRefused => "request refused",
             Line::TenantNotNamed => "a refused request goes by the tenant that the client named",
             Line::RequestCutOff => "request cut off",
@@ -66,13 +70,14 @@ mod tests {
             let place = match line {
                 Line::Accepted => 0,
                 Line::ConfigurationRefused => 1,
-                Line::RequestRefused => 2,
-                Line::TenantNotNamed => 3,
-                Line::RequestCutOff => 4,
-                Line::AnswerWithheld => 5,
-                Line::AnswerCutShort => 6,
-                Line::AnswerCutOff => 7,
-                Line::MessagesWithheld => 8,
+                Line::SettingWithoutEffect => 2,
+                Line::RequestRefused => 3,
+                Line::TenantNotNamed => 4,
+                Line::RequestCutOff => 5,
+                Line::AnswerWithheld => 6,
+                Line::AnswerCutShort => 7,
+                Line::AnswerCutOff => 8,
+                Line::MessagesWithheld => 9,
             };
             assert_eq!(place, at, "{line:?}");
         }

@@ -142,11 +142,15 @@ fn literally(field: &Field) -> Result<Text, ConfigError> {
 }
 
 fn query_rejection(field: Field) -> Result<Vec<Attributes>, ConfigError> {
+    let path = field.path.clone();
     let mut object = field.object()?;
     // As in Cortex, where the list alone does nothing.
-    let enabled = switch(&mut object, "enabled")?;
+    let enabled = object.take("enabled").map(|field| field.boolean()).transpose()?;
     let list = list(object.take("query_attributes"), attributes)?;
     object.finish(REJECTION, &[])?;
+    let Some(enabled) = enabled else {
+        return Err(ConfigError::new(path, "rejects no query: say whether it is enabled"));
+    };
     Ok(if enabled { list } else { Vec::new() })
 }
 

@@ -56,9 +56,15 @@ fn each_kind_has_its_filter() {
     let mut thanos = envoy(r#"{"upstream": "thanos"}"#);
     let mut prometheus = envoy("{}");
     let both = ["team-b", "team-a", "team-c"];
-    let out =
-        ask(&mut thanos, "/api/v1/alerts", json(200, &success(&format!(r#"{{"alerts":[{}]}}"#, list(&alert, &both)))));
+    let alerts = json(200, &success(&format!(r#"{{"alerts":[{}]}}"#, list(&alert, &both))));
+    let out = ask(&mut prometheus, "/api/v1/alerts", alerts);
     assert_eq!(out.answer().text(), success(&format!(r#"{{"alerts":[{}]}}"#, alert("team-a"))));
+    // Of Thanos, the rules are asked, since an external label stands on them only.
+    let rule = |tenant: &str| format!(r#"{{"labels":{{"tenant_id":"{tenant}"}},"alerts":[{{"state":"firing"}}]}}"#);
+    let rules = json(200, &success(&format!(r#"{{"groups":[{{"rules":[{}]}}]}}"#, list(&rule, &both))));
+    let out = ask(&mut thanos, "/api/v1/alerts", rules);
+    assert_eq!(out.upstream().headers.get(":path").as_deref(), Some("/api/v1/rules?type=alert"));
+    assert_eq!(out.answer().text(), success(r#"{"alerts":[{"state":"firing"}]}"#));
     let path = "/api/v1/query_exemplars?query=up";
     // Also where `upstream` was left at its default in front of a Thanos, which drops the matcher.
     for envoy in [&mut thanos, &mut prometheus] {
@@ -286,6 +292,45 @@ fn an_error_keeps_what_says_when_or_how_to_try_again() {
     assert_eq!(out.answer().headers.get("vary").as_deref(), Some("thanos-tenant"));
     let out = ask(&mut envoy("{}"), "/api/v1/query?query=up", answer(&"3".repeat(300)));
     assert_eq!(out.answer().headers.get("retry-after"), None);
+}
+
+/// `Access-Control-Allow-Origin: *` is what Thanos sends by default (`--web.disable-cors`), and Prometheus too where the browser names an origin
+/// (`--web.cors.origin`).
+#[test]
+fn no_answer_allows_other_sites_to_read_it_or_tells_the_upstream_s_own_texts() {
+    let answers = [
+        json(200, r#"{"status":"success","data":{"groups":[]}}"#),
+        json(400, r#"{"status":"error","errorType":"bad_data","error":"x"}"#),
+        Response::new(503, "no").header("content-type", "text/plain"),
+        Response::new(204, ""),
+    ];
+    for answer in answers {
+        for (path, tells) in
+            [("/api/v1/query?query=up", false), ("/api/v1/rules", false), ("/-/ready", false), ("/x", true)]
+        {
+            let answer = answer
+                .clone()
+                .header("access-control-allow-origin", "*")
+                .header("access-control-allow-credentials", "true")
+                .header("access-control-expose-headers", "Date")
+                .header("timing-allow-origin", "*")
+                .header("warning", "199 - \"store of team-b is down\"")
+                .header("link", "<http://team-b:10901>; rel=next")
+                .header("location", "http://team-b:10901/")
+                .header("alt-svc", "h2=\"team-b:443\"");
+            let out = ask(&mut envoy(r#"{"passthrough_paths": ["/x"]}"#), path, answer);
+            let head = format!("{:?}", out.answer().headers);
+            assert!(!head.contains("access-control") && !head.contains("timing"), "{path}: {head}");
+            assert_eq!(head.contains("team-b"), tells, "{path}: {head}");
+        }
+    }
+    // A redirection says nothing without its address.
+    for body in ["", "moved"] {
+        let answer = Response::new(302, body).header("content-type", "text/html").header("location", "/login");
+        let out = ask(&mut envoy("{}"), "/api/v1/query?query=up", answer.header("link", "</style.css>"));
+        assert_eq!(out.answer().headers.get("location").as_deref(), Some("/login"));
+        assert_eq!(out.answer().headers.get("link"), None);
+    }
 }
 
 #[test]

@@ -29,6 +29,28 @@ fn accepted_configuration_is_one_line_that_names_the_version() {
 }
 
 #[test]
+fn a_setting_without_effect_is_named_once_for_each_configuration() {
+    let idle = |ids: std::ops::Range<u32>| {
+        let overrides = ids.map(|id| format!(r#""team-{id}": {{}}"#)).collect::<Vec<_>>();
+        format!(r#"{{"allowed_tenants": ["Team-1"], "overrides": {{{}}}}}"#, overrides.join(","))
+    };
+    let named = |envoy: &Harness| -> Vec<String> {
+        let lines = envoy.said.iter().filter(|line| line.text.starts_with("setting without effect: "));
+        lines.inspect(|line| assert_eq!(line.level, ERROR)).map(|line| line.text.clone()).collect()
+    };
+    let mut envoy = Harness::new(idle(1..2)).unwrap();
+    let line = "setting without effect: overrides.team-1: has no effect: the tenant is not served, but Team-1 is";
+    assert_eq!(named(&envoy), [line]);
+    // As each further worker sees it.
+    envoy.reload(idle(1..2)).unwrap();
+    assert_eq!(named(&envoy), [""; 0]);
+    envoy.reload(idle(100..1_000)).unwrap();
+    let lines = named(&envoy);
+    assert_eq!(lines.len(), 21);
+    assert_eq!(lines[20], "setting without effect: 880 more, which tenancyctl check names");
+}
+
+#[test]
 fn refusal_names_the_key() {
     for (configuration, key) in [
         (r#"{"tenant_haeder": "x"}"#, "tenant_haeder"),

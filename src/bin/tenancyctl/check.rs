@@ -58,6 +58,13 @@ impl Check {
                 out.push_str("  none\n");
             }
         }
-        print(&out)
+        print(&out)?;
+        let idle = config.without_effect();
+        if idle.is_empty() {
+            return Ok(());
+        }
+        let name = self.config.display();
+        let lines = idle.iter().map(|mistake| format!("{name}: {mistake}"));
+        Err(Failure::No(Some(lines.collect::<Vec<_>>().join("\n"))))
     }
 }

@@ -87,6 +87,7 @@ fn mistakes_are_named_by_their_path() {
     refused(&rejection("\"regex\": \"[\""), &path(".regex"), "not a pattern");
     refused(&rejection("\"time_window\": {\"begin\": \"1h\"}"), &path(".time_window.begin"), "unknown key");
     refused(&rejection("\"query_step_limit\": {\"min\": 5}"), &path(".query_step_limit.min"), "expected a string");
+    refused(&rejection("\"api_type\": \"query\""), "limits.query_rejection", "say whether it is enabled");
     refused("{\"lookback_delta\": \"0s\"}", "lookback_delta", "longer than 0");
     refused("{\"default_evaluation_interval\": 60}", "default_evaluation_interval", "expected a string");
 }

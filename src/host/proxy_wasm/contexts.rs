@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::exchange::ledger::TICK_MILLISECONDS;
 use crate::exchange::{Arrival, Event, Half, HostError, Level, Line, Worker, reloads};
 use crate::tenant::Evidence;
+use crate::text;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, MapType};
 use std::rc::Rc;
@@ -26,7 +27,9 @@ impl RootContext for Root {
                 // Without it, stats come late, and requests are served all the same.
                 let _status = calls::set_tick_period(TICK_MILLISECONDS);
                 let name = calls::property("plugin_name").ok().flatten().unwrap_or_default();
-                reloads::accepted(&mut local::Shared, &name, &config, &json, &mut local::meter);
+                if reloads::accepted(&mut local::Shared, &name, &config, &json, &mut local::meter) {
+                    reloads::warnings(&config).iter().for_each(|line| calls::log(Level::Error, line));
+                }
                 self.worker = Rc::new(Worker::new(Arc::new(config)));
                 calls::log(Level::Info, Line::Accepted.begin());
                 true
@@ -59,17 +62,8 @@ fn read_config(size: usize) -> Result<(Config, Vec<u8>), String> {
         0 => Vec::new(),
         _ => calls::buffer(BufferType::PluginConfiguration).map_err(|error| error.to_string())?,
     };
-    let config = Config::parse(&json).map_err(|error| one_line(&error.to_string()))?;
+    let config = Config::parse(&json).map_err(|error| text::one_line(&error.to_string()))?;
     Ok((config, json))
-}
-
-/// A key may hold anything that JSON can write.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
-    }
-    line
 }
 
 /// Where Envoy has what the source of the tenant needs.
