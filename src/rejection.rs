@@ -78,6 +78,10 @@ pub enum Rejection {
     ContentType,
     /// A compressed body.
     ContentEncoding,
+    /// The body of a remote write has another content type. What is expected.
+    WriteType(&'static str),
+    /// The upstream takes no remote write of this version.
+    WriteVersion(&'static str),
     /// The message of remote read can't be read. Why.
     ReadMessage(&'static str),
     /// The message of remote read is longer than this many bytes, as it came or as it is forwarded.
@@ -137,6 +141,7 @@ impl Rejection {
                 | tenant::Error::FederationOff
                 | tenant::Error::Several
                 | tenant::Error::OneAtATime
+                | tenant::Error::OneWriter
                 | tenant::Error::TooMany { .. }
                 | tenant::Error::TooLong { .. }
                 | tenant::Error::Character(_)
@@ -150,11 +155,17 @@ impl Rejection {
             Rejection::Method(_) => (405, "bad_data", "method"),
             Rejection::TooLarge(_) => (413, "bad_data", "too_large"),
             Rejection::Limit { limit: Limit::Concurrency, .. } => (429, "too_many_requests", Limit::Concurrency.name()),
+            Rejection::Limit { limit: Limit::ConcurrentWrites, .. } => {
+                (429, "too_many_requests", Limit::ConcurrentWrites.name())
+            }
+            Rejection::Limit { limit: Limit::WriteSize, .. } => (413, "bad_data", Limit::WriteSize.name()),
             Rejection::Limit { limit, .. } => (422, "execution", limit.name()),
             Rejection::Unbounded(_) => (422, "execution", "unknown_reach"),
             Rejection::Blocked(rule, _) => (422, "execution", rule),
             Rejection::ContentType => (415, "bad_data", "content_type"),
             Rejection::ContentEncoding => (415, "bad_data", "content_encoding"),
+            Rejection::WriteType(_) => (415, "bad_data", "content_type"),
+            Rejection::WriteVersion(_) => (415, "bad_data", "write_version"),
             Rejection::ReadMessage(_) => (400, "bad_data", "bad_message"),
             Rejection::LongReadMessage(_) => (413, "bad_data", "too_large"),
             Rejection::Answer(_) => (502, "internal", "bad_answer"),
@@ -214,6 +225,12 @@ impl Rejection {
                 "unsupported content type: a body has to be one application/x-www-form-urlencoded form".to_owned()
             }
             Rejection::ContentEncoding => "unsupported content encoding: a form has to be sent uncompressed".to_owned(),
+            Rejection::WriteType(expected) => format!("unsupported content type of a remote write: {expected}"),
+            Rejection::WriteVersion(version) => {
+                format!(
+                    "remote write {version} is not taken here (remote_write_versions): configure the sender for another"
+                )
+            }
             Rejection::ReadMessage(problem) => format!("unreadable remote-read request: {problem}"),
             Rejection::LongReadMessage(limit) => format!("the remote-read request is longer than {limit} bytes"),
             Rejection::Answer(problem) => format!("the upstream's answer could not be filtered: {problem}"),
@@ -254,6 +271,8 @@ impl Rejection {
             | Rejection::Blocked(..)
             | Rejection::ContentType
             | Rejection::ContentEncoding
+            | Rejection::WriteType(_)
+            | Rejection::WriteVersion(_)
             | Rejection::ReadMessage(_)
             | Rejection::LongReadMessage(_)
             | Rejection::Answer(_)
@@ -310,6 +329,7 @@ const REASONS: &[&str] = &[
     "query_rejection",
     "content_type",
     "content_encoding",
+    "write_version",
     "bad_message",
     "bad_answer",
     "internal",
@@ -413,6 +433,8 @@ mod tests {
             Rejection::Blocked("query_rejection", String::new()),
             Rejection::ContentType,
             Rejection::ContentEncoding,
+            Rejection::WriteType(""),
+            Rejection::WriteVersion(""),
             Rejection::ReadMessage(""),
             Rejection::LongReadMessage(1),
             Rejection::Answer(""),
@@ -444,10 +466,12 @@ mod tests {
             Rejection::Blocked(..) => 17,
             Rejection::ContentType => 18,
             Rejection::ContentEncoding => 19,
-            Rejection::ReadMessage(_) => 20,
-            Rejection::LongReadMessage(_) => 21,
-            Rejection::Answer(_) => 22,
-            Rejection::Internal(_) => 23,
+            Rejection::WriteType(_) => 20,
+            Rejection::WriteVersion(_) => 21,
+            Rejection::ReadMessage(_) => 22,
+            Rejection::LongReadMessage(_) => 23,
+            Rejection::Answer(_) => 24,
+            Rejection::Internal(_) => 25,
         }
     }
 
@@ -455,7 +479,7 @@ mod tests {
     fn the_list_of_reasons_is_whole() {
         use std::collections::BTreeSet;
         let all = one_of_each_kind();
-        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=23).collect());
+        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=25).collect());
         assert!(all.is_sorted_by_key(position));
         let reasons_of_all: BTreeSet<&str> = all.iter().map(Rejection::reason).collect();
         assert_eq!(reasons_of_all, reasons().into_iter().collect());

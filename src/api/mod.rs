@@ -86,10 +86,23 @@ pub enum Rule {
     ByHeaderUnread,
     /// A message of remote read: each of its queries gains the matcher, and it is written anew.
     RemoteRead,
+    /// Samples of one tenant: forwarded unread, with exactly one tenant in the header.
+    Write(Protocol),
     /// Forwarded as it came, but for the tenant header: the operator asked for it in `passthrough_paths`.
     Passthrough,
     /// Refused with 403, for this reason.
     Refuse(&'static str),
+}
+
+/// How samples are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Prometheus's remote write. Its version stands in the content type.
+    RemoteWrite,
+    /// OpenTelemetry's, over HTTP.
+    Otlp,
+    /// InfluxDB's lines.
+    Influx,
 }
 
 /// What the answer holds.
@@ -182,6 +195,8 @@ pub struct Route {
     pub one_tenant: bool,
     /// What is asked instead where the answer is filtered: a path, and a parameter that is added.
     pub instead: Option<(&'static str, (&'static str, &'static str))>,
+    /// It is served without a prefix too, whatever `path_prefixes` says: the upstream has it beside its query API.
+    pub at_root: bool,
     /// The key of the configuration without which the endpoint is refused; `None` where it is served always.
     pub switch: Option<Switch>,
 }
@@ -191,6 +206,8 @@ pub struct Route {
 pub enum Switch {
     /// `enable_remote_read`.
     RemoteRead,
+    /// `allow_writes`.
+    Writes,
 }
 
 impl Switch {
@@ -198,6 +215,7 @@ impl Switch {
     pub fn key(self) -> &'static str {
         match self {
             Switch::RemoteRead => "enable_remote_read",
+            Switch::Writes => "allow_writes",
         }
     }
 
@@ -205,6 +223,7 @@ impl Switch {
     pub fn refusal(self) -> &'static str {
         match self {
             Switch::RemoteRead => "remote read is off (enable_remote_read)",
+            Switch::Writes => "writing is off (allow_writes)",
         }
     }
 }

@@ -242,6 +242,10 @@ pub const THANOS_SERIES: &[Parameter] =
 /// `/federate`: web/federate.go.
 pub const FEDERATE: &[Parameter] = &[MATCH];
 /// `search/metric_names` (without `include_metadata`, whose texts are every tenant's) and `search/label_names`.
+/// Where lines are written to, and the unit of their times (Mimir's pkg/distributor/influxpush).
+pub const INFLUX: &[Parameter] =
+    &[one("bucket", Kind::Text), one("db", Kind::Text), one("precision", Kind::Word), one("rp", Kind::Text)];
+
 pub const SEARCH_NAMES: &[Parameter] = &[
     MATCH,
     START,

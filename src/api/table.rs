@@ -4,7 +4,7 @@
 //! pkg/api/query/v1.go; `NewQuerierHandler` in Cortex's pkg/api/handlers.go; Mimir's HTTP API reference.
 
 use super::parameters as with;
-use super::{Answer, Empty, ErrorShape, Method, Parameter, Path, Route, Rule, Switch, Times, Upstream};
+use super::{Answer, Empty, ErrorShape, Method, Parameter, Path, Protocol, Route, Rule, Switch, Times, Upstream};
 
 // Each row names its upstreams: a new kind is served nothing until rows name it.
 const ALL: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
@@ -12,6 +12,7 @@ const PROMETHEUS: &[Upstream] = &[Upstream::Prometheus];
 const THANOS: &[Upstream] = &[Upstream::Thanos];
 const CORTEX: &[Upstream] = &[Upstream::Cortex];
 const NOT_THANOS: &[Upstream] = &[Upstream::Prometheus, Upstream::Cortex];
+const NOT_PROMETHEUS: &[Upstream] = &[Upstream::Thanos, Upstream::Cortex];
 const NOT_CORTEX: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos];
 
 const GET: &[Method] = &[Method::Get];
@@ -19,7 +20,9 @@ const BOTH: &[Method] = &[Method::Get, Method::Post];
 const POST: &[Method] = &[Method::Post];
 
 const REMOTE_READ: &str = "this upstream serves no remote read";
-const WRITES: &str = "writing is not supported by this version";
+const NO_TENANT_IN_WRITES: &str = "nothing in a write to Prometheus says whose it is: write to Thanos Receive, Cortex or Mimir, or give each tenant a \
+                                   Prometheus of its own";
+const WRITES: &str = "this upstream takes no writes here";
 const UNSCOPED: &str = "its answer can't be scoped to a tenant";
 const OPERATORS: &str = "it is the operator's, not a tenant's";
 
@@ -80,10 +83,19 @@ pub static TABLE: &[Route] = &[
     unread_by_header("read", CORTEX, "/api/v1/read"),
     remote_read(PROMETHEUS, "/api/v1/read"),
     refuse("read", THANOS, Path::Exact("/api/v1/read"), REMOTE_READ),
-    refuse("write", ALL, Path::Exact("/api/v1/write"), WRITES),
-    refuse("write", ALL, Path::Below("/api/v1/otlp/"), WRITES),
-    refuse("write", CORTEX, Path::Exact("/api/v1/push"), WRITES),
-    refuse("write", CORTEX, Path::Exact("/push"), WRITES),
+    // `Handler` in Thanos 0.42.5's pkg/receive/handler.go; `RegisterDistributor` in Cortex 1.21's pkg/api/api.go; Mimir's HTTP API
+    // reference. Cortex and Mimir take writes at the root, beside the prefix of their query API.
+    write("write", THANOS, "/api/v1/receive", Protocol::RemoteWrite),
+    write("otlp", THANOS, "/api/v1/otlp", Protocol::Otlp),
+    at_root(write("write", CORTEX, "/api/v1/push", Protocol::RemoteWrite)),
+    write("write", CORTEX, "/push", Protocol::RemoteWrite),
+    at_root(write("otlp", CORTEX, "/api/v1/otlp/v1/metrics", Protocol::Otlp)),
+    at_root(write("otlp", CORTEX, "/otlp/v1/metrics", Protocol::Otlp)),
+    at_root(influx(write("influx", CORTEX, "/api/v1/push/influx/write", Protocol::Influx))),
+    refuse("write", PROMETHEUS, Path::Exact("/api/v1/write"), NO_TENANT_IN_WRITES),
+    refuse("write", NOT_PROMETHEUS, Path::Exact("/api/v1/write"), WRITES),
+    refuse("otlp", PROMETHEUS, Path::Below("/api/v1/otlp/"), NO_TENANT_IN_WRITES),
+    refuse("otlp", NOT_PROMETHEUS, Path::Below("/api/v1/otlp/"), WRITES),
     refuse("metadata", NOT_CORTEX, Path::Exact("/api/v1/metadata"), UNSCOPED),
     refuse("targets", ALL, Path::Exact("/api/v1/targets"), UNSCOPED),
     refuse("targets", ALL, Path::Below("/api/v1/targets/"), UNSCOPED),
@@ -123,6 +135,7 @@ const fn row(
         errors: ErrorShape::Prometheus,
         one_tenant: false,
         instead: None,
+        at_root: false,
         switch: None,
     }
 }
@@ -277,6 +290,22 @@ const fn remote_read(upstreams: &'static [Upstream], path: &'static str) -> Rout
         switch: Some(Switch::RemoteRead),
         ..row("read", upstreams, Path::Exact(path), POST, Rule::RemoteRead, with::NONE)
     }
+}
+
+const fn write(handler: &'static str, upstreams: &'static [Upstream], path: &'static str, protocol: Protocol) -> Route {
+    Route {
+        answer: Answer::Text,
+        switch: Some(Switch::Writes),
+        ..row(handler, upstreams, Path::Exact(path), POST, Rule::Write(protocol), with::NONE)
+    }
+}
+
+const fn at_root(route: Route) -> Route {
+    Route { at_root: true, ..route }
+}
+
+const fn influx(route: Route) -> Route {
+    Route { parameters: with::INFLUX, ..route }
 }
 
 const fn refuse(handler: &'static str, upstreams: &'static [Upstream], path: Path, reason: &'static str) -> Route {

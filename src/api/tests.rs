@@ -125,6 +125,17 @@ fn rows_are_whole() {
                 route.answer == Answer::Series && route.switch.is_some() && route.methods == [Method::Post],
                 "{route:?}"
             ),
+            Rule::Write(_) => {
+                assert!(
+                    route.answer == Answer::Text
+                        && route.switch.is_some()
+                        && route.methods == [Method::Post]
+                        && !has(Kind::Query)
+                        && !has(Kind::Selector)
+                        && !route.upstreams.contains(&Upstream::Prometheus),
+                    "{route:?}"
+                )
+            }
             Rule::Passthrough => panic!("not a row: {route:?}"),
         }
         match route.path {

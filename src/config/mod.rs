@@ -20,6 +20,7 @@ mod source;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 pub use crate::settings::{ConfigError, Mistake};
 pub use effective::Effective;
@@ -28,6 +29,7 @@ pub use keys::{Key, all as keys};
 pub use shape::{Member, Shape, Text};
 pub use source::MAX_PATTERN;
 pub use stats::Stats;
+pub use writes::{WriteVersion, Writes};
 
 use crate::api::{self, Found, Switch, Upstream};
 use crate::limits::{self, InForce, Limits};
@@ -90,6 +92,7 @@ pub struct Config {
     stats: Stats,
     log_queries: bool,
     serves_remote_read: bool,
+    writes: Writes,
     /// The keys that the configuration names, one bit for each row, for [`Config::explain`].
     given: u64,
 }
@@ -184,6 +187,7 @@ impl Config {
             stats: Stats::default(),
             log_queries: false,
             serves_remote_read: false,
+            writes: Writes::of(upstream),
             given: 0,
         }
     }
@@ -331,7 +335,13 @@ impl Config {
     pub fn serves(&self, switch: Switch) -> bool {
         match switch {
             Switch::RemoteRead => self.serves_remote_read,
+            Switch::Writes => self.writes.are_allowed,
         }
+    }
+
+    /// What of writes is forwarded.
+    pub fn writes(&self) -> &Writes {
+        &self.writes
     }
 
     /// The row for a path in normal form, and the prefix under which it was found.
@@ -340,7 +350,10 @@ impl Config {
         if is_passthrough {
             return Some((Found { route: &api::PASSTHROUGH, segment: None }, ""));
         }
-        find(self.upstream, &self.path_prefixes, path)
+        find(self.upstream, &self.path_prefixes, path).or_else(|| {
+            let found = api::find(self.upstream, path).filter(|found| found.route.at_root);
+            found.map(|found| (found, ""))
+        })
     }
 }
 

@@ -144,6 +144,8 @@ fn meaning(limit: Limit) -> &'static str {
         Limit::Selectors => "the most selectors of one request",
         Limit::PatternLength => "the most bytes of the pattern of one =~ or !~",
         Limit::Concurrency => "the most queries that run at the same time",
+        Limit::WriteSize => "the most bytes of a write's body, as it comes",
+        Limit::ConcurrentWrites => "the most writes that run at the same time",
     }
 }
 

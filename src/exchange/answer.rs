@@ -59,9 +59,11 @@ impl Exchange {
             RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Refused | RequestStage::Cut => {
                 Some(Step::pauses(Vec::new()))
             }
-            RequestStage::Reading { .. } | RequestStage::Deciding | RequestStage::Decided | RequestStage::Streaming => {
-                None
-            }
+            RequestStage::Reading { .. }
+            | RequestStage::Deciding
+            | RequestStage::Decided
+            | RequestStage::Streaming
+            | RequestStage::Bounded { .. } => None,
         }
     }
 

@@ -14,6 +14,7 @@ use super::event::Arrival;
 use super::refuse::Refusal;
 use super::trail::Subject;
 use super::{Callback, Exchange};
+use crate::api::Rule;
 use crate::config::Config;
 use crate::limits::Limit;
 use crate::rejection::Rejection;
@@ -38,6 +39,13 @@ pub enum RequestStage {
     Decided,
     /// All has been decided, and the body is forwarded as it comes.
     Streaming,
+    /// Likewise, as long as it is no longer than it may be.
+    Bounded {
+        /// How many bytes have come.
+        came: usize,
+        /// How many may.
+        most: usize,
+    },
     /// Answered in the upstream's place.
     Refused,
     /// Cut off: there was no way to answer any more. Whether or not the host did so, nothing is forwarded.
@@ -113,8 +121,20 @@ impl Exchange {
     }
 
     pub(super) fn lease_refused(&mut self, running: i64, allowed: i64) -> Result<Step, Refusal> {
-        let RequestStage::Leasing(_) = &self.request else { return Err(Exchange::out_of_order("a lease")) };
-        Err(Rejection::Limit { limit: Limit::Concurrency, asked: running, allowed }.into())
+        let RequestStage::Leasing(forward) = &self.request else { return Err(Exchange::out_of_order("a lease")) };
+        let limit = match forward.route.rule {
+            Rule::Write(_) => Limit::ConcurrentWrites,
+            Rule::Queries
+            | Rule::Selectors
+            | Rule::Forward
+            | Rule::Filtered
+            | Rule::ByHeader
+            | Rule::ByHeaderUnread
+            | Rule::RemoteRead
+            | Rule::Passthrough
+            | Rule::Refuse(_) => Limit::Concurrency,
+        };
+        Err(Rejection::Limit { limit, asked: running, allowed }.into())
     }
 
     fn forward_head(&mut self, forward: Forward) -> Step {
@@ -123,6 +143,7 @@ impl Exchange {
         self.request = match forward.body {
             BodyPlan::Absent => RequestStage::Decided,
             BodyPlan::Untouched => RequestStage::Streaming,
+            BodyPlan::Bounded(most) => RequestStage::Bounded { came: 0, most },
             plan @ (BodyPlan::MustBeEmpty | BodyPlan::Form(_) | BodyPlan::RemoteRead(_)) => {
                 RequestStage::Reading { plan, held: 0 }
             }
@@ -137,6 +158,14 @@ impl Exchange {
         let step = match &mut self.request {
             RequestStage::Refused | RequestStage::Cut => Step::pauses(Vec::new()),
             RequestStage::Streaming => Step::forwards(Vec::new()),
+            RequestStage::Bounded { came, most } => {
+                *came = came.saturating_add(size);
+                if came > most {
+                    let [asked, allowed] = [*came, *most].map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+                    return Err(Rejection::Limit { limit: Limit::WriteSize, asked, allowed }.into());
+                }
+                Step::forwards(Vec::new())
+            }
             RequestStage::Decided if size == 0 => Step::forwards(Vec::new()),
             RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Deciding | RequestStage::Decided => {
                 self.record.request_body(size, false);
@@ -203,7 +232,9 @@ impl Exchange {
                 Err(Exchange::out_of_order("proxy_on_request_trailers"))
             }
             RequestStage::Reading { held, .. } => Ok(self.read_request_body(*held)),
-            RequestStage::Decided | RequestStage::Streaming => Ok(Step::asks(Effect::ReadTrailers(Half::Request))),
+            RequestStage::Decided | RequestStage::Streaming | RequestStage::Bounded { .. } => {
+                Ok(Step::asks(Effect::ReadTrailers(Half::Request)))
+            }
         }
     }
 

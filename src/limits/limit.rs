@@ -26,6 +26,10 @@ pub enum Limit {
     PatternLength,
     /// The queries that run at the same time.
     Concurrency,
+    /// The length of a write's body, as it comes.
+    WriteSize,
+    /// The writes that run at the same time.
+    ConcurrentWrites,
 }
 
 /// What a limit counts.
@@ -38,7 +42,7 @@ pub enum Unit {
 }
 
 /// The name and unit of each limit, in the order of [`Limit`].
-pub const TABLE: [(&str, Unit, Limit); 11] = [
+pub const TABLE: [(&str, Unit, Limit); 13] = [
     ("retention_period", Unit::Duration, Limit::Retention),
     ("max_query_lookback", Unit::Duration, Limit::Lookback),
     ("max_query_length", Unit::Duration, Limit::Length),
@@ -50,6 +54,8 @@ pub const TABLE: [(&str, Unit, Limit); 11] = [
     ("max_selectors_per_query", Unit::Count, Limit::Selectors),
     ("max_regex_pattern_length", Unit::Count, Limit::PatternLength),
     ("max_concurrent_queries", Unit::Count, Limit::Concurrency),
+    ("max_write_size_bytes", Unit::Count, Limit::WriteSize),
+    ("max_concurrent_writes", Unit::Count, Limit::ConcurrentWrites),
 ];
 
 impl Unit {
@@ -99,6 +105,8 @@ impl Limit {
             Limit::Selectors => format!("the request has {asked} selectors"),
             Limit::PatternLength => format!("a pattern is {asked} bytes long"),
             Limit::Concurrency => format!("{asked} queries are running"),
+            Limit::WriteSize => format!("the write is {asked} bytes long or longer"),
+            Limit::ConcurrentWrites => format!("{asked} writes are running"),
         };
         format!("{what}: your limit {name} is {allowed}")
     }
@@ -113,6 +121,26 @@ impl Limit {
             | Limit::IntoFuture
             | Limit::ExpressionSize
             | Limit::SubquerySteps
+            | Limit::Points
+            | Limit::Selectors
+            | Limit::PatternLength
+            | Limit::Concurrency
+            | Limit::WriteSize
+            | Limit::ConcurrentWrites => false,
+        }
+    }
+
+    /// Whether it is about what is written; the others are about what is read.
+    pub(super) fn is_of_writes(self) -> bool {
+        match self {
+            Limit::WriteSize | Limit::ConcurrentWrites => true,
+            Limit::Retention
+            | Limit::Lookback
+            | Limit::Length
+            | Limit::IntoFuture
+            | Limit::ExpressionSize
+            | Limit::SubquerySteps
+            | Limit::Step
             | Limit::Points
             | Limit::Selectors
             | Limit::PatternLength
@@ -132,7 +160,9 @@ impl Limit {
             | Limit::Points
             | Limit::Selectors
             | Limit::PatternLength
-            | Limit::Concurrency => false,
+            | Limit::Concurrency
+            | Limit::WriteSize
+            | Limit::ConcurrentWrites => false,
         }
     }
 
@@ -146,7 +176,9 @@ impl Limit {
             | Limit::Points
             | Limit::Selectors
             | Limit::PatternLength
-            | Limit::Concurrency => false,
+            | Limit::Concurrency
+            | Limit::WriteSize
+            | Limit::ConcurrentWrites => false,
         }
     }
 }

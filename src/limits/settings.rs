@@ -109,7 +109,7 @@ impl Limits {
 
     /// The tenants of which only so many queries may run, each with its own limit.
     pub fn concurrency(&self, tenants: &Tenants) -> Vec<(Arc<str>, i64)> {
-        let bound = |id: &str| self.value(id, Limit::Concurrency);
+        let bound = |id: &str| self.one(id, Limit::Concurrency);
         if tenants.are_several() {
             tenants.ids().filter_map(|id| Some((id.into(), bound(id)?))).collect()
         } else {
@@ -118,8 +118,8 @@ impl Limits {
         }
     }
 
-    /// A limit of one tenant; `None` where it is off.
-    fn value(&self, id: &str, limit: Limit) -> Option<i64> {
+    /// One limit of one tenant; `None` where it is off.
+    pub fn one(&self, id: &str, limit: Limit) -> Option<i64> {
         let of = |set: &Set| set.values.iter().find(|(other, _)| *other == limit).map(|(_, value)| *value);
         self.own(id).and_then(of).or_else(|| of(&self.defaults)).filter(|value| *value > 0)
     }
@@ -131,7 +131,11 @@ impl Limits {
 
     /// Whether some tenant's queries are counted.
     pub fn count_queries(&self) -> bool {
-        self.sets().any(|set| set.values.iter().any(|&(limit, value)| limit == Limit::Concurrency && value > 0))
+        self.sets().any(|set| {
+            set.values
+                .iter()
+                .any(|&(limit, value)| matches!(limit, Limit::Concurrency | Limit::ConcurrentWrites) && value > 0)
+        })
     }
 
     fn sets(&self) -> impl Iterator<Item = &Set> {
@@ -170,12 +174,13 @@ impl InForce {
 
     /// Whether anything is in force besides the number of queries that run at the same time.
     pub fn need_the_body(&self) -> bool {
-        let mut others = TABLE.iter().filter(|&&(_, _, limit)| limit != Limit::Concurrency);
+        let mut others = TABLE.iter().filter(|&&(_, _, limit)| limit != Limit::Concurrency && !limit.is_of_writes());
         !self.blocked.is_empty() || !self.rejected.is_empty() || others.any(|&(_, _, limit)| self.get(limit).is_some())
     }
 
     fn is_empty(&self) -> bool {
-        self.values.iter().all(|&value| value == 0) && self.blocked.is_empty() && self.rejected.is_empty()
+        let is_off = |&(_, _, limit): &(_, _, Limit)| limit.is_of_writes() || self.get(limit).is_none();
+        TABLE.iter().all(is_off) && self.blocked.is_empty() && self.rejected.is_empty()
     }
 
     fn tighten(&mut self, other: InForce) {

@@ -31,7 +31,7 @@ pub struct Facts<'a> {
     pub tenant: Option<&'a [u8]>,
     /// `content-length`.
     pub content_length: Option<&'a [u8]>,
-    content_type: Once<'a>,
+    pub(super) content_type: Once<'a>,
     encoded: bool,
     remove: Vec<Arc<str>>,
     /// Those of `NEGOTIATION` that are present.
@@ -40,7 +40,7 @@ pub struct Facts<'a> {
 
 /// A header of which there may be one.
 #[derive(Debug, Clone, Copy)]
-enum Once<'a> {
+pub(super) enum Once<'a> {
     Absent,
     Present(&'a [u8]),
     Repeated,
@@ -54,7 +54,7 @@ impl<'a> Once<'a> {
         };
     }
 
-    fn get(self, repeated: Rejection) -> Result<Option<&'a [u8]>, Rejection> {
+    pub(super) fn get(self, repeated: Rejection) -> Result<Option<&'a [u8]>, Rejection> {
         match self {
             Once::Absent => Ok(None),
             Once::Present(value) => Ok(Some(value)),

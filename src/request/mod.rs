@@ -24,6 +24,7 @@ mod parameters;
 mod remote_read;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
 
@@ -69,6 +70,8 @@ pub enum BodyPlan {
     /// Passed on as it comes, without holding it back: a path of `passthrough_paths`, or remote read of an upstream that isolates
     /// tenants itself.
     Untouched,
+    /// Likewise, as long as it is no longer than this many bytes: a write.
+    Bounded(usize),
     /// A message of remote read, to be read whole and replaced.
     RemoteRead(Box<ReadPlan>),
 }
@@ -192,7 +195,8 @@ fn decide_noting(
     let passthrough = route.rule == Rule::Passthrough;
     let is_unread = route.rule == Rule::ByHeaderUnread;
     let is_message = route.rule == Rule::RemoteRead;
-    let has_form = method == Method::Post && !no_bytes_follow && !passthrough && !is_unread && !is_message;
+    let is_write = matches!(route.rule, Rule::Write(_));
+    let has_form = method == Method::Post && !no_bytes_follow && !passthrough && !is_unread && !is_message && !is_write;
     if method == Method::Get && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
         return Err(Rejection::Body);
     }
@@ -211,6 +215,15 @@ fn decide_noting(
             expected,
             concurrency: Vec::new(),
         }));
+    }
+
+    if let Rule::Write(protocol) = route.rule {
+        let enforcement = Enforcement::new(route, config, &tenants);
+        let mut query = Vec::new();
+        enforcement.rewrite(target.query, Place::Url, None, memo, &mut query)?;
+        let path = path::write(prefix, route.path, found.segment, &query).map_err(Rejection::Path)?;
+        let path = (path != facts.target).then_some(path);
+        return write::decide(protocol, route, head, &facts, config, &tenants, (path, edits)).map(Decision::Forward);
     }
 
     if is_message {
@@ -327,7 +340,7 @@ impl BodyPlan {
     pub fn confines(&self) -> bool {
         match self {
             BodyPlan::Form(_) | BodyPlan::RemoteRead(_) => true,
-            BodyPlan::Absent | BodyPlan::MustBeEmpty | BodyPlan::Untouched => false,
+            BodyPlan::Absent | BodyPlan::MustBeEmpty | BodyPlan::Untouched | BodyPlan::Bounded(_) => false,
         }
     }
 
@@ -335,7 +348,7 @@ impl BodyPlan {
     pub fn is_decided_at(&self, size: usize) -> bool {
         match self {
             // A body that must be empty is refused at its first byte, not when all of it is here.
-            BodyPlan::Absent | BodyPlan::Untouched | BodyPlan::MustBeEmpty => size > 0,
+            BodyPlan::Absent | BodyPlan::Untouched | BodyPlan::Bounded(_) | BodyPlan::MustBeEmpty => size > 0,
             BodyPlan::Form(_) => false,
             BodyPlan::RemoteRead(_) => ReadPlan::is_too_long(size),
         }
@@ -354,7 +367,7 @@ impl BodyPlan {
             }
             BodyPlan::Form(plan) => plan.finish(body, now_ms, memo),
             BodyPlan::RemoteRead(plan) => plan.finish(body, now_ms),
-            BodyPlan::Untouched => Ok(as_it_is),
+            BodyPlan::Untouched | BodyPlan::Bounded(_) => Ok(as_it_is),
         }
     }
 }

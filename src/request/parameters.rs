@@ -93,6 +93,7 @@ impl Enforcement {
             | Rule::ByHeader
             | Rule::ByHeaderUnread
             | Rule::RemoteRead
+            | Rule::Write(_)
             | Rule::Passthrough
             | Rule::Refuse(_) => false,
         };
@@ -108,6 +109,7 @@ impl Enforcement {
             | Rule::ByHeader
             | Rule::ByHeaderUnread
             | Rule::RemoteRead
+            | Rule::Write(_)
             | Rule::Passthrough
             | Rule::Refuse(_) => Added::Nothing,
         };

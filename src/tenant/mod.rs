@@ -105,6 +105,8 @@ pub enum Error {
     Several,
     /// The upstream answers for one tenant at a time, and the request names several.
     OneAtATime,
+    /// Samples are written for one tenant.
+    OneWriter,
     /// The request names more tenants than `max_tenants`.
     TooMany {
         /// How many tenants the request names.
@@ -137,6 +139,7 @@ impl fmt::Display for Error {
             Error::OneAtATime => {
                 write!(f, "the upstream answers this path for one tenant at a time, and several are named")
             }
+            Error::OneWriter => write!(f, "a write needs exactly one tenant, and several are named"),
             Error::Empty => write!(f, "the tenant is empty"),
             Error::EmptyMember => write!(f, "one of the tenants separated by | is empty"),
             Error::FederationOff => write!(f, "several tenants are named, but tenant_federation is not enabled"),

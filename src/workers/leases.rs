@@ -32,6 +32,14 @@ struct Count {
 /// One more query of a tenant, and how many may run.
 pub type Wanted = (Arc<str>, i64);
 
+/// The name under which a tenant's writes are counted, beside its queries: no tenant's ID holds the first byte.
+pub fn of_writes(tenant: &str) -> Arc<str> {
+    let mut name = String::with_capacity(tenant.len() + 1);
+    name.push('\0');
+    name.push_str(tenant);
+    name.into()
+}
+
 /// Whether a query may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {

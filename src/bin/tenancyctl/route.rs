@@ -147,6 +147,7 @@ fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: 
         BodyPlan::Absent => {}
         BodyPlan::MustBeEmpty => line(&mut out, "body", "must be empty"),
         BodyPlan::Untouched => line(&mut out, "body", "passed on as it comes"),
+        BodyPlan::Bounded(most) => line(&mut out, "body", &format!("passed on as it comes, up to {most} bytes")),
         BodyPlan::RemoteRead(_) => line(&mut out, "body", "one message of remote read, confined and written anew"),
         BodyPlan::Form(_) => {
             if let Some(form) = body.map(text).or(data) {

@@ -74,6 +74,7 @@ pub fn markdown() -> String {
                 | Rule::ByHeader
                 | Rule::ByHeaderUnread
                 | Rule::RemoteRead
+                | Rule::Write(_)
                 | Rule::Passthrough => writeln!(
                     out,
                     "| {path} | {upstreams} | {} | {} | {} | {} | {} | {} | {} |",
@@ -107,6 +108,7 @@ fn serves(route: &Route) -> bool {
         | Rule::ByHeader
         | Rule::ByHeaderUnread
         | Rule::RemoteRead
+        | Rule::Write(_)
         | Rule::Passthrough => true,
         Rule::Refuse(_) => false,
     }
@@ -155,6 +157,8 @@ fn request(route: &Route) -> &'static str {
             "forwarded, its body unread; refused with `enforce_tenancy: true`, and where limits apply that would have to read it"
         }
         Rule::RemoteRead => "a message, written anew; each query gains the matcher",
+        Rule::Write(_) if route.at_root => "forwarded unread, of one tenant; also without a prefix",
+        Rule::Write(_) => "forwarded unread, of one tenant",
         Rule::Passthrough => "forwarded as it came",
         Rule::Refuse(_) => "refused",
     }

@@ -4,12 +4,14 @@ use super::super::explain::{self, either};
 use super::super::json::Field;
 use super::super::shape::{self, Shape, words};
 use super::super::source::{CERTIFICATE_FIELDS, MAX_PATTERN};
-use super::super::{Allowed, CONFLICTS, Config, ConfigError, FORMATS, Stats, allowed, check, effective, stats};
+use super::super::{Allowed, CONFLICTS, Config, ConfigError, FORMATS, Stats, allowed, check, effective, stats, writes};
 use super::Key;
 use crate::limits::Unit;
 use serde_json::Value;
 
-pub const ROWS: [Key; 29] = [
+const WRITE_VERSION: Shape = Shape::Word(|| words(writes::VERSIONS));
+
+pub const ROWS: [Key; 32] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -330,6 +332,39 @@ pub const ROWS: [Key; 29] = [
             let on = "remote read is served, confined to the tenant";
             either(config.serves_remote_read, on, "remote read is refused")
         }),
+    },
+    Key {
+        name: "allow_writes",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "samples may be written, to an upstream that stores them under the tenant header",
+        docs: "docs/writes.md",
+        read: |draft, field| put(&mut draft.config.writes.are_allowed, field.boolean()),
+        show: |config| config.writes.are_allowed.into(),
+        says: Some(|config| {
+            let on = "samples may be written";
+            either(config.writes.are_allowed, on, "writing is refused")
+        }),
+    },
+    Key {
+        name: "remote_write_versions",
+        shape: Shape::set(&WRITE_VERSION, 1),
+        default: r#"["1.0","2.0"]"#,
+        meaning: "the versions of remote write that the upstream takes; others are answered 415; with upstream thanos the default is 1.0",
+        docs: "docs/writes.md",
+        read: |draft, field| put(&mut draft.config.writes.versions, writes::versions(field)),
+        show: |config| config.writes.versions.iter().map(|version| version.name()).collect::<Vec<_>>().into(),
+        says: None,
+    },
+    Key {
+        name: "write_tenant_in_body",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "Receive runs with --receive.split-tenant-label-name, so that writes can't be isolated by the header: they are refused",
+        docs: "docs/writes.md",
+        read: |draft, field| put(&mut draft.config.writes.tenant_is_in_body, field.boolean()),
+        show: |config| config.writes.tenant_is_in_body.into(),
+        says: None,
     },
     Key {
         name: "extra_parameters",

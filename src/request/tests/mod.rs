@@ -12,6 +12,7 @@ mod properties;
 mod remote_read;
 mod sources;
 mod statistics;
+mod writes;
 
 use super::*;
 
