@@ -27,6 +27,7 @@ use super::envelope::Documents;
 use super::filter::{Content, Filter};
 use super::labelled::Labelled;
 use super::owner::Owner;
+use super::places::Asked;
 use super::reader::Reader;
 use super::series::Series;
 use super::status;
@@ -47,6 +48,7 @@ pub struct Expected {
     narrowed: bool,
     can_hold_head: bool,
     statistics: Statistics,
+    asked: Asked,
 }
 
 /// The answer's head as the proxy hands it over: every pair, names in lower case, `:status` among them.
@@ -78,7 +80,7 @@ pub enum Body {
     Untouched,
     /// Read by a filter as it comes.
     Filtered(Filtered),
-    /// Not passed on: something shorter stands for it.
+    /// Not passed on: an error object stands for it.
     Substitute(Substitute),
     /// The head is not forwarded either: a reply in Prometheus's shape takes the place of an error that has another.
     Replaced(UpstreamError),
@@ -169,7 +171,18 @@ impl Expected {
             narrowed: false,
             can_hold_head: config.can_hold_heads(),
             statistics: Statistics::Unread,
+            asked: Asked::Unchanged,
         }
+    }
+
+    /// Notes what the client asks in its URL.
+    pub fn asked(self, asked: Asked) -> Self {
+        Expected { asked, ..self }
+    }
+
+    /// Notes what the client asks in its form, which counts before what it asks in the URL (`Request.FormValue` in Go's net/http).
+    pub fn asked_in_form(&mut self, asked: Asked) {
+        self.asked = asked;
     }
 
     /// Notes what is done with the upstream's statistics.
@@ -259,7 +272,7 @@ impl Expected {
             }
             (false, None) => match error_status {
                 Some(status) => return Ok(replaced(status, head)),
-                None => Body::Substitute(Substitute::new(0, Said::Withheld)),
+                None => Body::Substitute(Substitute::new(Said::Fault(Unreadable::ContentType))),
             },
         };
         remove.extend(present(&REMOVED));
@@ -286,6 +299,8 @@ impl Expected {
     }
 
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
+        let filter = filter.asked(self.asked.clone());
+        let filter = if holds_head { filter.held_back() } else { filter };
         Body::Filtered(Filtered { filter: Box::new(Reader::Json(filter)), holds_head, max_held: self.max })
     }
 
