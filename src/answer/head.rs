@@ -10,8 +10,7 @@
 //! untouched          as it is, whatever it is
 //! ```
 //!
-//! An error without a body, and one that is too short for an error object, count as another type: a local reply takes their place, with
-//! their status. Statuses that forbid a body (304) have none.
+//! An error without a body counts as another type: a local reply takes its place, with its status. Statuses that forbid a body (304) have none.
 //!
 //! What comes before the request's form is whole was made without the form, and with it without the tenant's matcher:
 //! a 4xx or 5xx keeps its status and nothing else, all other answers are refused. (Observed with Prometheus 3.15: when its
@@ -148,9 +147,6 @@ const KEPT: [&str; 2] = ["retry-after", "www-authenticate"];
 /// The longest value that is kept.
 const MAX_KEPT: usize = 256;
 
-/// The length of the shortest error object: `{"status":"error","error":""}`.
-const SHORTEST_ERROR: usize = 29;
-
 impl Expected {
     /// For the answer to a request of these tenants that matched this row.
     pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
@@ -244,9 +240,7 @@ impl Expected {
         let encodings = head.headers.iter().filter(|(name, _)| *name == b"content-encoding");
         let is_plain = encodings.copied().all(|(_, value)| value.eq_ignore_ascii_case(b"identity"));
         let documents = match head.headers.iter().filter(|(name, _)| *name == b"content-type").count() {
-            1 if !head.is_early && (is_success || !is_too_short(find("content-length"))) => {
-                find("content-type").and_then(|value| self.documents(value))
-            }
+            1 if !head.is_early => find("content-type").and_then(|value| self.documents(value)),
             _ => None,
         };
         let body = match (is_success, documents.filter(|_| is_plain)) {
@@ -368,12 +362,6 @@ fn replaced(status: u16, head: &Head<'_>) -> Plan {
 
 fn is_redirection(head: &Head<'_>) -> bool {
     head.headers.iter().any(|(name, value)| *name == b":status" && value.starts_with(b"3"))
-}
-
-/// Whether a body of this announced length can't be an error object.
-fn is_too_short(content_length: Option<&[u8]>) -> bool {
-    let digits = content_length.and_then(|length| std::str::from_utf8(length).ok());
-    digits.and_then(|digits| digits.parse::<usize>().ok()).is_some_and(|length| length < SHORTEST_ERROR)
 }
 
 /// A status of three digits.

@@ -104,8 +104,8 @@ pub fn is_engine(inner: &[u8]) -> bool {
         return false;
     };
     let text: String = text.chars().collect();
-    // A line break joins what several have said.
-    !text.contains(char::is_control) && is_engine_text(&text)
+    // A line break joins what several have said. A tab is quoted from a pattern in the query.
+    !text.contains(|c: char| c.is_control() && c != '\t') && is_engine_text(&text)
 }
 
 /// Whether a status or an `errorType` is a word, as all of the upstreams' are: nothing that could name anything.

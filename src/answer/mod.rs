@@ -103,8 +103,8 @@ impl Unreadable {
         }
     }
 
-    /// What the client is told in the body's place. Needs no escape in JSON.
-    fn message(self) -> String {
-        ["the upstream's answer could not be filtered: ", self.reason()].concat()
+    /// The error object that takes a body's place.
+    pub fn body(self) -> Vec<u8> {
+        messages::error_object("internal", &["the upstream's answer could not be filtered: ", self.reason()].concat())
     }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub const MAX_ASKED: usize = 16 << 10;
 
 /// What the places in an answer's messages refer to.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Asked {
     /// What the upstream got is what the client wrote.
     #[default]
@@ -34,7 +34,7 @@ pub enum Asked {
 }
 
 /// A query as the client wrote it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Query {
     /// In the encoding of forms.
     encoded: Box<[u8]>,

@@ -30,7 +30,7 @@ impl Substitute {
             return;
         }
         let object = match self.said {
-            Said::Fault(fault) => messages::error_object("internal", &fault.message()),
+            Said::Fault(fault) => fault.body(),
             Said::Status(of) => messages::error_object(status::error_type(of), &status::sentence(of)),
         };
         out.extend_from_slice(&object);

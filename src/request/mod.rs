@@ -93,7 +93,7 @@ struct FormLimits {
 }
 
 /// What happens to a request whose body is whole, and which is not refused.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyDecision {
     /// The request goes on upstream.
     Forward(Finished),
@@ -112,7 +112,7 @@ impl BodyDecision {
 }
 
 /// A whole body that goes upstream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     /// The bytes that replace it, `None` where it stays as it is.
     pub body: Option<Vec<u8>>,
