@@ -248,12 +248,12 @@ fn what_ends_too_early_is_no_whole_document() {
 #[test]
 fn an_error_object_takes_the_place_of_what_has_not_begun() {
     for (body, why) in [
-        ("[", "it is not the JSON that it should be"),
-        ("[]", "it is not the JSON that it should be"),
-        ("<html>team-b</html>", "it is not the JSON that it should be"),
-        (&"team-b ".repeat(30), "it is not the JSON that it should be"),
+        ("[", "it is not in the format that it should be in"),
+        ("[]", "it is not in the format that it should be in"),
+        ("<html>team-b</html>", "it is not in the format that it should be in"),
+        (&"team-b ".repeat(30), "it is not in the format that it should be in"),
         (r#"{"tenants":["team-b"]"#, "it ended too early"),
-        ("\u{feff}{}", "it is not the JSON that it should be"),
+        ("\u{feff}{}", "it is not in the format that it should be in"),
     ] {
         let passed = json(body);
         assert_eq!(passed.text, fault(why), "{body}");
