@@ -10,8 +10,7 @@
 //! untouched          as it is, whatever it is
 //! ```
 //!
-//! An error without a body, and one that is too short for an error object, count as another type: a local reply takes their place, with
-//! their status. Statuses that forbid a body (304) have none.
+//! An error without a body counts as another type: a local reply takes its place, with its status. Statuses that forbid a body (304) have none.
 //!
 //! What comes before the request's form is whole was made without the form, and with it without the tenant's matcher:
 //! a 4xx or 5xx keeps its status and nothing else, all other answers are refused. (Observed with Prometheus 3.15: when its
@@ -27,6 +26,7 @@ use super::envelope::Documents;
 use super::filter::{Content, Filter};
 use super::labelled::Labelled;
 use super::owner::Owner;
+use super::places::Asked;
 use super::reader::Reader;
 use super::series::Series;
 use super::status;
@@ -47,6 +47,7 @@ pub struct Expected {
     narrowed: bool,
     can_hold_head: bool,
     statistics: Statistics,
+    asked: Asked,
 }
 
 /// The answer's head as the proxy hands it over: every pair, names in lower case, `:status` among them.
@@ -78,7 +79,7 @@ pub enum Body {
     Untouched,
     /// Read by a filter as it comes.
     Filtered(Filtered),
-    /// Not passed on: something shorter stands for it.
+    /// Not passed on: an error object stands for it.
     Substitute(Substitute),
     /// The head is not forwarded either: a reply in Prometheus's shape takes the place of an error that has another.
     Replaced(UpstreamError),
@@ -146,9 +147,6 @@ const KEPT: [&str; 2] = ["retry-after", "www-authenticate"];
 /// The longest value that is kept.
 const MAX_KEPT: usize = 256;
 
-/// The length of the shortest error object: `{"status":"error","error":""}`.
-const SHORTEST_ERROR: usize = 29;
-
 impl Expected {
     /// For the answer to a request of these tenants that matched this row.
     pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
@@ -169,7 +167,18 @@ impl Expected {
             narrowed: false,
             can_hold_head: config.can_hold_heads(),
             statistics: Statistics::Unread,
+            asked: Asked::Unchanged,
         }
+    }
+
+    /// Notes what the client asks in its URL.
+    pub fn asked(self, asked: Asked) -> Self {
+        Expected { asked, ..self }
+    }
+
+    /// Notes what the client asks in its form, which counts before what it asks in the URL (`Request.FormValue` in Go's net/http).
+    pub fn asked_in_form(&mut self, asked: Asked) {
+        self.asked = asked;
     }
 
     /// Notes what is done with the upstream's statistics.
@@ -231,9 +240,7 @@ impl Expected {
         let encodings = head.headers.iter().filter(|(name, _)| *name == b"content-encoding");
         let is_plain = encodings.copied().all(|(_, value)| value.eq_ignore_ascii_case(b"identity"));
         let documents = match head.headers.iter().filter(|(name, _)| *name == b"content-type").count() {
-            1 if !head.is_early && (is_success || !is_too_short(find("content-length"))) => {
-                find("content-type").and_then(|value| self.documents(value))
-            }
+            1 if !head.is_early => find("content-type").and_then(|value| self.documents(value)),
             _ => None,
         };
         let body = match (is_success, documents.filter(|_| is_plain)) {
@@ -259,7 +266,7 @@ impl Expected {
             }
             (false, None) => match error_status {
                 Some(status) => return Ok(replaced(status, head)),
-                None => Body::Substitute(Substitute::new(0, Said::Withheld)),
+                None => Body::Substitute(Substitute::new(Said::Fault(Unreadable::ContentType))),
             },
         };
         remove.extend(present(&REMOVED));
@@ -286,6 +293,8 @@ impl Expected {
     }
 
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
+        let filter = filter.asked(self.asked.clone());
+        let filter = if holds_head { filter.held_back() } else { filter };
         Body::Filtered(Filtered { filter: Box::new(Reader::Json(filter)), holds_head, max_held: self.max })
     }
 
@@ -353,12 +362,6 @@ fn replaced(status: u16, head: &Head<'_>) -> Plan {
 
 fn is_redirection(head: &Head<'_>) -> bool {
     head.headers.iter().any(|(name, value)| *name == b":status" && value.starts_with(b"3"))
-}
-
-/// Whether a body of this announced length can't be an error object.
-fn is_too_short(content_length: Option<&[u8]>) -> bool {
-    let digits = content_length.and_then(|length| std::str::from_utf8(length).ok());
-    digits.and_then(|digits| digits.parse::<usize>().ok()).is_some_and(|length| length < SHORTEST_ERROR)
 }
 
 /// A status of three digits.

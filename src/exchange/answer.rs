@@ -9,8 +9,8 @@
 //!             └───> refused, also while it is held back, or an error told in the endpoint's shape: a local reply
 //! ```
 //!
-//! Invariants: no byte of a body that has to be read is forwarded before it was filtered; over all parts never more bytes are forwarded than
-//! came; an effect that fails cuts the answer off.
+//! Invariants: no byte of a body that has to be read is forwarded before it was filtered; what is held back never grows; an effect that
+//! fails cuts the answer off.
 
 use super::effect::{AnswerEdits, Effect, Half, Level, Step};
 use super::line::Line;
@@ -134,7 +134,7 @@ impl Exchange {
             AnswerStage::Ended => self.cut_off_answer("host", "proxy_on_response_body came after the end"),
             AnswerStage::Replacing(substitute) => {
                 let mut out = Vec::new();
-                substitute.push(size, end_of_stream, &mut out);
+                substitute.write(&mut out);
                 self.replace_answer_body(size, out)
             }
         })

@@ -184,6 +184,9 @@ impl Exchange {
         if let (Some(asks), Some(expected)) = (finished.statistics, &mut self.expected) {
             expected.client_asks_for_statistics(asks);
         }
+        if let (Some(asked), Some(expected)) = (finished.asked, &mut self.expected) {
+            expected.asked_in_form(asked);
+        }
         self.request = RequestStage::Decided;
         self.record.request_body(held, true);
         // A form that stays as it is must not be written: where trailers follow the head at once, there is no buffer, and even writing

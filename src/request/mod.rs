@@ -27,7 +27,7 @@ mod tests;
 
 pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
 
-use crate::answer::Expected;
+use crate::answer::{Asked, Expected};
 use crate::api::{Method, Path, Route, Rule};
 use crate::config::Config;
 use crate::go::form;
@@ -120,6 +120,8 @@ pub struct Finished {
     pub selectors: u32,
     /// What the client says about statistics in it, which counts before what the URL says.
     pub statistics: Option<bool>,
+    /// What the client asks in it, which counts before what it asks in the URL.
+    pub asked: Option<Asked>,
 }
 
 /// Decides on the request's head. Everything that concerns headers is decided here, since headers go on before the body comes.
@@ -258,7 +260,8 @@ fn decide_noting(
         (false, true) => enforcement.add_nothing(&mut query),
     }
     let statistics = enforcement.ask_for_statistics(&url, &mut query);
-    let expected = expected.narrowed(!query.is_empty()).measuring(statistics);
+    let expected =
+        expected.narrowed(!query.is_empty()).measuring(statistics).asked(url.asked.take().unwrap_or_default());
     let asked = match route.instead {
         Some((path, (name, value))) if config.enforces() => {
             form::append(&mut query, name.as_bytes(), value.as_bytes());
@@ -343,7 +346,7 @@ impl BodyPlan {
 
     /// Decides on the whole body. The time is given again, since a client may take as long as it likes to send a form.
     pub fn finish(&self, body: &[u8], now_ms: Option<i64>, memo: &RefCell<Memo>) -> Result<BodyDecision, Rejection> {
-        let as_it_is = BodyDecision::Forward(Finished { body: None, selectors: 0, statistics: None });
+        let as_it_is = BodyDecision::Forward(Finished { body: None, selectors: 0, statistics: None, asked: None });
         match self {
             BodyPlan::Absent | BodyPlan::MustBeEmpty => {
                 if body.is_empty() {
@@ -378,8 +381,8 @@ impl FormPlan {
         if !written.has_selector && !self.url_has_selector {
             self.enforcement.add_selector(&mut form, &mut written);
         }
-        let Written { selectors, statistics, .. } = written;
-        Ok(BodyDecision::Forward(Finished { body: (form != body).then_some(form), selectors, statistics }))
+        let Written { selectors, statistics, asked, .. } = written;
+        Ok(BodyDecision::Forward(Finished { body: (form != body).then_some(form), selectors, statistics, asked }))
     }
 }
 

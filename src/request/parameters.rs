@@ -1,7 +1,7 @@
 //! Query string and form: each pair is decoded, checked against its row, enforced, and encoded again.
 
 use super::{Place, Rejection, Tenants};
-use crate::answer::Statistics;
+use crate::answer::{Asked, Statistics};
 use crate::api::{Kind, Parameter, Route, Rule};
 use crate::config::Config;
 use crate::go::form;
@@ -29,7 +29,7 @@ pub struct Enforcement {
     route: &'static Route,
     extra: Arc<[String]>,
     /// None: nothing is rewritten (`enforce_tenancy: false`), or nothing has to be.
-    scope: Option<Scope>,
+    scope: Option<Arc<Scope>>,
     /// A request without any selector gains this one.
     added: Added,
     /// The upstream is asked for statistics.
@@ -68,7 +68,7 @@ enum Checked {
 }
 
 /// What was found in a query string or form.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Written {
     /// It has a `match[]`.
     pub has_selector: bool,
@@ -76,6 +76,8 @@ pub struct Written {
     pub selectors: u32,
     /// Whether `stats` is there, and asks for anything: an empty one is not sent on.
     pub statistics: Option<bool>,
+    /// What the places in the answer's messages refer to, where this has a text that was rewritten.
+    pub asked: Option<Asked>,
 }
 
 fn decoded<'a>(pair: &form::Raw<'a>, place: Place) -> Result<Cow<'a, [u8]>, Rejection> {
@@ -111,7 +113,7 @@ impl Enforcement {
             | Rule::Passthrough
             | Rule::Refuse(_) => Added::Nothing,
         };
-        let scope = (reads_series && config.enforces()).then(|| config.scope(tenants));
+        let scope = (reads_series && config.enforces()).then(|| Arc::new(config.scope(tenants)));
         Enforcement {
             route,
             extra: config.extra_parameters().clone(),
@@ -189,6 +191,13 @@ impl Enforcement {
     ) -> Result<(), Rejection> {
         let Rewriting { place, memo, requested, out, written } = rewriting;
         written.has_selector |= parameter.kind == Kind::Selector;
+        if let Some(scope) = &self.scope {
+            if parameter.kind == Kind::Query {
+                written.asked = Some(Asked::query(pair.encoded, scope));
+            } else if parameter.kind == Kind::Selector {
+                written.asked = Some(Asked::Unknown);
+            }
+        }
         let key = self.key(parameter, pair.encoded);
         if recall(memo, key.as_ref(), parameter, out, &mut written.selectors) {
             if let Some(requested) = requested {

@@ -92,7 +92,7 @@ pub struct Matcher {
 /// assert_eq!(out, br#"up{namespace=~"shop-.*",cluster="eu",namespace="shop-a"}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// In the order in which they are written.
     enforced: Vec<Enforced>,
@@ -101,7 +101,7 @@ pub struct Scope {
 }
 
 /// A matcher of a scope, and what becomes of the query's own matchers on its label.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Enforced {
     matcher: Matcher,
     on_conflict: OnConflict,

@@ -1,6 +1,6 @@
 //! Rules, alerts and exemplars as Prometheus 3.16 and Thanos 0.42.5 write them.
 
-use promql_tenancy_filter::answer::{Filter, Labelled, Owner, Unreadable};
+use promql_tenancy_filter::answer::{Filter, Labelled, MAX_GROWTH, Owner, Unreadable};
 use promql_tenancy_filter::scope::{OnConflict, Scope};
 
 const OWN: Labelled = Labelled::Rules { shared: false, narrowed: false };
@@ -28,10 +28,10 @@ fn read(labelled: Labelled, tenants: &str, max: usize, body: &[u8], size: usize)
     for chunk in body.chunks(size) {
         filter.push(chunk, false, &mut out);
         came += chunk.len();
-        assert!(out.len() <= came, "more has been written than has come");
+        assert!(out.len() <= came + MAX_GROWTH, "more has been written than has come");
     }
     filter.push(b"", true, &mut out);
-    assert!(out.len() <= came, "more has been written than has come");
+    assert!(out.len() <= came + MAX_GROWTH, "more has been written than has come");
     assert_eq!(filter.has_written(), !out.is_empty());
     Read { body: out, fault: filter.fault(), withheld: filter.withheld() }
 }
@@ -306,7 +306,7 @@ fn messages_are_filtered_as_everywhere() {
     let body = r#"{"status":"success","data":{"alerts":[]},"warnings":["receive series from Addr: thanos-b:10901 LabelSets: {tenant_id=\"team-b\"} MinTime: 1","PromQL warning: x","another message of team-b's store that names it"],"infos":["x"]}"#;
     assert_eq!(
         filter(Labelled::Alerts, "team-a", body),
-        r#"{"status":"success","data":{"alerts":[]},"warnings":["a message of the upstream is withheld: it may name what is not this tenant's","PromQL warning: x"],"infos":[""]}"#
+        r#"{"status":"success","data":{"alerts":[]},"warnings":["the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's","PromQL warning: x"],"infos":["a message of the upstream is withheld: it may name what is not this tenant's"]}"#
     );
     assert_eq!(read_in_chunks(Labelled::Alerts, "team-a", MAX, body.as_bytes()).withheld, 3);
     let body = r#"{"status":"error","errorType":"internal","error":"error retrieving rules: proxy Rules: fetching rules from rules client thanos-b"}"#;
