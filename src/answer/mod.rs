@@ -7,6 +7,7 @@
 //! - `by_owner`: rules, alerts and exemplars, without what isn't the tenant's; `owner`: whose a set of labels is; `candidate`,
 //!   `group`: what is held of them meanwhile; `rules`: what is written of a rule
 //! - `operators`: what Thanos tells of how a query is run, without what names stores
+//! - `grpc`: the same for gRPC: heads, frames and trailers
 //! - `usage`: how many samples a query has read
 //! - `substitute`: what stands for a body that is not passed on
 //! - `series`: the series of remote read
@@ -22,6 +23,7 @@ mod candidate;
 mod envelope;
 mod filter;
 mod group;
+mod grpc;
 mod head;
 mod known;
 mod labelled;
@@ -37,6 +39,7 @@ mod usage;
 
 pub use envelope::Documents;
 pub use filter::{Content, Filter};
+pub use grpc::{Frames, Trailers};
 pub use head::{Body, Expected, Filtered, Head, Plan, UpstreamError};
 pub use labelled::Labelled;
 pub use owner::Owner;
@@ -59,6 +62,8 @@ pub enum Unreadable {
     ContentType,
     /// Compressed, though nobody asked for that.
     ContentEncoding,
+    /// Not the gRPC messages that they should be.
+    Message,
     /// It holds a series of another tenant.
     Foreign,
     /// It came before the upstream had the whole request, so that it may not be scoped to the tenant.
@@ -81,6 +86,7 @@ impl Unreadable {
             Unreadable::TooLarge => "it is larger than max_response_bytes",
             Unreadable::ContentType => "its content type is not the one that it should be",
             Unreadable::ContentEncoding => "it is compressed",
+            Unreadable::Message => "it is not the gRPC messages that it should be",
             Unreadable::Foreign => "it holds a series of another tenant",
             Unreadable::Early => "it came before the request's body was whole",
         }
@@ -95,6 +101,7 @@ impl Unreadable {
             Unreadable::TooLarge => "too_large",
             Unreadable::ContentType => "content_type",
             Unreadable::ContentEncoding => "content_encoding",
+            Unreadable::Message => "malformed",
             Unreadable::Foreign => "foreign",
             Unreadable::Early => "early",
         }
