@@ -37,11 +37,9 @@ impl Group {
         let (number, value) = next(&mut &*part)?;
         let mut kept = Vec::new();
         match (number, value) {
-            (3, Value::Bytes(rule)) => {
-                if rewritten(scoped, rule, &mut kept)? {
-                    self.has_rule = true;
-                    write_field(3, &kept, &mut self.text, &mut self.is_over, scoped.max);
-                }
+            (3, Value::Bytes(rule)) if rewritten(scoped, rule, &mut kept)? => {
+                self.has_rule = true;
+                write_field(3, &kept, &mut self.text, &mut self.is_over, scoped.max);
             }
             (1 | 2 | 4 | 6 | 8 | 9, _) => {
                 if self.text.len().saturating_add(part.len()) > scoped.max {

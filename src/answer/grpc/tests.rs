@@ -309,7 +309,7 @@ fn a_fault_is_told_in_the_trailers() {
     assert!(out.is_empty() && edits.remove.is_empty());
     let [("grpc-status", status), ("grpc-message", message)] = &edits.set[..] else { panic!("{edits:?}") };
     assert_eq!(status, "13");
-    assert_eq!(message, "the upstream's answer could not be filtered: it holds a series that is not the tenant's");
+    assert_eq!(message, "the upstream's answer could not be filtered: it holds a series of another tenant");
     assert!(message.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%' || byte == b' '));
 
     // An answer that is cut since the upstream has failed keeps the upstream's status.

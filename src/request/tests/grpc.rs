@@ -173,16 +173,16 @@ fn queries_are_rewritten_and_plans_dropped() {
     let mut body = Vec::new();
     grpc::write_frame(&message, &mut body).unwrap();
     let body = send(&call("/thanos.Query/Query").tenant("team-a"), &body, &config).unwrap().unwrap();
-    let read: QueryRequest<'_> = read(&body[5..]).unwrap();
-    assert_eq!(read, QueryRequest { query: br#"up{tenant_id="team-a"}"#, ..request });
+    let written: QueryRequest<'_> = read(&body[5..]).unwrap();
+    assert_eq!(written, QueryRequest { query: br#"up{tenant_id="team-a"}"#, ..request });
     assert!(!body.windows(6).any(|bytes| bytes == b"a plan"));
 
     let range = QueryRangeRequest { query: b"up", interval_seconds: 15, ..QueryRangeRequest::default() };
     let range = sent("/thanos.Query/QueryRange", &range, &config).unwrap();
-    assert_eq!(read::<QueryRangeRequest<'_>>(&range).query, br#"up{tenant_id="team-a"}"#);
+    assert_eq!(read::<QueryRangeRequest<'_>>(&range).unwrap().query, br#"up{tenant_id="team-a"}"#);
     let exemplars =
         sent("/thanos.Exemplars/Exemplars", &ExemplarsRequest { query: b"up", ..Default::default() }, &config).unwrap();
-    assert_eq!(read::<ExemplarsRequest<'_>>(&exemplars).query, br#"up{tenant_id="team-a"}"#);
+    assert_eq!(read::<ExemplarsRequest<'_>>(&exemplars).unwrap().query, br#"up{tenant_id="team-a"}"#);
     let bad = sent("/thanos.Query/Query", &QueryRequest { query: b"sum(", ..Default::default() }, &config).unwrap_err();
     assert_eq!((bad.reason(), bad.code()), ("query_syntax", Code::InvalidArgument));
 }
