@@ -3,11 +3,16 @@
 //! The body is in the shape that the endpoint has for errors: Prometheus's error object, so that Grafana and every other client
 //! shows the message. An answer that is not a refusal is no concern of this map.
 
+mod grpc;
+
+pub use grpc::Code;
+
 use crate::api::{ErrorShape, Method};
 use crate::go::form;
 use crate::limits::{Limit, Refusal};
 use crate::promql::{self, ErrorKind};
 use crate::tenant;
+use crate::wire::grpc::ACCEPTED;
 use serde::Serialize;
 
 /// Where in a request something stands.
@@ -82,6 +87,16 @@ pub enum Rejection {
     ReadMessage(&'static str),
     /// The message of remote read is longer than this many bytes, as it came or as it is forwarded.
     LongReadMessage(usize),
+    /// The body of a gRPC request is not one message that can be read. Why.
+    Message(&'static str),
+    /// The message of a gRPC request is longer than this many bytes.
+    LongMessage(usize),
+    /// A gRPC method, called with another content type.
+    NotGrpc,
+    /// The message of a gRPC request is compressed in a way that is not read.
+    MessageEncoding,
+    /// A field of a gRPC request that would reach beyond the tenant. Name, and why.
+    Field(&'static str, &'static str),
     /// The upstream's answer had to be read and can't be. Why.
     Answer(&'static str),
     /// Something in this filter or its host that should not have happened. It refuses.
@@ -157,6 +172,11 @@ impl Rejection {
             Rejection::ContentEncoding => (415, "bad_data", "content_encoding"),
             Rejection::ReadMessage(_) => (400, "bad_data", "bad_message"),
             Rejection::LongReadMessage(_) => (413, "bad_data", "too_large"),
+            Rejection::Message(_) => (400, "bad_data", "bad_message"),
+            Rejection::LongMessage(_) => (413, "bad_data", "too_large"),
+            Rejection::NotGrpc => (415, "bad_data", "content_type"),
+            Rejection::MessageEncoding => (415, "bad_data", "content_encoding"),
+            Rejection::Field(..) => (403, "forbidden", "forbidden_field"),
             Rejection::Answer(_) => (502, "internal", "bad_answer"),
             Rejection::Internal(_) => (500, "internal", "internal"),
         }
@@ -216,6 +236,15 @@ impl Rejection {
             Rejection::ContentEncoding => "unsupported content encoding: a form has to be sent uncompressed".to_owned(),
             Rejection::ReadMessage(problem) => format!("unreadable remote-read request: {problem}"),
             Rejection::LongReadMessage(limit) => format!("the remote-read request is longer than {limit} bytes"),
+            Rejection::Message(problem) => format!("unreadable gRPC message: {problem}"),
+            Rejection::LongMessage(limit) => format!("the gRPC message is longer than {limit} bytes"),
+            Rejection::NotGrpc => {
+                "unsupported content type: a gRPC method has to be called with application/grpc".to_owned()
+            }
+            Rejection::MessageEncoding => {
+                "the message's compression is not supported: send it uncompressed or with snappy".to_owned()
+            }
+            Rejection::Field(name, reason) => format!("field {name} is not allowed: {reason}"),
             Rejection::Answer(problem) => format!("the upstream's answer could not be filtered: {problem}"),
             Rejection::Internal(problem) => format!("internal error of the tenancy filter: {problem}"),
         }
@@ -235,6 +264,7 @@ impl Rejection {
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         match self {
             Rejection::Method(allowed) => vec![("allow", list(allowed, ", "))],
+            Rejection::MessageEncoding => vec![("grpc-accept-encoding", ACCEPTED.to_owned())],
             Rejection::Head(_)
             | Rejection::Upgrade
             | Rejection::Path(_)
@@ -256,6 +286,10 @@ impl Rejection {
             | Rejection::ContentEncoding
             | Rejection::ReadMessage(_)
             | Rejection::LongReadMessage(_)
+            | Rejection::Message(_)
+            | Rejection::LongMessage(_)
+            | Rejection::NotGrpc
+            | Rejection::Field(..)
             | Rejection::Answer(_)
             | Rejection::Internal(_) => Vec::new(),
         }
@@ -270,6 +304,8 @@ pub fn error_body(shape: ErrorShape, error_type: &'static str, message: &str) ->
             // Serialising three strings can't fail; if it does, the status still says that this is an error.
             serde_json::to_vec(&body).unwrap_or_default()
         }
+        // The proxy escapes it.
+        ErrorShape::Grpc => message.as_bytes().to_vec(),
     }
 }
 
@@ -311,6 +347,7 @@ const REASONS: &[&str] = &[
     "content_type",
     "content_encoding",
     "bad_message",
+    "forbidden_field",
     "bad_answer",
     "internal",
 ];
@@ -415,6 +452,11 @@ mod tests {
             Rejection::ContentEncoding,
             Rejection::ReadMessage(""),
             Rejection::LongReadMessage(1),
+            Rejection::Message(""),
+            Rejection::LongMessage(1),
+            Rejection::NotGrpc,
+            Rejection::MessageEncoding,
+            Rejection::Field("", ""),
             Rejection::Answer(""),
             Rejection::Internal(""),
         ]);
@@ -446,8 +488,13 @@ mod tests {
             Rejection::ContentEncoding => 19,
             Rejection::ReadMessage(_) => 20,
             Rejection::LongReadMessage(_) => 21,
-            Rejection::Answer(_) => 22,
-            Rejection::Internal(_) => 23,
+            Rejection::Message(_) => 22,
+            Rejection::LongMessage(_) => 23,
+            Rejection::NotGrpc => 24,
+            Rejection::MessageEncoding => 25,
+            Rejection::Field(..) => 26,
+            Rejection::Answer(_) => 27,
+            Rejection::Internal(_) => 28,
         }
     }
 
@@ -455,7 +502,7 @@ mod tests {
     fn the_list_of_reasons_is_whole() {
         use std::collections::BTreeSet;
         let all = one_of_each_kind();
-        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=23).collect());
+        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=28).collect());
         assert!(all.is_sorted_by_key(position));
         let reasons_of_all: BTreeSet<&str> = all.iter().map(Rejection::reason).collect();
         assert_eq!(reasons_of_all, reasons().into_iter().collect());

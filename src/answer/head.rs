@@ -8,6 +8,7 @@
 //! text               as it is             as it is             messages read             error object instead
 //! series (protobuf)  refused              series checked       messages read, no data    error object instead
 //! untouched          as it is, whatever it is
+//! gRPC               see `grpc`
 //! ```
 //!
 //! An error without a body counts as another type: a local reply takes its place, with its status. Statuses that forbid a body (304) have none.
@@ -24,6 +25,7 @@
 use super::Unreadable;
 use super::envelope::Documents;
 use super::filter::{Content, Filter};
+use super::grpc::{Frames, Scoped};
 use super::labelled::Labelled;
 use super::owner::Owner;
 use super::places::Asked;
@@ -32,7 +34,7 @@ use super::series::Series;
 use super::status;
 use super::substitute::{Said, Substitute};
 use super::usage::Statistics;
-use crate::api::{Answer, Route};
+use crate::api::{Answer, Call, Route};
 use crate::config::Config;
 use crate::tenant::Tenants;
 
@@ -48,6 +50,7 @@ pub struct Expected {
     can_hold_head: bool,
     statistics: Statistics,
     asked: Asked,
+    grpc: Option<Box<Scoped>>,
 }
 
 /// The answer's head as the proxy hands it over: every pair, names in lower case, `:status` among them.
@@ -66,6 +69,8 @@ pub struct Head<'a> {
 pub struct Plan {
     /// Headers to remove. Only names that are present, so that no host call is wasted.
     pub remove: Vec<&'static str>,
+    /// Headers to set.
+    pub set: Vec<(&'static str, &'static str)>,
     /// The body becomes Prometheus's error object: its content type has to say so.
     pub is_json: bool,
     /// What is done with the body.
@@ -79,6 +84,8 @@ pub enum Body {
     Untouched,
     /// Read by a filter as it comes.
     Filtered(Filtered),
+    /// The messages of a gRPC method, read as they come.
+    Frames(Box<Frames>),
     /// Not passed on: an error object stands for it.
     Substitute(Substitute),
     /// The head is not forwarded either: a reply in Prometheus's shape takes the place of an error that has another.
@@ -168,6 +175,33 @@ impl Expected {
             can_hold_head: config.can_hold_heads(),
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
+            grpc: match answer {
+                Answer::Grpc(call) => {
+                    let scope = config.enforces().then(|| config.scope(tenants));
+                    Some(Box::new(Scoped::new(
+                        call,
+                        scope.as_ref(),
+                        config.shows_shared_rules(),
+                        config.max_response_bytes(),
+                    )))
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// For the answer to a request of nobody in particular, which holds no tenant's data.
+    pub fn of_nobody(call: Call, config: &Config) -> Self {
+        Expected {
+            answer: Answer::Grpc(call),
+            owner: None,
+            max: config.max_response_bytes(),
+            shared: false,
+            narrowed: false,
+            can_hold_head: false,
+            statistics: Statistics::Unread,
+            asked: Asked::Unchanged,
+            grpc: Some(Box::new(Scoped::new(call, None, false, config.max_response_bytes()))),
         }
     }
 
@@ -207,8 +241,10 @@ impl Expected {
 
     /// Decides on the head; an error has to be answered instead of it.
     pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
-        let find =
-            |name: &str| head.headers.iter().find(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value);
+        if let Some(grpc) = &self.grpc {
+            return grpc.decide(head);
+        }
+        let find = |name: &str| find(head, name);
         let is_error = find(":status").is_some_and(|status| matches!(status, [b'4' | b'5', _, _]));
         if head.is_early && !is_error {
             return Err(Unreadable::Early);
@@ -216,7 +252,7 @@ impl Expected {
         let present = |names: &'static [&'static str]| names.iter().copied().filter(|name| find(name).is_some());
         let mut remove: Vec<_> = present(&CROSS_ORIGIN).collect();
         if self.answer == Answer::Untouched {
-            return Ok(Plan { remove, is_json: false, body: Body::Untouched });
+            return Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched });
         }
         remove.extend(present(&TELLING));
         if find(LOCATION).is_some() && !is_redirection(head) {
@@ -227,12 +263,12 @@ impl Expected {
         let error_status = number(find(":status")).filter(|status| !is_success && !status::forbids_body(*status));
         if head.end_of_stream {
             return match error_status {
-                None => Ok(Plan { remove, is_json: false, body: Body::Untouched }),
+                None => Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched }),
                 Some(status) => Ok(replaced(status, head)),
             };
         }
         if is_success && self.answer == Answer::Text {
-            return Ok(Plan { remove, is_json: false, body: Body::Untouched });
+            return Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched });
         }
         if is_success && self.answer == Answer::Series {
             return self.series(head);
@@ -270,7 +306,7 @@ impl Expected {
             },
         };
         remove.extend(present(&REMOVED));
-        Ok(Plan { remove, is_json: matches!(body, Body::Substitute(_)), body })
+        Ok(Plan { remove, set: Vec::new(), is_json: matches!(body, Body::Substitute(_)), body })
     }
 
     /// The series of remote read. Unlike JSON, they come in an encoding of their own, and are passed on as they came.
@@ -289,7 +325,7 @@ impl Expected {
         let remove = REMOVED.into_iter().filter(is_removed).filter(|name| values(name.as_bytes()).next().is_some());
         let filter = Box::new(Reader::Series(series));
         let body = Body::Filtered(Filtered { filter, holds_head: self.can_hold_head, max_held: self.max });
-        Ok(Plan { remove: remove.collect(), is_json: false, body })
+        Ok(Plan { remove: remove.collect(), set: Vec::new(), is_json: false, body })
     }
 
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
@@ -312,6 +348,7 @@ impl Expected {
             | Answer::Text
             | Answer::Series
             | Answer::Untouched
+            | Answer::Grpc(_)
             | Answer::None => None,
         }
     }
@@ -329,6 +366,7 @@ impl Expected {
             | Answer::Exemplars
             | Answer::Series
             | Answer::Untouched
+            | Answer::Grpc(_)
             | Answer::None => Content::Passed,
         }
     }
@@ -344,8 +382,19 @@ impl Expected {
     }
 }
 
+/// The headers of an answer whose body may change that are removed, as far as they are present.
+pub(super) fn removed(head: &Head<'_>) -> Vec<&'static str> {
+    let names = REMOVED.iter().chain(&CROSS_ORIGIN).chain(&TELLING).chain([&LOCATION]);
+    names.copied().filter(|name| find(head, name).is_some()).collect()
+}
+
+/// The first header of this name.
+pub(super) fn find<'a>(head: &Head<'a>, name: &str) -> Option<&'a [u8]> {
+    head.headers.iter().find(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value)
+}
+
 /// A reply takes the place of an error of this status.
-fn replaced(status: u16, head: &Head<'_>) -> Plan {
+pub(super) fn replaced(status: u16, head: &Head<'_>) -> Plan {
     let kept = |name: &'static str| {
         let mut values = head.headers.iter().filter(move |(other, _)| *other == name.as_bytes());
         let value = values.next().map(|(_, value)| *value).filter(|value| value.len() <= MAX_KEPT)?;
@@ -357,7 +406,7 @@ fn replaced(status: u16, head: &Head<'_>) -> Plan {
         message: status::sentence(status),
         headers: KEPT.into_iter().chain(is_redirection(head).then_some(LOCATION)).filter_map(kept).collect(),
     };
-    Plan { remove: Vec::new(), is_json: true, body: Body::Replaced(error) }
+    Plan { remove: Vec::new(), set: Vec::new(), is_json: true, body: Body::Replaced(error) }
 }
 
 fn is_redirection(head: &Head<'_>) -> bool {
@@ -365,7 +414,7 @@ fn is_redirection(head: &Head<'_>) -> bool {
 }
 
 /// A status of three digits.
-fn number(status: Option<&[u8]>) -> Option<u16> {
+pub(super) fn number(status: Option<&[u8]>) -> Option<u16> {
     let digits = status.filter(|status| status.len() == 3 && status.iter().all(u8::is_ascii_digit))?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }

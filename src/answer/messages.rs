@@ -108,6 +108,26 @@ pub fn is_engine(inner: &[u8]) -> bool {
     !text.contains(|c: char| c.is_control() && c != '\t') && is_engine_text(&text)
 }
 
+/// The same of a message that stands in no JSON.
+pub fn is_message(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| bytes.len() <= MAX_MESSAGE && is_plain(text) && is_engine_text(text))
+}
+
+/// What follows a comma in a message of the engine, and is none by itself.
+const CONTINUATIONS: &[&str] = &["name does not end in _total/_sum/_count/_bucket: "];
+
+/// Whether each of several messages, joined by commas, may be read by the tenant. A message that holds a comma itself is not told from two.
+pub fn are_messages(bytes: &[u8]) -> bool {
+    let is_known = |text: &str| is_engine_text(text) || CONTINUATIONS.iter().any(|known| text.starts_with(known));
+    std::str::from_utf8(bytes)
+        .is_ok_and(|text| bytes.len() <= MAX_MESSAGE && is_plain(text) && text.split(", ").all(is_known))
+}
+
+/// A line break joins what several have said.
+fn is_plain(text: &str) -> bool {
+    !text.contains(char::is_control)
+}
+
 /// Whether a status or an `errorType` is a word, as all of the upstreams' are: nothing that could name anything.
 pub fn is_word(inner: &[u8]) -> bool {
     inner.len() <= MAX_WORD

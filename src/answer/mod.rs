@@ -8,6 +8,7 @@
 //!   `group`: what is held of them meanwhile; `rules`: what is written of a rule
 //! - `places`: places in messages, turned into places of the client's query
 //! - `operators`: what Thanos tells of how a query is run, without what names stores
+//! - `grpc`: the same for gRPC: heads, frames and trailers
 //! - `usage`: how many samples a query has read
 //! - `substitute`: what stands for a body that is not passed on
 //! - `series`: the series of remote read
@@ -23,6 +24,7 @@ mod candidate;
 mod envelope;
 mod filter;
 mod group;
+mod grpc;
 mod head;
 mod known;
 mod labelled;
@@ -39,6 +41,7 @@ mod usage;
 
 pub use envelope::Documents;
 pub use filter::{Content, Filter, MAX_GROWTH};
+pub use grpc::{Frames, Trailers};
 pub use head::{Body, Expected, Filtered, Head, Plan, UpstreamError};
 pub use labelled::Labelled;
 pub use owner::Owner;
@@ -62,6 +65,8 @@ pub enum Unreadable {
     ContentType,
     /// Compressed, though nobody asked for that.
     ContentEncoding,
+    /// Not the gRPC messages that they should be.
+    Message,
     /// It holds a series of another tenant.
     Foreign,
     /// It came before the upstream had the whole request, so that it may not be scoped to the tenant.
@@ -84,6 +89,7 @@ impl Unreadable {
             Unreadable::TooLarge => "it is larger than max_response_bytes",
             Unreadable::ContentType => "its content type is not the one that it should be",
             Unreadable::ContentEncoding => "it is compressed",
+            Unreadable::Message => "it is not the gRPC messages that it should be",
             Unreadable::Foreign => "it holds a series of another tenant",
             Unreadable::Early => "it came before the request's body was whole",
         }
@@ -98,6 +104,7 @@ impl Unreadable {
             Unreadable::TooLarge => "too_large",
             Unreadable::ContentType => "content_type",
             Unreadable::ContentEncoding => "content_encoding",
+            Unreadable::Message => "malformed",
             Unreadable::Foreign => "foreign",
             Unreadable::Early => "early",
         }

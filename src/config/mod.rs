@@ -90,6 +90,7 @@ pub struct Config {
     stats: Stats,
     log_queries: bool,
     serves_remote_read: bool,
+    serves_grpc: bool,
     /// The keys that the configuration names, one bit for each row, for [`Config::explain`].
     given: u64,
 }
@@ -184,6 +185,7 @@ impl Config {
             stats: Stats::default(),
             log_queries: false,
             serves_remote_read: false,
+            serves_grpc: false,
             given: 0,
         }
     }
@@ -334,11 +336,21 @@ impl Config {
         }
     }
 
+    /// Whether gRPC services are served.
+    pub fn serves_grpc(&self) -> bool {
+        self.serves_grpc
+    }
+
     /// The row for a path in normal form, and the prefix under which it was found.
     pub fn find<'p>(&self, path: &'p [u8]) -> Option<(Found<'p>, &str)> {
         let is_passthrough = std::str::from_utf8(path).is_ok_and(|path| self.passthrough_paths.contains(path));
         if is_passthrough {
             return Some((Found { route: &api::PASSTHROUGH, segment: None }, ""));
+        }
+        if self.serves_grpc
+            && let Some(found) = api::find_call(self.upstream, path)
+        {
+            return Some((found, ""));
         }
         find(self.upstream, &self.path_prefixes, path)
     }

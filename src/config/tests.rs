@@ -61,6 +61,7 @@ fn every_key_is_read() {
             "extra_parameters": ["trace"],
             "log_queries": true,
             "enable_remote_read": true,
+            "enable_grpc": true,
             "max_response_bytes": 65536,
             "shared_rules": true,
             "match_rules": false,
@@ -104,6 +105,7 @@ fn every_key_is_read() {
     assert!(config.allows("a") && config.allows("b") && !config.allows("c"));
     assert_eq!(&**config.tenants(b"b|a").unwrap().joined(), "a|b");
     assert!(config.tenants(b"a|b|c|d").is_err());
+    assert!(config.serves_grpc() && config.find(b"/thanos.Query/Query").is_some());
     assert_eq!(config.find(b"/graph").unwrap().0.route.handler, "passthrough");
     assert_eq!(config.find(b"/prometheus/api/v1/query").unwrap().1, "/prometheus");
     assert_eq!(config.find(b"/api/v1/query").unwrap().1, "");

@@ -72,7 +72,7 @@ impl Exchange {
         let begin = self.record.identify(&decided);
         let mut step = match decided {
             Ok(Decision::Forward(forward)) => {
-                self.subject.tenant = Some(forward.tenant.clone());
+                self.subject.tenant = Some(forward.tenant.clone()).filter(|tenant| !tenant.is_empty());
                 self.subject.route = Some(forward.route);
                 self.forward(forward)
             }
@@ -123,7 +123,7 @@ impl Exchange {
         self.request = match forward.body {
             BodyPlan::Absent => RequestStage::Decided,
             BodyPlan::Untouched => RequestStage::Streaming,
-            plan @ (BodyPlan::MustBeEmpty | BodyPlan::Form(_) | BodyPlan::RemoteRead(_)) => {
+            plan @ (BodyPlan::MustBeEmpty | BodyPlan::Form(_) | BodyPlan::RemoteRead(_) | BodyPlan::Message(_)) => {
                 RequestStage::Reading { plan, held: 0 }
             }
         };
@@ -212,11 +212,16 @@ impl Exchange {
 
     /// The names of a half's trailers: all of them are removed. A trailer is a header that comes after every decision was made, and no
     /// endpoint reads any.
-    pub(super) fn trailers_read(&mut self, names: Vec<Vec<u8>>) -> Result<Step, Refusal> {
+    pub(super) fn trailers_read(&mut self, trailers: &[(&[u8], &[u8])]) -> Result<Step, Refusal> {
         let half = match self.callback {
             Callback::RequestHead | Callback::RequestBody | Callback::RequestTrailers => Half::Request,
             Callback::AnswerHead | Callback::AnswerBody | Callback::AnswerTrailers => Half::Answer,
         };
+        if let (Half::Answer, Some(step)) = (half, self.grpc_trailers(trailers)) {
+            return Ok(step);
+        }
+        let names = request::trailers_to_remove(trailers.iter().map(|(name, _)| *name));
+        let names = names.into_iter().map(<[u8]>::to_vec).collect();
         Ok(Step::forwards(vec![Effect::RemoveTrailers { half, names }]))
     }
 }

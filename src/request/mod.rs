@@ -11,7 +11,7 @@
 //! 6. [`limits`](crate::limits), where the tenant has some: what is requested is within them or refused, and times are moved to where
 //!    they are allowed. Where nothing is left, the filter answers itself.
 //!
-//! `decision` has what is decided, as data.
+//! `decision` has what is decided, as data; `grpc`: the same for gRPC, where a message takes the place of parameters.
 //!
 //! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
 //! union of all `match[]`, so adding one beside another would widen the answer. One that matches nothing widens nothing:
@@ -19,6 +19,7 @@
 //! everybody (`labels` of Prometheus 3.15, when its `--web.read-timeout` strikes; observed).
 
 mod decision;
+mod grpc;
 mod head;
 mod parameters;
 mod remote_read;
@@ -26,9 +27,10 @@ mod remote_read;
 mod tests;
 
 pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
+pub use grpc::{MAX_MESSAGE, MessagePlan};
 
 use crate::answer::{Asked, Expected};
-use crate::api::{Method, Path, Route, Rule};
+use crate::api::{Call, Method, Path, Route, Rule};
 use crate::config::Config;
 use crate::go::form;
 use crate::limits::{Engine, RequestLimits, Requested, Stop};
@@ -66,6 +68,8 @@ pub enum BodyPlan {
     MustBeEmpty,
     /// A form, to be read whole and replaced, also where it turns out to be empty.
     Form(FormPlan),
+    /// A gRPC message, to be read whole and replaced.
+    Message(MessagePlan),
     /// Passed on as it comes, without holding it back: a path of `passthrough_paths`, or remote read of an upstream that isolates
     /// tenants itself.
     Untouched,
@@ -161,6 +165,12 @@ fn decide_noting(
     let target = path::split(facts.target).map_err(Rejection::Path)?;
     let found = config.find(target.path);
     *row = found.map(|(found, _)| found.route);
+    if let Some(Route { rule: Rule::Grpc(Call::Health), methods, .. }) = *row
+        && let Some((found, _)) = found
+    {
+        Method::read(facts.method).filter(|method| methods.contains(method)).ok_or(Rejection::Method(methods))?;
+        return grpc::decide_health(found.route, head, &facts, config).map(Decision::Forward);
+    }
     let tenants = config.identify(facts.tenant, head.evidence).map_err(Rejection::Tenant)?;
     *tenant = Some(tenants.joined().clone());
     if let Some(id) = tenants.ids().find(|id| !config.allows(id)) {
@@ -189,6 +199,9 @@ fn decide_noting(
     let method = Method::read(facts.method)
         .filter(|method| route.methods.contains(method))
         .ok_or(Rejection::Method(route.methods))?;
+    if let Rule::Grpc(call) = route.rule {
+        return grpc::decide(call, route, head, &facts, config, &tenants).map(Decision::Forward);
+    }
     let no_bytes_follow = head.end_of_stream || facts.content_length == Some(b"0");
 
     let passthrough = route.rule == Rule::Passthrough;
@@ -329,7 +342,7 @@ impl BodyPlan {
     /// Whether the upstream may not answer before the body is whole: without it, it would answer for every tenant.
     pub fn confines(&self) -> bool {
         match self {
-            BodyPlan::Form(_) | BodyPlan::RemoteRead(_) => true,
+            BodyPlan::Form(_) | BodyPlan::RemoteRead(_) | BodyPlan::Message(_) => true,
             BodyPlan::Absent | BodyPlan::MustBeEmpty | BodyPlan::Untouched => false,
         }
     }
@@ -341,6 +354,8 @@ impl BodyPlan {
             BodyPlan::Absent | BodyPlan::Untouched | BodyPlan::MustBeEmpty => size > 0,
             BodyPlan::Form(_) => false,
             BodyPlan::RemoteRead(_) => ReadPlan::is_too_long(size),
+            // Envoy's buffer limit does not hold for HTTP/2.
+            BodyPlan::Message(_) => size > MAX_MESSAGE,
         }
     }
 
@@ -357,6 +372,7 @@ impl BodyPlan {
             }
             BodyPlan::Form(plan) => plan.finish(body, now_ms, memo),
             BodyPlan::RemoteRead(plan) => plan.finish(body, now_ms),
+            BodyPlan::Message(plan) => plan.finish(body, now_ms),
             BodyPlan::Untouched => Ok(as_it_is),
         }
     }

@@ -96,6 +96,7 @@ impl Enforcement {
             | Rule::ByHeaderUnread
             | Rule::RemoteRead
             | Rule::Passthrough
+            | Rule::Grpc(_)
             | Rule::Refuse(_) => false,
         };
         let reads_selectors = route.parameters.iter().any(|parameter| parameter.kind == Kind::Selector);
@@ -111,6 +112,7 @@ impl Enforcement {
             | Rule::ByHeaderUnread
             | Rule::RemoteRead
             | Rule::Passthrough
+            | Rule::Grpc(_)
             | Rule::Refuse(_) => Added::Nothing,
         };
         let scope = (reads_series && config.enforces()).then(|| Arc::new(config.scope(tenants)));

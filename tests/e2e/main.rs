@@ -2,6 +2,7 @@
 //!
 //! - `support`: processes, clients, upstreams and their data
 //! - `queries`, `selectors`: answers equal those of the upstream to queries with matchers written by hand
+//! - `grpc`: Thanos's gRPC services, and Thanos Query and Ruler as clients of the filter
 //! - `stores`: what Thanos reports about its stores, rulers, and how it runs queries
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `foreign`: queries that try to read another tenant's data
@@ -34,6 +35,7 @@ mod foreign;
 mod generator;
 mod getting_started;
 mod grafana;
+mod grpc;
 mod headers;
 mod hostile;
 mod kubernetes;

@@ -148,6 +148,7 @@ fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: 
         BodyPlan::MustBeEmpty => line(&mut out, "body", "must be empty"),
         BodyPlan::Untouched => line(&mut out, "body", "passed on as it comes"),
         BodyPlan::RemoteRead(_) => line(&mut out, "body", "one message of remote read, confined and written anew"),
+        BodyPlan::Message(_) => line(&mut out, "body", "one gRPC message, written anew"),
         BodyPlan::Form(_) => {
             if let Some(form) = body.map(text).or(data) {
                 line(&mut out, "body", &form);

@@ -9,7 +9,7 @@ use super::Key;
 use crate::limits::Unit;
 use serde_json::Value;
 
-pub const ROWS: [Key; 29] = [
+pub const ROWS: [Key; 30] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -329,6 +329,19 @@ pub const ROWS: [Key; 29] = [
         says: Some(|config| {
             let on = "remote read is served, confined to the tenant";
             either(config.serves_remote_read, on, "remote read is refused")
+        }),
+    },
+    Key {
+        name: "enable_grpc",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "Thanos's gRPC services are served, enforced",
+        docs: "docs/grpc.md",
+        read: |draft, field| put(&mut draft.config.serves_grpc, check::enable_grpc(&field, draft.config.upstream)),
+        show: |config| config.serves_grpc.into(),
+        says: Some(|config| {
+            let on = "Thanos's gRPC services are served, enforced";
+            either(config.serves_grpc, on, "gRPC requests are refused")
         }),
     },
     Key {

@@ -2,6 +2,7 @@
 
 mod enforcement;
 mod frontends;
+mod grpc;
 mod hostile;
 mod isolated;
 mod limits;
