@@ -5,7 +5,8 @@
 //!
 //! 1. `head`: each header is read once; what is ambiguous is refused.
 //! 2. `path`: the path is in normal form, or refused.
-//! 3. The tenant: from the one source that the configuration names.
+//! 3. The tenant: from the one source that the configuration names. With `tenant_path`, its part of the path is taken away, and chooses among
+//!    what the source names.
 //! 4. The row of the API table, and the method.
 //! 5. `parameters`: the query string, and later the form, are decoded, checked, enforced and encoded again.
 //! 6. [`limits`](crate::limits), where the tenant has some: what is requested is within them or refused, and times are moved to where
@@ -29,16 +30,17 @@ pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
 
 use crate::answer::{Asked, Expected};
 use crate::api::{Method, Path, Route, Rule};
-use crate::config::Config;
+use crate::config::{Config, FORWARDED_PREFIX};
 use crate::go::form;
 use crate::limits::{Engine, RequestLimits, Requested, Stop};
 use crate::memo::Memo;
 use crate::path;
 use crate::rejection::{Place, Rejection};
-use crate::tenant::{self, Tenants};
+use crate::tenant::{self, Clues, Tenants};
 use crate::text;
 use parameters::{Enforcement, Written};
 pub use remote_read::ReadPlan;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -159,9 +161,20 @@ fn decide_noting(
 ) -> Result<Decision, Rejection> {
     let facts = head::read(head.headers, config)?;
     let target = path::split(facts.target).map_err(Rejection::Path)?;
-    let found = config.find(target.path);
+    let chosen = config.tenant_path().and_then(|prefix| prefix.split(target.path));
+    let found = config.find(chosen.map_or(target.path, |chosen| chosen.rest));
     *row = found.map(|(found, _)| found.route);
-    let tenants = config.identify(facts.tenant, head.evidence).map_err(Rejection::Tenant)?;
+    let parameter = match config.source().parameter() {
+        Some(name) => parameters::naming_tenant(target.query, name)?,
+        None => None,
+    };
+    let clues = Clues {
+        header: facts.tenant,
+        parameter: parameter.as_deref(),
+        segment: chosen.map(|chosen| chosen.tenant),
+        evidence: head.evidence,
+    };
+    let tenants = config.identify(&clues).map_err(Rejection::Tenant)?;
     *tenant = Some(tenants.joined().clone());
     if let Some(id) = tenants.ids().find(|id| !config.allows(id)) {
         return Err(Rejection::NotAllowed(text::quote(id.as_bytes())));
@@ -199,13 +212,18 @@ fn decide_noting(
         return Err(Rejection::Body);
     }
     let expected = Expected::new(route, config, &tenants);
-    let edits = head::edit(&facts, config, &tenants, route.answer, has_form)?;
+    let mut edits = head::edit(&facts, config, &tenants, route.answer, has_form)?;
+    if let Some(chosen) = chosen {
+        // In normal form, and so ASCII.
+        edits.set.push((FORWARDED_PREFIX.into(), String::from_utf8_lossy(chosen.prefix).into()));
+    }
     if passthrough {
         let body = if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
+        let path = chosen.map_or(target.path, |chosen| chosen.rest);
         return Ok(Decision::Forward(Forward {
             tenant: tenants.joined().clone(),
             route,
-            path: None,
+            path: passthrough_target(&facts, path, target.query, config.source().parameter())?,
             selectors: 0,
             set: edits.set,
             remove: edits.remove,
@@ -298,6 +316,24 @@ fn decide_noting(
         expected,
         concurrency,
     }))
+}
+
+/// The new `:path` of a path that is passed through: without the tenant's part, and without the parameter that names the tenant. `None`
+/// where it stays as it came.
+fn passthrough_target(
+    facts: &head::Facts<'_>,
+    path: &[u8],
+    query: &[u8],
+    parameter: Option<&Arc<str>>,
+) -> Result<Option<Vec<u8>>, Rejection> {
+    let query = match parameter {
+        Some(name) => Cow::Owned(parameters::without(query, name)?),
+        None => Cow::Borrowed(query),
+    };
+    let separator: &[u8] = if query.is_empty() { b"" } else { b"?" };
+    let target = [path, separator, &query].concat();
+    // A `?` with nothing behind it says nothing.
+    Ok((target != facts.target && [&target[..], b"?"].concat() != facts.target).then_some(target))
 }
 
 /// The limits on a request; `None` where there are none.

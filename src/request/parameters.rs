@@ -9,6 +9,7 @@ use crate::limits::Requested;
 use crate::memo::{Key, Memo};
 use crate::promql::{self, Query, Reading};
 use crate::scope::Scope;
+use crate::tenant;
 use crate::text;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -36,6 +37,8 @@ pub struct Enforcement {
     asks_for_statistics: bool,
     /// The answer is filtered, so that a part of it is not enough.
     drops_parts: bool,
+    /// What names the tenant in the URL must not stand in a form.
+    tenant_parameter: Option<Arc<str>>,
 }
 
 /// The selector that a request without any gains.
@@ -80,6 +83,37 @@ pub struct Written {
     pub asked: Option<Asked>,
 }
 
+const IN_FORM: &str = "the parameter that names the tenant stands in the form: it is read in the URL only";
+const TWICE: &str = "the parameter that names the tenant appears more than once";
+
+/// The value of the parameter that names the tenant, where the query string has it.
+pub fn naming_tenant<'q>(query: &'q [u8], name: &str) -> Result<Option<Cow<'q, [u8]>>, Rejection> {
+    let mut value = None;
+    for pair in form::raw_pairs(query) {
+        let pair = pair.map_err(|error| Rejection::Form(Place::Url, error))?;
+        if is(&pair, name) && value.replace(decoded(&pair, Place::Url)?).is_some() {
+            return Err(Rejection::Tenant(tenant::Error::Unclear(TWICE)));
+        }
+    }
+    Ok(value)
+}
+
+/// A query string without this parameter, decoded and encoded again.
+pub fn without(query: &[u8], name: &str) -> Result<Vec<u8>, Rejection> {
+    let mut out = Vec::with_capacity(query.len());
+    for pair in form::raw_pairs(query) {
+        let pair = pair.map_err(|error| Rejection::Form(Place::Url, error))?;
+        if !is(&pair, name) {
+            form::append(&mut out, &pair.key, &decoded(&pair, Place::Url)?);
+        }
+    }
+    Ok(out)
+}
+
+fn is(pair: &form::Raw<'_>, name: &str) -> bool {
+    *pair.key == *name.as_bytes()
+}
+
 fn decoded<'a>(pair: &form::Raw<'a>, place: Place) -> Result<Cow<'a, [u8]>, Rejection> {
     pair.value().map_err(|error| Rejection::Form(place, error))
 }
@@ -122,6 +156,7 @@ impl Enforcement {
             asks_for_statistics: config.stats().samples
                 && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),
             drops_parts: config.enforces(),
+            tenant_parameter: config.source().parameter().cloned(),
         }
     }
 
@@ -170,6 +205,9 @@ impl Enforcement {
                 }
                 self.known(parameter, &pair, &mut rewriting)?;
             } else {
+                if place == Place::Form && self.tenant_parameter.as_ref().is_some_and(|name| is(&pair, name)) {
+                    return Err(Rejection::Tenant(tenant::Error::Unclear(IN_FORM)));
+                }
                 let value = decoded(&pair, place)?;
                 if self.extra.iter().any(|name| name.as_bytes() == &*pair.key) {
                     form::append(rewriting.out, &pair.key, &value);
