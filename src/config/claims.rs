@@ -4,8 +4,7 @@ use super::allowed::Allowed;
 use super::json::Field;
 use super::shape::{Member, Shape, member, names};
 use super::{ConfigError, source};
-use crate::tenant::Claims;
-use std::collections::BTreeMap;
+use crate::tenant::claims::{Claims, Groups};
 
 /// What `tenant_metadata` takes: a path, or an object.
 pub(super) const SHAPE: Shape = Shape::Either(&[PATH, Shape::Object(|| MEMBERS.into())]);
@@ -24,8 +23,6 @@ const MEMBERS: [Member; 3] = [
         "entries that name no tenant that is served are left out; otherwise one such entry refuses the request",
     ),
 ];
-
-type Groups = BTreeMap<Box<str>, Box<[Box<str>]>>;
 
 /// Reads both keys.
 pub fn read(

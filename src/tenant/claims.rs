@@ -24,9 +24,12 @@ pub struct Claims {
     pub strip_prefix: Box<str>,
     /// Whether entries that name no tenant that is served are left out.
     pub drops_unknown: bool,
-    /// Where the entries are groups: the tenants of each, sorted.
-    pub groups: Option<BTreeMap<Box<str>, Box<[Box<str>]>>>,
+    /// Where the entries are groups: whom they stand for.
+    pub groups: Option<Groups>,
 }
+
+/// The tenants of each group, sorted.
+pub type Groups = BTreeMap<Box<str>, Box<[Box<str>]>>;
 
 /// What one entry names.
 #[derive(Debug, PartialEq, Eq)]

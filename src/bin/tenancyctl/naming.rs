@@ -77,11 +77,12 @@ impl Identity {
         let mut lines = match config.source() {
             Source::Header { name, default } => {
                 let is_there = headers.iter().any(|(other, _)| *other == name.as_bytes());
-                vec![match (is_there, default) {
-                    (true, _) => format!("named by the header {name}"),
-                    (false, Some(_)) => format!("default_tenant_id, since the header {name} is absent"),
-                    (false, None) => format!("the header {name} is absent, and there is no default_tenant_id"),
-                }]
+                match (is_there, default) {
+                    // The header is what whoever asks has given.
+                    (true, _) => Vec::new(),
+                    (false, Some(_)) => vec![format!("default_tenant_id, since the header {name} is absent")],
+                    (false, None) => vec![format!("the header {name} is absent, and there is no default_tenant_id")],
+                }
             }
             Source::Parameter(name) => vec![format!("named by the URL's parameter {}", printable(name))],
             Source::Allowed { default: Some(_) } => vec!["default_tenant_id, unless the path names another".to_owned()],
