@@ -21,6 +21,7 @@
 
 mod decision;
 mod head;
+mod naming;
 mod parameters;
 mod remote_read;
 #[cfg(test)]
@@ -40,7 +41,6 @@ use crate::tenant::{self, Clues, Tenants};
 use crate::text;
 use parameters::{Enforcement, Written};
 pub use remote_read::ReadPlan;
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -164,10 +164,7 @@ fn decide_noting(
     let chosen = config.tenant_path().and_then(|prefix| prefix.split(target.path));
     let found = config.find(chosen.map_or(target.path, |chosen| chosen.rest));
     *row = found.map(|(found, _)| found.route);
-    let parameter = match config.source().parameter() {
-        Some(name) => parameters::naming_tenant(target.query, name)?,
-        None => None,
-    };
+    let parameter = naming::parameter(target.query, config.source())?;
     let clues = Clues {
         header: facts.tenant,
         parameter: parameter.as_deref(),
@@ -223,7 +220,7 @@ fn decide_noting(
         return Ok(Decision::Forward(Forward {
             tenant: tenants.joined().clone(),
             route,
-            path: passthrough_target(&facts, path, target.query, config.source().parameter())?,
+            path: naming::passthrough_target(facts.target, path, target.query, config.source())?,
             selectors: 0,
             set: edits.set,
             remove: edits.remove,
@@ -316,24 +313,6 @@ fn decide_noting(
         expected,
         concurrency,
     }))
-}
-
-/// The new `:path` of a path that is passed through: without the tenant's part, and without the parameter that names the tenant. `None`
-/// where it stays as it came.
-fn passthrough_target(
-    facts: &head::Facts<'_>,
-    path: &[u8],
-    query: &[u8],
-    parameter: Option<&Arc<str>>,
-) -> Result<Option<Vec<u8>>, Rejection> {
-    let query = match parameter {
-        Some(name) => Cow::Owned(parameters::without(query, name)?),
-        None => Cow::Borrowed(query),
-    };
-    let separator: &[u8] = if query.is_empty() { b"" } else { b"?" };
-    let target = [path, separator, &query].concat();
-    // A `?` with nothing behind it says nothing.
-    Ok((target != facts.target && [&target[..], b"?"].concat() != facts.target).then_some(target))
 }
 
 /// The limits on a request; `None` where there are none.

@@ -84,35 +84,6 @@ pub struct Written {
 }
 
 const IN_FORM: &str = "the parameter that names the tenant stands in the form: it is read in the URL only";
-const TWICE: &str = "the parameter that names the tenant appears more than once";
-
-/// The value of the parameter that names the tenant, where the query string has it.
-pub fn naming_tenant<'q>(query: &'q [u8], name: &str) -> Result<Option<Cow<'q, [u8]>>, Rejection> {
-    let mut value = None;
-    for pair in form::raw_pairs(query) {
-        let pair = pair.map_err(|error| Rejection::Form(Place::Url, error))?;
-        if is(&pair, name) && value.replace(decoded(&pair, Place::Url)?).is_some() {
-            return Err(Rejection::Tenant(tenant::Error::Unclear(TWICE)));
-        }
-    }
-    Ok(value)
-}
-
-/// A query string without this parameter, decoded and encoded again.
-pub fn without(query: &[u8], name: &str) -> Result<Vec<u8>, Rejection> {
-    let mut out = Vec::with_capacity(query.len());
-    for pair in form::raw_pairs(query) {
-        let pair = pair.map_err(|error| Rejection::Form(Place::Url, error))?;
-        if !is(&pair, name) {
-            form::append(&mut out, &pair.key, &decoded(&pair, Place::Url)?);
-        }
-    }
-    Ok(out)
-}
-
-fn is(pair: &form::Raw<'_>, name: &str) -> bool {
-    *pair.key == *name.as_bytes()
-}
 
 fn decoded<'a>(pair: &form::Raw<'a>, place: Place) -> Result<Cow<'a, [u8]>, Rejection> {
     pair.value().map_err(|error| Rejection::Form(place, error))
@@ -205,7 +176,9 @@ impl Enforcement {
                 }
                 self.known(parameter, &pair, &mut rewriting)?;
             } else {
-                if place == Place::Form && self.tenant_parameter.as_ref().is_some_and(|name| is(&pair, name)) {
+                if place == Place::Form
+                    && self.tenant_parameter.as_ref().is_some_and(|name| *pair.key == *name.as_bytes())
+                {
                     return Err(Rejection::Tenant(tenant::Error::Unclear(IN_FORM)));
                 }
                 let value = decoded(&pair, place)?;
