@@ -157,7 +157,11 @@ impl Rejection {
                 | tenant::Error::Character(_)
                 | tenant::Error::Reserved(_)
                 | tenant::Error::NotABaseName(_)
-                | tenant::Error::NotUtf8 => (400, "bad_data", "bad_tenant"),
+                | tenant::Error::NotUtf8
+                | tenant::Error::NotChosen => (400, "bad_data", "bad_tenant"),
+                tenant::Error::UnknownEntry(_) | tenant::Error::NoneServed | tenant::Error::NotOffered => {
+                    (403, "forbidden", "tenant_not_allowed")
+                }
             },
             Rejection::NotAllowed(_) => (403, "forbidden", "tenant_not_allowed"),
             Rejection::Forbidden(_) => (403, "forbidden", "forbidden_path"),
@@ -403,6 +407,10 @@ mod tests {
             (Rejection::Tenant(tenant::Error::OneAtATime), 400, "bad_data"),
             (Rejection::Tenant(tenant::Error::EmptyMember), 400, "bad_data"),
             (Rejection::NotAllowed(String::new()), 403, "forbidden"),
+            (Rejection::Tenant(tenant::Error::UnknownEntry(String::new())), 403, "forbidden"),
+            (Rejection::Tenant(tenant::Error::NoneServed), 403, "forbidden"),
+            (Rejection::Tenant(tenant::Error::NotOffered), 403, "forbidden"),
+            (Rejection::Tenant(tenant::Error::NotChosen), 400, "bad_data"),
             (Rejection::Forbidden("x"), 403, "forbidden"),
             (Rejection::UnknownPath, 404, "not_found"),
             (Rejection::Method(&[Method::Get]), 405, "bad_data"),

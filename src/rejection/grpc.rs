@@ -98,7 +98,11 @@ impl Rejection {
                 | tenant::Error::Character(_)
                 | tenant::Error::Reserved(_)
                 | tenant::Error::NotABaseName(_)
-                | tenant::Error::NotUtf8 => Code::InvalidArgument,
+                | tenant::Error::NotUtf8
+                | tenant::Error::NotChosen => Code::InvalidArgument,
+                tenant::Error::UnknownEntry(_) | tenant::Error::NoneServed | tenant::Error::NotOffered => {
+                    Code::PermissionDenied
+                }
             },
             Rejection::NotAllowed(_) | Rejection::Forbidden(_) | Rejection::Field(..) => Code::PermissionDenied,
             Rejection::UnknownPath

@@ -5,7 +5,8 @@
 //!
 //! 1. `head`: each header is read once; what is ambiguous is refused.
 //! 2. `path`: the path is in normal form, or refused.
-//! 3. The tenant: from the one source that the configuration names.
+//! 3. The tenant: from the one source that the configuration names. With `tenant_path`, its part of the path is taken away, and chooses among
+//!    what the source names.
 //! 4. The row of the API table, and the method.
 //! 5. `parameters`: the query string, and later the form, are decoded, checked, enforced and encoded again.
 //! 6. [`limits`](crate::limits), where the tenant has some: what is requested is within them or refused, and times are moved to where
@@ -21,6 +22,7 @@
 mod decision;
 mod grpc;
 mod head;
+mod naming;
 mod parameters;
 mod remote_read;
 #[cfg(test)]
@@ -31,13 +33,13 @@ pub use grpc::{MAX_MESSAGE, MessagePlan};
 
 use crate::answer::{Asked, Expected};
 use crate::api::{Call, Method, Path, Route, Rule};
-use crate::config::Config;
+use crate::config::{Config, FORWARDED_PREFIX};
 use crate::go::form;
 use crate::limits::{Engine, RequestLimits, Requested, Stop};
 use crate::memo::Memo;
 use crate::path;
 use crate::rejection::{Place, Rejection};
-use crate::tenant::{self, Tenants};
+use crate::tenant::{self, Clues, Tenants};
 use crate::text;
 use parameters::{Enforcement, Written};
 pub use remote_read::ReadPlan;
@@ -163,15 +165,24 @@ fn decide_noting(
 ) -> Result<Decision, Rejection> {
     let facts = head::read(head.headers, config)?;
     let target = path::split(facts.target).map_err(Rejection::Path)?;
-    let found = config.find(target.path);
+    let chosen = config.tenant_path().and_then(|prefix| prefix.split(target.path));
+    let found = config.find(chosen.map_or(target.path, |chosen| chosen.rest));
     *row = found.map(|(found, _)| found.route);
-    if let Some(Route { rule: Rule::Grpc(Call::Health), methods, .. }) = *row
+    if chosen.is_none()
+        && let Some(Route { rule: Rule::Grpc(Call::Health), methods, .. }) = *row
         && let Some((found, _)) = found
     {
         Method::read(facts.method).filter(|method| methods.contains(method)).ok_or(Rejection::Method(methods))?;
         return grpc::decide_health(found.route, head, &facts, config).map(Decision::Forward);
     }
-    let tenants = config.identify(facts.tenant, head.evidence).map_err(Rejection::Tenant)?;
+    let parameter = naming::parameter(target.query, config.source())?;
+    let clues = Clues {
+        header: facts.tenant,
+        parameter: parameter.as_deref(),
+        segment: chosen.map(|chosen| chosen.tenant),
+        evidence: head.evidence,
+    };
+    let tenants = config.identify(&clues).map_err(Rejection::Tenant)?;
     *tenant = Some(tenants.joined().clone());
     if let Some(id) = tenants.ids().find(|id| !config.allows(id)) {
         return Err(Rejection::NotAllowed(text::quote(id.as_bytes())));
@@ -200,6 +211,10 @@ fn decide_noting(
         .filter(|method| route.methods.contains(method))
         .ok_or(Rejection::Method(route.methods))?;
     if let Rule::Grpc(call) = route.rule {
+        // A gRPC client's paths have no prefix.
+        if chosen.is_some() {
+            return Err(Rejection::UnknownPath);
+        }
         return grpc::decide(call, route, head, &facts, config, &tenants).map(Decision::Forward);
     }
     let no_bytes_follow = head.end_of_stream || facts.content_length == Some(b"0");
@@ -212,13 +227,18 @@ fn decide_noting(
         return Err(Rejection::Body);
     }
     let expected = Expected::new(route, config, &tenants);
-    let edits = head::edit(&facts, config, &tenants, route.answer, has_form)?;
+    let mut edits = head::edit(&facts, config, &tenants, route.answer, has_form)?;
+    if let Some(chosen) = chosen {
+        // In normal form, and so ASCII.
+        edits.set.push((FORWARDED_PREFIX.into(), String::from_utf8_lossy(chosen.prefix).into()));
+    }
     if passthrough {
         let body = if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
+        let path = chosen.map_or(target.path, |chosen| chosen.rest);
         return Ok(Decision::Forward(Forward {
             tenant: tenants.joined().clone(),
             route,
-            path: None,
+            path: naming::passthrough_target(facts.target, path, target.query, config.source())?,
             selectors: 0,
             set: edits.set,
             remove: edits.remove,

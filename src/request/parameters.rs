@@ -9,6 +9,7 @@ use crate::limits::Requested;
 use crate::memo::{Key, Memo};
 use crate::promql::{self, Query, Reading};
 use crate::scope::Scope;
+use crate::tenant;
 use crate::text;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -36,6 +37,8 @@ pub struct Enforcement {
     asks_for_statistics: bool,
     /// The answer is filtered, so that a part of it is not enough.
     drops_parts: bool,
+    /// What names the tenant in the URL must not stand in a form.
+    tenant_parameter: Option<Arc<str>>,
 }
 
 /// The selector that a request without any gains.
@@ -79,6 +82,8 @@ pub struct Written {
     /// What the places in the answer's messages refer to, where this has a text that was rewritten.
     pub asked: Option<Asked>,
 }
+
+const IN_FORM: &str = "the parameter that names the tenant stands in the form: it is read in the URL only";
 
 fn decoded<'a>(pair: &form::Raw<'a>, place: Place) -> Result<Cow<'a, [u8]>, Rejection> {
     pair.value().map_err(|error| Rejection::Form(place, error))
@@ -124,6 +129,7 @@ impl Enforcement {
             asks_for_statistics: config.stats().samples
                 && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),
             drops_parts: config.enforces(),
+            tenant_parameter: config.source().parameter().cloned(),
         }
     }
 
@@ -172,6 +178,11 @@ impl Enforcement {
                 }
                 self.known(parameter, &pair, &mut rewriting)?;
             } else {
+                if place == Place::Form
+                    && self.tenant_parameter.as_ref().is_some_and(|name| *pair.key == *name.as_bytes())
+                {
+                    return Err(Rejection::Tenant(tenant::Error::Unclear(IN_FORM)));
+                }
                 let value = decoded(&pair, place)?;
                 if self.extra.iter().any(|name| name.as_bytes() == &*pair.key) {
                     form::append(rewriting.out, &pair.key, &value);

@@ -15,6 +15,7 @@
 //! - `getting_started`: the steps of the guide
 //! - `kubernetes`: Envoy as the examples for Kubernetes, Envoy Gateway and Istio configure it; `chart`: as the Helm chart does
 //! - `basic_auth`, `ext_authz`: the tenant by user name, and by an authorisation service
+//! - `naming`: claims as identity providers write them, the tenant in the path and in a parameter
 //! - `stats`: all stats; `samples`: the samples that queries read
 //! - `dashboards`: the operators' dashboard and rules, with a Prometheus that scrapes Envoy; `picture`: draws the README's picture, on request
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
@@ -40,6 +41,7 @@ mod headers;
 mod hostile;
 mod kubernetes;
 mod limits;
+mod naming;
 mod paths;
 mod picture;
 mod queries;

@@ -6,6 +6,7 @@ use promql_tenancy_filter::go::form;
 use promql_tenancy_filter::promql::{Error, MAX_LENGTH, rewrite, rewrite_selector};
 use promql_tenancy_filter::request::{BodyPlan, Decision, Head, decide};
 use promql_tenancy_filter::scope::{MatchOp, Matcher, OnConflict, Scope};
+use promql_tenancy_filter::tenant::Clues;
 use std::cell::RefCell;
 
 const LABEL: &str = "tenant_id";
@@ -196,7 +197,11 @@ pub fn evidence_names_valid_tenants(evidence: &[u8]) {
         r#""tenant_metadata": ["n", "t", "u"], "tenant_id_format": "thanos", "tenant_federation": {"enabled": true}"#,
     ] {
         let config = Config::parse(format!("{{{keys}}}").as_bytes()).expect("a valid configuration");
-        let Ok(tenants) = config.identify(Some(b"spoofed"), Some(evidence)) else { continue };
+        let Ok(tenants) =
+            config.identify(&Clues { header: Some(b"spoofed"), evidence: Some(evidence), ..Clues::default() })
+        else {
+            continue;
+        };
         let joined = tenants.joined();
         assert_eq!(config.tenants(joined.as_bytes()).as_ref(), Ok(&tenants), "{joined}");
         assert!(!joined.is_empty() && tenants.ids().all(|id| !id.is_empty() && !id.contains('|')));

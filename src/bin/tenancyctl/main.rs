@@ -8,6 +8,7 @@
 mod check;
 mod evidence;
 mod mistakes;
+mod naming;
 mod rewrite;
 mod route;
 mod schema;

@@ -4,12 +4,14 @@ use super::super::explain::{self, either};
 use super::super::json::Field;
 use super::super::shape::{self, Shape, words};
 use super::super::source::{CERTIFICATE_FIELDS, MAX_PATTERN};
-use super::super::{Allowed, CONFLICTS, Config, ConfigError, FORMATS, Stats, allowed, check, effective, stats};
+use super::super::{
+    Allowed, CONFLICTS, Config, ConfigError, FORMATS, Stats, TenantPath, allowed, check, claims, effective, stats,
+};
 use super::Key;
 use crate::limits::Unit;
 use serde_json::Value;
 
-pub const ROWS: [Key; 30] = [
+pub const ROWS: [Key; 33] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -59,7 +61,7 @@ pub const ROWS: [Key; 30] = [
     },
     Key {
         name: "tenant_metadata",
-        shape: Shape::List { of: &Shape::NAME, least: 2, distinct: false },
+        shape: claims::SHAPE,
         default: "",
         meaning: "where Envoy's dynamic metadata names the tenant, instead of the header: a namespace, and keys below it",
         docs: "docs/tenants.md",
@@ -69,6 +71,42 @@ pub const ROWS: [Key; 30] = [
             let says = "where Envoy's dynamic metadata names the tenant; the header is ignored";
             either(explain::metadata(config).is_null(), "no metadata names the tenant", says)
         }),
+    },
+    Key {
+        name: "tenant_groups",
+        shape: claims::GROUPS,
+        default: "",
+        meaning: "the tenants of each group that the claim names; needs tenant_metadata",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.source.groups, field),
+        show: explain::groups,
+        says: Some(|config| {
+            let says = "entries of the claim are groups, and these are their tenants";
+            either(explain::groups(config).is_null(), "no groups are mapped to tenants", says)
+        }),
+    },
+    Key {
+        name: "tenant_parameter",
+        shape: Shape::TEXT,
+        default: r#""""#,
+        meaning: "the URL parameter that names the tenant, instead of the header; it is believed as a header is, and not forwarded",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.source.parameter, field),
+        show: |config| config.source.parameter().map_or("", |name| name).into(),
+        says: Some(|config| {
+            let says = "the URL parameter that names the tenant; it is believed as a header is, and not forwarded";
+            either(config.source.parameter().is_some(), says, "no parameter names the tenant")
+        }),
+    },
+    Key {
+        name: "tenant_path",
+        shape: Shape::TENANT_PATH,
+        default: r#""""#,
+        meaning: "the prefix behind which the path chooses one of the tenants that the source names",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.tenant_path, field),
+        show: |config| config.tenant_path().map_or("", TenantPath::as_str).into(),
+        says: Some(explain::what_the_path_does),
     },
     Key {
         name: "static_tenant_ids",

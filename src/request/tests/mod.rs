@@ -9,6 +9,7 @@ mod limits;
 mod limits_parsing;
 mod limits_rules;
 mod memory;
+mod naming;
 mod properties;
 mod remote_read;
 mod sources;
