@@ -321,6 +321,11 @@ impl Config {
         }
     }
 
+    /// Whether some paths are forwarded without enforcement.
+    pub fn passes_through(&self) -> bool {
+        !self.passthrough_paths.is_empty()
+    }
+
     /// Parameters that are forwarded besides those that an endpoint knows.
     pub fn extra_parameters(&self) -> &Arc<[String]> {
         &self.extra_parameters

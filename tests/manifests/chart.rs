@@ -53,6 +53,21 @@ fn what_the_chart_renders_is_valid() {
 }
 
 #[test]
+#[cfg(feature = "cli")]
+fn tenancyctl_finds_no_mistake_in_what_the_chart_renders() {
+    for values in VALUES {
+        let file = render("checked", values, &[]).unwrap_or_else(|problem| panic!("{values}: {problem}"));
+        let output = Command::new(env!("CARGO_BIN_EXE_tenancyctl")).arg("check").arg(&file).output().unwrap();
+        assert!(output.status.success(), "{values}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("tenant_label_name"), "{values}");
+        let text = std::fs::read_to_string(&file).unwrap().replace("FAIL_RELOAD", "FAIL_OPEN");
+        let broken = scratch("chart-open.yaml", &text);
+        let output = Command::new(env!("CARGO_BIN_EXE_tenancyctl")).arg("check").arg(&broken).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{values}");
+    }
+}
+
+#[test]
 fn other_choices_are_valid_too() {
     for (number, choice) in [
         "module.source=envoyImage",
