@@ -30,7 +30,7 @@ pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
 pub use grpc::{MAX_MESSAGE, MessagePlan};
 
 use crate::answer::{Asked, Expected};
-use crate::api::{Call, Method, Path, Route, Rule};
+use crate::api::{Found, Method, Path, Route, Rule};
 use crate::config::Config;
 use crate::go::form;
 use crate::limits::{Engine, RequestLimits, Requested, Stop};
@@ -39,6 +39,7 @@ use crate::path;
 use crate::rejection::{Place, Rejection};
 use crate::tenant::{self, Tenants};
 use crate::text;
+use head::Facts;
 use parameters::{Enforcement, Written};
 pub use remote_read::ReadPlan;
 use std::cell::RefCell;
@@ -165,11 +166,10 @@ fn decide_noting(
     let target = path::split(facts.target).map_err(Rejection::Path)?;
     let found = config.find(target.path);
     *row = found.map(|(found, _)| found.route);
-    if let Some(Route { rule: Rule::Grpc(Call::Health), methods, .. }) = *row
-        && let Some((found, _)) = found
+    if let Some((Found { route, .. }, prefix)) = found
+        && !route.needs_tenant
     {
-        Method::read(facts.method).filter(|method| methods.contains(method)).ok_or(Rejection::Method(methods))?;
-        return grpc::decide_health(found.route, head, &facts, config).map(Decision::Forward);
+        return without_tenant(head, &facts, config, route, prefix);
     }
     let tenants = config.identify(facts.tenant, head.evidence).map_err(Rejection::Tenant)?;
     *tenant = Some(tenants.joined().clone());
@@ -196,9 +196,7 @@ fn decide_noting(
             "with tenant_regex it can't be told whose rules, alerts, exemplars and series are: static_tenant_ids can name the tenants",
         ));
     }
-    let method = Method::read(facts.method)
-        .filter(|method| route.methods.contains(method))
-        .ok_or(Rejection::Method(route.methods))?;
+    let method = method(&facts, route)?;
     if let Rule::Grpc(call) = route.rule {
         return grpc::decide(call, route, head, &facts, config, &tenants).map(Decision::Forward);
     }
@@ -208,7 +206,7 @@ fn decide_noting(
     let is_unread = route.rule == Rule::ByHeaderUnread;
     let is_message = route.rule == Rule::RemoteRead;
     let has_form = method == Method::Post && !no_bytes_follow && !passthrough && !is_unread && !is_message;
-    if method == Method::Get && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
+    if method != Method::Post && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
         return Err(Rejection::Body);
     }
     let expected = Expected::new(route, config, &tenants);
@@ -216,7 +214,7 @@ fn decide_noting(
     if passthrough {
         let body = if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
         return Ok(Decision::Forward(Forward {
-            tenant: tenants.joined().clone(),
+            tenant: Some(tenants.joined().clone()),
             route,
             path: None,
             selectors: 0,
@@ -237,7 +235,7 @@ fn decide_noting(
         let edits = edits.of_message(facts.content_length.is_some());
         let path = path::write(prefix, route.path, found.segment, b"").map_err(Rejection::Path)?;
         return Ok(Decision::Forward(Forward {
-            tenant: tenants.joined().clone(),
+            tenant: Some(tenants.joined().clone()),
             route,
             path: (path != facts.target).then_some(path),
             selectors: 0,
@@ -301,7 +299,7 @@ fn decide_noting(
         BodyPlan::MustBeEmpty
     };
     Ok(Decision::Forward(Forward {
-        tenant: tenants.joined().clone(),
+        tenant: Some(tenants.joined().clone()),
         route,
         path: (path != facts.target).then_some(path),
         selectors: url.selectors,
@@ -311,6 +309,41 @@ fn decide_noting(
         expected,
         concurrency,
     }))
+}
+
+/// Forwards a request that belongs to no tenant, whatever names one in it, and without the tenant header. It has no parameters.
+fn without_tenant(
+    head: &Head<'_>,
+    facts: &Facts<'_>,
+    config: &Config,
+    route: &'static Route,
+    prefix: &str,
+) -> Result<Decision, Rejection> {
+    method(facts, route)?;
+    if let Rule::Grpc(call) = route.rule {
+        return grpc::decide_health(call, route, head, facts, config).map(Decision::Forward);
+    }
+    let no_bytes_follow = head.end_of_stream || facts.content_length == Some(b"0");
+    if !no_bytes_follow && facts.content_length.is_some() {
+        return Err(Rejection::Body);
+    }
+    let edits = head::edit_without_tenant(facts, config, head.headers);
+    let path = path::write(prefix, route.path, None, b"").map_err(Rejection::Path)?;
+    Ok(Decision::Forward(Forward {
+        tenant: None,
+        route,
+        path: (path != facts.target).then_some(path),
+        selectors: 0,
+        set: edits.set,
+        remove: edits.remove,
+        body: if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::MustBeEmpty },
+        expected: Expected::of_nobody(route.answer, config),
+        concurrency: Vec::new(),
+    }))
+}
+
+fn method(facts: &Facts<'_>, route: &'static Route) -> Result<Method, Rejection> {
+    Method::read(facts.method).filter(|method| route.methods.contains(method)).ok_or(Rejection::Method(route.methods))
 }
 
 /// The limits on a request; `None` where there are none.
