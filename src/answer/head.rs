@@ -34,7 +34,7 @@ use super::series::Series;
 use super::status;
 use super::substitute::{Said, Substitute};
 use super::usage::Statistics;
-use crate::api::{Answer, Call, Route};
+use crate::api::{Answer, Route};
 use crate::config::Config;
 use crate::tenant::Tenants;
 
@@ -190,18 +190,21 @@ impl Expected {
         }
     }
 
-    /// For the answer to a request of nobody in particular, which holds no tenant's data.
-    pub fn of_nobody(call: Call, config: &Config) -> Self {
+    /// For the answer to a request that needs no tenant, which holds no tenant's data.
+    pub fn of_nobody(answer: Answer, config: &Config) -> Self {
+        let max = config.max_response_bytes();
+        let grpc =
+            if let Answer::Grpc(call) = answer { Some(Box::new(Scoped::new(call, None, false, max))) } else { None };
         Expected {
-            answer: Answer::Grpc(call),
+            answer,
             owner: None,
-            max: config.max_response_bytes(),
+            max,
             shared: false,
             narrowed: false,
             can_hold_head: false,
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
-            grpc: Some(Box::new(Scoped::new(call, None, false, config.max_response_bytes()))),
+            grpc,
         }
     }
 

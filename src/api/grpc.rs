@@ -57,7 +57,10 @@ pub static SERVICES: &[Route] = &[
     call("grpc_rules", "/thanos.Rules/Rules", Call::Rules, Times::Unread, None),
     call("grpc_targets", "/thanos.Targets/Targets", Call::Targets, Times::Unread, None),
     call("grpc_info", "/thanos.info.Info/Info", Call::Info, Times::Unread, None),
-    call("grpc_health", "/grpc.health.v1.Health/Check", Call::Health, Times::Unread, None),
+    Route {
+        needs_tenant: false,
+        ..call("grpc_health", "/grpc.health.v1.Health/Check", Call::Health, Times::Unread, None)
+    },
     refuse("grpc_metadata", Path::Below("/thanos.Metadata/"), UNSCOPED),
     refuse("grpc_status", Path::Below("/thanos.Status/"), UNSCOPED),
     refuse("grpc_write", Path::Below("/thanos.WriteableStore/"), INTERNAL),
@@ -82,6 +85,7 @@ const fn call(handler: &'static str, path: &'static str, call: Call, times: Time
         upstreams: THANOS,
         path: Path::Exact(path),
         methods: POST,
+        needs_tenant: true,
         rule: Rule::Grpc(call),
         parameters: with::NONE,
         times,

@@ -3,7 +3,7 @@
 //! One constant. A path that is not in it is refused. A parameter that its row does not name is not forwarded.
 //!
 //! ```text
-//! row       = handler, upstreams, path, methods, rule, parameters, times, evaluates, empty, answer, errors, switch
+//! row       = handler, upstreams, path, methods, tenant, rule, parameters, times, evaluates, empty, answer, errors, switch
 //! path      = exact / below (a path that ends in "/", and all under it) / around (one segment in the middle)
 //! parameter = name, kind, single or repeated
 //! ```
@@ -37,6 +37,8 @@ pub enum Method {
     Get,
     /// POST: parameters in the URL and in a form.
     Post,
+    /// HEAD: as GET, and the answer has no body. Only health checks use it.
+    Head,
 }
 
 impl Method {
@@ -45,6 +47,7 @@ impl Method {
         match method {
             b"GET" => Some(Method::Get),
             b"POST" => Some(Method::Post),
+            b"HEAD" => Some(Method::Head),
             _ => None,
         }
     }
@@ -54,6 +57,7 @@ impl Method {
         match self {
             Method::Get => "GET",
             Method::Post => "POST",
+            Method::Head => "HEAD",
         }
     }
 }
@@ -177,6 +181,8 @@ pub struct Route {
     pub path: Path,
     /// The methods that are forwarded; none where the row refuses.
     pub methods: &'static [Method],
+    /// Whether the request has to name a tenant. Health checks come from load balancers and kubelets, which are no tenants.
+    pub needs_tenant: bool,
     /// What is done with the request.
     pub rule: Rule,
     /// The parameters that are forwarded. All others are dropped.

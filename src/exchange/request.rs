@@ -72,7 +72,7 @@ impl Exchange {
         let begin = self.record.identify(&decided);
         let mut step = match decided {
             Ok(Decision::Forward(forward)) => {
-                self.subject.tenant = Some(forward.tenant.clone()).filter(|tenant| !tenant.is_empty());
+                self.subject.tenant = forward.tenant.clone();
                 self.subject.route = Some(forward.route);
                 self.forward(forward)
             }

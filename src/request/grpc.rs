@@ -81,7 +81,7 @@ pub fn decide(
     let plan = MessagePlan { call, route, encoding, scope, limits, tenant: tenant.clone() };
     let expected = Expected::new(route, config, tenants).narrowed(true);
     Ok(Forward {
-        tenant,
+        tenant: Some(tenant),
         route,
         path: None,
         selectors: 0,
@@ -95,6 +95,7 @@ pub fn decide(
 
 /// Decides on the head of a health check, whoever sends it: it has no tenant's data.
 pub fn decide_health(
+    call: Call,
     route: &'static Route,
     head: &Head<'_>,
     facts: &Facts<'_>,
@@ -102,17 +103,16 @@ pub fn decide_health(
 ) -> Result<Forward, Rejection> {
     let Edits { mut set, mut remove } = head::edit_without_tenant(facts, config, head.headers);
     let encoding = read_head(head, facts, &mut set, &mut remove)?;
-    let tenant: Arc<str> = "".into();
-    let plan = MessagePlan { call: Call::Health, route, encoding, scope: None, limits: None, tenant: tenant.clone() };
+    let plan = MessagePlan { call, route, encoding, scope: None, limits: None, tenant: "".into() };
     Ok(Forward {
-        tenant,
+        tenant: None,
         route,
         path: None,
         selectors: 0,
         set,
         remove,
         body: BodyPlan::Message(plan),
-        expected: Expected::of_nobody(Call::Health, config),
+        expected: Expected::of_nobody(route.answer, config),
         concurrency: Vec::new(),
     })
 }

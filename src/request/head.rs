@@ -179,7 +179,8 @@ pub fn edit(
     Ok(Edits { set, remove })
 }
 
-/// The changes to the headers of a request that is served to nobody in particular: no header names a tenant upstream.
+/// The changes to the headers of a request that needs no tenant: no header names one upstream. That which is set otherwise, and so is not
+/// among those that `removes` knows, is removed too.
 pub fn edit_without_tenant(facts: &Facts<'_>, config: &Config, headers: &[(&[u8], &[u8])]) -> Edits {
     let mut remove = facts.remove.clone();
     let header = config.forward_tenant_header();

@@ -32,7 +32,7 @@ pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
 pub use grpc::{MAX_MESSAGE, MessagePlan};
 
 use crate::answer::{Asked, Expected};
-use crate::api::{Call, Method, Path, Route, Rule};
+use crate::api::{Found, Method, Path, Route, Rule};
 use crate::config::{Config, FORWARDED_PREFIX};
 use crate::go::form;
 use crate::limits::{Engine, RequestLimits, Requested, Stop};
@@ -41,6 +41,7 @@ use crate::path;
 use crate::rejection::{Place, Rejection};
 use crate::tenant::{self, Clues, Tenants};
 use crate::text;
+use head::Facts;
 use parameters::{Enforcement, Written};
 pub use remote_read::ReadPlan;
 use std::cell::RefCell;
@@ -169,11 +170,10 @@ fn decide_noting(
     let found = config.find(chosen.map_or(target.path, |chosen| chosen.rest));
     *row = found.map(|(found, _)| found.route);
     if chosen.is_none()
-        && let Some(Route { rule: Rule::Grpc(Call::Health), methods, .. }) = *row
-        && let Some((found, _)) = found
+        && let Some((Found { route, .. }, prefix)) = found
+        && !route.needs_tenant
     {
-        Method::read(facts.method).filter(|method| methods.contains(method)).ok_or(Rejection::Method(methods))?;
-        return grpc::decide_health(found.route, head, &facts, config).map(Decision::Forward);
+        return without_tenant(head, &facts, config, route, prefix);
     }
     let parameter = naming::parameter(target.query, config.source())?;
     let clues = Clues {
@@ -207,9 +207,7 @@ fn decide_noting(
             "with tenant_regex it can't be told whose rules, alerts, exemplars and series are: static_tenant_ids can name the tenants",
         ));
     }
-    let method = Method::read(facts.method)
-        .filter(|method| route.methods.contains(method))
-        .ok_or(Rejection::Method(route.methods))?;
+    let method = method(&facts, route)?;
     if let Rule::Grpc(call) = route.rule {
         // A gRPC client's paths have no prefix.
         if chosen.is_some() {
@@ -223,7 +221,7 @@ fn decide_noting(
     let is_unread = route.rule == Rule::ByHeaderUnread;
     let is_message = route.rule == Rule::RemoteRead;
     let has_form = method == Method::Post && !no_bytes_follow && !passthrough && !is_unread && !is_message;
-    if method == Method::Get && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
+    if method != Method::Post && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
         return Err(Rejection::Body);
     }
     let expected = Expected::new(route, config, &tenants);
@@ -236,7 +234,7 @@ fn decide_noting(
         let body = if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
         let path = chosen.map_or(target.path, |chosen| chosen.rest);
         return Ok(Decision::Forward(Forward {
-            tenant: tenants.joined().clone(),
+            tenant: Some(tenants.joined().clone()),
             route,
             path: naming::passthrough_target(facts.target, path, target.query, config.source())?,
             selectors: 0,
@@ -257,7 +255,7 @@ fn decide_noting(
         let edits = edits.of_message(facts.content_length.is_some());
         let path = path::write(prefix, route.path, found.segment, b"").map_err(Rejection::Path)?;
         return Ok(Decision::Forward(Forward {
-            tenant: tenants.joined().clone(),
+            tenant: Some(tenants.joined().clone()),
             route,
             path: (path != facts.target).then_some(path),
             selectors: 0,
@@ -321,7 +319,7 @@ fn decide_noting(
         BodyPlan::MustBeEmpty
     };
     Ok(Decision::Forward(Forward {
-        tenant: tenants.joined().clone(),
+        tenant: Some(tenants.joined().clone()),
         route,
         path: (path != facts.target).then_some(path),
         selectors: url.selectors,
@@ -331,6 +329,41 @@ fn decide_noting(
         expected,
         concurrency,
     }))
+}
+
+/// Forwards a request that belongs to no tenant, whatever names one in it, and without the tenant header. It has no parameters.
+fn without_tenant(
+    head: &Head<'_>,
+    facts: &Facts<'_>,
+    config: &Config,
+    route: &'static Route,
+    prefix: &str,
+) -> Result<Decision, Rejection> {
+    method(facts, route)?;
+    if let Rule::Grpc(call) = route.rule {
+        return grpc::decide_health(call, route, head, facts, config).map(Decision::Forward);
+    }
+    let no_bytes_follow = head.end_of_stream || facts.content_length == Some(b"0");
+    if !no_bytes_follow && facts.content_length.is_some() {
+        return Err(Rejection::Body);
+    }
+    let edits = head::edit_without_tenant(facts, config, head.headers);
+    let path = path::write(prefix, route.path, None, b"").map_err(Rejection::Path)?;
+    Ok(Decision::Forward(Forward {
+        tenant: None,
+        route,
+        path: (path != facts.target).then_some(path),
+        selectors: 0,
+        set: edits.set,
+        remove: edits.remove,
+        body: if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::MustBeEmpty },
+        expected: Expected::of_nobody(route.answer, config),
+        concurrency: Vec::new(),
+    }))
+}
+
+fn method(facts: &Facts<'_>, route: &'static Route) -> Result<Method, Rejection> {
+    Method::read(facts.method).filter(|method| route.methods.contains(method)).ok_or(Rejection::Method(route.methods))
 }
 
 /// The limits on a request; `None` where there are none.

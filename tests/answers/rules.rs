@@ -66,7 +66,7 @@ fn groups(groups: &[&str]) -> String {
 
 fn group(rules: &[&str], evaluation_time: &str) -> String {
     format!(
-        r#"{{"name":"g","file":"/etc/rules.yml","rules":[{}],"interval":15,"limit":0,"evaluationTime":{evaluation_time},"lastEvaluation":"2026-01-02T03:04:05.678Z"}}"#,
+        r#"{{"name":"g","file":"/etc/rules.yml","rules":[{}],"interval":15,"limit":0,"evaluationTime":{evaluation_time},"lastEvaluation":"2026-01-02T03:04:05Z"}}"#,
         rules.join(",")
     )
 }
@@ -122,6 +122,29 @@ fn rules_are_the_tenant_s_by_their_exact_label() {
         filter(OWN, "team-b|team-a", &body),
         groups(&[&group(&[&recording("team-b"), &recording("team-a")], "0"), &group(&[&recording("team-b")], "0.001")])
     );
+}
+
+/// From the exact times of a group and of the rules in it, or of two rules, follows how long the rules between them took, whose own
+/// times are hidden.
+#[test]
+fn when_a_rule_was_evaluated_is_told_to_the_second() {
+    let at = |text: &str, fraction: &str| text.replace("03:04:05Z", &format!("03:04:05{fraction}Z"));
+    let (own, foreign) = (recording("team-a"), recording("team-b"));
+    let (first, last) = (at(&own, ".100000001"), at(&alerting(A, "inactive", &[]), ".987654321"));
+    let exact = at(&group(&[], "0.9"), ".1").replace("\"rules\":[]", &format!("\"rules\":[{first},{foreign},{last}]"));
+    let expected = group(&[&own, &alerting(A, "inactive", &[])], "0");
+    assert_eq!(filter(OWN, "team-a", &groups(&[&exact])), groups(&[&expected]));
+    // Before the rules as well, in other time zones, and where it is no time.
+    for (given, told) in [
+        (r#""2026-01-02T03:04:05.123456789+02:00""#, r#""2026-01-02T03:04:05+02:00""#),
+        (r#""0001-01-01T00:00:00Z""#, r#""0001-01-01T00:00:00Z""#),
+        (r#""""#, r#""""#),
+        ("null", "null"),
+        ("1.5e3", "1.5e3"),
+    ] {
+        let group = |time: &str| format!(r#"{{"lastEvaluation":{time},"rules":[{own}]}}"#);
+        assert_eq!(filter(OWN, "team-a", &groups(&[&group(given)])), groups(&[&group(told)]), "{given}");
+    }
 }
 
 #[test]

@@ -340,6 +340,7 @@ impl Reference<'_> {
         let members = out.into_iter().map(|(name, raw)| match name {
             "rules" => member(name, &rules),
             "evaluationTime" if !is_whole => member(name, "0"),
+            "lastEvaluation" => member(name, &to_the_second(raw)),
             name => member(name, raw),
         });
         Ok(Some(object(&members.collect::<Vec<_>>())))
@@ -407,6 +408,10 @@ impl Reference<'_> {
                 ("lastError", Is::Text(_)) => "\"\"".to_owned(),
                 ("lastError", _) => return Err(No::Refuse),
                 ("evaluationTime", _) if !is_own => "0".to_owned(),
+                ("lastEvaluation", _) => {
+                    shallow(value)?;
+                    to_the_second(value.raw)
+                }
                 _ => {
                     shallow(value)?;
                     value.raw.to_owned()
@@ -461,4 +466,14 @@ fn state_of(node: &Node<'_>) -> Result<usize, No> {
     let Is::Text(raw) = node.is else { return Err(No::Refuse) };
     let text = decoded(raw)?;
     STATES.iter().position(|state| *state == text).ok_or(No::Refuse)
+}
+
+/// A time without the fraction of a second.
+fn to_the_second(raw: &str) -> String {
+    match raw.split_once('.').filter(|_| raw.starts_with('"')) {
+        Some((seconds, fraction)) => {
+            [seconds, fraction.trim_start_matches(|char: char| char.is_ascii_digit())].concat()
+        }
+        None => raw.to_owned(),
+    }
 }

@@ -172,7 +172,9 @@ pub fn decide_never_panics(input: &[u8]) {
                 Decision::Reply(reply) => return Err(reply.body),
                 Decision::Ask(ask) => match ask.pending {},
             };
-            assert!(!forward.tenant.is_empty(), "never the empty tenant");
+            let tenant = forward.tenant.as_deref();
+            assert_eq!(tenant.is_some(), forward.route.needs_tenant);
+            assert!(tenant.is_none_or(|tenant| !tenant.is_empty()), "never the empty tenant");
             let finished =
                 forward.body.finish(body, Some(NOW), &RefCell::default()).map_err(|rejection| rejection.body());
             if let (BodyPlan::Absent | BodyPlan::MustBeEmpty, Ok(_)) = (&forward.body, &finished) {

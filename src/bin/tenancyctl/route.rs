@@ -134,7 +134,7 @@ fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: 
     let path = forward.path.as_deref().map_or(path.to_owned(), text);
     let mut out = String::new();
     line(&mut out, "forwarded", forward.route.handler);
-    line(&mut out, "tenant", &forward.tenant);
+    line(&mut out, "tenant", forward.tenant.as_deref().unwrap_or("none: it is served to everybody"));
     why.iter().for_each(|why| line(&mut out, "", why));
     line(&mut out, "path", &path);
     if let Some((_, query)) = path.split_once('?') {

@@ -159,6 +159,7 @@ fn request(route: &Route) -> &'static str {
         Rule::Filtered if route.instead.is_some() => "`/api/v1/rules?type=alert` is asked instead",
         Rule::Filtered if route.one_tenant => "forwarded, of one tenant",
         Rule::Filtered => "forwarded",
+        Rule::Forward if !route.needs_tenant => "forwarded, without a tenant, to whoever asks",
         Rule::Forward if route.reads_expressions() => "each expression is read and bounded, then forwarded as it came",
         Rule::Forward => "forwarded",
         Rule::ByHeader if route.one_tenant => "forwarded, of one tenant; refused with `enforce_tenancy: true`",

@@ -135,7 +135,13 @@ impl Request {
             None => None,
         };
         let headers = headers.into_iter().skip(4).map(|(name, value)| (text(name), text(value))).collect();
-        Ok(Ok(Sent { path, body, headers, tenant: forward.tenant.to_string(), handler: forward.route.handler }))
+        Ok(Ok(Sent {
+            path,
+            body,
+            headers,
+            tenant: forward.tenant.as_deref().unwrap_or("").to_owned(),
+            handler: forward.route.handler,
+        }))
     }
 }
 
