@@ -197,6 +197,8 @@ pub fn evidence_names_valid_tenants(evidence: &[u8]) {
         r#""tenant_certificate_field": "commonName", "tenant_id_format": "thanos""#,
         r#""tenant_metadata": ["n", "t"]"#,
         r#""tenant_metadata": ["n", "t", "u"], "tenant_id_format": "thanos", "tenant_federation": {"enabled": true}"#,
+        r#""tenant_metadata": {"path": ["n", "t"], "strip_prefix": "/", "drop_unknown": true}, "tenant_federation": {"enabled": true}"#,
+        r#""tenant_metadata": ["n", "t"], "tenant_groups": {"a": ["b", "c"]}, "tenant_federation": {"enabled": true}"#,
     ] {
         let config = Config::parse(format!("{{{keys}}}").as_bytes()).expect("a valid configuration");
         let Ok(tenants) =
@@ -213,8 +215,10 @@ pub fn evidence_names_valid_tenants(evidence: &[u8]) {
 /// Milliseconds since 1970.
 const NOW: i64 = 1_800_000_000_000;
 
-const CONFIGS: [&str; 6] = [
+const CONFIGS: [&str; 8] = [
     "{}",
+    r#"{"tenant_parameter":"namespace","tenant_federation":{"enabled":true},"passthrough_paths":["/graph"]}"#,
+    r#"{"tenant_path":"/t/","allowed_tenants":["a","b c"],"tenant_id_format":"thanos","passthrough_paths":["/graph"]}"#,
     r#"{"limits":{"max_selectors_per_query":3,"max_regex_pattern_length":9,"max_query_points":9,"min_query_step":"5s",
         "blocked_queries":[{"pattern":"(?i).*a+[b-d]?.*","regex":true}]}}"#,
     r#"{"upstream":"thanos","tenant_federation":{"enabled":true,"max_tenants":2},"on_conflict":"reject","path_prefixes":["","/p"]}"#,

@@ -316,6 +316,23 @@ fn paths_below_a_prefix_of_the_upstream_are_found_behind_the_tenant() {
 }
 
 #[test]
+fn grpc_services_are_not_found_behind_a_prefix() {
+    let config =
+        config(r#"{"tenant_path": "/t/", "static_tenant_ids": ["a"], "upstream": "thanos", "enable_grpc": true}"#);
+    for method in ["/thanos.Query/Query", "/grpc.health.v1.Health/Check"] {
+        let call = |path: String| {
+            Request::new("POST", path).header("content-type", "application/grpc").header("te", "trailers").body("")
+        };
+        assert_eq!(
+            call(format!("/t/a{method}")).decide(&config).unwrap_err().rejection.reason(),
+            "unknown_path",
+            "{method}"
+        );
+        assert!(call(method.to_owned()).decide(&config).is_ok(), "{method}");
+    }
+}
+
+#[test]
 fn without_the_key_a_client_s_prefix_is_not_looked_at() {
     let plain = config("{}");
     let request = Request::get("/-/healthy").tenant("a").header("x-forwarded-prefix", "/x");
