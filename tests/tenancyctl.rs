@@ -300,27 +300,27 @@ fn route_says_why_the_tenant_is_the_tenant() {
     let route =
         |config: &str, arguments: &[&str]| tenancyctl(&[&["route", "--config", "-"], arguments].concat(), config);
     let claim = r#"["/team-a", "/team-b", "offline_access", "/x"]"#;
-    let (status, out, err) = route(keycloak, &["--claim", claim, "GET", "/t/team-b/-/ready"]);
+    let (status, out, err) = route(keycloak, &["--claim", claim, "GET", "/t/team-b/api/v1/status/buildinfo"]);
     assert_eq!((status, err.as_str()), (0, ""));
-    let expected = "forwarded ready\ntenant    team-b\n          named by the metadata n \u{2192} roles\n            \"/team-a\" is the tenant team-a\n\
+    let expected = "forwarded buildinfo\ntenant    team-b\n          named by the metadata n \u{2192} roles\n            \"/team-a\" is the tenant team-a\n\
                     \u{20}           \"/team-b\" is the tenant team-b\n            \"offline_access\" does not begin with \"/\", and is dropped\n\
-                    \u{20}           \"/x\" is no tenant that is served, and is dropped\n          chosen by the path: /t/team-b\npath      /-/ready\n";
+                    \u{20}           \"/x\" is no tenant that is served, and is dropped\n          chosen by the path: /t/team-b\npath      /api/v1/status/buildinfo\n";
     assert!(out.starts_with(expected), "{out}");
     assert!(out.contains("set       x-forwarded-prefix: /t/team-b\n"), "{out}");
-    let (status, _, err) = route(keycloak, &["--claim", claim, "GET", "/-/ready"]);
+    let (status, _, err) = route(keycloak, &["--claim", claim, "GET", "/api/v1/status/buildinfo"]);
     assert!(status == 1 && err.contains("the path does not choose, since it does not begin with /t/"), "{err}");
-    let (status, out, _) = route(keycloak, &["--tenant", "team-a", "GET", "/-/ready"]);
+    let (status, out, _) = route(keycloak, &["--tenant", "team-a", "GET", "/api/v1/status/buildinfo"]);
     assert!(status == 0 && out.contains("\"/team-a\" is the tenant team-a"), "{out}");
 
     let groups = r#"{"tenant_metadata": ["n", "roles"], "tenant_groups": {"sre": ["a", "b"]}, "tenant_federation": {"enabled": true}}"#;
-    let (status, out, _) = route(groups, &["--claim", "sre", "GET", "/-/ready"]);
+    let (status, out, _) = route(groups, &["--claim", "sre", "GET", "/api/v1/status/buildinfo"]);
     assert!(status == 0 && out.contains("tenant    a|b\n") && out.contains("\"sre\" is a group: a, b\n"), "{out}");
-    let (status, _, err) = route(groups, &["--claim", r#"["sre", "ops"]"#, "GET", "/-/ready"]);
+    let (status, _, err) = route(groups, &["--claim", r#"["sre", "ops"]"#, "GET", "/api/v1/status/buildinfo"]);
     assert!(
         status == 1 && err.contains("403 tenant_not_allowed") && err.contains("\"ops\" is not in tenant_groups\n"),
         "{err}"
     );
-    assert_eq!(route(groups, &["--tenant", "a", "GET", "/-/ready"]).0, 2);
+    assert_eq!(route(groups, &["--tenant", "a", "GET", "/api/v1/status/buildinfo"]).0, 2);
 
     let parameter = r#"{"tenant_parameter": "namespace"}"#;
     let (status, out, _) = route(parameter, &["--tenant", "a", "GET", "/api/v1/query?query=up"]);
@@ -328,11 +328,11 @@ fn route_says_why_the_tenant_is_the_tenant() {
         status == 0 && out.contains("named by the URL's parameter namespace\n") && !out.contains("namespace ="),
         "{out}"
     );
-    assert_eq!(route(parameter, &["--claim", "a", "GET", "/-/ready"]).0, 2);
+    assert_eq!(route(parameter, &["--claim", "a", "GET", "/api/v1/status/buildinfo"]).0, 2);
 
     let path = r#"{"tenant_path": "/t/", "allowed_tenants": ["a"]}"#;
-    let (status, out, _) = route(path, &["--tenant", "a", "GET", "/-/ready"]);
+    let (status, out, _) = route(path, &["--tenant", "a", "GET", "/api/v1/status/buildinfo"]);
     assert!(status == 0 && out.contains("chosen by the path: /t/a\n"), "{out}");
-    let (_, out, _) = tenancyctl(&["route", "GET", "/-/ready"], "");
+    let (_, out, _) = tenancyctl(&["route", "GET", "/api/v1/status/buildinfo"], "");
     assert!(out.contains("default_tenant_id, since the header thanos-tenant is absent\n"), "{out}");
 }

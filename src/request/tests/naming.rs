@@ -52,7 +52,7 @@ fn a_parameter_names_the_tenant_and_is_not_forwarded() {
     let passed = Request::get("/graph?x=1&namespace=a&y=%20");
     assert_eq!(sent(&passed, &config), of("a", "/graph?x=1&y=+", None));
     assert_eq!(sent(&Request::get("/graph?namespace=a"), &config), of("a", "/graph", None));
-    assert_eq!(sent(&Request::get("/-/healthy?namespace=a"), &config), of("a", "/-/healthy", None));
+    assert_eq!(sent(&Request::get("/api/v1/features?namespace=a"), &config), of("a", "/api/v1/features", None));
 }
 
 #[test]
@@ -124,10 +124,10 @@ fn a_path_names_the_tenant_and_is_forwarded_without_it() {
     assert_eq!(form.tenant, "a");
     assert!(values(&form, "match[]").contains(&r#"up{tenant_id="a"}"#.to_owned()), "{form:?}");
     assert_eq!(sent(&Request::get("/t/b/api/v1/label/job/values"), &config).0, "b");
-    assert_eq!(sent(&Request::get("/t/b/-/healthy"), &config), of("b", "/-/healthy", Some("/t/b")));
+    assert_eq!(sent(&Request::get("/t/b/api/v1/features"), &config), of("b", "/api/v1/features", Some("/t/b")));
     assert_eq!(sent(&Request::get("/t/b/graph?x=%20"), &config), of("b", "/graph?x=%20", Some("/t/b")));
-    let odd = Request::get("/t/te.am_(a)*!'-/-/ready");
-    assert_eq!(sent(&odd, &config), of("te.am_(a)*!'-", "/-/ready", Some("/t/te.am_(a)*!'-")));
+    let odd = Request::get("/t/te.am_(a)*!'-/api/v1/status/buildinfo");
+    assert_eq!(sent(&odd, &config), of("te.am_(a)*!'-", "/api/v1/status/buildinfo", Some("/t/te.am_(a)*!'-")));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn below_a_tenant_only_the_api_is_served() {
         ("/x/t/a/api/v1/query?query=up", "no_tenant"),
         ("/api/v1/query?query=up", "no_tenant"),
         ("/graph", "no_tenant"),
-        ("/-/healthy", "no_tenant"),
+        ("/api/v1/features", "no_tenant"),
     ] {
         assert_eq!(reason(&Request::get(path).tenant("a"), &config), expected, "{path}");
     }
@@ -233,19 +233,19 @@ fn a_path_chooses_among_what_a_verified_claim_names() {
     let config = config(CLAIM);
     let request = |path: &str, groups: Value| Request::get(path).evidence(claims(groups)).tenant("b");
     let three = || json!(["/a", "/a b", "/\u{e9}"]);
-    let health = |tenant: &str, prefix: Option<&str>| of(tenant, "/-/healthy", prefix);
-    assert_eq!(sent(&request("/t/a/-/healthy", three()), &config), health("a", Some("/t/a")));
-    assert_eq!(sent(&request("/t/a%20b/-/healthy", three()), &config), health("a b", Some("/t/a%20b")));
-    assert_eq!(sent(&request("/t/%C3%A9/-/healthy", three()), &config), health("\u{e9}", Some("/t/%C3%A9")));
+    let health = |tenant: &str, prefix: Option<&str>| of(tenant, "/api/v1/features", prefix);
+    assert_eq!(sent(&request("/t/a/api/v1/features", three()), &config), health("a", Some("/t/a")));
+    assert_eq!(sent(&request("/t/a%20b/api/v1/features", three()), &config), health("a b", Some("/t/a%20b")));
+    assert_eq!(sent(&request("/t/%C3%A9/api/v1/features", three()), &config), health("\u{e9}", Some("/t/%C3%A9")));
     // A path that does not choose is served where there is no choice.
-    let named = |groups: Value| request("/-/healthy", groups).header("x-forwarded-prefix", "/t/b");
+    let named = |groups: Value| request("/api/v1/features", groups).header("x-forwarded-prefix", "/t/b");
     assert_eq!(sent(&named(json!("/a")), &config), health("a", None));
     assert_eq!(sent(&named(json!(["/a"])), &config), health("a", None));
     assert_eq!(sent(&named(json!(["/a", "/a"])), &config), health("a", None));
     let several = named(three()).send(&config).unwrap_err();
     assert_eq!((several.status(), several.reason()), (400, "bad_tenant"));
     assert!(several.message().contains("tenant_path"), "{}", several.message());
-    for path in ["/t/a/-/healthy", "/-/healthy"] {
+    for path in ["/t/a/api/v1/features", "/api/v1/features"] {
         for (groups, expected) in [
             (json!(7), "bad_tenant"),
             (json!(true), "bad_tenant"),
@@ -261,7 +261,7 @@ fn a_path_chooses_among_what_a_verified_claim_names() {
         let unverified = request(path, json!(["/a"])).header("x-jwt-signature-verified", "false");
         assert_eq!(reason(&unverified, &config), "no_tenant");
     }
-    let empty = request("/t/a/-/healthy", json!([]));
+    let empty = request("/t/a/api/v1/features", json!([]));
     assert_eq!(reason(&empty, &config), "tenant_not_allowed");
 }
 
@@ -270,18 +270,18 @@ fn a_path_chooses_what_a_certificate_or_the_configuration_names() {
     let certificate =
         config(r#"{"tenant_path": "/t/", "tenant_certificate_field": "organization", "allowed_tenants": ["a", "c"]}"#);
     let as_client = |path: &str, subject: &str| Request::get(path).evidence(subject).tenant("b");
-    assert_eq!(sent(&as_client("/t/a/-/ready", "O=a"), &certificate).0, "a");
-    assert_eq!(sent(&as_client("/-/ready", "O=a"), &certificate), of("a", "/-/ready", None));
+    assert_eq!(sent(&as_client("/t/a/api/v1/status/buildinfo", "O=a"), &certificate).0, "a");
+    assert_eq!(sent(&as_client("/api/v1/status/buildinfo", "O=a"), &certificate), of("a", "/api/v1/status/buildinfo", None));
     for subject in ["O=b", "O=ab"] {
-        assert_eq!(reason(&as_client("/t/a/-/ready", subject), &certificate), "tenant_not_allowed");
+        assert_eq!(reason(&as_client("/t/a/api/v1/status/buildinfo", subject), &certificate), "tenant_not_allowed");
     }
-    assert_eq!(reason(&as_client("/t/b/-/ready", "O=b"), &certificate), "tenant_not_allowed", "allowed_tenants");
-    assert_eq!(reason(&as_client("/t/a/-/ready", "CN=a"), &certificate), "no_tenant");
-    assert_eq!(reason(&as_client("/t/a/-/ready", "O=a,O=b"), &certificate), "bad_tenant");
+    assert_eq!(reason(&as_client("/t/b/api/v1/status/buildinfo", "O=b"), &certificate), "tenant_not_allowed", "allowed_tenants");
+    assert_eq!(reason(&as_client("/t/a/api/v1/status/buildinfo", "CN=a"), &certificate), "no_tenant");
+    assert_eq!(reason(&as_client("/t/a/api/v1/status/buildinfo", "O=a,O=b"), &certificate), "bad_tenant");
     let fixed = config(r#"{"tenant_path": "/t/", "static_tenant_ids": ["a", "b"]}"#);
-    assert_eq!(sent(&Request::get("/t/b/-/ready"), &fixed).0, "b");
-    assert_eq!(reason(&Request::get("/t/c/-/ready"), &fixed), "tenant_not_allowed");
-    assert_eq!(reason(&Request::get("/-/ready"), &fixed), "bad_tenant");
+    assert_eq!(sent(&Request::get("/t/b/api/v1/status/buildinfo"), &fixed).0, "b");
+    assert_eq!(reason(&Request::get("/t/c/api/v1/status/buildinfo"), &fixed), "tenant_not_allowed");
+    assert_eq!(reason(&Request::get("/api/v1/status/buildinfo"), &fixed), "bad_tenant");
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn without_a_tenant_in_the_path_a_default_is_the_configurations() {
             r#"{{"tenant_path": "/t/", "allowed_tenants": ["a", "default-tenant"], "tenant_header": "X-Team"{default}}}"#
         ))
     };
-    let request = || Request::get("/-/ready").header("x-team", "a").tenant("a");
+    let request = || Request::get("/api/v1/status/buildinfo").header("x-team", "a").tenant("a");
     let removed = |config: &Worker| request().send(config).unwrap().headers;
     assert_eq!(
         removed(&with("")),
@@ -300,7 +300,7 @@ fn without_a_tenant_in_the_path_a_default_is_the_configurations() {
     );
     assert_eq!(sent(&request(), &with(r#", "default_tenant_id": "a""#)).0, "a");
     assert_eq!(reason(&request(), &with(r#", "default_tenant_id": """#)), "no_tenant");
-    assert_eq!(sent(&Request::get("/t/a/-/ready").header("x-team", "b"), &with("")), of("a", "/-/ready", Some("/t/a")));
+    assert_eq!(sent(&Request::get("/t/a/api/v1/status/buildinfo").header("x-team", "b"), &with("")), of("a", "/api/v1/status/buildinfo", Some("/t/a")));
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn grpc_services_are_not_found_behind_a_prefix() {
 #[test]
 fn without_the_key_a_client_s_prefix_is_not_looked_at() {
     let plain = config("{}");
-    let request = Request::get("/-/healthy").tenant("a").header("x-forwarded-prefix", "/x");
-    assert_eq!(sent(&request, &plain), of("a", "/-/healthy", Some("/x")));
-    assert_eq!(reason(&Request::get("/t/a/-/healthy").tenant("a"), &plain), "unknown_path");
+    let request = Request::get("/api/v1/features").tenant("a").header("x-forwarded-prefix", "/x");
+    assert_eq!(sent(&request, &plain), of("a", "/api/v1/features", Some("/x")));
+    assert_eq!(reason(&Request::get("/t/a/api/v1/features").tenant("a"), &plain), "unknown_path");
 }
