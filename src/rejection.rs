@@ -3,11 +3,16 @@
 //! The body is in the shape that the endpoint has for errors: Prometheus's error object, so that Grafana and every other client
 //! shows the message. An answer that is not a refusal is no concern of this map.
 
+mod grpc;
+
+pub use grpc::Code;
+
 use crate::api::{ErrorShape, Method};
 use crate::go::form;
 use crate::limits::{Limit, Refusal};
 use crate::promql::{self, ErrorKind};
 use crate::tenant;
+use crate::wire::grpc::ACCEPTED;
 use serde::Serialize;
 
 /// Where in a request something stands.
@@ -86,6 +91,16 @@ pub enum Rejection {
     ReadMessage(&'static str),
     /// The message of remote read is longer than this many bytes, as it came or as it is forwarded.
     LongReadMessage(usize),
+    /// The body of a gRPC request is not one message that can be read. Why.
+    Message(&'static str),
+    /// The message of a gRPC request is longer than this many bytes.
+    LongMessage(usize),
+    /// A gRPC method, called with another content type.
+    NotGrpc,
+    /// The message of a gRPC request is compressed in a way that is not read.
+    MessageEncoding,
+    /// A field of a gRPC request that would reach beyond the tenant. Name, and why.
+    Field(&'static str, &'static str),
     /// The upstream's answer had to be read and can't be. Why.
     Answer(&'static str),
     /// Something in this filter or its host that should not have happened. It refuses.
@@ -147,7 +162,11 @@ impl Rejection {
                 | tenant::Error::Character(_)
                 | tenant::Error::Reserved(_)
                 | tenant::Error::NotABaseName(_)
-                | tenant::Error::NotUtf8 => (400, "bad_data", "bad_tenant"),
+                | tenant::Error::NotUtf8
+                | tenant::Error::NotChosen => (400, "bad_data", "bad_tenant"),
+                tenant::Error::UnknownEntry(_) | tenant::Error::NoneServed | tenant::Error::NotOffered => {
+                    (403, "forbidden", "tenant_not_allowed")
+                }
             },
             Rejection::NotAllowed(_) => (403, "forbidden", "tenant_not_allowed"),
             Rejection::Forbidden(_) => (403, "forbidden", "forbidden_path"),
@@ -168,6 +187,11 @@ impl Rejection {
             Rejection::WriteVersion(_) => (415, "bad_data", "write_version"),
             Rejection::ReadMessage(_) => (400, "bad_data", "bad_message"),
             Rejection::LongReadMessage(_) => (413, "bad_data", "too_large"),
+            Rejection::Message(_) => (400, "bad_data", "bad_message"),
+            Rejection::LongMessage(_) => (413, "bad_data", "too_large"),
+            Rejection::NotGrpc => (415, "bad_data", "content_type"),
+            Rejection::MessageEncoding => (415, "bad_data", "content_encoding"),
+            Rejection::Field(..) => (403, "forbidden", "forbidden_field"),
             Rejection::Answer(_) => (502, "internal", "bad_answer"),
             Rejection::Internal(_) => (500, "internal", "internal"),
         }
@@ -233,6 +257,15 @@ impl Rejection {
             }
             Rejection::ReadMessage(problem) => format!("unreadable remote-read request: {problem}"),
             Rejection::LongReadMessage(limit) => format!("the remote-read request is longer than {limit} bytes"),
+            Rejection::Message(problem) => format!("unreadable gRPC message: {problem}"),
+            Rejection::LongMessage(limit) => format!("the gRPC message is longer than {limit} bytes"),
+            Rejection::NotGrpc => {
+                "unsupported content type: a gRPC method has to be called with application/grpc".to_owned()
+            }
+            Rejection::MessageEncoding => {
+                "the message's compression is not supported: send it uncompressed or with snappy".to_owned()
+            }
+            Rejection::Field(name, reason) => format!("field {name} is not allowed: {reason}"),
             Rejection::Answer(problem) => format!("the upstream's answer could not be filtered: {problem}"),
             Rejection::Internal(problem) => format!("internal error of the tenancy filter: {problem}"),
         }
@@ -252,6 +285,7 @@ impl Rejection {
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         match self {
             Rejection::Method(allowed) => vec![("allow", list(allowed, ", "))],
+            Rejection::MessageEncoding => vec![("grpc-accept-encoding", ACCEPTED.to_owned())],
             Rejection::Head(_)
             | Rejection::Upgrade
             | Rejection::Path(_)
@@ -275,6 +309,10 @@ impl Rejection {
             | Rejection::WriteVersion(_)
             | Rejection::ReadMessage(_)
             | Rejection::LongReadMessage(_)
+            | Rejection::Message(_)
+            | Rejection::LongMessage(_)
+            | Rejection::NotGrpc
+            | Rejection::Field(..)
             | Rejection::Answer(_)
             | Rejection::Internal(_) => Vec::new(),
         }
@@ -289,6 +327,8 @@ pub fn error_body(shape: ErrorShape, error_type: &'static str, message: &str) ->
             // Serialising three strings can't fail; if it does, the status still says that this is an error.
             serde_json::to_vec(&body).unwrap_or_default()
         }
+        // The proxy escapes it.
+        ErrorShape::Grpc => message.as_bytes().to_vec(),
     }
 }
 
@@ -331,6 +371,7 @@ const REASONS: &[&str] = &[
     "content_encoding",
     "write_version",
     "bad_message",
+    "forbidden_field",
     "bad_answer",
     "internal",
 ];
@@ -386,6 +427,10 @@ mod tests {
             (Rejection::Tenant(tenant::Error::OneAtATime), 400, "bad_data"),
             (Rejection::Tenant(tenant::Error::EmptyMember), 400, "bad_data"),
             (Rejection::NotAllowed(String::new()), 403, "forbidden"),
+            (Rejection::Tenant(tenant::Error::UnknownEntry(String::new())), 403, "forbidden"),
+            (Rejection::Tenant(tenant::Error::NoneServed), 403, "forbidden"),
+            (Rejection::Tenant(tenant::Error::NotOffered), 403, "forbidden"),
+            (Rejection::Tenant(tenant::Error::NotChosen), 400, "bad_data"),
             (Rejection::Forbidden("x"), 403, "forbidden"),
             (Rejection::UnknownPath, 404, "not_found"),
             (Rejection::Method(&[Method::Get]), 405, "bad_data"),
@@ -437,6 +482,11 @@ mod tests {
             Rejection::WriteVersion(""),
             Rejection::ReadMessage(""),
             Rejection::LongReadMessage(1),
+            Rejection::Message(""),
+            Rejection::LongMessage(1),
+            Rejection::NotGrpc,
+            Rejection::MessageEncoding,
+            Rejection::Field("", ""),
             Rejection::Answer(""),
             Rejection::Internal(""),
         ]);
@@ -470,8 +520,13 @@ mod tests {
             Rejection::WriteVersion(_) => 21,
             Rejection::ReadMessage(_) => 22,
             Rejection::LongReadMessage(_) => 23,
-            Rejection::Answer(_) => 24,
-            Rejection::Internal(_) => 25,
+            Rejection::Message(_) => 24,
+            Rejection::LongMessage(_) => 25,
+            Rejection::NotGrpc => 26,
+            Rejection::MessageEncoding => 27,
+            Rejection::Field(..) => 28,
+            Rejection::Answer(_) => 29,
+            Rejection::Internal(_) => 30,
         }
     }
 
@@ -479,7 +534,7 @@ mod tests {
     fn the_list_of_reasons_is_whole() {
         use std::collections::BTreeSet;
         let all = one_of_each_kind();
-        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=25).collect());
+        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=30).collect());
         assert!(all.is_sorted_by_key(position));
         let reasons_of_all: BTreeSet<&str> = all.iter().map(Rejection::reason).collect();
         assert_eq!(reasons_of_all, reasons().into_iter().collect());

@@ -246,8 +246,12 @@ impl Object {
         if json.trim_ascii().is_empty() {
             return Ok(Object { path: String::new(), entries: Vec::new() });
         }
-        let value: Json =
-            serde_json::from_slice(json).map_err(|error| ConfigError::new("", format!("not JSON: {error}")))?;
+        let value: Json = serde_json::from_slice(json).map_err(|error| {
+            // The first field of a google.protobuf.Struct, and its length, which no JSON begins with.
+            let is_struct = matches!(json, [b'\n', length, ..] if !length.is_ascii_whitespace() && *length != b'{');
+            let why = if is_struct { "it looks like a google.protobuf.Struct, use a StringValue: " } else { "" };
+            ConfigError::new("", format!("not JSON: {why}{error}"))
+        })?;
         Field { path: String::new(), value }.object()
     }
 

@@ -12,6 +12,8 @@ mod judge_test;
 mod label_proxy;
 #[path = "conformance/oracle.rs"]
 mod oracle;
+#[path = "conformance/places.rs"]
+mod places;
 #[path = "conformance/reach.rs"]
 mod reach;
 #[path = "conformance/rules.rs"]

@@ -258,7 +258,7 @@ fn bootstraps_of_other_sources_differ_in_the_source_only() {
     let filter = read("envoy/promql_tenancy.yaml");
     let (_, filter) = filter.split_once("config:").expect("the plugin");
     let (filter, _) = filter.split_once("value: |").expect("its configuration");
-    for name in ["mtls", "jwt", "static", "ext_authz"] {
+    for name in ["mtls", "jwt", "keycloak", "static", "ext_authz", "ext_authz_parameter"] {
         let example = read(&format!("envoy/{name}.yaml"));
         let lines = plain_lines(&example);
         for part in [before, filter, after] {

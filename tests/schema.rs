@@ -20,7 +20,7 @@ fn is_read(config: &Value) -> bool {
 }
 
 /// Configurations that hold every key, and every member of every key.
-fn whole() -> [Value; 3] {
+fn whole() -> [Value; 6] {
     let limits = json!({
         "retention_period": "30d", "max_query_lookback": "1h30m", "max_query_length": 0, "max_query_into_future": "0",
         "max_query_expression_size_bytes": 4294967295u32, "max_subquery_steps": 1, "min_query_step": "500ms",
@@ -43,12 +43,16 @@ fn whole() -> [Value; 3] {
         "passthrough_paths": ["/graph"], "max_response_bytes": 65536, "shared_rules": true, "match_rules": false,
         "allow_on_headers_stop_iteration": true, "stats": {"max_tenants": 100000, "samples": true, "tags": "istio"},
         "limits": limits, "overrides": {"a": limits, "b.c": {}}, "lookback_delta": "1m", "default_evaluation_interval": "15s",
-        "log_queries": true, "enable_remote_read": true, "allow_writes": true, "remote_write_versions": ["2.0"], "write_tenant_in_body": true, "extra_parameters": ["trace"],
+        "log_queries": true, "enable_remote_read": true, "enable_grpc": true, "extra_parameters": ["trace"],
+        "allow_writes": true, "remote_write_versions": ["2.0"], "write_tenant_in_body": true,
     });
     [
         header,
         json!({"static_tenant_ids": ["ops"], "tenant_regex": "team-.*", "tenant_certificate_field": ""}),
         json!({"tenant_metadata": ["envoy.filters.http.jwt_authn", "payload", "tenant"]}),
+        json!({"tenant_metadata": {"path": ["n", "groups"], "strip_prefix": "/", "drop_unknown": true}, "tenant_path": "/t/"}),
+        json!({"tenant_metadata": ["n", "groups"], "tenant_groups": {"sre": ["a", "b"]}}),
+        json!({"tenant_parameter": "namespace"}),
     ]
 }
 
@@ -117,7 +121,7 @@ fn every_object_has_the_members_that_its_reader_knows() {
     for config in whole() {
         let mut places = Vec::new();
         objects(&config, "", &mut places);
-        for place in places.iter().filter(|place| *place != "/overrides") {
+        for place in places.iter().filter(|place| !["/overrides", "/tenant_groups"].contains(&place.as_str())) {
             let mut with = config.clone();
             with.pointer_mut(place).unwrap().as_object_mut().unwrap().insert("no such key".to_owned(), json!(1));
             assert!(!mistakes(&SCHEMA, &with).is_empty(), "{place}");
@@ -193,6 +197,12 @@ fn what_operators_get_wrong_is_refused_by_both() {
         json!({"allowed_tenants": [{"suffix": "a"}]}),
         json!({"tenant_metadata": ["a"]}),
         json!({"tenant_metadata": ["a", ""]}),
+        json!({"tenant_metadata": {"path": ["a"]}}),
+        json!({"tenant_metadata": {"path": ["a", "b"], "strip": "/"}}),
+        json!({"tenant_metadata": ["a", "b"], "tenant_groups": {"sre": []}}),
+        json!({"tenant_metadata": ["a", "b"], "tenant_groups": {"sre": ["a", "a"]}}),
+        json!({"static_tenant_ids": ["a"], "tenant_path": "/t"}),
+        json!({"static_tenant_ids": ["a"], "tenant_path": "t/"}),
         json!({"static_tenant_ids": []}),
         json!({"static_tenant_ids": ["a"], "tenant_regex": ""}),
         json!({"static_tenant_ids": ["a"], "tenant_regex": "a".repeat(4_097)}),

@@ -21,6 +21,7 @@ use super::Unreadable;
 use super::by_owner::ByOwner;
 use super::messages;
 use super::operators::Operators;
+use super::places::{Asked, Places};
 use super::usage::{Samples, Usage};
 use crate::json::{Container, Lexeme, MAX_HELD, Scanner, Seen, quoted};
 
@@ -51,6 +52,9 @@ pub enum DataReader {
 pub struct Envelope {
     documents: Documents,
     data: DataReader,
+    places: Places,
+    /// By how much the messages may still grow.
+    spare: usize,
     scanner: Scanner,
     part: EnvelopePart,
     member: EnvelopeMember,
@@ -84,7 +88,8 @@ enum EnvelopeMember {
     Status,
     Word,
     Message,
-    Messages,
+    Warnings,
+    Infos,
     Data,
     Passed,
     Dropped,
@@ -95,8 +100,8 @@ const MEMBERS: [(&[u8], EnvelopeMember); 8] = [
     (b"data", EnvelopeMember::Data),
     (b"errorType", EnvelopeMember::Word),
     (b"error", EnvelopeMember::Message),
-    (b"warnings", EnvelopeMember::Messages),
-    (b"infos", EnvelopeMember::Messages),
+    (b"warnings", EnvelopeMember::Warnings),
+    (b"infos", EnvelopeMember::Infos),
     (b"results", EnvelopeMember::Passed),
     (b"has_more", EnvelopeMember::Passed),
 ];
@@ -107,6 +112,8 @@ impl Envelope {
         Envelope {
             documents,
             data,
+            places: Places::Same,
+            spare: 0,
             scanner: Scanner::default(),
             part: EnvelopePart::Outside,
             member: EnvelopeMember::Dropped,
@@ -122,7 +129,17 @@ impl Envelope {
         }
     }
 
-    /// Reads on by one lexeme at least, and writes what is passed on: over all calls, never more than was taken.
+    /// What the places in messages refer to.
+    pub fn asked(&mut self, asked: Asked) {
+        self.places = asked.into();
+    }
+
+    /// By how much all messages together may grow.
+    pub fn allow(&mut self, spare: usize) {
+        self.spare = spare;
+    }
+
+    /// Reads on by one lexeme at least, and writes what is passed on: over all calls, as much as was taken and what messages may grow by.
     pub fn step(&mut self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         match self.part {
             EnvelopePart::Outside => self.outside(rest, out),
@@ -256,17 +273,22 @@ impl Envelope {
                 DataReader::Query(..) | DataReader::ByOwner(_) => self.part = EnvelopePart::Data,
             },
             (EnvelopeMember::Status | EnvelopeMember::Word | EnvelopeMember::Message, b'"') => self.scanner.hold(rest),
-            (EnvelopeMember::Messages, b'[') => {
+            (EnvelopeMember::Warnings | EnvelopeMember::Infos, b'[') => {
                 out.push(b'[');
                 self.has_message = false;
                 self.is_generic_said = false;
                 self.part = EnvelopePart::Messages;
                 self.scanner.enter(Container::Array, rest);
             }
-            (EnvelopeMember::Message | EnvelopeMember::Messages, b'n') => self.scanner.null(),
-            (EnvelopeMember::Status | EnvelopeMember::Word | EnvelopeMember::Message | EnvelopeMember::Messages, _) => {
-                return Err(Unreadable::Malformed);
-            }
+            (EnvelopeMember::Message | EnvelopeMember::Warnings | EnvelopeMember::Infos, b'n') => self.scanner.null(),
+            (
+                EnvelopeMember::Status
+                | EnvelopeMember::Word
+                | EnvelopeMember::Message
+                | EnvelopeMember::Warnings
+                | EnvelopeMember::Infos,
+                _,
+            ) => return Err(Unreadable::Malformed),
         }
         Ok(())
     }
@@ -330,11 +352,25 @@ impl Envelope {
     }
 
     fn message(&mut self, out: &mut Vec<u8>) {
-        if messages::is_engine(self.scanner.text()) {
-            quoted(self.scanner.text(), out);
-        } else {
+        let text = self.scanner.text();
+        let length = self.scanner.length();
+        let room = length.saturating_add(self.spare);
+        if !messages::is_engine(text) {
             self.withheld = self.withheld.saturating_add(1);
-            quoted(messages::generic(self.scanner.length()).as_bytes(), out);
+            let line = match self.member {
+                EnvelopeMember::Warnings => messages::INCOMPLETE,
+                _ => messages::WITHHELD,
+            };
+            let line = messages::fitting(line, room);
+            self.spare = self.spare.saturating_sub(line.len().saturating_sub(length));
+            return quoted(line.as_bytes(), out);
+        }
+        match self.places.of_client(text, room) {
+            Some(placed) => {
+                self.spare = self.spare.saturating_sub(placed.len().saturating_sub(length));
+                quoted(&placed, out);
+            }
+            None => quoted(text, out),
         }
     }
 

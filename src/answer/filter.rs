@@ -1,11 +1,11 @@
 //! The filter of one answer's body, whatever its chunks: what is passed on, what is kept back, and what becomes of it at a fault.
 //!
-//! - Over all chunks, never more bytes are written than have come: Envoy ends with a segmentation fault when a buffered answer
-//!   grows beyond its buffer (observed with Envoy 1.40.0).
-//! - At a fault, nothing more of the body is written. Where nothing was written before, an error object takes the body's place, in
-//!   no more bytes; else the document ends where it stands, and no client can take it for a whole one.
+//! - Over all chunks, at most [`MAX_GROWTH`] bytes more are written than have come, and none where the answer is held back: Envoy ends with a
+//!   segmentation fault when what it holds back grows beyond its buffer limit, while what streams may grow (docs/answers.md).
+//! - At a fault, nothing more of the body is written. Where nothing was written before, an error object takes the body's place;
+//!   else the document ends where it stands, and no client can take it for a whole one.
 //! - An error's document is written when it ends, or when more than `MAX_ERROR` has gathered: where it is no error object of Prometheus's
-//!   shape (a gateway's `{"message":…}`), an object made of the status takes its place, in no more bytes.
+//!   shape (a gateway's `{"message":…}`), an object made of the status takes its place.
 //! - Rules, alerts and exemplars are written when the document ends, or when more of the tenants' own than `max` has gathered, so
 //!   that a fault in an answer of ordinary size becomes an error object. All other answers are written as they come.
 
@@ -15,11 +15,16 @@ use super::envelope::{DataReader, Documents, Envelope};
 use super::labelled::Labelled;
 use super::operators::Operators;
 use super::owner::Owner;
+use super::places::Asked;
 use super::substitute::{Said, Substitute};
 use super::usage::{Samples, Statistics, Usage};
 
 /// How much of an error is kept back until it is known to be an error object.
 const MAX_ERROR: usize = 4096;
+
+/// How many bytes more than have come may be written of an answer that is not held back: an error object in place of a body, or lines that stand
+/// for messages.
+pub const MAX_GROWTH: usize = 512;
 
 /// What `data` is, where nothing in it is another tenant's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +49,8 @@ pub enum Content {
 /// let mut out = Vec::new();
 /// filter.push(br#"{"status":"success","warnings":["No StoreAPIs matched "#, false, &mut out);
 /// filter.push(br#"for this query"],"data":[]}"#, true, &mut out);
-/// assert_eq!(out, br#"{"status":"success","warnings":["upstream message withheld"],"data":[]}"#);
+/// let warning = "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's";
+/// assert_eq!(out, format!(r#"{{"status":"success","warnings":["{warning}"],"data":[]}}"#).as_bytes());
 /// assert_eq!((filter.withheld(), filter.fault()), (1, None));
 /// ```
 #[derive(Debug)]
@@ -57,6 +63,8 @@ pub struct Filter {
     kept_back: Vec<u8>,
     /// Something of it has been passed on, so that no substitute can take its place.
     has_begun: bool,
+    /// By how much more may be written than has come.
+    growth: usize,
     came: usize,
     written: usize,
     fault: Option<Unreadable>,
@@ -93,17 +101,36 @@ impl Filter {
     }
 
     fn of(envelope: Envelope, max_kept_back: Option<usize>) -> Self {
-        Filter {
+        let filter = Filter {
             envelope,
             max_kept_back,
             error_status: None,
             kept_back: Vec::new(),
             has_begun: false,
+            growth: 0,
             came: 0,
             written: 0,
             fault: None,
             substitute: None,
-        }
+        };
+        filter.grows_by(MAX_GROWTH)
+    }
+
+    /// Nothing may be written beyond what has come: the answer is held back.
+    pub fn held_back(self) -> Self {
+        self.grows_by(0)
+    }
+
+    fn grows_by(mut self, growth: usize) -> Self {
+        self.growth = growth;
+        self.envelope.allow(growth);
+        self
+    }
+
+    /// What the places in messages refer to.
+    pub fn asked(mut self, asked: Asked) -> Self {
+        self.envelope.asked(asked);
+        self
     }
 
     /// The answer is an error of this status: what is passed on has to look like one.
@@ -114,11 +141,10 @@ impl Filter {
     /// Reads on, and writes what is passed on. `end` says that no more comes.
     pub fn push(&mut self, chunk: &[u8], end: bool, out: &mut Vec<u8>) {
         let before = out.len();
-        let came = self.came;
-        self.came = came.saturating_add(chunk.len());
+        self.came = self.came.saturating_add(chunk.len());
         if self.fault.is_none() && self.substitute.is_none() {
             let mut done = self.read(chunk, end, out);
-            if self.written.saturating_add(out.len() - before) > self.came {
+            if self.written.saturating_add(out.len() - before) > self.came.saturating_add(self.growth) {
                 out.truncate(before);
                 done = Err(Unreadable::Longer);
             }
@@ -126,21 +152,16 @@ impl Filter {
                 self.fault = Some(fault);
                 self.kept_back = Vec::new();
                 if self.written == 0 && out.len() == before {
-                    // The client is told why only where labels had to be read: else, a fault says something of the upstream.
-                    let said = match (self.error_status, self.max_kept_back) {
-                        (Some(status), _) => Said::Status(status),
-                        (None, Some(_)) => Said::Fault(fault),
-                        (None, None) => Said::Withheld,
-                    };
-                    self.substitute = Some(Substitute::new(came, said));
+                    let said = self.error_status.map_or(Said::Fault(fault), Said::Status);
+                    self.substitute = Some(Substitute::new(said));
                 }
             } else if let Some(status) = self.error_status.filter(|_| end || self.envelope.is_whole()) {
                 self.kept_back = Vec::new();
-                self.substitute = Some(Substitute::new(came, Said::Status(status)));
+                self.substitute = Some(Substitute::new(Said::Status(status)));
             }
         }
         if let Some(substitute) = &mut self.substitute {
-            substitute.push(chunk.len(), end, out);
+            substitute.write(out);
         }
         self.written = self.written.saturating_add(out.len() - before);
     }

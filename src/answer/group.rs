@@ -5,6 +5,7 @@
 
 use super::Unreadable;
 use super::candidate::check;
+use super::rules::write_to_the_second;
 use crate::json::{Seen, quoted};
 
 /// The known members of a group.
@@ -16,6 +17,7 @@ pub const NAME_OF_RULES: &[&str] = &["rules"];
 pub const RULES: usize = 0;
 /// The index of `evaluationTime`.
 pub const EVALUATION_TIME: usize = 1;
+const LAST_EVALUATION: usize = 6;
 
 /// The group at hand.
 #[derive(Debug, Default)]
@@ -78,7 +80,9 @@ impl Group {
         let value = std::mem::take(&mut self.value);
         let is_whole = self.is_whole;
         let into = self.begin_member(member, out);
-        if member != EVALUATION_TIME || is_whole && has_rules {
+        if member == LAST_EVALUATION {
+            write_to_the_second(&value, into);
+        } else if member != EVALUATION_TIME || is_whole && has_rules {
             into.extend_from_slice(&value);
         } else if is_whole {
             self.time = Some((into.len(), value.clone()));

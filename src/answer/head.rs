@@ -8,10 +8,10 @@
 //! text               as it is             as it is             messages read             error object instead
 //! series (protobuf)  refused              series checked       messages read, no data    error object instead
 //! untouched          as it is, whatever it is
+//! gRPC               see `grpc`
 //! ```
 //!
-//! An error without a body, and one that is too short for an error object, count as another type: a local reply takes their place, with
-//! their status. Statuses that forbid a body (304) have none.
+//! An error without a body counts as another type: a local reply takes its place, with its status. Statuses that forbid a body (304) have none.
 //!
 //! What comes before the request's form is whole was made without the form, and with it without the tenant's matcher:
 //! a 4xx or 5xx keeps its status and nothing else, all other answers are refused. (Observed with Prometheus 3.15: when its
@@ -25,8 +25,10 @@
 use super::Unreadable;
 use super::envelope::Documents;
 use super::filter::{Content, Filter};
+use super::grpc::{Frames, Scoped};
 use super::labelled::Labelled;
 use super::owner::Owner;
+use super::places::Asked;
 use super::reader::Reader;
 use super::series::Series;
 use super::status;
@@ -47,6 +49,8 @@ pub struct Expected {
     narrowed: bool,
     can_hold_head: bool,
     statistics: Statistics,
+    asked: Asked,
+    grpc: Option<Box<Scoped>>,
 }
 
 /// The answer's head as the proxy hands it over: every pair, names in lower case, `:status` among them.
@@ -65,6 +69,8 @@ pub struct Head<'a> {
 pub struct Plan {
     /// Headers to remove. Only names that are present, so that no host call is wasted.
     pub remove: Vec<&'static str>,
+    /// Headers to set.
+    pub set: Vec<(&'static str, &'static str)>,
     /// The body becomes Prometheus's error object: its content type has to say so.
     pub is_json: bool,
     /// What is done with the body.
@@ -78,7 +84,9 @@ pub enum Body {
     Untouched,
     /// Read by a filter as it comes.
     Filtered(Filtered),
-    /// Not passed on: something shorter stands for it.
+    /// The messages of a gRPC method, read as they come.
+    Frames(Box<Frames>),
+    /// Not passed on: an error object stands for it.
     Substitute(Substitute),
     /// The head is not forwarded either: a reply in Prometheus's shape takes the place of an error that has another.
     Replaced(UpstreamError),
@@ -146,9 +154,6 @@ const KEPT: [&str; 2] = ["retry-after", "www-authenticate"];
 /// The longest value that is kept.
 const MAX_KEPT: usize = 256;
 
-/// The length of the shortest error object: `{"status":"error","error":""}`.
-const SHORTEST_ERROR: usize = 29;
-
 impl Expected {
     /// For the answer to a request of these tenants that matched this row.
     pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
@@ -169,7 +174,48 @@ impl Expected {
             narrowed: false,
             can_hold_head: config.can_hold_heads(),
             statistics: Statistics::Unread,
+            asked: Asked::Unchanged,
+            grpc: match answer {
+                Answer::Grpc(call) => {
+                    let scope = config.enforces().then(|| config.scope(tenants));
+                    Some(Box::new(Scoped::new(
+                        call,
+                        scope.as_ref(),
+                        config.shows_shared_rules(),
+                        config.max_response_bytes(),
+                    )))
+                }
+                _ => None,
+            },
         }
+    }
+
+    /// For the answer to a request that needs no tenant, which holds no tenant's data.
+    pub fn of_nobody(answer: Answer, config: &Config) -> Self {
+        let max = config.max_response_bytes();
+        let grpc =
+            if let Answer::Grpc(call) = answer { Some(Box::new(Scoped::new(call, None, false, max))) } else { None };
+        Expected {
+            answer,
+            owner: None,
+            max,
+            shared: false,
+            narrowed: false,
+            can_hold_head: false,
+            statistics: Statistics::Unread,
+            asked: Asked::Unchanged,
+            grpc,
+        }
+    }
+
+    /// Notes what the client asks in its URL.
+    pub fn asked(self, asked: Asked) -> Self {
+        Expected { asked, ..self }
+    }
+
+    /// Notes what the client asks in its form, which counts before what it asks in the URL (`Request.FormValue` in Go's net/http).
+    pub fn asked_in_form(&mut self, asked: Asked) {
+        self.asked = asked;
     }
 
     /// Notes what is done with the upstream's statistics.
@@ -198,8 +244,10 @@ impl Expected {
 
     /// Decides on the head; an error has to be answered instead of it.
     pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
-        let find =
-            |name: &str| head.headers.iter().find(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value);
+        if let Some(grpc) = &self.grpc {
+            return grpc.decide(head);
+        }
+        let find = |name: &str| find(head, name);
         let is_error = find(":status").is_some_and(|status| matches!(status, [b'4' | b'5', _, _]));
         if head.is_early && !is_error {
             return Err(Unreadable::Early);
@@ -207,7 +255,7 @@ impl Expected {
         let present = |names: &'static [&'static str]| names.iter().copied().filter(|name| find(name).is_some());
         let mut remove: Vec<_> = present(&CROSS_ORIGIN).collect();
         if self.answer == Answer::Untouched {
-            return Ok(Plan { remove, is_json: false, body: Body::Untouched });
+            return Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched });
         }
         remove.extend(present(&TELLING));
         if find(LOCATION).is_some() && !is_redirection(head) {
@@ -218,12 +266,12 @@ impl Expected {
         let error_status = number(find(":status")).filter(|status| !is_success && !status::forbids_body(*status));
         if head.end_of_stream {
             return match error_status {
-                None => Ok(Plan { remove, is_json: false, body: Body::Untouched }),
+                None => Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched }),
                 Some(status) => Ok(replaced(status, head)),
             };
         }
         if is_success && self.answer == Answer::Text {
-            return Ok(Plan { remove, is_json: false, body: Body::Untouched });
+            return Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched });
         }
         if is_success && self.answer == Answer::Series {
             return self.series(head);
@@ -231,9 +279,7 @@ impl Expected {
         let encodings = head.headers.iter().filter(|(name, _)| *name == b"content-encoding");
         let is_plain = encodings.copied().all(|(_, value)| value.eq_ignore_ascii_case(b"identity"));
         let documents = match head.headers.iter().filter(|(name, _)| *name == b"content-type").count() {
-            1 if !head.is_early && (is_success || !is_too_short(find("content-length"))) => {
-                find("content-type").and_then(|value| self.documents(value))
-            }
+            1 if !head.is_early => find("content-type").and_then(|value| self.documents(value)),
             _ => None,
         };
         let body = match (is_success, documents.filter(|_| is_plain)) {
@@ -259,11 +305,11 @@ impl Expected {
             }
             (false, None) => match error_status {
                 Some(status) => return Ok(replaced(status, head)),
-                None => Body::Substitute(Substitute::new(0, Said::Withheld)),
+                None => Body::Substitute(Substitute::new(Said::Fault(Unreadable::ContentType))),
             },
         };
         remove.extend(present(&REMOVED));
-        Ok(Plan { remove, is_json: matches!(body, Body::Substitute(_)), body })
+        Ok(Plan { remove, set: Vec::new(), is_json: matches!(body, Body::Substitute(_)), body })
     }
 
     /// The series of remote read. Unlike JSON, they come in an encoding of their own, and are passed on as they came.
@@ -282,10 +328,12 @@ impl Expected {
         let remove = REMOVED.into_iter().filter(is_removed).filter(|name| values(name.as_bytes()).next().is_some());
         let filter = Box::new(Reader::Series(series));
         let body = Body::Filtered(Filtered { filter, holds_head: self.can_hold_head, max_held: self.max });
-        Ok(Plan { remove: remove.collect(), is_json: false, body })
+        Ok(Plan { remove: remove.collect(), set: Vec::new(), is_json: false, body })
     }
 
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
+        let filter = filter.asked(self.asked.clone());
+        let filter = if holds_head { filter.held_back() } else { filter };
         Body::Filtered(Filtered { filter: Box::new(Reader::Json(filter)), holds_head, max_held: self.max })
     }
 
@@ -303,6 +351,7 @@ impl Expected {
             | Answer::Text
             | Answer::Series
             | Answer::Untouched
+            | Answer::Grpc(_)
             | Answer::None => None,
         }
     }
@@ -320,6 +369,7 @@ impl Expected {
             | Answer::Exemplars
             | Answer::Series
             | Answer::Untouched
+            | Answer::Grpc(_)
             | Answer::None => Content::Passed,
         }
     }
@@ -335,8 +385,19 @@ impl Expected {
     }
 }
 
+/// The headers of an answer whose body may change that are removed, as far as they are present.
+pub(super) fn removed(head: &Head<'_>) -> Vec<&'static str> {
+    let names = REMOVED.iter().chain(&CROSS_ORIGIN).chain(&TELLING).chain([&LOCATION]);
+    names.copied().filter(|name| find(head, name).is_some()).collect()
+}
+
+/// The first header of this name.
+pub(super) fn find<'a>(head: &Head<'a>, name: &str) -> Option<&'a [u8]> {
+    head.headers.iter().find(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value)
+}
+
 /// A reply takes the place of an error of this status.
-fn replaced(status: u16, head: &Head<'_>) -> Plan {
+pub(super) fn replaced(status: u16, head: &Head<'_>) -> Plan {
     let kept = |name: &'static str| {
         let mut values = head.headers.iter().filter(move |(other, _)| *other == name.as_bytes());
         let value = values.next().map(|(_, value)| *value).filter(|value| value.len() <= MAX_KEPT)?;
@@ -348,21 +409,15 @@ fn replaced(status: u16, head: &Head<'_>) -> Plan {
         message: status::sentence(status),
         headers: KEPT.into_iter().chain(is_redirection(head).then_some(LOCATION)).filter_map(kept).collect(),
     };
-    Plan { remove: Vec::new(), is_json: true, body: Body::Replaced(error) }
+    Plan { remove: Vec::new(), set: Vec::new(), is_json: true, body: Body::Replaced(error) }
 }
 
 fn is_redirection(head: &Head<'_>) -> bool {
     head.headers.iter().any(|(name, value)| *name == b":status" && value.starts_with(b"3"))
 }
 
-/// Whether a body of this announced length can't be an error object.
-fn is_too_short(content_length: Option<&[u8]>) -> bool {
-    let digits = content_length.and_then(|length| std::str::from_utf8(length).ok());
-    digits.and_then(|digits| digits.parse::<usize>().ok()).is_some_and(|length| length < SHORTEST_ERROR)
-}
-
 /// A status of three digits.
-fn number(status: Option<&[u8]>) -> Option<u16> {
+pub(super) fn number(status: Option<&[u8]>) -> Option<u16> {
     let digits = status.filter(|status| status.len() == 3 && status.iter().all(u8::is_ascii_digit))?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -26,10 +26,13 @@ pub const MAX_MESSAGE: usize = MAX_HELD;
 /// The longest word.
 const MAX_WORD: usize = 32;
 
-/// What stands for a message that is withheld.
+/// What stands for an error that is withheld. Like the other lines, it needs no escape in JSON.
 pub const WITHHELD: &str = "a message of the upstream is withheld: it may name what is not this tenant's";
-/// The same, shorter and shorter, since what replaces a message is never longer. None of them needs an escape.
-const GENERIC: [&str; 3] = [WITHHELD, "upstream message withheld", "withheld"];
+/// What stands for the warnings that are withheld. Grafana shows the warnings of an answer beside its data.
+pub const INCOMPLETE: &str =
+    "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's";
+/// Shorter lines, for an answer that may not grow that much.
+const SHORTER: [&str; 2] = ["upstream message withheld", "withheld"];
 
 const ANNOTATIONS: [&str; 2] = ["PromQL warning: ", "PromQL info: "];
 
@@ -86,7 +89,8 @@ const BEGINNINGS: &[&str] = &[
 const DEPRECATION: &str =
     "\" for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\"";
 
-const PLACED: &[&str] = &[
+/// What follows the two offsets of an error in a duration.
+pub const PLACED: &[&str] = &[
     "duration is out of range",
     "duration is NaN or infinite",
     "duration must be greater than 0",
@@ -100,8 +104,28 @@ pub fn is_engine(inner: &[u8]) -> bool {
         return false;
     };
     let text: String = text.chars().collect();
-    // A line break joins what several have said.
-    !text.contains(char::is_control) && is_engine_text(&text)
+    // A line break joins what several have said. A tab is quoted from a pattern in the query.
+    !text.contains(|c: char| c.is_control() && c != '\t') && is_engine_text(&text)
+}
+
+/// The same of a message that stands in no JSON.
+pub fn is_message(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| bytes.len() <= MAX_MESSAGE && is_plain(text) && is_engine_text(text))
+}
+
+/// What follows a comma in a message of the engine, and is none by itself.
+const CONTINUATIONS: &[&str] = &["name does not end in _total/_sum/_count/_bucket: "];
+
+/// Whether each of several messages, joined by commas, may be read by the tenant. A message that holds a comma itself is not told from two.
+pub fn are_messages(bytes: &[u8]) -> bool {
+    let is_known = |text: &str| is_engine_text(text) || CONTINUATIONS.iter().any(|known| text.starts_with(known));
+    std::str::from_utf8(bytes)
+        .is_ok_and(|text| bytes.len() <= MAX_MESSAGE && is_plain(text) && text.split(", ").all(is_known))
+}
+
+/// A line break joins what several have said.
+fn is_plain(text: &str) -> bool {
+    !text.contains(char::is_control)
 }
 
 /// Whether a status or an `errorType` is a word, as all of the upstreams' are: nothing that could name anything.
@@ -110,21 +134,14 @@ pub fn is_word(inner: &[u8]) -> bool {
         && inner.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
 }
 
-/// The line that replaces a message, with room for so many bytes between the quotes.
-pub fn generic(room: usize) -> &'static str {
-    GENERIC.iter().find(|line| line.len() <= room).unwrap_or(&"")
+/// This line, or a shorter one where there is room for so many bytes only.
+pub fn fitting(line: &'static str, room: usize) -> &'static str {
+    [line].into_iter().chain(SHORTER).find(|line| line.len() <= room).unwrap_or_default()
 }
 
-/// Prometheus's error object in at most so many bytes, with the first of these lines that fits, or a shorter one. Where there is no room
-/// for `errorType`, the object still says that this is an error; `{}` where there is no room for that either.
-pub fn error_object(error_type: &str, lines: &[&str], room: usize) -> Vec<u8> {
-    let lines = || lines.iter().copied().chain(GENERIC.into_iter().skip(1));
-    let typed =
-        |line: &str| [r#"{"status":"error","errorType":""#, error_type, r#"","error":""#, line, r#""}"#].concat();
-    let untyped = |line: &str| [r#"{"status":"error","error":""#, line, r#""}"#].concat();
-    let object = lines().map(typed).chain(lines().chain([""]).map(untyped));
-    let object = object.chain([r#"{"status":"error"}"#, "{}"].map(str::to_owned));
-    object.into_iter().find(|object| object.len() <= room).unwrap_or_default().into_bytes()
+/// Prometheus's error object. The line needs no escape in JSON.
+pub fn error_object(error_type: &str, line: &str) -> Vec<u8> {
+    [r#"{"status":"error","errorType":""#, error_type, r#"","error":""#, line, r#""}"#].concat().into_bytes()
 }
 
 fn is_engine_text(text: &str) -> bool {
@@ -242,15 +259,15 @@ mod tests {
     }
 
     #[test]
-    fn what_replaces_a_message_is_never_longer() {
-        for room in 0..200 {
-            assert!(generic(room).len() <= room);
-            let object = error_object("internal", &[WITHHELD], room);
-            assert!(object.len() <= room);
-            assert!(object.is_empty() == (room < 2));
-            assert!(object.is_empty() || serde_json::from_slice::<serde_json::Value>(&object).is_ok());
+    fn what_replaces_a_message_fits_and_needs_no_escape() {
+        for line in [WITHHELD, INCOMPLETE] {
+            for room in 0..200 {
+                assert!(fitting(line, room).len() <= room);
+            }
+            assert_eq!((fitting(line, 200), fitting(line, 60), fitting(line, 8)), (line, SHORTER[0], SHORTER[1]));
+            assert_eq!(serde_json::to_string(line).unwrap().len(), line.len() + 2);
+            let object: serde_json::Value = serde_json::from_slice(&error_object("internal", line)).unwrap();
+            assert_eq!(object, serde_json::json!({"status": "error", "errorType": "internal", "error": line}));
         }
-        assert_eq!(generic(200), WITHHELD);
-        assert!(GENERIC.iter().all(|line| serde_json::to_string(line).unwrap().len() == line.len() + 2));
     }
 }

@@ -6,14 +6,16 @@
 //! - `envelope`: the members that every JSON answer has; `messages`: which messages a tenant may read; `known`: those that pass as a whole
 //! - `by_owner`: rules, alerts and exemplars, without what isn't the tenant's; `owner`: whose a set of labels is; `candidate`,
 //!   `group`: what is held of them meanwhile; `rules`: what is written of a rule
+//! - `places`: places in messages, turned into places of the client's query
 //! - `operators`: what Thanos tells of how a query is run, without what names stores
+//! - `grpc`: the same for gRPC: heads, frames and trailers
 //! - `usage`: how many samples a query has read
 //! - `substitute`: what stands for a body that is not passed on
 //! - `series`: the series of remote read
 //! - `status`: what an error's status says, where nothing else does
 //!
-//! Invariants: over all chunks, never more bytes are written than have come, since Envoy ends with a segmentation fault when a
-//! buffered answer grows beyond its buffer (observed with Envoy 1.40.0); what is written is made of slices of what came, in
+//! Invariants: an answer that streams grows by at most [`MAX_GROWTH`] bytes, and one that is held back by none, since Envoy ends with a
+//! segmentation fault when what it holds back grows beyond its buffer limit (docs/answers.md); what is written is made of slices of what came, in
 //! their order, and of the lines that stand for what is withheld; what was not read is not passed on; memory is bounded, by
 //! what is the tenant's own.
 
@@ -22,12 +24,14 @@ mod candidate;
 mod envelope;
 mod filter;
 mod group;
+mod grpc;
 mod head;
 mod known;
 mod labelled;
 mod messages;
 mod operators;
 mod owner;
+mod places;
 mod reader;
 mod rules;
 mod series;
@@ -36,10 +40,12 @@ mod substitute;
 mod usage;
 
 pub use envelope::Documents;
-pub use filter::{Content, Filter};
+pub use filter::{Content, Filter, MAX_GROWTH};
+pub use grpc::{Frames, Trailers};
 pub use head::{Body, Expected, Filtered, Head, Plan, UpstreamError};
 pub use labelled::Labelled;
 pub use owner::Owner;
+pub use places::{Asked, MAX_ASKED};
 pub use reader::Reader;
 pub use substitute::{Said, Substitute};
 pub use usage::{Samples, Statistics};
@@ -59,6 +65,8 @@ pub enum Unreadable {
     ContentType,
     /// Compressed, though nobody asked for that.
     ContentEncoding,
+    /// Not the gRPC messages that they should be.
+    Message,
     /// It holds a series of another tenant.
     Foreign,
     /// It came before the upstream had the whole request, so that it may not be scoped to the tenant.
@@ -81,6 +89,7 @@ impl Unreadable {
             Unreadable::TooLarge => "it is larger than max_response_bytes",
             Unreadable::ContentType => "its content type is not the one that it should be",
             Unreadable::ContentEncoding => "it is compressed",
+            Unreadable::Message => "it is not the gRPC messages that it should be",
             Unreadable::Foreign => "it holds a series of another tenant",
             Unreadable::Early => "it came before the request's body was whole",
         }
@@ -95,17 +104,14 @@ impl Unreadable {
             Unreadable::TooLarge => "too_large",
             Unreadable::ContentType => "content_type",
             Unreadable::ContentEncoding => "content_encoding",
+            Unreadable::Message => "malformed",
             Unreadable::Foreign => "foreign",
             Unreadable::Early => "early",
         }
     }
 
-    /// The error object that takes a body's place, in at most so many bytes.
-    pub fn body(self, room: usize) -> Vec<u8> {
-        messages::error_object(
-            "internal",
-            &[&format!("the upstream's answer could not be filtered: {}", self.reason())],
-            room,
-        )
+    /// The error object that takes a body's place.
+    pub fn body(self) -> Vec<u8> {
+        messages::error_object("internal", &["the upstream's answer could not be filtered: ", self.reason()].concat())
     }
 }

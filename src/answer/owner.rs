@@ -2,6 +2,7 @@
 
 use crate::json::{Cursor, Malformed, Text};
 use crate::scope::{Fit, Inside, Scope, Standing, Unfit};
+use crate::wire::labels as wire;
 use crate::wire::protobuf;
 use std::borrow::Cow;
 
@@ -41,6 +42,40 @@ impl Owner {
         Ok(self.inside.series(series)? == Standing::Inside)
     }
 
+    /// Whose a set of labels is, in Protocol Buffers: a message whose fields 1 are labels.
+    ///
+    /// # Errors
+    /// The message can't be read.
+    pub fn whose(&self, set: &[u8]) -> Result<Whose, protobuf::Error> {
+        let mut labels = self.inside.begin();
+        let (mut is_templated, mut is_unclear) = (false, false);
+        for label in wire::labels(set) {
+            let label = label?;
+            let Some(index) = self.inside.find(|name| name.as_bytes() == label.name) else { continue };
+            let (is_accepted, is_template) =
+                std::str::from_utf8(label.value).map_or((false, false), |value| self.accepts(index, value));
+            is_templated |= is_template;
+            is_unclear |= labels.note(index, is_accepted).is_err();
+        }
+        Ok(owned(if is_unclear { Standing::Outside } else { labels.finish() }, is_templated))
+    }
+
+    /// Where a set of labels stands, in Protocol Buffers.
+    ///
+    /// # Errors
+    /// The message can't be read.
+    pub fn standing(&self, set: &[u8]) -> Result<Standing, protobuf::Error> {
+        self.inside.series(set)
+    }
+
+    /// Whether a label of the scope may have this value, and whether the value is a template. A tenant's ID may look like one. What a
+    /// pattern or `!=` accepts of a template says nothing of the alerts.
+    fn accepts(&self, label: usize, value: &str) -> (bool, bool) {
+        let fit = self.inside.fit(label, value);
+        let is_template = fit != Fit::Exact && value.contains("{{");
+        (is_template || fit != Fit::Refused, is_template)
+    }
+
     /// Reads a set of labels: an object of strings, or `null`. A label of the scope that is given twice could be read either
     /// way: an error.
     pub fn read(&self, cursor: &mut Cursor<'_>) -> Result<Whose, Malformed> {
@@ -52,19 +87,20 @@ impl Owner {
         cursor.object(|name, cursor| {
             let value = cursor.string()?;
             let Some(label) = self.inside.find(|label| name.is(label)) else { return Ok(()) };
-            let value = decoded(value);
-            let fit = self.inside.fit(label, &value);
-            // A tenant's ID may look like a template. What a pattern or `!=` accepts of a template says nothing of the alerts.
-            let is_template = fit != Fit::Exact && value.contains("{{");
+            let (is_accepted, is_template) = self.accepts(label, &decoded(value));
             is_templated |= is_template;
-            labels.note(label, is_template || fit != Fit::Refused).map_err(|_| Malformed)
+            labels.note(label, is_accepted).map_err(|_| Malformed)
         })?;
-        Ok(match (labels.finish(), is_templated) {
-            (Standing::Outside, _) => Whose::Foreign,
-            (Standing::Inside | Standing::Lacking, true) => Whose::Templated,
-            (Standing::Lacking, false) => Whose::Nobodys,
-            (Standing::Inside, false) => Whose::Own,
-        })
+        Ok(owned(labels.finish(), is_templated))
+    }
+}
+
+fn owned(standing: Standing, is_templated: bool) -> Whose {
+    match (standing, is_templated) {
+        (Standing::Outside, _) => Whose::Foreign,
+        (Standing::Inside | Standing::Lacking, true) => Whose::Templated,
+        (Standing::Lacking, false) => Whose::Nobodys,
+        (Standing::Inside, false) => Whose::Own,
     }
 }
 

@@ -5,7 +5,7 @@ use super::filter::Filter;
 use super::series::Series;
 use super::usage::Samples;
 
-/// Reads a body in parts, and writes what is passed on: over all parts, never more bytes than have come.
+/// Reads a body in parts, and writes what is passed on: over all parts, of JSON at most `MAX_GROWTH` bytes more than have come, and else no more.
 #[derive(Debug)]
 pub enum Reader {
     /// JSON.

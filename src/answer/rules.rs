@@ -14,6 +14,9 @@
 //!   on the alerts in them (`enrichRulesWithExtLabels` in pkg/rules/prometheus.go).
 //! - Where alerts were removed, `state` is worked out again from the rest. A state that none of the alerts accounts for is removed:
 //!   nothing says whose it is.
+//! - `lastEvaluation` is written to the second, in groups as well. The rules of a group run one after the other (`Eval` in rules/group.go,
+//!   Prometheus 3.16), so that the time between two rules, or from the group's to a rule's, is what the rules of others took that stand
+//!   between them.
 //! - A rule that is nobody's, or whose label is a template, is shown where the operator asks for it: with its known members, the
 //!   alerts in it that are the tenant's by label, and only if there are any.
 
@@ -43,6 +46,7 @@ pub const ALERTS: usize = 1;
 const STATE: usize = 2;
 const LAST_ERROR: usize = 3;
 const EVALUATION_TIME: usize = 4;
+const LAST_EVALUATION: usize = 11;
 
 /// The known members of an alert in a rule.
 pub const NAMES_OF_ALERT: &[&str] = &["labels", "state"];
@@ -61,6 +65,7 @@ enum RuleMember<'a> {
     State(usize),
     LastError,
     EvaluationTime(&'a [u8]),
+    LastEvaluation(&'a [u8]),
 }
 
 #[derive(Clone, Copy)]
@@ -84,6 +89,7 @@ pub fn write(rule: &str, owner: &Owner, is_shared: bool, is_reduced: bool, out: 
             RuleMember::LastError => object.key(name).extend_from_slice(b"\"\""),
             RuleMember::EvaluationTime(_) if is_shared => object.key(name).push(b'0'),
             RuleMember::EvaluationTime(raw) => object.key(name).extend_from_slice(raw),
+            RuleMember::LastEvaluation(raw) => write_to_the_second(raw, object.key(name)),
             RuleMember::State(state) => {
                 let state = STATES.get(if is_reduced { severest } else { state });
                 quoted(state.map_or("", |state| state).as_bytes(), object.key(name));
@@ -116,6 +122,15 @@ pub fn write_alerts(
     Ok(())
 }
 
+/// Writes a time as Go's JSON has it, `"2026-01-02T03:04:05.678Z"`, without the fraction of a second. Whatever else it is stays.
+pub fn write_to_the_second(raw: &[u8], out: &mut Vec<u8>) {
+    let point = if raw.starts_with(b"\"") { raw.iter().position(|byte| *byte == b'.') } else { None };
+    let (seconds, fraction) = raw.split_at_checked(point.unwrap_or(raw.len())).unwrap_or((raw, b""));
+    out.extend_from_slice(seconds);
+    let digits = fraction.iter().skip(1).take_while(|byte| byte.is_ascii_digit()).count();
+    out.extend_from_slice(fraction.get(digits.saturating_add(1)..).unwrap_or_default());
+}
+
 /// The members of a rule, the alerts in it that are kept, and whether there were others.
 type Read<'a> = (Vec<(Text<'a>, RuleMember<'a>)>, Vec<RuleAlert<'a>>, bool);
 
@@ -132,6 +147,7 @@ fn read<'a>(rule: &'a str, owner: &Owner, is_shared: bool) -> Result<Read<'a>, M
             Some(STATE) => RuleMember::State(read_state(cursor)?),
             Some(LAST_ERROR) => cursor.string().map(|_| RuleMember::LastError)?,
             Some(EVALUATION_TIME) => RuleMember::EvaluationTime(cursor.value()?),
+            Some(LAST_EVALUATION) => RuleMember::LastEvaluation(cursor.value()?),
             Some(_) => RuleMember::Known(cursor.value()?),
         };
         members.push((name, member));

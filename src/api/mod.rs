@@ -3,18 +3,19 @@
 //! One constant. A path that is not in it is refused. A parameter that its row does not name is not forwarded.
 //!
 //! ```text
-//! row       = handler, upstreams, path, methods, rule, parameters, times, evaluates, empty, answer, errors, switch
+//! row       = handler, upstreams, path, methods, tenant, rule, parameters, times, evaluates, empty, answer, errors, switch
 //! path      = exact / below (a path that ends in "/", and all under it) / around (one segment in the middle)
 //! parameter = name, kind, single or repeated
 //! ```
 //!
-//! To add an endpoint, add a row in `table`; its parameters stand in `parameters`. A row says everything about an endpoint: how it
+//! To add an endpoint, add a row in `table`, and a gRPC method in `grpc`; its parameters stand in `parameters`. A row says everything about an endpoint: how it
 //! reads times, whether it evaluates queries, its empty answer and the shape of its errors. Whatever depends on the kind of the
 //! upstream alone stands in that kind's [`Profile`] (`profile`).
 //!
 //! `tenancyctl route` prints the table, and `docs/api-table.md` is that print.
 
 mod downsampling;
+mod grpc;
 pub(crate) mod parameters;
 mod profile;
 mod semantics;
@@ -23,6 +24,7 @@ mod table;
 mod tests;
 
 pub use downsampling::{Downsampling, Lookback, SourceResolution};
+pub use grpc::{Call, SERVICES, is_grpc, is_protobuf};
 pub use parameters::{Kind, MAX_SEARCH_TERM, Moment, Parameter, Span};
 pub use profile::{DefaultStep, Profile, Upstream};
 pub use semantics::{Empty, ErrorShape, Times};
@@ -35,6 +37,8 @@ pub enum Method {
     Get,
     /// POST: parameters in the URL and in a form.
     Post,
+    /// HEAD: as GET, and the answer has no body. Only health checks use it.
+    Head,
 }
 
 impl Method {
@@ -43,6 +47,7 @@ impl Method {
         match method {
             b"GET" => Some(Method::Get),
             b"POST" => Some(Method::Post),
+            b"HEAD" => Some(Method::Head),
             _ => None,
         }
     }
@@ -52,6 +57,7 @@ impl Method {
         match self {
             Method::Get => "GET",
             Method::Post => "POST",
+            Method::Head => "HEAD",
         }
     }
 }
@@ -90,6 +96,8 @@ pub enum Rule {
     Write(Protocol),
     /// Forwarded as it came, but for the tenant header: the operator asked for it in `passthrough_paths`.
     Passthrough,
+    /// A gRPC method: its message is written anew, with the tenant's matchers.
+    Grpc(Call),
     /// Refused with 403, for this reason.
     Refuse(&'static str),
 }
@@ -130,6 +138,8 @@ pub enum Answer {
     Series,
     /// Whatever it is: the operator asked for it in `passthrough_paths`.
     Untouched,
+    /// The messages of a gRPC method.
+    Grpc(Call),
     /// None: nothing was asked.
     None,
 }
@@ -146,7 +156,8 @@ impl Answer {
             | Answer::Alerts
             | Answer::AlertsOfRules
             | Answer::Exemplars
-            | Answer::Series => true,
+            | Answer::Series
+            | Answer::Grpc(_) => true,
             Answer::Text | Answer::Untouched | Answer::None => false,
         }
     }
@@ -155,6 +166,12 @@ impl Answer {
     pub fn is_filtered_by_owner(self) -> bool {
         match self {
             Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars | Answer::Series => true,
+            Answer::Grpc(call) => match call {
+                Call::Exemplars | Call::Rules | Call::Targets | Call::Info => true,
+                Call::Query | Call::QueryRange | Call::Series | Call::LabelNames | Call::LabelValues | Call::Health => {
+                    false
+                }
+            },
             Answer::Messages
             | Answer::Lines
             | Answer::Analyzed
@@ -177,6 +194,8 @@ pub struct Route {
     pub path: Path,
     /// The methods that are forwarded; none where the row refuses.
     pub methods: &'static [Method],
+    /// Whether the request has to name a tenant. Health checks come from load balancers and kubelets, which are no tenants.
+    pub needs_tenant: bool,
     /// What is done with the request.
     pub rule: Rule,
     /// The parameters that are forwarded. All others are dropped.
@@ -246,7 +265,16 @@ pub struct Found<'p> {
 
 /// The first row for a path, from which the prefix has been taken.
 pub fn find(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
-    TABLE.iter().filter(|route| route.upstreams.contains(&upstream)).find_map(|route| match route.path {
+    find_in(TABLE, upstream, path)
+}
+
+/// The first row for the path of a gRPC method, which stands below no prefix.
+pub fn find_call(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
+    find_in(SERVICES, upstream, path)
+}
+
+fn find_in<'p>(table: &'static [Route], upstream: Upstream, path: &'p [u8]) -> Option<Found<'p>> {
+    table.iter().filter(|route| route.upstreams.contains(&upstream)).find_map(|route| match route.path {
         Path::Exact(exact) => (path == exact.as_bytes()).then_some(Found { route, segment: None }),
         Path::Below(base) => path.starts_with(base.as_bytes()).then_some(Found { route, segment: None }),
         Path::Around(before, after) => {

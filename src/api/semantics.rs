@@ -1,5 +1,8 @@
 //! What a row says about an endpoint besides its parameters: how it reads times, its empty answer, the shape of its errors.
 
+/// The content type of gRPC.
+const GRPC: &str = "application/grpc";
+
 /// How an endpoint reads times. Limits on times apply to a request as its row says here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
@@ -30,6 +33,10 @@ pub enum Empty {
     List,
     /// No line but the last (`searchTrailer` in Prometheus 3.16's web/api/v1/search.go).
     Lines,
+    /// A gRPC stream without a message.
+    Frames,
+    /// A gRPC answer of one message, which is the upstream's to write: it is asked for what matches nothing.
+    Message,
 }
 
 impl Empty {
@@ -40,6 +47,7 @@ impl Empty {
             Empty::Matrix => r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#,
             Empty::List => r#"{"status":"success","data":[]}"#,
             Empty::Lines => "{\"status\":\"success\",\"has_more\":false}\n",
+            Empty::Frames | Empty::Message => "",
         }
     }
 
@@ -47,6 +55,7 @@ impl Empty {
     pub fn content_type(self) -> &'static str {
         match self {
             Empty::Vector | Empty::Matrix | Empty::List | Empty::Lines => "application/json",
+            Empty::Frames | Empty::Message => GRPC,
         }
     }
 }
@@ -56,13 +65,24 @@ impl Empty {
 pub enum ErrorShape {
     /// Prometheus's error object, which Grafana and every other client of the API shows.
     Prometheus,
+    /// A gRPC status with a message in plain text.
+    Grpc,
 }
 
 impl ErrorShape {
+    /// The shape for a client that called a gRPC method without speaking gRPC.
+    pub fn without_grpc(self) -> ErrorShape {
+        match self {
+            ErrorShape::Grpc => ErrorShape::Prometheus,
+            ErrorShape::Prometheus => self,
+        }
+    }
+
     /// The `content-type` of an error.
     pub fn content_type(self) -> &'static str {
         match self {
             ErrorShape::Prometheus => "application/json",
+            ErrorShape::Grpc => GRPC,
         }
     }
 }

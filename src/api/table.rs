@@ -18,6 +18,7 @@ const NOT_CORTEX: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos];
 const GET: &[Method] = &[Method::Get];
 const BOTH: &[Method] = &[Method::Get, Method::Post];
 const POST: &[Method] = &[Method::Post];
+const HEALTH: &[Method] = &[Method::Get, Method::Head];
 
 const REMOTE_READ: &str = "this upstream serves no remote read";
 const NO_TENANT_IN_WRITES: &str = "nothing in a write to Prometheus says whose it is: write to Thanos Receive, Cortex or Mimir, or give each tenant a \
@@ -59,8 +60,8 @@ pub static TABLE: &[Route] = &[
     forward("parse_query", NOT_THANOS, "/api/v1/parse_query", BOTH, with::EXPRESSION),
     forward("buildinfo", ALL, "/api/v1/status/buildinfo", GET, with::NONE),
     forward("features", ALL, "/api/v1/features", GET, with::NONE),
-    text("healthy", NOT_CORTEX, "/-/healthy", with::NONE),
-    text("ready", NOT_CORTEX, "/-/ready", with::NONE),
+    health("healthy", "/-/healthy"),
+    health("ready", "/-/ready"),
     filtered("rules", NOT_CORTEX, "/api/v1/rules", with::RULES, Answer::Rules),
     one_tenant(filtered("rules", CORTEX, "/api/v1/rules", with::CORTEX_RULES, Answer::Rules)),
     filtered("alerts", PROMETHEUS, "/api/v1/alerts", with::NONE, Answer::Alerts),
@@ -126,6 +127,7 @@ const fn row(
         upstreams,
         path,
         methods,
+        needs_tenant: true,
         rule,
         parameters,
         times: Times::Unread,
@@ -233,13 +235,14 @@ const fn forward(
     row(handler, upstreams, Path::Exact(path), methods, Rule::Forward, parameters)
 }
 
-const fn text(
-    handler: &'static str,
-    upstreams: &'static [Upstream],
-    path: &'static str,
-    parameters: &'static [Parameter],
-) -> Route {
-    Route { answer: Answer::Text, ..row(handler, upstreams, Path::Exact(path), GET, Rule::Forward, parameters) }
+/// Whether the upstream runs: no tenant's data. Load balancers ask by HEAD too. Cortex and Mimir answer 404, but the operator's own probes
+/// may be answered by the proxy behind the filter.
+const fn health(handler: &'static str, path: &'static str) -> Route {
+    Route {
+        answer: Answer::Text,
+        needs_tenant: false,
+        ..row(handler, ALL, Path::Exact(path), HEALTH, Rule::Forward, with::NONE)
+    }
 }
 
 const fn filtered(

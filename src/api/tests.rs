@@ -136,7 +136,7 @@ fn rows_are_whole() {
                     "{route:?}"
                 )
             }
-            Rule::Passthrough => panic!("not a row: {route:?}"),
+            Rule::Grpc(_) | Rule::Passthrough => panic!("not a row: {route:?}"),
         }
         match route.path {
             Path::Exact(path) => assert!(path.starts_with('/') && !path.ends_with('/'), "{route:?}"),
@@ -250,4 +250,46 @@ fn what_is_refused_is_refused_for_every_upstream_unless_it_is_switched_on() {
     assert_eq!(handler(Upstream::Thanos, "/federate"), None);
     assert_eq!(handler(Upstream::Cortex, "/federate"), None);
     assert_eq!(handler(Upstream::Prometheus, "/api/v1/query_explain"), None);
+}
+
+#[test]
+fn grpc_rows_are_whole_and_found_by_their_path_alone() {
+    for route in SERVICES {
+        assert_eq!((route.upstreams, route.errors), (&[Upstream::Thanos][..], ErrorShape::Grpc));
+        assert!(route.handler.starts_with("grpc_") && route.parameters.is_empty(), "{route:?}");
+        match (route.rule, route.path) {
+            (Rule::Grpc(call), Path::Exact(path)) => {
+                assert_eq!((route.answer, route.methods), (Answer::Grpc(call), &[Method::Post][..]));
+                assert!(std::ptr::eq(find_call(Upstream::Thanos, path.as_bytes()).unwrap().route, route), "{path}");
+            }
+            (Rule::Refuse(_), Path::Below(path)) => {
+                assert!(route.methods.is_empty() && path.ends_with('/'));
+                let below = format!("{path}Anything");
+                assert!(std::ptr::eq(find_call(Upstream::Thanos, below.as_bytes()).unwrap().route, route), "{path}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    for path in [
+        "/thanos.Query/Query/",
+        "/thanos.Query/query",
+        "/thanos.Store/Other",
+        "/grpc.health.v1.Health/Watch",
+        "/thanos.Query/",
+    ] {
+        assert!(find_call(Upstream::Thanos, path.as_bytes()).is_none(), "{path}");
+    }
+    assert!(find_call(Upstream::Prometheus, b"/thanos.Query/Query").is_none());
+}
+
+#[test]
+fn a_content_type_is_grpc_s_where_envoy_takes_it_for_that() {
+    for grpc in ["application/grpc", "application/grpc+proto", "application/grpc+json"] {
+        assert!(is_grpc(grpc.as_bytes()), "{grpc}");
+    }
+    for other in
+        ["application/grpc-web", "application/grpc; a", "application/grpcx", "Application/grpc", "application/json", ""]
+    {
+        assert!(!is_grpc(other.as_bytes()), "{other}");
+    }
 }

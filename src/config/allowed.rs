@@ -74,6 +74,11 @@ impl Allowed {
         self.ids.iter().map(String::as_str).find(|other| other.eq_ignore_ascii_case(id))
     }
 
+    /// Whether the list has tenants by their IDs, not only by how those begin.
+    pub fn names_some(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
     /// How many prefixes come before this text, or are it.
     fn before(&self, text: &str) -> usize {
         self.prefixes.partition_point(|prefix| prefix.as_str() <= text)

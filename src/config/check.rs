@@ -112,6 +112,16 @@ pub fn match_rules(field: &Field, shared_rules: bool) -> Result<bool, ConfigErro
     }
 }
 
+/// gRPC services are those of an upstream that has rows for them.
+pub fn enable_grpc(field: &Field, upstream: Upstream) -> Result<bool, ConfigError> {
+    match field.boolean()? {
+        true if api::SERVICES.iter().all(|route| !route.upstreams.contains(&upstream)) => {
+            Err(field.error("only Thanos serves queries over gRPC: it needs \"upstream\": \"thanos\""))
+        }
+        asked => Ok(asked),
+    }
+}
+
 /// A header's name, in lower case.
 pub fn header(field: &Field) -> Result<String, ConfigError> {
     header_name(field, field.text()?)

@@ -3,7 +3,7 @@
 use super::source::CERTIFICATE_FIELDS;
 use super::{Config, keys};
 use crate::scope::OnConflict;
-use crate::tenant::{Federation, Source};
+use crate::tenant::{Claims, Federation, Source};
 use serde_json::Value;
 
 /// One key, with the value in force.
@@ -43,8 +43,10 @@ pub fn either(first: bool, so: &str, otherwise: &str) -> String {
 
 pub fn default_tenant(config: &Config) -> Value {
     match &config.source {
-        Source::Header { default, .. } => default.as_ref().map_or("", |tenants| tenants.joined()).into(),
-        Source::Certificate(_) | Source::Metadata(_) | Source::Static(_) => Value::Null,
+        Source::Header { default, .. } | Source::Allowed { default } => {
+            default.as_ref().map_or("", |tenants| tenants.joined()).into()
+        }
+        Source::Parameter(_) | Source::Certificate(_) | Source::Metadata(_) | Source::Static(_) => Value::Null,
     }
 }
 
@@ -60,22 +62,61 @@ pub fn what_default_tenant_does(config: &Config) -> String {
 pub fn certificate_field(config: &Config) -> &'static str {
     match &config.source {
         Source::Certificate(field) => name(CERTIFICATE_FIELDS, Some(*field)),
-        Source::Header { .. } | Source::Metadata(_) | Source::Static(_) => "",
+        Source::Header { .. }
+        | Source::Parameter(_)
+        | Source::Allowed { .. }
+        | Source::Metadata(_)
+        | Source::Static(_) => "",
+    }
+}
+
+/// The claim that names the tenant.
+fn claims(config: &Config) -> Option<&Claims> {
+    match &config.source {
+        Source::Metadata(claims) => Some(claims),
+        Source::Header { .. }
+        | Source::Parameter(_)
+        | Source::Allowed { .. }
+        | Source::Certificate(_)
+        | Source::Static(_) => None,
     }
 }
 
 pub fn metadata(config: &Config) -> Value {
-    match &config.source {
-        Source::Metadata(path) => path.to_vec().into(),
-        Source::Header { .. } | Source::Certificate(_) | Source::Static(_) => Value::Null,
-    }
+    claims(config).map_or(Value::Null, super::claims::to_json)
+}
+
+pub fn groups(config: &Config) -> Value {
+    let groups = claims(config).and_then(|claims| claims.groups.as_ref());
+    groups.map_or(Value::Null, |groups| {
+        Value::Object(
+            groups.iter().map(|(name, ids)| (name.to_string(), ids.iter().map(|id| &**id).collect())).collect(),
+        )
+    })
 }
 
 pub fn static_ids(config: &Config) -> Value {
     match &config.source {
         Source::Static(tenants) => tenants.ids().collect(),
-        Source::Header { .. } | Source::Certificate(_) | Source::Metadata(_) => Value::Null,
+        Source::Header { .. }
+        | Source::Parameter(_)
+        | Source::Allowed { .. }
+        | Source::Certificate(_)
+        | Source::Metadata(_) => Value::Null,
     }
+}
+
+pub fn what_the_path_does(config: &Config) -> String {
+    let among = match (config.tenant_path(), &config.source) {
+        (None, _) => return "paths do not name tenants".to_owned(),
+        (Some(_), Source::Allowed { .. }) => "the tenants that allowed_tenants names; it is believed as a header is",
+        (Some(_), Source::Metadata(_)) => "the tenants that the claim names",
+        (Some(_), Source::Certificate(_)) => "the one that the certificate names",
+        (Some(_), Source::Static(_)) => "static_tenant_ids",
+        // No configuration has both.
+        (Some(_), Source::Header { .. } | Source::Parameter(_)) => "nothing",
+    };
+    format!("behind it, the path chooses one of {among}; no header names the tenant")
 }
 
 pub fn federation(config: &Config) -> Value {

@@ -40,6 +40,8 @@ pub struct Draft {
     pub config: Config,
     /// What names the tenant.
     pub source: source::Given,
+    /// `tenant_path`, which must not hide any path that is served.
+    pub tenant_path: Option<Field>,
     /// `limits`, which is read together with `overrides`.
     pub limits: Option<Field>,
     pub overrides: Option<Field>,

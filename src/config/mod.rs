@@ -4,13 +4,14 @@
 //! nothing an operator wrote is silently without effect.
 //!
 //! - `keys`: one row for each key; a key is added there
-//! - `check`, `source`, `allowed`, `stats`: the rules for each value; those for limits are in [`crate::limits`]
+//! - `check`, `source`, `claims`, `tenant_path`, `allowed`, `stats`: the rules for each value; those for limits are in [`crate::limits`]
 //! - `shape`: the JSON that a key takes
 //! - `explain`, `effective`: what is in force, for the operator
 //! - `ineffective`: what is valid and has no effect
 
 mod allowed;
 mod check;
+mod claims;
 mod effective;
 mod explain;
 mod ineffective;
@@ -18,6 +19,7 @@ mod keys;
 mod shape;
 mod source;
 mod stats;
+mod tenant_path;
 #[cfg(test)]
 mod tests;
 mod writes;
@@ -29,13 +31,15 @@ pub use keys::{Key, all as keys};
 pub use shape::{Member, Shape, Text};
 pub use source::MAX_PATTERN;
 pub use stats::Stats;
+pub use tenant_path::{FORWARDED_PREFIX, Split, TenantPath};
 pub use writes::{WriteVersion, Writes};
 
 use crate::api::{self, Found, Switch, Upstream};
 use crate::limits::{self, InForce, Limits};
+use crate::path;
 use crate::scope::{OnConflict, Scope};
 use crate::settings as json;
-use crate::tenant::{self, Federation, Format, Source, Tenants};
+use crate::tenant::{self, Clues, Federation, Format, Rules, Source, Tenants};
 use allowed::Allowed;
 use keys::Draft;
 use std::collections::BTreeSet;
@@ -62,6 +66,7 @@ const DEFAULT_MAX_RESPONSE: usize = 1 << 20;
 pub struct Config {
     upstream: Upstream,
     source: Source,
+    tenant_path: Option<TenantPath>,
     /// The pattern that stands for the tenants, where an operator looks at many.
     view: Option<Arc<str>>,
     format: Format,
@@ -93,6 +98,7 @@ pub struct Config {
     log_queries: bool,
     serves_remote_read: bool,
     writes: Writes,
+    serves_grpc: bool,
     /// The keys that the configuration names, one bit for each row, for [`Config::explain`].
     given: u64,
 }
@@ -116,7 +122,8 @@ impl Config {
     pub fn parse(json: &[u8]) -> Result<Config, ConfigError> {
         let mut object = json::Object::parse(json)?;
         let config = Config::defaults(Upstream::Prometheus);
-        let mut draft = Draft { config, source: source::Given::default(), limits: None, overrides: None };
+        let mut draft =
+            Draft { config, source: source::Given::default(), tenant_path: None, limits: None, overrides: None };
         let mut given = 0;
         for ((name, read), key) in keys::NAMES.iter().zip(keys::READERS).zip(0..) {
             if let Some(field) = object.take(name) {
@@ -126,16 +133,23 @@ impl Config {
         }
         object.finish(&keys::NAMES, keys::PLANNED)?;
 
-        let Draft { mut config, source, limits, overrides } = draft;
+        let Draft { mut config, source, tenant_path, limits, overrides } = draft;
         config.given = given;
+        if let Some(field) = tenant_path {
+            config.tenant_path =
+                tenant_path::read(&field, config.upstream, &config.path_prefixes, &config.passthrough_paths)?;
+        }
         let context = source::Context {
             format: config.format,
             federation: config.federation,
             allowed: config.allowed.as_ref(),
             enforce: config.enforce,
             on_conflict: config.on_conflict,
+            extra_parameters: &config.extra_parameters,
+            has_path: config.tenant_path.is_some(),
         };
-        (config.source, config.view) = source::source(source, &context)?;
+        let in_force = source::source(source, &context)?;
+        (config.source, config.view) = (in_force.source, in_force.view);
         config.limits = limits::read(limits, overrides, config.format)?;
         config.needs_the_time = config.limits.need_the_time();
         config.counts_queries = config.limits.count_queries();
@@ -144,6 +158,8 @@ impl Config {
         for name in TENANT_HEADERS
             .into_iter()
             .chain(config.source.header().map(|name| &**name))
+            .chain(in_force.unread_header.as_deref())
+            .chain(config.tenant_path.is_some().then_some(FORWARDED_PREFIX))
             .chain([&*config.forward_tenant_header])
             .chain(config.strip_headers.iter().map(String::as_str))
             .chain(check::NEVER_FORWARDED.iter().copied())
@@ -161,6 +177,7 @@ impl Config {
         Config {
             upstream,
             source: Source::Header { name: "".into(), default: None },
+            tenant_path: None,
             view: None,
             format: Format::Cortex,
             federation: Federation::Off,
@@ -188,6 +205,7 @@ impl Config {
             log_queries: false,
             serves_remote_read: false,
             writes: Writes::of(upstream),
+            serves_grpc: false,
             given: 0,
         }
     }
@@ -202,9 +220,45 @@ impl Config {
         &self.source
     }
 
-    /// Who is asking: what the source makes of its header's value and of the proxy's answer. Absent is not empty.
-    pub fn identify(&self, header: Option<&[u8]>, evidence: Option<&[u8]>) -> Result<Tenants, tenant::Error> {
-        self.source.identify(header, evidence, self.format, self.federation)
+    /// The prefix behind which a path names the tenant.
+    pub fn tenant_path(&self) -> Option<&TenantPath> {
+        self.tenant_path.as_ref()
+    }
+
+    /// Who is asking: what the source makes of the request, and of the proxy's answer. With `tenant_path`, the path chooses one of the
+    /// tenants that the source names.
+    pub fn identify(&self, clues: &Clues<'_>) -> Result<Tenants, tenant::Error> {
+        if let Some(segment) = clues.segment {
+            return self.choose(segment, clues);
+        }
+        // Where the path chooses, the source may name several in any case.
+        let federation = match self.tenant_path {
+            Some(_) => Federation::On { max_tenants: 0 },
+            None => self.federation,
+        };
+        let allows = |id: &str| self.allows(id);
+        let tenants = self.source.identify(clues, &Rules { format: self.format, federation, allows: &allows })?;
+        match self.tenant_path.is_some() && tenants.are_several() {
+            true => Err(tenant::Error::NotChosen),
+            false => Ok(tenants),
+        }
+    }
+
+    /// The tenant in the path, if the source offers it. Otherwise it is refused in the same words whether or not it exists.
+    fn choose(&self, segment: &[u8], clues: &Clues<'_>) -> Result<Tenants, tenant::Error> {
+        if segment.is_empty() {
+            return Err(tenant::Error::Empty);
+        }
+        // What is not the one spelling of a text is no tenant's ID, like the empty text.
+        let id = path::segment(segment).unwrap_or_default();
+        let is_offered = match &self.source {
+            Source::Allowed { .. } => self.allowed.as_ref().is_some_and(|allowed| allowed.names(&id)),
+            source => source.offers(&id, clues)? && self.allows(&id),
+        };
+        match Tenants::one(id.as_bytes(), self.format) {
+            Ok(tenants) if is_offered => Ok(tenants),
+            Ok(_) | Err(_) => Err(tenant::Error::NotOffered),
+        }
     }
 
     /// The pattern that stands for the tenants, where an operator looks at many.
@@ -239,9 +293,9 @@ impl Config {
     /// Whether the configuration names the tenant, so that it has stats of its own whatever their bound.
     pub fn is_named(&self, id: &str) -> bool {
         let own = match &self.source {
-            Source::Header { name: _, default } => default.as_ref(),
+            Source::Header { name: _, default } | Source::Allowed { default } => default.as_ref(),
             Source::Static(tenants) => Some(tenants),
-            Source::Certificate(_) | Source::Metadata(_) => None,
+            Source::Parameter(_) | Source::Certificate(_) | Source::Metadata(_) => None,
         };
         self.allowed.as_ref().is_some_and(|allowed| allowed.names(id))
             || self.limits.own(id).is_some()
@@ -269,6 +323,11 @@ impl Config {
             Some(pattern) => Scope::matching(self.label.clone(), pattern.clone()),
             None => tenants.scope(&self.label, self.on_conflict, self.federation),
         }
+    }
+
+    /// Whether some paths are forwarded without enforcement.
+    pub fn passes_through(&self) -> bool {
+        !self.passthrough_paths.is_empty()
     }
 
     /// Parameters that are forwarded besides those that an endpoint knows.
@@ -344,11 +403,21 @@ impl Config {
         &self.writes
     }
 
+    /// Whether gRPC services are served.
+    pub fn serves_grpc(&self) -> bool {
+        self.serves_grpc
+    }
+
     /// The row for a path in normal form, and the prefix under which it was found.
     pub fn find<'p>(&self, path: &'p [u8]) -> Option<(Found<'p>, &str)> {
         let is_passthrough = std::str::from_utf8(path).is_ok_and(|path| self.passthrough_paths.contains(path));
         if is_passthrough {
             return Some((Found { route: &api::PASSTHROUGH, segment: None }, ""));
+        }
+        if self.serves_grpc
+            && let Some(found) = api::find_call(self.upstream, path)
+        {
+            return Some((found, ""));
         }
         find(self.upstream, &self.path_prefixes, path).or_else(|| {
             let found = api::find(self.upstream, path).filter(|found| found.route.at_root);

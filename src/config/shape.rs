@@ -27,6 +27,8 @@ pub enum Shape {
     Object(fn() -> Vec<Member>),
     /// An object with a tenant's ID as the name of each member.
     ByTenant(&'static Shape),
+    /// An object whose members have any names.
+    ByName(&'static Shape),
     /// A value of one of these shapes.
     Either(&'static [Shape]),
 }
@@ -64,6 +66,8 @@ impl Shape {
     pub(super) const COUNT: Shape = Shape::Count(0, u32::MAX);
     /// The name of a header (RFC 9110, section 5.6.2: token).
     pub(super) const HEADER: Shape = text(1, u32::MAX, "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$");
+    /// What stands before the tenant in a path.
+    pub(super) const TENANT_PATH: Shape = text(0, u32::MAX, "^(/[^?%]+/)?$");
     /// Where the paths of an API begin.
     pub(super) const PREFIX: Shape = text(0, u32::MAX, "^(/.*[^/])?$");
     /// A path.

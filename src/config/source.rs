@@ -1,9 +1,9 @@
 //! Which keys name the tenant. One source is in force, so that no request can choose between two: whatever would be without
 //! effect beside it is refused.
 
-use super::ConfigError;
 use super::allowed::Allowed;
 use super::json::Field;
+use super::{ConfigError, claims};
 use crate::scope::OnConflict;
 use crate::tenant::{self, Federation, Format, Source, Tenants};
 use std::sync::Arc;
@@ -26,8 +26,19 @@ pub struct Given {
     pub default_id: Option<Field>,
     pub certificate_field: Option<Field>,
     pub metadata: Option<Field>,
+    pub groups: Option<Field>,
+    pub parameter: Option<Field>,
     pub static_ids: Option<Field>,
     pub regex: Option<Field>,
+}
+
+/// What is in force.
+pub struct InForce {
+    pub source: Source,
+    /// The pattern of a view.
+    pub view: Option<Arc<str>>,
+    /// A header that would name the tenant, and does not, since the path does.
+    pub unread_header: Option<String>,
 }
 
 /// What the other keys say.
@@ -37,16 +48,35 @@ pub struct Context<'a> {
     pub allowed: Option<&'a Allowed>,
     pub enforce: bool,
     pub on_conflict: OnConflict,
+    pub extra_parameters: &'a [String],
+    /// Whether the path chooses the tenant.
+    pub has_path: bool,
 }
 
 type Reader = fn(Field, &Context<'_>) -> Result<Option<Source>, ConfigError>;
 
-/// The source in force, and the pattern of a view.
-pub fn source(given: Given, context: &Context<'_>) -> Result<(Source, Option<Arc<str>>), ConfigError> {
-    let Given { header, default_id, certificate_field, metadata, static_ids, regex } = given;
+/// Reads the source.
+pub fn source(given: Given, context: &Context<'_>) -> Result<InForce, ConfigError> {
+    let Given { header, default_id, certificate_field, metadata, groups, parameter, static_ids, regex } = given;
+    if context.has_path && context.enforce && context.federation != Federation::Off {
+        return Err(error(
+            "tenant_federation.enabled",
+            &["has no effect, since with tenant_path a request names one tenant: leave it out"],
+        ));
+    }
     let mut found: Option<(String, Source)> = None;
+    match (metadata, groups) {
+        (Some(metadata), groups) => {
+            let (claims, key) = claims::read(metadata, groups, context)?;
+            found = Some((key, Source::Metadata(claims.into())));
+        }
+        (None, Some(groups)) => {
+            return Err(groups.error("needs tenant_metadata: groups are read from a verified claim only"));
+        }
+        (None, None) => {}
+    }
     let readers: [(Option<Field>, Reader); 3] =
-        [(certificate_field, certificate), (metadata, metadata_path), (static_ids, static_tenants)];
+        [(certificate_field, certificate), (parameter, named_parameter), (static_ids, static_tenants)];
     for (field, read) in readers {
         let Some(field) = field else { continue };
         let key = field.path.clone();
@@ -61,8 +91,25 @@ pub fn source(given: Given, context: &Context<'_>) -> Result<(Source, Option<Arc
             return Err(field.error(NEEDS_A_NAME));
         }
         let name = header.map_or(Ok("thanos-tenant".to_owned()), |field| super::check::header(&field))?;
-        return Ok((Source::Header { name: name.into(), default: default_tenant(default_id, context)? }, None));
+        let default = default_tenant(default_id, context)?;
+        if !context.has_path {
+            return Ok(InForce {
+                source: Source::Header { name: name.into(), default },
+                view: None,
+                unread_header: None,
+            });
+        }
+        // A default that is not allowed would be refused in words that no client of this path understands.
+        let default =
+            default.filter(|tenants| context.allowed.is_some_and(|allowed| allowed.contains(tenants.joined())));
+        return match context.allowed {
+            Some(allowed) if allowed.names_some() => {
+                Ok(InForce { source: Source::Allowed { default }, view: None, unread_header: Some(name) })
+            }
+            _ => Err(error("tenant_path", &[NO_CHOICE])),
+        };
     };
+    let default_id = default_id.filter(|field| !is_parameter_without_default(&source, field));
     let without_effect = match (&header, &default_id, &source, context.federation) {
         (Some(field), ..) | (None, Some(field), ..) => Some(field.path.as_str()),
         // No request can name several.
@@ -74,8 +121,21 @@ pub fn source(given: Given, context: &Context<'_>) -> Result<(Source, Option<Arc
     if let Some(path) = without_effect {
         return Err(error(path, &["has no effect, since ", &key, " names the tenant: leave it out"]));
     }
+    if context.has_path && source.parameter().is_some() {
+        return Err(error(
+            "tenant_path",
+            &["names the tenant, and so does ", &key, ": one source only can be in force"],
+        ));
+    }
     let view = regex.map(|field| view(&field, &source, context)).transpose()?;
-    Ok((source, view))
+    Ok(InForce { source, view, unread_header: None })
+}
+
+const NO_CHOICE: &str = "has nothing to choose from: name tenants in allowed_tenants by their exact IDs, or let a claim or a certificate name them";
+
+/// `"default_tenant_id": ""` says what holds for a parameter anyway.
+fn is_parameter_without_default(source: &Source, default_id: &Field) -> bool {
+    source.parameter().is_some() && default_id.text() == Ok("")
 }
 
 const NEEDS_A_NAME: &str = "needs static_tenant_ids with one ID, which stands for the view in the header that is set upstream, in \
@@ -85,7 +145,7 @@ fn error(path: &str, message: &[&str]) -> ConfigError {
     ConfigError::new(path, message.concat())
 }
 
-fn one(field: &Field, text: &str, context: &Context<'_>) -> Result<Tenants, ConfigError> {
+pub fn one(field: &Field, text: &str, context: &Context<'_>) -> Result<Tenants, ConfigError> {
     let tenants = Tenants::one(text.as_bytes(), context.format).map_err(|error| field.error(error.to_string()))?;
     match context.allowed {
         Some(allowed) if !allowed.contains(text) => Err(error(&field.path, &["is not in allowed_tenants"])),
@@ -109,20 +169,19 @@ fn certificate(field: Field, _: &Context<'_>) -> Result<Option<Source>, ConfigEr
     Ok(field.word(CERTIFICATE_FIELDS)?.map(Source::Certificate))
 }
 
-fn metadata_path(field: Field, _: &Context<'_>) -> Result<Option<Source>, ConfigError> {
-    let path = field.path.clone();
-    let mut parts = Vec::new();
-    for part in field.items("a list of strings")? {
-        parts.push(part.text()?.to_owned());
+fn named_parameter(field: Field, context: &Context<'_>) -> Result<Option<Source>, ConfigError> {
+    let name = field.text()?;
+    if name.is_empty() {
+        return Ok(None);
     }
-    if parts.len() < 2 || parts.iter().any(String::is_empty) {
-        return Err(error(
-            &path,
-            &["needs a namespace and the keys below it, none of them empty, for example \
-               [\"envoy.filters.http.jwt_authn\", \"payload\", \"tenant\"]"],
-        ));
+    let mut parameters = crate::api::TABLE.iter().flat_map(|route| route.parameters);
+    if parameters.any(|parameter| parameter.name == name) {
+        return Err(field.error(format!("{name:?} is a parameter of the API, and would not be forwarded")));
     }
-    Ok(Some(Source::Metadata(parts.into())))
+    if context.extra_parameters.iter().any(|extra| extra == name) {
+        return Err(field.error(format!("{name:?} is in extra_parameters, but what names the tenant is not forwarded")));
+    }
+    Ok(Some(Source::Parameter(name.into())))
 }
 
 fn static_tenants(field: Field, context: &Context<'_>) -> Result<Option<Source>, ConfigError> {
@@ -141,7 +200,11 @@ fn static_tenants(field: Field, context: &Context<'_>) -> Result<Option<Source>,
 fn view(field: &Field, source: &Source, context: &Context<'_>) -> Result<Arc<str>, ConfigError> {
     let is_named = match source {
         Source::Static(tenants) => !tenants.joined().contains('|'),
-        Source::Header { .. } | Source::Certificate(_) | Source::Metadata(_) => false,
+        Source::Header { .. }
+        | Source::Parameter(_)
+        | Source::Allowed { .. }
+        | Source::Certificate(_)
+        | Source::Metadata(_) => false,
     };
     let pattern = field.text()?;
     let problem = match (is_named, context.enforce, context.on_conflict) {
@@ -200,10 +263,14 @@ fn problem(pattern: &[u8]) -> Option<&'static str> {
 mod tests {
     use super::super::Config;
     use super::problem;
-    use crate::tenant::Source;
+    use crate::tenant::{Clues, Source};
     use serde_json::json;
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// What a client says wherever it can.
+    const CLAIMED: Clues<'_> =
+        Clues { header: Some(b"c"), parameter: Some(b"c"), segment: None, evidence: Some(b"O=c") };
 
     fn parse(json: serde_json::Value) -> Result<Config, (String, String)> {
         Config::parse(json.to_string().as_bytes()).map_err(|error| (error.path, error.message))
@@ -225,7 +292,7 @@ mod tests {
             assert!(matches!(source(json!({"tenant_certificate_field": field})), Source::Certificate(_)));
         }
         assert!(
-            matches!(source(json!({"tenant_metadata": ["a.b", "c"]})), Source::Metadata(path) if *path == ["a.b", "c"])
+            matches!(source(json!({"tenant_metadata": ["a.b", "c"]})), Source::Metadata(claims) if *claims.path == ["a.b", "c"])
         );
         assert!(
             matches!(source(json!({"static_tenant_ids": ["b", "a"]})), Source::Static(ids) if &**ids.joined() == "a|b")
@@ -300,7 +367,7 @@ mod tests {
     #[test]
     fn several_static_tenants_need_no_switch_and_queries_select_among_them() {
         let config = parse(json!({"static_tenant_ids": ["b", "a"]})).unwrap();
-        let tenants = config.identify(Some(b"c"), Some(b"O=c")).unwrap();
+        let tenants = config.identify(&CLAIMED).unwrap();
         assert_eq!(config.scope(&tenants).selector(), r#"{tenant_id=~"a|b"}"#);
         let mut out = Vec::new();
         crate::promql::rewrite(br#"up{tenant_id="b"}"#, &config.scope(&tenants), &mut out).unwrap();
@@ -311,7 +378,7 @@ mod tests {
     fn a_view_has_a_name_and_never_matches_the_empty_tenant() {
         let view = |pattern: &str| parse(json!({"static_tenant_ids": ["ops"], "tenant_regex": pattern}));
         let config = view(r#"team-.*|"x\\d"#).unwrap();
-        let tenants = config.identify(Some(b"c"), None).unwrap();
+        let tenants = config.identify(&CLAIMED).unwrap();
         assert_eq!(&**tenants.joined(), "ops");
         assert_eq!(config.scope(&tenants).selector(), r#"{tenant_id=~"team-.*|\"x\\\\d",tenant_id!=""}"#);
         for extra in [

@@ -23,7 +23,7 @@ fn no_bytes_are_the_defaults() {
         assert_eq!(config.upstream(), Upstream::Prometheus);
         assert_eq!(&**config.source().header().unwrap(), "thanos-tenant");
         assert_eq!(&**config.forward_tenant_header(), "thanos-tenant");
-        assert_eq!(&**config.identify(None, None).unwrap().joined(), "default-tenant");
+        assert_eq!(&**config.identify(&Clues::default()).unwrap().joined(), "default-tenant");
         assert_eq!(&**config.label(), "tenant_id");
         assert!(config.enforces() && config.allows("anyone"));
         assert!(config.explain().iter().all(|setting| !setting.given));
@@ -61,6 +61,7 @@ fn every_key_is_read() {
             "extra_parameters": ["trace"],
             "log_queries": true,
             "enable_remote_read": true,
+            "enable_grpc": true,
             "max_response_bytes": 65536,
             "shared_rules": true,
             "match_rules": false,
@@ -77,7 +78,7 @@ fn every_key_is_read() {
     assert_eq!(config.upstream(), Upstream::Thanos);
     assert_eq!(&**config.source().header().unwrap(), "x-tenant");
     assert_eq!(&**config.forward_tenant_header(), "x-internal-tenant");
-    assert_eq!(&**config.identify(None, None).unwrap().joined(), "a");
+    assert_eq!(&**config.identify(&Clues::default()).unwrap().joined(), "a");
     for name in [
         "x-tenant",
         "X-TENANT",
@@ -104,11 +105,20 @@ fn every_key_is_read() {
     assert!(config.allows("a") && config.allows("b") && !config.allows("c"));
     assert_eq!(&**config.tenants(b"b|a").unwrap().joined(), "a|b");
     assert!(config.tenants(b"a|b|c|d").is_err());
+    assert!(config.serves_grpc() && config.find(b"/thanos.Query/Query").is_some());
     assert_eq!(config.find(b"/graph").unwrap().0.route.handler, "passthrough");
     assert_eq!(config.find(b"/prometheus/api/v1/query").unwrap().1, "/prometheus");
     assert_eq!(config.find(b"/api/v1/query").unwrap().1, "");
     assert_eq!(config.extra_parameters()[..], ["trace".to_owned()]);
-    let sources = ["static_tenant_ids", "tenant_certificate_field", "tenant_metadata", "tenant_regex"];
+    let sources = [
+        "static_tenant_ids",
+        "tenant_certificate_field",
+        "tenant_groups",
+        "tenant_metadata",
+        "tenant_parameter",
+        "tenant_path",
+        "tenant_regex",
+    ];
     for setting in config.explain() {
         assert!(setting.given || sources.contains(&setting.key), "{} is missing here", setting.key);
     }
@@ -288,7 +298,7 @@ fn tenants_in_the_configuration_are_valid() {
     refused(r#"{"allowed_tenants": ["a", ""]}"#, "allowed_tenants[1]", "empty");
     refused(r#"{"allowed_tenants": ["a b"]}"#, "allowed_tenants[0]", "not allowed");
     refused(r#"{"tenant_federation": {"max_tenants": 3}}"#, "tenant_federation.max_tenants", "no effect");
-    assert!(parse(r#"{"default_tenant_id": ""}"#).unwrap().identify(None, None).is_err());
+    assert!(parse(r#"{"default_tenant_id": ""}"#).unwrap().identify(&Clues::default()).is_err());
     assert!(!parse(r#"{"allowed_tenants": ["a"]}"#).unwrap().allows("default-tenant"));
 }
 

@@ -9,15 +9,15 @@
 //!             └───> refused, also while it is held back, or an error told in the endpoint's shape: a local reply
 //! ```
 //!
-//! Invariants: no byte of a body that has to be read is forwarded before it was filtered; over all parts never more bytes are forwarded than
-//! came; an effect that fails cuts the answer off.
+//! Invariants: no byte of a body that has to be read is forwarded before it was filtered; what is held back never grows; an effect that
+//! fails cuts the answer off.
 
 use super::effect::{AnswerEdits, Effect, Half, Level, Step};
 use super::line::Line;
 use super::refuse::{CACHE_CONTROL, PRIVATE, Refusal};
 use super::request::RequestStage;
 use super::{Callback, Exchange};
-use crate::answer::{Body, Head, Reader, Substitute};
+use crate::answer::{Body, Frames, Head, Reader, Samples, Substitute};
 use crate::rejection::Rejection;
 
 /// How far an answer has come.
@@ -37,6 +37,8 @@ pub enum AnswerStage {
         /// How many bytes may be held back.
         max: usize,
     },
+    /// The frames of a gRPC method are filtered as they come, and then the trailers.
+    Frames(Box<Frames>),
     /// Something takes its place.
     Replacing(Substitute),
     /// It has been filtered to its end. Trailers may still come, a body may not.
@@ -101,12 +103,18 @@ impl Exchange {
             set: vec![(CACHE_CONTROL, PRIVATE)],
             add: self.worker.vary().map(|name| ("vary", name.clone())),
         };
+        if !plan.set.is_empty() {
+            // A message of the upstream is withheld.
+            self.record.found(1, Samples::default());
+            edits.set.extend(plan.set);
+        }
         if plan.is_json {
             edits.set.push(("content-type", "application/json"));
         }
         let mut step = Step::forwards(vec![Effect::EditAnswer(edits)]);
         self.answer = match plan.body {
             Body::Untouched | Body::Replaced(_) => AnswerStage::Passing,
+            Body::Frames(frames) => AnswerStage::Frames(frames),
             Body::Substitute(substitute) => AnswerStage::Replacing(substitute),
             Body::Filtered(filtered) if filtered.holds_head => {
                 step.flow = super::Flow::Pause;
@@ -131,12 +139,14 @@ impl Exchange {
                 Step::forwards(Vec::new())
             }
             AnswerStage::Holding { max, .. } if !end_of_stream && size <= *max => Step::pauses(Vec::new()),
-            AnswerStage::Filtering(_) | AnswerStage::Holding { .. } => self.read_answer_body(size),
+            AnswerStage::Filtering(_) | AnswerStage::Holding { .. } | AnswerStage::Frames(_) => {
+                self.read_answer_body(size)
+            }
             AnswerStage::Ended if size == 0 => Step::forwards(Vec::new()),
             AnswerStage::Ended => self.cut_off_answer("host", "proxy_on_response_body came after the end"),
             AnswerStage::Replacing(substitute) => {
                 let mut out = Vec::new();
-                substitute.push(size, end_of_stream, &mut out);
+                substitute.write(&mut out);
                 self.replace_answer_body(size, out)
             }
         })
@@ -150,6 +160,9 @@ impl Exchange {
     }
 
     pub(super) fn answer_body_read(&mut self, bytes: Vec<u8>) -> Result<Step, Refusal> {
+        if matches!(self.answer, AnswerStage::Frames(_)) {
+            return Ok(self.filter_frames(&bytes));
+        }
         Ok(self.filter_answer_body(bytes))
     }
 
@@ -224,6 +237,11 @@ impl Exchange {
                 self.answer_ends = true;
                 return Ok(self.read_answer_body(self.answer_held));
             }
+            // They end with the trailers, which are read for what they say.
+            frames @ AnswerStage::Frames(_) => {
+                self.answer = frames;
+                return Ok(Step::asks(Effect::ReadTrailers(Half::Answer)));
+            }
             AnswerStage::Replacing(_) | AnswerStage::Ended => Step::forwards(Vec::new()),
         };
         self.answer = AnswerStage::Ended;
@@ -231,7 +249,7 @@ impl Exchange {
         Ok(step)
     }
 
-    fn replace_answer_body(&mut self, size: usize, bytes: Vec<u8>) -> Step {
+    pub(super) fn replace_answer_body(&mut self, size: usize, bytes: Vec<u8>) -> Step {
         if size == 0 && bytes.is_empty() {
             return Step::forwards(Vec::new());
         }
@@ -268,7 +286,7 @@ impl Exchange {
         }
     }
 
-    fn answer_line(&self, what: Line, level: Level, details: &str) -> Option<Effect> {
+    pub(super) fn answer_line(&self, what: Line, level: Level, details: &str) -> Option<Effect> {
         let suppressed = self.worker.lines.admit(self.subject.tenant(), level, self.record.began())?;
         Some(Effect::Log(level, self.subject.line(what, details, suppressed)))
     }

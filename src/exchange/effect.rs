@@ -1,6 +1,7 @@
 //! What an exchange asks its adapter to do.
 
 use super::record::Summary;
+use crate::rejection::Code;
 use crate::workers::leases::Wanted;
 use std::sync::Arc;
 
@@ -112,7 +113,7 @@ pub enum Effect {
         /// What takes their place.
         bytes: Vec<u8>,
     },
-    /// Asks for the names of a half's trailers: [`Event::TrailersRead`].
+    /// Asks for a half's trailers: [`Event::TrailersRead`].
     ///
     /// [`Event::TrailersRead`]: super::Event::TrailersRead
     ReadTrailers(Half),
@@ -123,6 +124,13 @@ pub enum Effect {
         /// Their names.
         names: Vec<Vec<u8>>,
     },
+    /// Sets one of the answer's trailers, in place of all of that name.
+    SetTrailer {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// Answers the request in the upstream's place.
     Reply {
         /// The HTTP status.
@@ -131,8 +139,10 @@ pub enum Effect {
         details: String,
         /// Headers.
         headers: Vec<(&'static str, String)>,
-        /// The body.
+        /// The body. A client that speaks gRPC gets it as the message of its status.
         body: Vec<u8>,
+        /// The status for such a client.
+        code: Code,
     },
     /// Cuts a half off. Can't fail.
     Reset(Half),

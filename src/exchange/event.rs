@@ -61,10 +61,10 @@ pub enum Event<'a> {
         /// The part.
         bytes: Vec<u8>,
     },
-    /// The names of the trailers that have come.
+    /// The trailers that have come.
     TrailersRead {
-        /// The names.
-        names: Vec<Vec<u8>>,
+        /// Every pair, names in lower case.
+        trailers: &'a [(&'a [u8], &'a [u8])],
     },
     /// An effect was not carried out. No effect after it was.
     Failed(HostError),

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! - `effect`: what an adapter is asked to do; `event`: what it tells
-//! - `request`: the request's half; `answer`: the answer's half
+//! - `request`: the request's half; `answer`: the answer's half, and `grpc`: what gRPC's trailers add to it
 //! - `refuse`: how a request is answered in the upstream's place
 //! - `line`: how each line of the log begins
 //! - `trail`: what an exchange leaves in access logs, traces and the log
@@ -30,6 +30,7 @@
 mod answer;
 mod effect;
 mod event;
+mod grpc;
 pub mod ledger;
 mod line;
 mod record;
@@ -138,7 +139,7 @@ impl Exchange {
                 self.callback = Callback::AnswerTrailers;
                 self.answer_trailers()
             }
-            Event::TrailersRead { names } => self.trailers_read(names),
+            Event::TrailersRead { trailers } => self.trailers_read(trailers),
             Event::Failed(error) => return self.failed(error),
             Event::Done { now } => return Step::forwards(self.record.end(now).map(Effect::End).into_iter().collect()),
         };

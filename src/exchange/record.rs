@@ -59,7 +59,7 @@ impl Record {
     pub fn identify(&mut self, decided: &Result<Decision, Refused>) -> Effect {
         self.has_begun = true;
         let (tenant, route) = match decided {
-            Ok(Decision::Forward(forward)) => (Some(&forward.tenant), Some(forward.route)),
+            Ok(Decision::Forward(forward)) => (forward.tenant.as_ref(), Some(forward.route)),
             Ok(Decision::Reply(reply)) => (Some(&reply.tenant), Some(reply.route)),
             Ok(Decision::Ask(ask)) => (Some(&ask.tenant), Some(ask.route)),
             // A tenant that is not served has no series.

@@ -6,7 +6,7 @@ use super::line::Line;
 use super::{Callback, Exchange, RequestStage};
 use crate::answer::UpstreamError;
 use crate::api::ErrorShape;
-use crate::rejection::{self, Rejection};
+use crate::rejection::{self, Code, Rejection};
 use crate::request::Reply;
 
 /// No answer may be kept by a cache that serves others; ours included.
@@ -68,7 +68,7 @@ impl Exchange {
         let mut headers = vec![("content-type", errors.content_type().to_owned())];
         headers.extend(rejection.headers());
         let body = rejection.body_in(errors);
-        effects.push(self.reply(rejection.status(), rejection.reason(), headers, body));
+        effects.push(self.reply((rejection.status(), rejection.code()), rejection.reason(), headers, body));
         Step::pauses(effects)
     }
 
@@ -79,7 +79,7 @@ impl Exchange {
             effects.extend(self.name_in_head());
         }
         self.record.reply(reply.status);
-        effects.push(self.reply(reply.status, reply.reason, reply.headers, reply.body));
+        effects.push(self.reply((reply.status, Code::Ok), reply.reason, reply.headers, reply.body));
         Step::pauses(effects)
     }
 
@@ -91,21 +91,31 @@ impl Exchange {
         self.record.answer_replaced(body.len());
         let mut headers = error.headers;
         headers.push(("content-type", errors.content_type().to_owned()));
-        Step::pauses(vec![self.reply(error.status, "upstream_error", headers, body)])
+        let code = Code::of_status(error.status);
+        Step::pauses(vec![self.reply((error.status, code), "upstream_error", headers, body)])
     }
 
     /// How an error is told to the client.
     pub(super) fn errors(&self) -> ErrorShape {
-        self.subject.route.map_or(ErrorShape::Prometheus, |route| route.errors)
+        match self.subject.is_grpc {
+            true => ErrorShape::Grpc,
+            false => self.subject.route.map_or(ErrorShape::Prometheus, |route| route.errors.without_grpc()),
+        }
     }
 
     /// Answers in the upstream's place. The last effect of a step. `headers` are those that not every such answer has.
-    fn reply(&mut self, status: u16, reason: &str, mut headers: Vec<(&'static str, String)>, body: Vec<u8>) -> Effect {
+    fn reply(
+        &mut self,
+        (status, code): (u16, Code),
+        reason: &str,
+        mut headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    ) -> Effect {
         headers.push((CACHE_CONTROL, PRIVATE.to_owned()));
         headers.extend(self.worker.vary().map(|name| ("vary", name.to_string())));
         self.request = RequestStage::Refused;
         self.is_replying = true;
-        Effect::Reply { status, details: ["tenancy_", reason].concat(), headers, body }
+        Effect::Reply { status, details: ["tenancy_", reason].concat(), headers, body, code }
     }
 
     /// Not even a local reply could be sent.

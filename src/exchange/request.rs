@@ -80,7 +80,7 @@ impl Exchange {
         let begin = self.record.identify(&decided);
         let mut step = match decided {
             Ok(Decision::Forward(forward)) => {
-                self.subject.tenant = Some(forward.tenant.clone());
+                self.subject.tenant = forward.tenant.clone();
                 self.subject.route = Some(forward.route);
                 self.forward(forward)
             }
@@ -131,6 +131,7 @@ impl Exchange {
             | Rule::ByHeader
             | Rule::ByHeaderUnread
             | Rule::RemoteRead
+            | Rule::Grpc(_)
             | Rule::Passthrough
             | Rule::Refuse(_) => Limit::Concurrency,
         };
@@ -144,7 +145,7 @@ impl Exchange {
             BodyPlan::Absent => RequestStage::Decided,
             BodyPlan::Untouched => RequestStage::Streaming,
             BodyPlan::Bounded(most) => RequestStage::Bounded { came: 0, most },
-            plan @ (BodyPlan::MustBeEmpty | BodyPlan::Form(_) | BodyPlan::RemoteRead(_)) => {
+            plan @ (BodyPlan::MustBeEmpty | BodyPlan::Form(_) | BodyPlan::RemoteRead(_) | BodyPlan::Message(_)) => {
                 RequestStage::Reading { plan, held: 0 }
             }
         };
@@ -213,6 +214,9 @@ impl Exchange {
         if let (Some(asks), Some(expected)) = (finished.statistics, &mut self.expected) {
             expected.client_asks_for_statistics(asks);
         }
+        if let (Some(asked), Some(expected)) = (finished.asked, &mut self.expected) {
+            expected.asked_in_form(asked);
+        }
         self.request = RequestStage::Decided;
         self.record.request_body(held, true);
         // A form that stays as it is must not be written: where trailers follow the head at once, there is no buffer, and even writing
@@ -240,11 +244,16 @@ impl Exchange {
 
     /// The names of a half's trailers: all of them are removed. A trailer is a header that comes after every decision was made, and no
     /// endpoint reads any.
-    pub(super) fn trailers_read(&mut self, names: Vec<Vec<u8>>) -> Result<Step, Refusal> {
+    pub(super) fn trailers_read(&mut self, trailers: &[(&[u8], &[u8])]) -> Result<Step, Refusal> {
         let half = match self.callback {
             Callback::RequestHead | Callback::RequestBody | Callback::RequestTrailers => Half::Request,
             Callback::AnswerHead | Callback::AnswerBody | Callback::AnswerTrailers => Half::Answer,
         };
+        if let (Half::Answer, Some(step)) = (half, self.grpc_trailers(trailers)) {
+            return Ok(step);
+        }
+        let names = request::trailers_to_remove(trailers.iter().map(|(name, _)| *name));
+        let names = names.into_iter().map(<[u8]>::to_vec).collect();
         Ok(Step::forwards(vec![Effect::RemoveTrailers { half, names }]))
     }
 }

@@ -167,7 +167,9 @@ fn an_upstream_s_error_of_another_shape_is_told_in_its_head_s_place() {
         let headers: [(&[u8], &[u8]); 3] =
             [(b":status", status), (b"content-type", content_type), (b"location", b"/login")];
         let step = exchange.on(Event::AnswerHeadRead { headers: &headers });
-        let [Effect::Reply { status: told, details, headers, body }] = &step.effects[..] else { panic!("{step:?}") };
+        let [Effect::Reply { status: told, details, headers, body, code: _ }] = &step.effects[..] else {
+            panic!("{step:?}")
+        };
         assert_eq!((step.flow, told.to_string().as_bytes()), (Flow::Pause, status));
         assert_eq!(details, "tenancy_upstream_error");
         assert_eq!(headers.contains(&("location", "/login".to_owned())), *told == 302);
@@ -215,7 +217,7 @@ fn no_order_of_events_forwards_what_was_not_decided_on() {
                 7 => (Some(Event::AnswerBody { size: 8, end_of_stream: true }), false),
                 8 => (Some(Event::Leased), false),
                 9 => (Some(Event::LeaseRefused { running: 2, allowed: 2 }), false),
-                10 => (Some(Event::TrailersRead { names: Vec::new() }), false),
+                10 => (Some(Event::TrailersRead { trailers: &[] }), false),
                 _ => (Some(failure()), false),
             };
             let step = match event {

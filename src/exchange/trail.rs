@@ -10,7 +10,7 @@
 use super::effect::Level;
 use super::event::Arrival;
 use super::line::Line;
-use crate::api::Route;
+use crate::api::{Route, is_grpc};
 use crate::{tenant, text};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub struct Subject {
     request_id: Box<[u8]>,
     /// What the client asks for, in the URL and in a form, where queries may be logged.
     queries: [Box<[u8]>; 2],
+    /// The client speaks gRPC.
+    pub is_grpc: bool,
     /// The client sent the header that names the tenant upstream.
     pub names_tenant: bool,
     /// The tenant, once identified.
@@ -50,6 +52,7 @@ impl Subject {
                         subject.queries[0] = start(query, MAX_QUERY);
                     }
                 }
+                b"content-type" => subject.is_grpc = is_grpc(value),
                 b"x-request-id" => subject.request_id = start(value, MAX_SHOWN),
                 name if name == tenant_header.as_bytes() => subject.names_tenant = true,
                 _ => {}

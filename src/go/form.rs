@@ -69,6 +69,11 @@ impl<'a> Raw<'a> {
     }
 }
 
+/// Decodes a value that was found in a form.
+pub fn decode(encoded: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+    unescape(encoded, encoded)
+}
+
 /// The pairs of a query string (without the `?`) or of a form body, in the order of the text. Values are not decoded.
 pub fn raw_pairs(form: &[u8]) -> impl Iterator<Item = Result<Raw<'_>, Error>> {
     form.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).enumerate().map(|(index, pair)| {

@@ -98,6 +98,11 @@ impl RequestLimits {
         Some(RequestLimits { in_force, route, engine, headers })
     }
 
+    /// What is answered where nothing is left of a request.
+    pub fn empty(&self) -> Option<Empty> {
+        self.route.empty
+    }
+
     /// Decides on what was requested, and writes the times that were not forwarded. `is_whole`: no form follows.
     ///
     /// # Errors

@@ -76,19 +76,18 @@ impl Fault {
         Fault { kind: ErrorKind::Syntax, message: message.into(), start, end }
     }
 
-    /// Adds the line and the column, counted as `PositionRange.StartPosInput` does (promql/parser/posrange, 3.16).
+    /// Adds the line and the column.
     pub fn locate(self, query: &[u8]) -> Error {
-        let before = query.get(..self.start as usize).unwrap_or(query);
-        let breaks = before.iter().filter(|&&b| b == b'\n').count();
-        let column = before.iter().rev().take_while(|&&b| b != b'\n').count() + 1;
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Error {
-            kind: self.kind,
-            message: self.message,
-            start: self.start,
-            end: self.end,
-            line: count(breaks + 1),
-            column: count(column),
-        }
+        let (line, column) = place(query, self.start as usize);
+        Error { kind: self.kind, message: self.message, start: self.start, end: self.end, line, column }
     }
+}
+
+/// The line and the column of an offset, counted as `PositionRange.StartPosInput` does (promql/parser/posrange, 3.16).
+pub(super) fn place(query: &[u8], offset: usize) -> (u32, u32) {
+    let before = query.get(..offset).unwrap_or(query);
+    let breaks = before.iter().filter(|&&b| b == b'\n').count();
+    let column = before.iter().rev().take_while(|&&b| b != b'\n').count() + 1;
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    (count(breaks + 1), count(column))
 }

@@ -2,7 +2,8 @@
 //! not tenants.
 //!
 //! The steps, each in a file of its own: `lexer` (text → tokens), `parser` (tokens → `ast`; with `selector`,
-//! `postfix`, `duration` and `matching`), `rewrite` (tree and tokens → text, with the matchers of a [`Scope`]).
+//! `postfix`, `duration` and `matching`), `rewrite` (tree and tokens → text, with the matchers of a [`Scope`]). `origins` leads from a
+//! place in that text back to the client's.
 //!
 //! Property tests, and a comparison with Prometheus's own parser, check that for every text:
 //! - the module doesn't panic, and needs time and memory linear in the length of the text;
@@ -17,6 +18,7 @@ mod error;
 mod lexer;
 pub(crate) mod literal;
 mod matching;
+mod origins;
 mod parser;
 mod plain;
 mod postfix;
@@ -31,6 +33,7 @@ mod token;
 
 pub use error::{Error, ErrorKind};
 pub use lexer::MAX_TOKENS;
+pub use origins::Origins;
 pub use parser::MAX_DEPTH;
 pub use printing::{MAX_PRINTING, MAX_TREE};
 pub use rewrite::{MAX_WRITTEN, runs_as_query};
@@ -175,7 +178,7 @@ impl<'t> Query<'t> {
     pub fn rewrite(&self, scope: &Scope, out: &mut Vec<u8>) -> Result<u32, Error> {
         let before = out.len();
         out.reserve(self.text.len() + self.text.len() / 2 + 64);
-        rewrite::enforce(&self.text, &self.tokens.list, &self.ast, scope, out).map_err(|fault| {
+        rewrite::enforce(&self.text, &self.tokens.list, &self.ast, scope, None, out).map_err(|fault| {
             out.truncate(before);
             fault.locate(&self.text)
         })

@@ -18,17 +18,18 @@ use std::ops::Range;
 pub const MAX_WRITTEN: usize = 8 << 20;
 
 /// Appends the enforced text to `out`, and returns how many selectors were enforced. After a fault, `out` holds an incomplete text,
-/// which the caller must remove.
+/// which the caller must remove. Where `runs` is given, each piece of the client's text that is written is noted there, in order.
 pub(super) fn enforce(
     text: &[u8],
     tokens: &[Token],
     ast: &Ast,
     scope: &Scope,
+    runs: Option<&mut Vec<Run>>,
     out: &mut Vec<u8>,
 ) -> Result<u32, Fault> {
     let begin = out.len();
     let own = scope.own_matchers();
-    let mut writer = Writer { text, tokens, ast, scope, own, out, begin, next: 0 };
+    let mut writer = Writer { text, tokens, ast, scope, own, out, runs, begin, next: 0 };
     let mut selectors = 0;
     for node in &ast.nodes {
         // There is no wildcard arm, so that a new kind of node doesn't compile until its treatment is decided.
@@ -65,6 +66,17 @@ pub fn runs_as_query(label: &[u8]) -> bool {
     RUN_AS_QUERY.contains(&label)
 }
 
+/// A piece of the client's text that stands in the enforced text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    /// Where it begins in the enforced text.
+    pub written: usize,
+    /// Where it begins in the client's text.
+    pub source: usize,
+    /// Its length in bytes.
+    pub length: usize,
+}
+
 struct Writer<'a> {
     text: &'a [u8],
     tokens: &'a [Token],
@@ -72,6 +84,7 @@ struct Writer<'a> {
     scope: &'a Scope,
     own: OwnMatchers<'a>,
     out: &'a mut Vec<u8>,
+    runs: Option<&'a mut Vec<Run>>,
     /// Where the rewritten query begins in `out`.
     begin: usize,
     /// The first token that is not written yet.
@@ -111,7 +124,7 @@ impl<'a> Writer<'a> {
             match *matcher {
                 LabelMatcher::Metric { name } => {
                     self.out.push(b',');
-                    self.out.extend_from_slice(self.text_of(name));
+                    self.copy(self.range(name));
                 }
                 LabelMatcher::Label { name, operator, value } => {
                     let label = self.name(name);
@@ -139,8 +152,7 @@ impl<'a> Writer<'a> {
     }
 
     fn label_matcher(&mut self, name: TokenId, operator: TokenId, value: TokenId) {
-        let place = |id: TokenId| self.tokens.get(id as usize).map_or(0..0, |t| t.start as usize..t.end as usize);
-        let [name, operator, value] = [name, operator, value].map(place);
+        let [name, operator, value] = [name, operator, value].map(|id| self.range(id));
         if name.end == operator.start && operator.end == value.start {
             self.copy(name.start..value.end);
         } else {
@@ -186,6 +198,9 @@ impl<'a> Writer<'a> {
     }
 
     fn copy(&mut self, run: Range<usize>) {
+        if let Some(runs) = &mut self.runs {
+            runs.push(Run { written: self.out.len() - self.begin, source: run.start, length: run.len() });
+        }
         self.out.extend_from_slice(self.text.get(run).unwrap_or_default());
     }
 
@@ -222,6 +237,10 @@ impl<'a> Writer<'a> {
         let start = self.tokens.get(first as usize).map_or(0, |t| t.start);
         let end = self.tokens.get(last as usize).map_or(start, |t| t.end);
         Fault { kind, message, start, end }
+    }
+
+    fn range(&self, id: TokenId) -> Range<usize> {
+        self.tokens.get(id as usize).map_or(0..0, |token| token.start as usize..token.end as usize)
     }
 
     fn text_of(&self, id: TokenId) -> &'a [u8] {

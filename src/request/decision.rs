@@ -31,8 +31,8 @@ impl Decision {
 /// What is done with a request that goes upstream.
 #[derive(Debug, Clone)]
 pub struct Forward {
-    /// The tenant; several are joined by `|`.
-    pub tenant: Arc<str>,
+    /// The tenant; several are joined by `|`. `None` for a row that needs none.
+    pub tenant: Option<Arc<str>>,
     /// The row of the API table that applies.
     pub route: &'static Route,
     /// The new `:path`; `None` where it already reads so.

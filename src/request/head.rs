@@ -84,6 +84,13 @@ impl Edits {
     }
 }
 
+impl<'a> Facts<'a> {
+    /// The content type, where there is one.
+    pub fn content_type(&self, repeated: Rejection) -> Result<Option<&'a [u8]>, Rejection> {
+        self.content_type.get(repeated)
+    }
+}
+
 /// Reads the headers.
 pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<Facts<'a>, Rejection> {
     let (mut method, mut target, mut tenant) = (Once::Absent, Once::Absent, Once::Absent);
@@ -170,6 +177,17 @@ pub fn edit(
         }
     }
     Ok(Edits { set, remove })
+}
+
+/// The changes to the headers of a request that needs no tenant: no header names one upstream. That which is set otherwise, and so is not
+/// among those that `removes` knows, is removed too.
+pub fn edit_without_tenant(facts: &Facts<'_>, config: &Config, headers: &[(&[u8], &[u8])]) -> Edits {
+    let mut remove = facts.remove.clone();
+    let header = config.forward_tenant_header();
+    if headers.iter().any(|(name, _)| *name == header.as_bytes()) {
+        remove.push(header.clone());
+    }
+    Edits { set: Vec::new(), remove }
 }
 
 fn is_form(content_type: &[u8]) -> bool {

@@ -5,13 +5,14 @@
 //!
 //! 1. `head`: each header is read once; what is ambiguous is refused.
 //! 2. `path`: the path is in normal form, or refused.
-//! 3. The tenant: from the one source that the configuration names.
+//! 3. The tenant: from the one source that the configuration names. With `tenant_path`, its part of the path is taken away, and chooses among
+//!    what the source names.
 //! 4. The row of the API table, and the method.
 //! 5. `parameters`: the query string, and later the form, are decoded, checked, enforced and encoded again.
 //! 6. [`limits`](crate::limits), where the tenant has some: what is requested is within them or refused, and times are moved to where
 //!    they are allowed. Where nothing is left, the filter answers itself.
 //!
-//! `decision` has what is decided, as data.
+//! `decision` has what is decided, as data; `grpc`: the same for gRPC, where a message takes the place of parameters.
 //!
 //! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
 //! union of all `match[]`, so adding one beside another would widen the answer. One that matches nothing widens nothing:
@@ -19,7 +20,9 @@
 //! everybody (`labels` of Prometheus 3.15, when its `--web.read-timeout` strikes; observed).
 
 mod decision;
+mod grpc;
 mod head;
+mod naming;
 mod parameters;
 mod remote_read;
 #[cfg(test)]
@@ -27,17 +30,19 @@ mod tests;
 mod write;
 
 pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
+pub use grpc::{MAX_MESSAGE, MessagePlan};
 
-use crate::answer::Expected;
-use crate::api::{Method, Path, Route, Rule};
-use crate::config::Config;
+use crate::answer::{Asked, Expected};
+use crate::api::{Found, Method, Path, Route, Rule};
+use crate::config::{Config, FORWARDED_PREFIX};
 use crate::go::form;
 use crate::limits::{Engine, RequestLimits, Requested, Stop};
 use crate::memo::Memo;
 use crate::path;
 use crate::rejection::{Place, Rejection};
-use crate::tenant::{self, Tenants};
+use crate::tenant::{self, Clues, Tenants};
 use crate::text;
+use head::Facts;
 use parameters::{Enforcement, Written};
 pub use remote_read::ReadPlan;
 use std::cell::RefCell;
@@ -67,6 +72,8 @@ pub enum BodyPlan {
     MustBeEmpty,
     /// A form, to be read whole and replaced, also where it turns out to be empty.
     Form(FormPlan),
+    /// A gRPC message, to be read whole and replaced.
+    Message(MessagePlan),
     /// Passed on as it comes, without holding it back: a path of `passthrough_paths`, or remote read of an upstream that isolates
     /// tenants itself.
     Untouched,
@@ -123,6 +130,8 @@ pub struct Finished {
     pub selectors: u32,
     /// What the client says about statistics in it, which counts before what the URL says.
     pub statistics: Option<bool>,
+    /// What the client asks in it, which counts before what it asks in the URL.
+    pub asked: Option<Asked>,
 }
 
 /// Decides on the request's head. Everything that concerns headers is decided here, since headers go on before the body comes.
@@ -160,9 +169,23 @@ fn decide_noting(
 ) -> Result<Decision, Rejection> {
     let facts = head::read(head.headers, config)?;
     let target = path::split(facts.target).map_err(Rejection::Path)?;
-    let found = config.find(target.path);
+    let chosen = config.tenant_path().and_then(|prefix| prefix.split(target.path));
+    let found = config.find(chosen.map_or(target.path, |chosen| chosen.rest));
     *row = found.map(|(found, _)| found.route);
-    let tenants = config.identify(facts.tenant, head.evidence).map_err(Rejection::Tenant)?;
+    if chosen.is_none()
+        && let Some((Found { route, .. }, prefix)) = found
+        && !route.needs_tenant
+    {
+        return without_tenant(head, &facts, config, route, prefix);
+    }
+    let parameter = naming::parameter(target.query, config.source())?;
+    let clues = Clues {
+        header: facts.tenant,
+        parameter: parameter.as_deref(),
+        segment: chosen.map(|chosen| chosen.tenant),
+        evidence: head.evidence,
+    };
+    let tenants = config.identify(&clues).map_err(Rejection::Tenant)?;
     *tenant = Some(tenants.joined().clone());
     if let Some(id) = tenants.ids().find(|id| !config.allows(id)) {
         return Err(Rejection::NotAllowed(text::quote(id.as_bytes())));
@@ -187,9 +210,14 @@ fn decide_noting(
             "with tenant_regex it can't be told whose rules, alerts, exemplars and series are: static_tenant_ids can name the tenants",
         ));
     }
-    let method = Method::read(facts.method)
-        .filter(|method| route.methods.contains(method))
-        .ok_or(Rejection::Method(route.methods))?;
+    let method = method(&facts, route)?;
+    if let Rule::Grpc(call) = route.rule {
+        // A gRPC client's paths have no prefix.
+        if chosen.is_some() {
+            return Err(Rejection::UnknownPath);
+        }
+        return grpc::decide(call, route, head, &facts, config, &tenants).map(Decision::Forward);
+    }
     let no_bytes_follow = head.end_of_stream || facts.content_length == Some(b"0");
 
     let passthrough = route.rule == Rule::Passthrough;
@@ -197,17 +225,22 @@ fn decide_noting(
     let is_message = route.rule == Rule::RemoteRead;
     let is_write = matches!(route.rule, Rule::Write(_));
     let has_form = method == Method::Post && !no_bytes_follow && !passthrough && !is_unread && !is_message && !is_write;
-    if method == Method::Get && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
+    if method != Method::Post && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
         return Err(Rejection::Body);
     }
     let expected = Expected::new(route, config, &tenants);
-    let edits = head::edit(&facts, config, &tenants, route.answer, has_form)?;
+    let mut edits = head::edit(&facts, config, &tenants, route.answer, has_form)?;
+    if let Some(chosen) = chosen {
+        // In normal form, and so ASCII.
+        edits.set.push((FORWARDED_PREFIX.into(), String::from_utf8_lossy(chosen.prefix).into()));
+    }
     if passthrough {
         let body = if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
+        let path = chosen.map_or(target.path, |chosen| chosen.rest);
         return Ok(Decision::Forward(Forward {
-            tenant: tenants.joined().clone(),
+            tenant: Some(tenants.joined().clone()),
             route,
-            path: None,
+            path: naming::passthrough_target(facts.target, path, target.query, config.source())?,
             selectors: 0,
             set: edits.set,
             remove: edits.remove,
@@ -235,7 +268,7 @@ fn decide_noting(
         let edits = edits.of_message(facts.content_length.is_some());
         let path = path::write(prefix, route.path, found.segment, b"").map_err(Rejection::Path)?;
         return Ok(Decision::Forward(Forward {
-            tenant: tenants.joined().clone(),
+            tenant: Some(tenants.joined().clone()),
             route,
             path: (path != facts.target).then_some(path),
             selectors: 0,
@@ -271,7 +304,8 @@ fn decide_noting(
         (false, true) => enforcement.add_nothing(&mut query),
     }
     let statistics = enforcement.ask_for_statistics(&url, &mut query);
-    let expected = expected.narrowed(!query.is_empty()).measuring(statistics);
+    let expected =
+        expected.narrowed(!query.is_empty()).measuring(statistics).asked(url.asked.take().unwrap_or_default());
     let asked = match route.instead {
         Some((path, (name, value))) if config.enforces() => {
             form::append(&mut query, name.as_bytes(), value.as_bytes());
@@ -298,7 +332,7 @@ fn decide_noting(
         BodyPlan::MustBeEmpty
     };
     Ok(Decision::Forward(Forward {
-        tenant: tenants.joined().clone(),
+        tenant: Some(tenants.joined().clone()),
         route,
         path: (path != facts.target).then_some(path),
         selectors: url.selectors,
@@ -308,6 +342,41 @@ fn decide_noting(
         expected,
         concurrency,
     }))
+}
+
+/// Forwards a request that belongs to no tenant, whatever names one in it, and without the tenant header. It has no parameters.
+fn without_tenant(
+    head: &Head<'_>,
+    facts: &Facts<'_>,
+    config: &Config,
+    route: &'static Route,
+    prefix: &str,
+) -> Result<Decision, Rejection> {
+    method(facts, route)?;
+    if let Rule::Grpc(call) = route.rule {
+        return grpc::decide_health(call, route, head, facts, config).map(Decision::Forward);
+    }
+    let no_bytes_follow = head.end_of_stream || facts.content_length == Some(b"0");
+    if !no_bytes_follow && facts.content_length.is_some() {
+        return Err(Rejection::Body);
+    }
+    let edits = head::edit_without_tenant(facts, config, head.headers);
+    let path = path::write(prefix, route.path, None, b"").map_err(Rejection::Path)?;
+    Ok(Decision::Forward(Forward {
+        tenant: None,
+        route,
+        path: (path != facts.target).then_some(path),
+        selectors: 0,
+        set: edits.set,
+        remove: edits.remove,
+        body: if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::MustBeEmpty },
+        expected: Expected::of_nobody(route.answer, config),
+        concurrency: Vec::new(),
+    }))
+}
+
+fn method(facts: &Facts<'_>, route: &'static Route) -> Result<Method, Rejection> {
+    Method::read(facts.method).filter(|method| route.methods.contains(method)).ok_or(Rejection::Method(route.methods))
 }
 
 /// The limits on a request; `None` where there are none.
@@ -339,7 +408,7 @@ impl BodyPlan {
     /// Whether the upstream may not answer before the body is whole: without it, it would answer for every tenant.
     pub fn confines(&self) -> bool {
         match self {
-            BodyPlan::Form(_) | BodyPlan::RemoteRead(_) => true,
+            BodyPlan::Form(_) | BodyPlan::RemoteRead(_) | BodyPlan::Message(_) => true,
             BodyPlan::Absent | BodyPlan::MustBeEmpty | BodyPlan::Untouched | BodyPlan::Bounded(_) => false,
         }
     }
@@ -351,12 +420,14 @@ impl BodyPlan {
             BodyPlan::Absent | BodyPlan::Untouched | BodyPlan::Bounded(_) | BodyPlan::MustBeEmpty => size > 0,
             BodyPlan::Form(_) => false,
             BodyPlan::RemoteRead(_) => ReadPlan::is_too_long(size),
+            // Envoy's buffer limit does not hold for HTTP/2.
+            BodyPlan::Message(_) => size > MAX_MESSAGE,
         }
     }
 
     /// Decides on the whole body. The time is given again, since a client may take as long as it likes to send a form.
     pub fn finish(&self, body: &[u8], now_ms: Option<i64>, memo: &RefCell<Memo>) -> Result<BodyDecision, Rejection> {
-        let as_it_is = BodyDecision::Forward(Finished { body: None, selectors: 0, statistics: None });
+        let as_it_is = BodyDecision::Forward(Finished { body: None, selectors: 0, statistics: None, asked: None });
         match self {
             BodyPlan::Absent | BodyPlan::MustBeEmpty => {
                 if body.is_empty() {
@@ -367,6 +438,7 @@ impl BodyPlan {
             }
             BodyPlan::Form(plan) => plan.finish(body, now_ms, memo),
             BodyPlan::RemoteRead(plan) => plan.finish(body, now_ms),
+            BodyPlan::Message(plan) => plan.finish(body, now_ms),
             BodyPlan::Untouched | BodyPlan::Bounded(_) => Ok(as_it_is),
         }
     }
@@ -391,8 +463,8 @@ impl FormPlan {
         if !written.has_selector && !self.url_has_selector {
             self.enforcement.add_selector(&mut form, &mut written);
         }
-        let Written { selectors, statistics, .. } = written;
-        Ok(BodyDecision::Forward(Finished { body: (form != body).then_some(form), selectors, statistics }))
+        let Written { selectors, statistics, asked, .. } = written;
+        Ok(BodyDecision::Forward(Finished { body: (form != body).then_some(form), selectors, statistics, asked }))
     }
 }
 

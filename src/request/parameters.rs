@@ -1,7 +1,7 @@
 //! Query string and form: each pair is decoded, checked against its row, enforced, and encoded again.
 
 use super::{Place, Rejection, Tenants};
-use crate::answer::Statistics;
+use crate::answer::{Asked, Statistics};
 use crate::api::{Kind, Parameter, Route, Rule};
 use crate::config::Config;
 use crate::go::form;
@@ -9,6 +9,7 @@ use crate::limits::Requested;
 use crate::memo::{Key, Memo};
 use crate::promql::{self, Query, Reading};
 use crate::scope::Scope;
+use crate::tenant;
 use crate::text;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -29,13 +30,15 @@ pub struct Enforcement {
     route: &'static Route,
     extra: Arc<[String]>,
     /// None: nothing is rewritten (`enforce_tenancy: false`), or nothing has to be.
-    scope: Option<Scope>,
+    scope: Option<Arc<Scope>>,
     /// A request without any selector gains this one.
     added: Added,
     /// The upstream is asked for statistics.
     asks_for_statistics: bool,
     /// The answer is filtered, so that a part of it is not enough.
     drops_parts: bool,
+    /// What names the tenant in the URL must not stand in a form.
+    tenant_parameter: Option<Arc<str>>,
 }
 
 /// The selector that a request without any gains.
@@ -68,7 +71,7 @@ enum Checked {
 }
 
 /// What was found in a query string or form.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Written {
     /// It has a `match[]`.
     pub has_selector: bool,
@@ -76,7 +79,11 @@ pub struct Written {
     pub selectors: u32,
     /// Whether `stats` is there, and asks for anything: an empty one is not sent on.
     pub statistics: Option<bool>,
+    /// What the places in the answer's messages refer to, where this has a text that was rewritten.
+    pub asked: Option<Asked>,
 }
+
+const IN_FORM: &str = "the parameter that names the tenant stands in the form: it is read in the URL only";
 
 fn decoded<'a>(pair: &form::Raw<'a>, place: Place) -> Result<Cow<'a, [u8]>, Rejection> {
     pair.value().map_err(|error| Rejection::Form(place, error))
@@ -95,6 +102,7 @@ impl Enforcement {
             | Rule::RemoteRead
             | Rule::Write(_)
             | Rule::Passthrough
+            | Rule::Grpc(_)
             | Rule::Refuse(_) => false,
         };
         let reads_selectors = route.parameters.iter().any(|parameter| parameter.kind == Kind::Selector);
@@ -111,9 +119,10 @@ impl Enforcement {
             | Rule::RemoteRead
             | Rule::Write(_)
             | Rule::Passthrough
+            | Rule::Grpc(_)
             | Rule::Refuse(_) => Added::Nothing,
         };
-        let scope = (reads_series && config.enforces()).then(|| config.scope(tenants));
+        let scope = (reads_series && config.enforces()).then(|| Arc::new(config.scope(tenants)));
         Enforcement {
             route,
             extra: config.extra_parameters().clone(),
@@ -122,6 +131,7 @@ impl Enforcement {
             asks_for_statistics: config.stats().samples
                 && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),
             drops_parts: config.enforces(),
+            tenant_parameter: config.source().parameter().cloned(),
         }
     }
 
@@ -170,6 +180,11 @@ impl Enforcement {
                 }
                 self.known(parameter, &pair, &mut rewriting)?;
             } else {
+                if place == Place::Form
+                    && self.tenant_parameter.as_ref().is_some_and(|name| *pair.key == *name.as_bytes())
+                {
+                    return Err(Rejection::Tenant(tenant::Error::Unclear(IN_FORM)));
+                }
                 let value = decoded(&pair, place)?;
                 if self.extra.iter().any(|name| name.as_bytes() == &*pair.key) {
                     form::append(rewriting.out, &pair.key, &value);
@@ -191,6 +206,13 @@ impl Enforcement {
     ) -> Result<(), Rejection> {
         let Rewriting { place, memo, requested, out, written } = rewriting;
         written.has_selector |= parameter.kind == Kind::Selector;
+        if let Some(scope) = &self.scope {
+            if parameter.kind == Kind::Query {
+                written.asked = Some(Asked::query(pair.encoded, scope));
+            } else if parameter.kind == Kind::Selector {
+                written.asked = Some(Asked::Unknown);
+            }
+        }
         let key = self.key(parameter, pair.encoded);
         if recall(memo, key.as_ref(), parameter, out, &mut written.selectors) {
             if let Some(requested) = requested {

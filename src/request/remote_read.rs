@@ -93,7 +93,7 @@ impl ReadPlan {
         }
         let body = Some(snappy::encode_block(&written));
         let selectors = if self.scope.is_some() { selectors } else { 0 };
-        Ok(BodyDecision::Forward(Finished { body, selectors, statistics: None }))
+        Ok(BodyDecision::Forward(Finished { body, selectors, statistics: None, asked: None }))
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn decide(
         None => BodyPlan::Untouched,
     };
     Ok(Forward {
-        tenant: id.clone(),
+        tenant: Some(id.clone()),
         route,
         path,
         selectors: 0,

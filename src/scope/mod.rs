@@ -27,6 +27,7 @@ pub use inside::{Fit, Inside, LabelSet, Standing, Twice};
 
 use std::fmt;
 use std::sync::Arc;
+use texts::Texts;
 
 /// The most matchers of one scope. Each selector of a query grows by all of them.
 pub const MAX_MATCHERS: usize = 64;
@@ -92,7 +93,7 @@ pub struct Matcher {
 /// assert_eq!(out, br#"up{namespace=~"shop-.*",cluster="eu",namespace="shop-a"}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// In the order in which they are written.
     enforced: Vec<Enforced>,
@@ -101,7 +102,7 @@ pub struct Scope {
 }
 
 /// A matcher of a scope, and what becomes of the query's own matchers on its label.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Enforced {
     matcher: Matcher,
     on_conflict: OnConflict,
@@ -229,6 +230,31 @@ impl Scope {
         &self.written
     }
 
+    /// Label sets that stand for all that is inside: with each label that has one value, and one set for each value of one label that lists
+    /// several. Labels in order, as Prometheus has them.
+    pub fn label_sets(&self) -> Vec<Vec<(&str, Vec<u8>)>> {
+        let mut fixed: Vec<(&str, Vec<u8>)> = Vec::new();
+        let mut listed: Option<(&str, Vec<Vec<u8>>)> = None;
+        for matcher in self.matchers() {
+            let texts = Texts::new(matcher.op, matcher.value.as_bytes());
+            // A label that may be absent stands in no set.
+            let Some(texts) = texts.filter(|texts| !texts.negated && !texts.names(b"")) else { continue };
+            match <[Vec<u8>; 1]>::try_from(texts.texts) {
+                Ok([text]) => insert((&matcher.label, text), &mut fixed),
+                Err(texts) => listed = listed.or(Some((&matcher.label, texts))),
+            }
+        }
+        let Some((label, texts)) = listed.filter(|(label, _)| fixed.iter().all(|(other, _)| other != label)) else {
+            return vec![fixed];
+        };
+        let with = |text| {
+            let mut set = fixed.clone();
+            insert((label, text), &mut set);
+            set
+        };
+        texts.into_iter().map(with).collect()
+    }
+
     /// What is done about the query's own matchers, as a number: together with [`Scope::written`], all that a rewritten query
     /// depends on.
     pub fn conflicts(&self) -> u128 {
@@ -263,5 +289,12 @@ impl Scope {
     /// [`Unfit::Pattern`] where the filter can't run a pattern as the upstream does.
     pub fn inside(&self) -> Result<Inside, Unfit> {
         Inside::new(self.matchers())
+    }
+}
+
+/// Inserts a label where it belongs in the order, unless it is there.
+fn insert<'s>(label: (&'s str, Vec<u8>), set: &mut Vec<(&'s str, Vec<u8>)>) {
+    if let Err(place) = set.binary_search_by(|(name, _)| (*name).cmp(label.0)) {
+        set.insert(place, label);
     }
 }

@@ -1,7 +1,9 @@
-//! Identifies the tenant: reads the bytes of a header, a client certificate or dynamic metadata, and validates the tenant IDs in them.
+//! Identifies the tenant: reads the bytes of a header, a parameter, a client certificate or dynamic metadata, and validates the tenant IDs
+//! in them.
 //!
 //! - `source`: what names the tenant, and how it is read
 //! - `certificate`, `metadata`: the formats in which Envoy returns a certificate's subject and dynamic metadata
+//! - `claims`: which tenants the entries of a claim name
 //!
 //! ```text
 //! tenants = id                              without federation; in a certificate; in a string in metadata
@@ -16,6 +18,7 @@
 //! Thanos: `IsTenantValid` in `pkg/tenancy/tenancy.go` (0.42.5). `__other__` is reserved by this filter, for its stats.
 
 pub mod certificate;
+pub mod claims;
 /// Metadata as Envoy writes it, for the tests: the tool has the encoder, since nothing in the filter writes any.
 #[cfg(test)]
 #[path = "../bin/tenancyctl/evidence.rs"]
@@ -24,7 +27,8 @@ pub mod evidence;
 pub mod metadata;
 mod source;
 
-pub use source::{Evidence, Source};
+pub use claims::Claims;
+pub use source::{Clues, Evidence, Source};
 
 use crate::scope::{OnConflict, Scope};
 use crate::text;
@@ -65,6 +69,24 @@ pub enum Federation {
         /// The largest number of tenants in one request. 0 means no limit.
         max_tenants: u32,
     },
+}
+
+/// What the configuration says about the tenants of a request, whichever source names them.
+#[derive(Clone, Copy)]
+pub struct Rules<'a> {
+    /// Which IDs are valid.
+    pub format: Format,
+    /// Whether a request may name several.
+    pub federation: Federation,
+    /// Whether a valid tenant is served.
+    pub allows: &'a dyn Fn(&str) -> bool,
+}
+
+impl Rules<'_> {
+    /// Whether this is the ID of a tenant that is served.
+    fn serves(&self, id: &[u8]) -> bool {
+        check(id, self.format).is_ok_and(|id| (self.allows)(id))
+    }
 }
 
 /// One or several valid tenants, sorted and without duplicates.
@@ -127,6 +149,14 @@ pub enum Error {
     NotABaseName(String),
     /// The ID is not UTF-8.
     NotUtf8,
+    /// An entry of a claim names no tenant.
+    UnknownEntry(String),
+    /// A claim names no tenant that is served.
+    NoneServed,
+    /// The tenant that the path names is not one that the request may choose. Whether it exists is not told.
+    NotOffered,
+    /// The request may choose among several tenants, and its path names none.
+    NotChosen,
 }
 
 impl fmt::Display for Error {
@@ -161,6 +191,12 @@ impl fmt::Display for Error {
                 )
             }
             Error::NotUtf8 => write!(f, "the tenant is not UTF-8"),
+            Error::UnknownEntry(entry) => write!(f, "{entry} in the metadata names no tenant"),
+            Error::NoneServed => write!(f, "the metadata names no tenant that is allowed here"),
+            Error::NotOffered => write!(f, "this tenant is not allowed here"),
+            Error::NotChosen => {
+                write!(f, "several tenants are named: begin the path with one of them, as tenant_path says")
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::certificate::{self, Field};
 use super::metadata::{self, Claim};
-use super::{Error, Federation, Format, Tenants};
+use super::{Claims, Error, Rules, Tenants};
 use std::sync::Arc;
 
 /// What names the tenant of a request.
@@ -15,13 +15,33 @@ pub enum Source {
         /// The tenant of a request without the header.
         default: Option<Tenants>,
     },
+    /// A parameter in the URL of the request. It is believed as a header is, and has no default.
+    Parameter(Arc<str>),
+    /// Nothing but the path, which names one of those that `allowed_tenants` lists. It is believed as a header is.
+    Allowed {
+        /// The tenant of a request whose path names none.
+        default: Option<Tenants>,
+    },
     /// A field of the client certificate's subject. It has one value, which names one tenant.
     Certificate(Field),
-    /// Dynamic metadata that another filter has set, at this path. The path begins with the namespace. A string names one tenant. With
-    /// federation, a list of strings names several.
-    Metadata(Arc<[String]>),
+    /// Dynamic metadata that another filter has set. A string names one tenant, or one group of tenants. With federation, a list of strings
+    /// names several.
+    Metadata(Arc<Claims>),
     /// The configuration names the same tenants for all requests.
     Static(Tenants),
+}
+
+/// What a request, and the proxy, say about the tenant. `None` means absent, which differs from an empty value.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Clues<'a> {
+    /// The value of the source's header.
+    pub header: Option<&'a [u8]>,
+    /// The value of the source's parameter.
+    pub parameter: Option<&'a [u8]>,
+    /// What follows `tenant_path` in the path, up to the next slash, as it stands there.
+    pub segment: Option<&'a [u8]>,
+    /// What the proxy returned for [`Source::evidence`].
+    pub evidence: Option<&'a [u8]>,
 }
 
 /// What the filter must ask of the proxy besides the headers.
@@ -37,7 +57,7 @@ impl Source {
     /// What the source reads besides headers. The proxy is asked for nothing else.
     pub fn evidence(&self) -> Option<Evidence> {
         match self {
-            Source::Header { .. } | Source::Static(_) => None,
+            Source::Header { .. } | Source::Parameter(_) | Source::Allowed { .. } | Source::Static(_) => None,
             Source::Certificate(_) => Some(Evidence::Subject),
             Source::Metadata(_) => Some(Evidence::Metadata),
         }
@@ -47,50 +67,70 @@ impl Source {
     pub fn header(&self) -> Option<&Arc<str>> {
         match self {
             Source::Header { name, .. } => Some(name),
-            Source::Certificate(_) | Source::Metadata(_) | Source::Static(_) => None,
+            Source::Parameter(_)
+            | Source::Allowed { .. }
+            | Source::Certificate(_)
+            | Source::Metadata(_)
+            | Source::Static(_) => None,
         }
     }
 
-    /// Identifies the tenants of a request. `header` is the value of the source's header, `evidence` what the proxy returned. `None`
-    /// means absent, which differs from an empty value.
-    pub fn identify(
-        &self,
-        header: Option<&[u8]>,
-        evidence: Option<&[u8]>,
-        format: Format,
-        federation: Federation,
-    ) -> Result<Tenants, Error> {
+    /// The parameter that names the tenant, if the source is a parameter.
+    pub fn parameter(&self) -> Option<&Arc<str>> {
         match self {
-            Source::Header { name: _, default } => match (header, default) {
+            Source::Parameter(name) => Some(name),
+            Source::Header { .. }
+            | Source::Allowed { .. }
+            | Source::Certificate(_)
+            | Source::Metadata(_)
+            | Source::Static(_) => None,
+        }
+    }
+
+    /// Identifies the tenants of a request whose path names none.
+    pub fn identify(&self, clues: &Clues<'_>, rules: &Rules<'_>) -> Result<Tenants, Error> {
+        let Rules { format, federation, .. } = *rules;
+        match self {
+            Source::Header { name: _, default } => match (clues.header, default) {
                 (Some(value), _) => Tenants::parse(value, format, federation),
                 (None, Some(default)) => Ok(default.clone()),
                 (None, None) => Err(Error::Absent("the header that names it is absent")),
             },
+            Source::Parameter(_) => match clues.parameter {
+                Some(value) => Tenants::parse(value, format, federation),
+                None => Err(Error::Absent("the parameter that names it is absent")),
+            },
+            Source::Allowed { default } => default.clone().ok_or(Error::Absent("the path does not name it")),
             Source::Certificate(field) => {
-                Tenants::one(&certificate::value(evidence.unwrap_or_default(), *field)?, format)
+                Tenants::one(&certificate::value(clues.evidence.unwrap_or_default(), *field)?, format)
             }
-            Source::Metadata(path) => {
-                let claim = metadata::claim(evidence.unwrap_or_default(), path);
-                match (claim.ok_or(Error::Unreadable("dynamic metadata"))?, federation) {
-                    (Claim::Absent, _) => Err(Error::Absent("the metadata that names it is absent")),
-                    (Claim::Text(text), _) => Tenants::one(text, format),
-                    (Claim::Texts(texts), Federation::On { max_tenants }) => {
-                        Tenants::several(&texts, format, max_tenants)
-                    }
-                    (Claim::Texts(_), Federation::Off) => Err(Error::Unclear(
-                        "the metadata names a list of tenants, but tenant_federation is not enabled",
-                    )),
-                    (Claim::Other, _) => Err(Error::Unclear("the metadata that names the tenant is no string")),
-                }
-            }
+            Source::Metadata(claims) => claims.tenants(claim(claims, clues)?, rules),
             Source::Static(tenants) => Ok(tenants.clone()),
         }
     }
+
+    /// Whether the source names this tenant, among others or alone, so that a request's path may choose it. What only the client says is
+    /// not asked: of [`Source::Allowed`], the configuration has the list.
+    pub fn offers(&self, id: &str, clues: &Clues<'_>) -> Result<bool, Error> {
+        match self {
+            Source::Header { .. } | Source::Parameter(_) | Source::Allowed { .. } => Ok(false),
+            Source::Certificate(field) => {
+                Ok(certificate::value(clues.evidence.unwrap_or_default(), *field)? == id.as_bytes())
+            }
+            Source::Metadata(claims) => claims.offers(claim(claims, clues)?, id),
+            Source::Static(tenants) => Ok(tenants.ids().any(|named| named == id)),
+        }
+    }
+}
+
+fn claim<'m>(claims: &Claims, clues: &Clues<'m>) -> Result<Claim<'m>, Error> {
+    metadata::claim(clues.evidence.unwrap_or_default(), &claims.path).ok_or(Error::Unreadable("dynamic metadata"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::evidence::encode;
+    use super::super::{Federation, Format};
     use super::*;
     use serde_json::json;
     #[cfg(target_family = "wasm")]
@@ -98,16 +138,27 @@ mod tests {
 
     const MANY: Federation = Federation::On { max_tenants: 2 };
 
+    fn rules(federation: Federation) -> Rules<'static> {
+        Rules { format: Format::Cortex, federation, allows: &|id| id != "not-served" }
+    }
+
+    fn clues(evidence: &[u8]) -> Clues<'_> {
+        Clues { header: Some(b"team-b"), evidence: Some(evidence), ..Clues::default() }
+    }
+
+    fn plain() -> Source {
+        Source::Metadata(Claims::plain(["n".to_owned(), "tenant".to_owned()].into()).into())
+    }
+
     fn from_certificate(subject: &str, federation: Federation) -> Result<String, Error> {
         let source = Source::Certificate(Field::Organization);
-        let tenants = source.identify(Some(b"team-b"), Some(subject.as_bytes()), Format::Cortex, federation);
+        let tenants = source.identify(&clues(subject.as_bytes()), &rules(federation));
         tenants.map(|tenants| tenants.joined().to_string())
     }
 
     fn from_claim(claim: serde_json::Value, federation: Federation) -> Result<String, Error> {
-        let source = Source::Metadata(["n".to_owned(), "tenant".to_owned()].into());
         let metadata = encode(&json!({"n": {"tenant": claim}}));
-        let tenants = source.identify(Some(b"team-b"), Some(&metadata), Format::Cortex, federation);
+        let tenants = plain().identify(&clues(&metadata), &rules(federation));
         tenants.map(|tenants| tenants.joined().to_string())
     }
 
@@ -123,7 +174,8 @@ mod tests {
             assert!(matches!(from_certificate("O=__mimir_cluster", federation), Err(Error::Reserved(_))));
             assert_eq!(from_certificate(r"O=\FF", federation), Err(Error::NotUtf8));
         }
-        let without_tls = Source::Certificate(Field::CommonName).identify(Some(b"a"), None, Format::Cortex, MANY);
+        let header = Clues { header: Some(b"a"), ..Clues::default() };
+        let without_tls = Source::Certificate(Field::CommonName).identify(&header, &rules(MANY));
         assert!(matches!(without_tls, Err(Error::Absent(_))));
     }
 
@@ -154,12 +206,11 @@ mod tests {
 
     #[test]
     fn metadata_that_is_absent_names_nobody() {
-        let source = Source::Metadata(["n".to_owned(), "tenant".to_owned()].into());
         for evidence in [None, Some(&b""[..]), Some(&encode(&json!({"m": {"tenant": "a"}})))] {
-            let found = source.identify(Some(b"team-b"), evidence, Format::Cortex, MANY);
+            let found = plain().identify(&Clues { evidence, ..clues(b"") }, &rules(MANY));
             assert!(matches!(found, Err(Error::Absent(_))), "{evidence:?}");
         }
-        let broken = source.identify(None, Some(b"\x0b"), Format::Cortex, MANY);
+        let broken = plain().identify(&clues(b"\x0b"), &rules(MANY));
         assert!(matches!(broken, Err(Error::Unreadable(_))));
     }
 }

@@ -49,6 +49,14 @@ message! {
 }
 
 message! {
+    /// `grpc.health.v1.Health/Check` (`grpc/health/v1/health.proto` of gRPC).
+    HealthRequest<'m> {
+        /// Which service; empty for the whole server.
+        service: &'m [u8] = 1,
+    }
+}
+
+message! {
     /// `thanos.Targets/Targets` (`targets/targetspb/rpc.proto`).
     TargetsRequest {
         /// 0 any, 1 active, 2 dropped.

@@ -1,9 +1,11 @@
 //! Answers that stream by: what Prometheus 3.16 and Thanos 0.42.5 send, and what no upstream should.
 
-use promql_tenancy_filter::answer::{Content, Documents, Filter, Statistics, Unreadable};
+use promql_tenancy_filter::answer::{Content, Documents, Filter, MAX_GROWTH, Statistics, Unreadable};
 
 const STORE: &str =
     r#"receive series from Addr: thanos-b:10901 LabelSets: {tenant_id=\"team-b\"}: rpc error: code = Unavailable"#;
+const INCOMPLETE: &str =
+    "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's";
 const GENERIC: &str = "a message of the upstream is withheld: it may name what is not this tenant's";
 
 struct Passed {
@@ -22,10 +24,10 @@ fn stream(documents: Documents, content: Content, body: &str) -> Passed {
         for chunk in body.as_bytes().chunks(size) {
             filter.push(chunk, false, &mut out);
             came += chunk.len();
-            assert!(out.len() <= came, "more has gone on than has come");
+            assert!(out.len() <= came + MAX_GROWTH, "more has gone on than has come");
         }
         filter.push(b"", true, &mut out);
-        assert!(out.len() <= came, "more has gone on than has come");
+        assert!(out.len() <= came + MAX_GROWTH, "more has gone on than has come");
         let text = String::from_utf8(out).expect("UTF-8");
         let passed = Passed { text, fault: filter.fault(), withheld: filter.withheld() };
         if let Some(first) = &all {
@@ -76,7 +78,7 @@ fn messages_of_the_engine_pass_and_one_line_stands_for_all_others() {
     assert_eq!(
         filtered(&body),
         format!(
-            r#"{{"status":"success","data":{{"result":[]}},"warnings":["{GENERIC}","PromQL warning: quantile \u003e 1 (1:1)"],"infos":["PromQL info: x"]}}"#
+            r#"{{"status":"success","data":{{"result":[]}},"warnings":["{INCOMPLETE}","PromQL warning: quantile \u003e 1 (1:1)"],"infos":["PromQL info: x"]}}"#
         )
     );
     assert_eq!(json(&body).withheld, 3);
@@ -95,15 +97,36 @@ fn errors_are_messages_too() {
 }
 
 #[test]
-fn a_withheld_message_never_grows() {
+fn what_stands_for_messages_grows_by_so_much_and_no_more() {
+    for message in ["", "team-b", "store of team-b is not here"] {
+        assert_eq!(filtered(&format!(r#"{{"error":"{message}"}}"#)), format!(r#"{{"error":"{GENERIC}"}}"#));
+        assert_eq!(
+            filtered(&format!(r#"{{"warnings":["{message}"]}}"#)),
+            format!(r#"{{"warnings":["{INCOMPLETE}"]}}"#)
+        );
+    }
+    // Line after line, each of which says something: in the end there is no room left.
+    let lines = "{\"warnings\":[\"team-b x\"]}\n".repeat(20);
+    let passed = stream(Documents::Lines, Content::Passed, &lines);
+    assert!(passed.text.len() <= lines.len() + MAX_GROWTH && passed.withheld == 20, "{}", passed.text);
+    assert!(passed.text.starts_with(&format!("{{\"warnings\":[\"{INCOMPLETE}\"]}}\n")), "{}", passed.text);
+    assert!(passed.text.ends_with("{\"warnings\":[\"withheld\"]}\n"), "{}", passed.text);
+}
+
+#[test]
+fn what_is_held_back_never_grows() {
     for (message, line) in [
         ("", ""),
         ("team-b", ""),
         ("team-b x", "withheld"),
         ("store of team-b is not here", "upstream message withheld"),
     ] {
-        assert_eq!(filtered(&format!(r#"{{"error":"{message}"}}"#)), format!(r#"{{"error":"{line}"}}"#));
-        assert_eq!(filtered(&format!(r#"{{"warnings":["{message}"]}}"#)), format!(r#"{{"warnings":["{line}"]}}"#));
+        for (name, open, close) in [("error", "", ""), ("warnings", "[", "]")] {
+            let mut filter = Filter::new(Documents::One, Content::Passed, Statistics::Unread).held_back();
+            let mut out = Vec::new();
+            filter.push(format!(r#"{{"{name}":{open}"{message}"{close}}}"#).as_bytes(), true, &mut out);
+            assert_eq!(String::from_utf8(out).expect("UTF-8"), format!(r#"{{"{name}":{open}"{line}"{close}}}"#));
+        }
     }
 }
 
@@ -113,7 +136,7 @@ fn messages_are_found_wherever_they_stand() {
         format!(r#" {{ "warnings" : [ "{STORE}" , "PromQL info: x" ] , "data" : [ 1 , 2 ] , "status" : "success" }} "#);
     assert_eq!(
         filtered(&body),
-        format!(r#"{{"warnings":["{GENERIC}","PromQL info: x"],"data":[ 1 , 2 ],"status":"success"}} "#)
+        format!(r#"{{"warnings":["{INCOMPLETE}","PromQL info: x"],"data":[ 1 , 2 ],"status":"success"}} "#)
     );
 }
 
@@ -155,7 +178,7 @@ fn lines_are_documents_each() {
     assert_eq!(
         passed.text,
         format!(
-            "{{\"results\":[{{\"name\":\"up\"}}],\"warnings\":[\"{GENERIC}\"]}}\n{{\"results\":[]}}\n{{\"status\":\"success\",\"has_more\":false,\"warnings\":[\"{GENERIC}\"]}}\n"
+            "{{\"results\":[{{\"name\":\"up\"}}],\"warnings\":[\"{INCOMPLETE}\"]}}\n{{\"results\":[]}}\n{{\"status\":\"success\",\"has_more\":false,\"warnings\":[\"{INCOMPLETE}\"]}}\n"
         )
     );
     assert_eq!((passed.fault, passed.withheld), (None, 2));
@@ -196,8 +219,8 @@ fn what_is_no_answer_of_the_api_is_cut_off() {
         (r#"{"data":1,"error":["team-b"]}"#, r#"{"data":1,"error":"#),
         (r#"{"data":1,"warnings":"team-b"}"#, r#"{"data":1,"warnings":"#),
         (r#"{"data":1,"warnings":[7]}"#, r#"{"data":1,"warnings":["#),
-        (r#"{"data":1,"warnings":["x",]}"#, r#"{"data":1,"warnings":["""#),
-        (r#"{"data":1,"warnings":["x"}"#, r#"{"data":1,"warnings":["""#),
+        (r#"{"data":1,"warnings":["x",]}"#, &format!(r#"{{"data":1,"warnings":["{INCOMPLETE}""#)),
+        (r#"{"data":1,"warnings":["x"}"#, &format!(r#"{{"data":1,"warnings":["{INCOMPLETE}""#)),
         (r#"{"data":1,"status":"of team-b"}"#, r#"{"data":1,"status":"#),
         (r#"{"data":of team-b}"#, r#"{"data":"#),
     ] {
@@ -210,11 +233,12 @@ fn what_is_no_answer_of_the_api_is_cut_off() {
 #[test]
 fn what_ends_too_early_is_no_whole_document() {
     let body = r#"{"status":"success","data":[1],"warnings":["x","PromQL info: x"],"error":null}"#;
+    let truncated = fault("it ended too early");
     for end in 1..body.len() {
         let passed = json(&body[..end]);
         assert_eq!(passed.fault, Some(Unreadable::Truncated), "{end}");
         assert!(
-            serde_json::from_str::<serde_json::Value>(&passed.text).is_err() || passed.text == "{}",
+            serde_json::from_str::<serde_json::Value>(&passed.text).is_err() || passed.text == truncated,
             "{end}: {}",
             passed.text
         );
@@ -223,20 +247,23 @@ fn what_ends_too_early_is_no_whole_document() {
 
 #[test]
 fn an_error_object_takes_the_place_of_what_has_not_begun() {
-    let object = |line: &str| format!(r#"{{"status":"error","errorType":"internal","error":"{line}"}}"#);
-    for (body, substitute) in [
-        ("[", String::new()),
-        ("[]", "{}".to_owned()),
-        ("<html>team-b</html>", r#"{"status":"error"}"#.to_owned()),
-        (&"team-b ".repeat(9), object("withheld")),
-        (&"team-b ".repeat(12), object("upstream message withheld")),
-        (&"team-b ".repeat(30), object(GENERIC)),
-        (r#"{"tenants":["team-b"]"#, r#"{"status":"error"}"#.to_owned()),
-        (&"team-b ".repeat(6), r#"{"status":"error","error":"withheld"}"#.to_owned()),
-        ("\u{feff}{}", "{}".to_owned()),
+    for (body, why) in [
+        ("[", "it is not in the format that it should be in"),
+        ("[]", "it is not in the format that it should be in"),
+        ("<html>team-b</html>", "it is not in the format that it should be in"),
+        (&"team-b ".repeat(30), "it is not in the format that it should be in"),
+        (r#"{"tenants":["team-b"]"#, "it ended too early"),
+        ("\u{feff}{}", "it is not in the format that it should be in"),
     ] {
         let passed = json(body);
-        assert_eq!(passed.text, substitute, "{body}");
+        assert_eq!(passed.text, fault(why), "{body}");
         assert!(passed.fault.is_some());
     }
+}
+
+/// The error object that takes the place of an answer that can't be filtered.
+fn fault(why: &str) -> String {
+    format!(
+        r#"{{"status":"error","errorType":"internal","error":"the upstream's answer could not be filtered: {why}"}}"#
+    )
 }

@@ -154,18 +154,19 @@ fn among<'n>(name: &str, names: &[&'n str], seen: &mut Vec<&'n str>) -> Result<O
     if found.is_none() && is_odd { Err(No::Refuse) } else { Ok(found) }
 }
 
-fn message(raw: &str) -> Result<Option<String>, No> {
+fn message(raw: &str, list: &str) -> Result<Option<String>, No> {
     let text = decoded(raw)?;
     let is_engine = ["PromQL warning: ", "PromQL info: "].iter().any(|beginning| text.starts_with(beginning));
-    if is_engine && raw.len() <= 4_096 && !text.contains(char::is_control) {
+    if is_engine && raw.len() <= 4_096 && !text.contains(|c: char| c.is_control() && c != '\t') {
         return Ok(None);
     }
-    let lines = [
-        "a message of the upstream is withheld: it may name what is not this tenant's",
-        "upstream message withheld",
-        "withheld",
-        "",
-    ];
+    let line = match list {
+        "warnings" => {
+            "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's"
+        }
+        _ => "a message of the upstream is withheld: it may name what is not this tenant's",
+    };
+    let lines = [line, "upstream message withheld", "withheld", ""];
     Ok(lines.iter().find(|line| line.len() <= raw.len()).map(|line| (*line).to_owned()))
 }
 
@@ -200,7 +201,7 @@ impl Reference<'_> {
                 ("results" | "has_more", _) => continue,
                 ("data", _) => self.data(value)?,
                 ("error" | "warnings" | "infos", Is::Word) if value.raw == "null" => "null".to_owned(),
-                ("error", Is::Text(raw)) => match message(raw)? {
+                ("error", Is::Text(raw)) => match message(raw, known)? {
                     Some(line) => format!("\"{line}\""),
                     None => value.raw.to_owned(),
                 },
@@ -208,7 +209,7 @@ impl Reference<'_> {
                     let (mut left, mut is_said) = (Vec::new(), false);
                     for item in items {
                         let Is::Text(raw) = item.is else { return Err(No::Refuse) };
-                        match message(raw)? {
+                        match message(raw, known)? {
                             None => left.push(item.raw.to_owned()),
                             Some(line) => {
                                 if !std::mem::replace(&mut is_said, true) {
@@ -339,6 +340,7 @@ impl Reference<'_> {
         let members = out.into_iter().map(|(name, raw)| match name {
             "rules" => member(name, &rules),
             "evaluationTime" if !is_whole => member(name, "0"),
+            "lastEvaluation" => member(name, &to_the_second(raw)),
             name => member(name, raw),
         });
         Ok(Some(object(&members.collect::<Vec<_>>())))
@@ -406,6 +408,10 @@ impl Reference<'_> {
                 ("lastError", Is::Text(_)) => "\"\"".to_owned(),
                 ("lastError", _) => return Err(No::Refuse),
                 ("evaluationTime", _) if !is_own => "0".to_owned(),
+                ("lastEvaluation", _) => {
+                    shallow(value)?;
+                    to_the_second(value.raw)
+                }
                 _ => {
                     shallow(value)?;
                     value.raw.to_owned()
@@ -460,4 +466,14 @@ fn state_of(node: &Node<'_>) -> Result<usize, No> {
     let Is::Text(raw) = node.is else { return Err(No::Refuse) };
     let text = decoded(raw)?;
     STATES.iter().position(|state| *state == text).ok_or(No::Refuse)
+}
+
+/// A time without the fraction of a second.
+fn to_the_second(raw: &str) -> String {
+    match raw.split_once('.').filter(|_| raw.starts_with('"')) {
+        Some((seconds, fraction)) => {
+            [seconds, fraction.trim_start_matches(|char: char| char.is_ascii_digit())].concat()
+        }
+        None => raw.to_owned(),
+    }
 }

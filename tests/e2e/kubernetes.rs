@@ -51,6 +51,8 @@ fn kubernetes_example_serves_and_takes_a_changed_config_map() {
     let stats = Request::get("/stats/prometheus").send(pod.pages);
     assert!(stats.status == 200 && stats.text().contains("envoy_server_live"), "{}", stats.status);
     assert_eq!(Request::get("/ready").send(pod.pages).text(), "LIVE\n");
+    assert_eq!((pod.probe("readinessProbe").status, pod.probe("livenessProbe").status), (200, 200));
+    assert!(!stub.received("/-/ready"), "a pod is ready because its filter is, whatever the upstream says");
     // The rest of the admin page, which could stop the process.
     for request in [Request::get("/config_dump"), Request::post("/quitquitquit", ""), Request::post("/ready", "")] {
         assert_eq!(request.send(pod.pages).status, 404, "{request:?}");
@@ -78,6 +80,33 @@ fn kubernetes_example_serves_and_takes_a_changed_config_map() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(asked(pod.query, &stub, "refused"), "up{team=\"team-a\"}");
+}
+
+/// A rollout replaces no good pod by one of these.
+#[test]
+fn a_pod_of_the_kubernetes_example_whose_filter_does_not_load_is_never_ready() {
+    for (name, from, to) in [
+        ("misspelt", "\"tenant_label_name\"", "\"tenant_labelname\""),
+        ("bad-value", "\"upstream\": \"thanos\"", "\"upstream\": \"tanos\""),
+        ("no-module", "plugin.wasm", "plugins.wasm"),
+    ] {
+        let stub = Stub::start();
+        let mut documents = example("kubernetes/envoy.yaml");
+        let map = documents.iter_mut().find(|document| document["metadata"]["name"] == "promql-tenancy").unwrap();
+        let text = map["data"]["promql_tenancy.yaml"].as_str().unwrap();
+        assert!(text.contains(from), "{text}");
+        map["data"]["promql_tenancy.yaml"] = json!(text.replace(from, to));
+        let pod = Pod::start(
+            &format!("kubernetes-{name}"),
+            &documents,
+            "thanos-query.monitoring.svc.cluster.local",
+            stub.port,
+        );
+        assert_eq!(pod.probe("readinessProbe").status, 500, "{name}");
+        assert_eq!(pod.probe("livenessProbe").status, 200, "{name}");
+        assert_eq!(Request::get("/api/v1/query?query=up").tenant("team-a").send(pod.query).status, 500, "{name}");
+        assert!(!stub.received("GET"), "{name}");
+    }
 }
 
 /// A bootstrap with these HTTP filters before the router, and what is said of them on the route.

@@ -2,6 +2,7 @@
 //!
 //! - `support`: processes, clients, upstreams and their data
 //! - `queries`, `selectors`: answers equal those of the upstream to queries with matchers written by hand
+//! - `grpc`: Thanos's gRPC services, and Thanos Query and Ruler as clients of the filter
 //! - `stores`: what Thanos reports about its stores, rulers, and how it runs queries
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `foreign`: queries that try to read another tenant's data
@@ -14,6 +15,7 @@
 //! - `getting_started`: the steps of the guide
 //! - `kubernetes`: Envoy as the examples for Kubernetes, Envoy Gateway and Istio configure it; `chart`: as the Helm chart does
 //! - `basic_auth`, `ext_authz`: the tenant by user name, and by an authorisation service
+//! - `naming`: claims as identity providers write them, the tenant in the path and in a parameter
 //! - `stats`: all stats; `samples`: the samples that queries read
 //! - `dashboards`: the operators' dashboard and rules, with a Prometheus that scrapes Envoy; `picture`: draws the README's picture, on request
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
@@ -34,10 +36,12 @@ mod foreign;
 mod generator;
 mod getting_started;
 mod grafana;
+mod grpc;
 mod headers;
 mod hostile;
 mod kubernetes;
 mod limits;
+mod naming;
 mod paths;
 mod picture;
 mod queries;

@@ -149,12 +149,36 @@ fn label_s_name_is_encoded_again() {
 }
 
 #[test]
+fn health_checks_reach_the_upstream_without_a_tenant() {
+    for method in ["GET", "HEAD"] {
+        for path in ["/-/healthy", "/-/ready"] {
+            // Nobody, or whoever: none of them is a tenant to the upstream.
+            for request in [
+                Request::new(method, path),
+                Request::new(method, path).tenant("team-b").header("x-scope-orgid", "team-b"),
+                Request::new(method, path).tenant(""),
+            ] {
+                for envoy in envoys() {
+                    let id = unique();
+                    let request = request.clone().header("x-e2e-id", &id);
+                    let [answer] = raw_answered(envoy.port(), &request.encode(), 1).try_into().unwrap();
+                    assert_eq!(answer.status, 200, "{method} {path}");
+                    let [seen] = &stub().seen(&id)[..] else { panic!("{method} {path}") };
+                    assert_eq!((seen.method.as_str(), seen.path()), (method, path));
+                    assert!(seen.all("thanos-tenant").is_empty() && seen.all("x-scope-orgid").is_empty(), "{path}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn unlisted_methods_are_refused() {
     let methods = ["HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "PROPFIND", "get", "Post"];
     std::thread::scope(|scope| {
         for (method, envoy) in methods.iter().flat_map(|method| envoys().iter().map(move |envoy| (method, envoy))) {
             let port = envoy.port();
-            for target in ["/api/v1/query?query=up", "/api/v1/labels", "/-/healthy"] {
+            for target in ["/api/v1/query?query=up", "/api/v1/labels", "/api/v1/status/buildinfo"] {
                 scope.spawn(move || {
                     let id = unique();
                     let request = Request::new(method, target).tenant("team-a").header("x-e2e-id", &id).encode();

@@ -87,7 +87,7 @@ fn nothing_else_than_the_certificate_names_the_tenant() {
     let port = as_client(&client("/O=team-a/CN=a client"));
     assert_is("team-a", &get(), port);
     assert_is("team-a", &spoofed(get()), port);
-    assert_is("team-a", &spoofed(Request::get("/-/healthy")), port);
+    assert_is("team-a", &spoofed(Request::get("/api/v1/features")), port);
     assert_is("team-a", &spoofed(Request::get("/api/v1/labels?match[]=%7Btenant_id=%22team-b%22%7D")), port);
     let connection = get().header("connection", "close, thanos-tenant").tenant("team-b");
     let id = unique();
@@ -304,7 +304,7 @@ fn a_static_tenant_is_everybody() {
     let envoy = Setup::example("static.yaml", stub().port).start("envoy-static");
     assert_is("team-a", &get(), envoy.port());
     assert_is("team-a", &spoofed(get()), envoy.port());
-    assert_is("team-a", &spoofed(Request::get("/-/ready")), envoy.port());
+    assert_is("team-a", &spoofed(Request::get("/api/v1/features")), envoy.port());
     let own = with(&token(&tenant("team-b")));
     assert_is("team-a", &spoofed(own), envoy.port());
 }

@@ -239,7 +239,7 @@ fn flood(port: u16, name: &str, count: usize) {
     stream.set_nodelay(true).unwrap();
     let mut answer = vec![0; 4096];
     for number in 0..count {
-        let request = format!("GET /-/ready HTTP/1.1\r\nhost: x\r\nTHANOS-TENANT: made-up-{name}-{number}\r\n\r\n");
+        let request = format!("GET /federate HTTP/1.1\r\nhost: x\r\nTHANOS-TENANT: made-up-{name}-{number}\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         // An answer without a body.
         let mut size = 0;

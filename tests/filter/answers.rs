@@ -4,6 +4,8 @@ use crate::harness::{Fault, Harness, Outcome, Request, Response, Upon};
 
 const UNAVAILABLE: &str =
     "the upstream answered 503 Service Unavailable: it may be starting or overloaded; try again, or ask the operator";
+const INCOMPLETE: &str =
+    "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's";
 const GENERIC: &str = "a message of the upstream is withheld: it may name what is not this tenant's";
 
 fn envoy(configuration: &str) -> Harness {
@@ -183,7 +185,7 @@ fn messages_of_others_do_not_stream_by() {
     for size in [1, 3, 50, 100_000] {
         envoy.answer_in_chunks(size, size < 50);
         let out = ask(&mut envoy, "/api/v1/query?query=up", json(200, &body));
-        assert_eq!(out.answer().text(), format!(r#"{{{data},"warnings":["{GENERIC}","PromQL warning: x"]}}"#));
+        assert_eq!(out.answer().text(), format!(r#"{{{data},"warnings":["{INCOMPLETE}","PromQL warning: x"]}}"#));
         assert!(
             out.logs
                 .iter()
@@ -258,10 +260,10 @@ fn an_error_in_json_of_another_shape_becomes_one() {
         envoy.answer_in_chunks(size, size < 50);
         for (body, said) in [
             (pad(30), object(UNAVAILABLE)),
-            (pad(12), object("503 Service Unavailable")),
-            (pad(8), object("withheld")),
-            (pad(4), r#"{"status":"error","error":"withheld"}"#.to_owned()),
-            (r#"{"message":"team-b is unknown"}"#.to_owned(), r#"{"status":"error","error":""}"#.to_owned()),
+            (pad(1), object(UNAVAILABLE)),
+            ("{}".to_owned(), object(UNAVAILABLE)),
+            ("7".to_owned(), object(UNAVAILABLE)),
+            (r#"{"status":"error"}"#.to_owned(), object(UNAVAILABLE)),
             (format!("[{}", "x".repeat(200)), object(UNAVAILABLE)),
             (format!(r#"{{"status":"error","error":null,"x":"{}"}}"#, "x".repeat(200)), object(UNAVAILABLE)),
             (format!(r#"{{"status":"success","error":"{}"}}"#, "x".repeat(200)), object(UNAVAILABLE)),
@@ -400,14 +402,14 @@ fn what_is_seen_in_the_body_is_refused_with_or_without_a_status() {
             let chunked =
                 |body: &str| Response::new(200, body).header("content-type", "application/json; charset=utf-8");
             for (answer, why) in [
-                (chunked(&whole[..whole.len() - 1]), "not the JSON"),
-                (chunked(&(whole.clone() + "x")), "not the JSON"),
+                (chunked(&whole[..whole.len() - 1]), "not in the format"),
+                (chunked(&(whole.clone() + "x")), "not in the format"),
                 (chunked(&long), "larger than max_response_bytes"),
                 (chunked(&whole).trailer("x-tenant", "team-b"), "it has trailers"),
             ] {
                 let out = ask(&mut envoy, "/api/v1/rules", answer);
                 if why == "it has trailers"
-                    || !allow && why == "not the JSON" && out.answer().text().contains("success")
+                    || !allow && why == "not in the format" && out.answer().text().contains("success")
                 {
                     // The document was whole, and all of it had been written before anything else came.
                     assert_eq!((out.answer().status, out.answer().text()), (200, rules(&["team-a"])));
@@ -423,15 +425,11 @@ fn what_is_seen_in_the_body_is_refused_with_or_without_a_status() {
                 );
                 assert!(!format!("{:?}", out.answer()).contains("team-b"));
             }
-            // Too short for an error object, unless there still is a status.
+            // The error object is longer than what came.
             for short in ["team-b", "x"] {
                 let out = ask(&mut envoy, "/api/v1/rules", chunked(short));
-                if allow {
-                    assert_eq!(out.answer().status, 502);
-                    assert!(out.answer().json()["error"].as_str().expect("an error").contains("not the JSON"));
-                } else {
-                    assert_eq!(out.answer().text(), if short == "x" { "" } else { "{}" });
-                }
+                assert_eq!(out.answer().status, if allow { 502 } else { 200 });
+                assert!(out.answer().json()["error"].as_str().expect("an error").contains("not in the format"));
             }
         }
     }
@@ -520,4 +518,58 @@ fn an_answer_before_the_form_is_whole_is_not_passed_on() {
         let get = Request::get("/api/v1/labels").header("THANOS-TENANT", "team-a").open().never_ends();
         assert_eq!(envoy.request(get).answer().status, 200);
     }
+}
+
+/// In the URL and in a form, whatever else is asked for.
+#[test]
+fn places_in_messages_are_those_of_the_client_s_query() {
+    const QUERY: &str = "query=up%0A%23+a+comment%0A++%2B+nope(down)";
+    let error = |place: &str| {
+        let error =
+            format!(r#"invalid parameter \"query\": {place}: parse error: unknown function with name \"nope\""#);
+        format!(r#"{{"status":"error","errorType":"bad_data","error":"{error}"}}"#)
+    };
+    let warnings = |first: &str, second: &str| {
+        format!(
+            r#"{{"status":"success","data":{{}},"warnings":["PromQL warning: x ({first})"],"infos":["PromQL info: y ({second})"]}}"#
+        )
+    };
+    let requests = [
+        Request::get(format!("/api/v1/query?{QUERY}")),
+        Request::form("/api/v1/query", QUERY),
+        Request::form("/api/v1/query?query=other", format!("time=1&{QUERY}")),
+        Request::get(format!("/api/v1/query_range?start=1&end=2&step=1&{QUERY}")),
+    ];
+    for config in ["{}", r#"{"upstream": "thanos"}"#, r#"{"limits": {"max_query_length": "1h"}}"#] {
+        let mut envoy = envoy(config);
+        for request in &requests {
+            for size in [1, 7, 100_000] {
+                envoy.answer_in_chunks(size, false);
+                envoy.upstream_answers(json(400, &error("1:26")));
+                let out = envoy.request(request.clone().header("THANOS-TENANT", "team-a"));
+                assert_eq!((out.answer().status, out.answer().text()), (400, error("3:5")), "{config}");
+                envoy.upstream_answers(json(200, &warnings("1:1", "1:31")));
+                let out = envoy.request(request.clone().header("THANOS-TENANT", "team-a"));
+                assert_eq!(out.answer().text(), warnings("1:1", "3:10"), "{config}");
+            }
+        }
+        // A query that is too long to be kept has no places, rather than wrong ones.
+        let long = format!("{QUERY}%20%2B%20{}", "a".repeat(20_000));
+        envoy.upstream_answers(json(200, &warnings("1:1", "1:31")));
+        let out = envoy.request(Request::form("/api/v1/query", &long).header("THANOS-TENANT", "team-a"));
+        assert_eq!(out.answer().text(), warnings("", "").replace(" ()", ""));
+        // Of several selectors, the message doesn't say which.
+        let error = |place: &str| {
+            format!(
+                r#"{{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": {place}parse error: x"}}"#
+            )
+        };
+        let out = ask(&mut envoy, "/api/v1/series?match[]=a&match[]=b", json(400, &error("1:22: ")));
+        assert_eq!(out.answer().text(), error(""));
+    }
+    // What is forwarded as it is has its own places.
+    let mut unchanged = envoy(r#"{"enforce_tenancy": false}"#);
+    unchanged.upstream_answers(json(400, &error("3:5")));
+    let out = unchanged.request(requests[0].clone().header("THANOS-TENANT", "team-a"));
+    assert_eq!(out.answer().text(), error("3:5"));
 }

@@ -69,11 +69,20 @@ fn refusal_names_the_key() {
 
 #[test]
 fn what_is_no_json_object_is_refused() {
-    for configuration in
-        [&b"no json"[..], b"[]", b"7", b"null", b"{", b"{}{}", b"\xff", b"{\"tenant_header\": \"\xff\"}"]
-    {
+    for configuration in [
+        &b"no json"[..],
+        b"\n\x0e\n\x01a\x12\t\x1a\x01b",
+        b"[]",
+        b"7",
+        b"null",
+        b"{",
+        b"{}{}",
+        b"\xff",
+        b"{\"tenant_header\": \"\xff\"}",
+    ] {
         let line = refusal(configuration);
         assert!(line.starts_with("configuration refused: "), "{line}");
+        assert_eq!(line.contains("google.protobuf.Struct, use a StringValue"), configuration[0] == b'\n', "{line}");
     }
 }
 

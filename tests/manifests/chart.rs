@@ -53,6 +53,21 @@ fn what_the_chart_renders_is_valid() {
 }
 
 #[test]
+#[cfg(feature = "cli")]
+fn tenancyctl_finds_no_mistake_in_what_the_chart_renders() {
+    for values in VALUES {
+        let file = render("checked", values, &[]).unwrap_or_else(|problem| panic!("{values}: {problem}"));
+        let output = Command::new(env!("CARGO_BIN_EXE_tenancyctl")).arg("check").arg(&file).output().unwrap();
+        assert!(output.status.success(), "{values}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("tenant_label_name"), "{values}");
+        let text = std::fs::read_to_string(&file).unwrap().replace("FAIL_RELOAD", "FAIL_OPEN");
+        let broken = scratch("chart-open.yaml", &text);
+        let output = Command::new(env!("CARGO_BIN_EXE_tenancyctl")).arg("check").arg(&broken).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{values}");
+    }
+}
+
+#[test]
 fn other_choices_are_valid_too() {
     for (number, choice) in [
         "module.source=envoyImage",
@@ -123,7 +138,14 @@ fn values_that_cannot_work_are_refused_with_what_to_do() {
         ("filter.config.allow_on_headers_stop_iteration=false", "leave it out"),
         ("filter.config.tenant_certificate_field=organization", "probes.readiness.through has to be admin"),
         ("filter.config.tenant_metadata={a,b}", "probes.readiness.through has to be admin"),
-        ("filter.config.allowed_tenants={team-a}", "does not list"),
+        (
+            "filter.config.upstream=mimir,probes.readiness.includeUpstream=true",
+            "probes.readiness.tenant is needed with includeUpstream",
+        ),
+        (
+            "filter.config.upstream=cortex,probes.readiness.includeUpstream=true,probes.readiness.tenant=probe,filter.config.allowed_tenants={team-a}",
+            "does not list",
+        ),
     ] {
         let refused = render("refused", MINIMAL, &["--set", choice]).expect_err(&format!("{choice} is accepted"));
         assert!(refused.contains(problem), "{choice}: {refused}");
@@ -132,7 +154,8 @@ fn values_that_cannot_work_are_refused_with_what_to_do() {
     for choice in [
         "filter.config.max_response_bytes=2097152,listener.bufferLimitBytes=4194304",
         "filter.config.tenant_certificate_field=organization,probes.readiness.through=admin",
-        "filter.config.allowed_tenants={team-a},probes.readiness.tenant=team-a",
+        "filter.config.allowed_tenants={team-a}",
+        "filter.config.upstream=cortex,probes.readiness.includeUpstream=true,probes.readiness.tenant=team-a,filter.config.allowed_tenants={team-a}",
     ] {
         render("accepted", MINIMAL, &["--set", choice]).unwrap_or_else(|problem| panic!("{choice}: {problem}"));
     }

@@ -6,6 +6,7 @@ use promql_tenancy_filter::go::form;
 use promql_tenancy_filter::promql::{Error, MAX_LENGTH, rewrite, rewrite_selector};
 use promql_tenancy_filter::request::{BodyPlan, Decision, Head, decide};
 use promql_tenancy_filter::scope::{MatchOp, Matcher, OnConflict, Scope};
+use promql_tenancy_filter::tenant::Clues;
 use std::cell::RefCell;
 
 const LABEL: &str = "tenant_id";
@@ -171,7 +172,9 @@ pub fn decide_never_panics(input: &[u8]) {
                 Decision::Reply(reply) => return Err(reply.body),
                 Decision::Ask(ask) => match ask.pending {},
             };
-            assert!(!forward.tenant.is_empty(), "never the empty tenant");
+            let tenant = forward.tenant.as_deref();
+            assert_eq!(tenant.is_some(), forward.route.needs_tenant);
+            assert!(tenant.is_none_or(|tenant| !tenant.is_empty()), "never the empty tenant");
             let finished =
                 forward.body.finish(body, Some(NOW), &RefCell::default()).map_err(|rejection| rejection.body());
             if let (BodyPlan::Absent | BodyPlan::MustBeEmpty, Ok(_)) = (&forward.body, &finished) {
@@ -194,9 +197,15 @@ pub fn evidence_names_valid_tenants(evidence: &[u8]) {
         r#""tenant_certificate_field": "commonName", "tenant_id_format": "thanos""#,
         r#""tenant_metadata": ["n", "t"]"#,
         r#""tenant_metadata": ["n", "t", "u"], "tenant_id_format": "thanos", "tenant_federation": {"enabled": true}"#,
+        r#""tenant_metadata": {"path": ["n", "t"], "strip_prefix": "/", "drop_unknown": true}, "tenant_federation": {"enabled": true}"#,
+        r#""tenant_metadata": ["n", "t"], "tenant_groups": {"a": ["b", "c"]}, "tenant_federation": {"enabled": true}"#,
     ] {
         let config = Config::parse(format!("{{{keys}}}").as_bytes()).expect("a valid configuration");
-        let Ok(tenants) = config.identify(Some(b"spoofed"), Some(evidence)) else { continue };
+        let Ok(tenants) =
+            config.identify(&Clues { header: Some(b"spoofed"), evidence: Some(evidence), ..Clues::default() })
+        else {
+            continue;
+        };
         let joined = tenants.joined();
         assert_eq!(config.tenants(joined.as_bytes()).as_ref(), Ok(&tenants), "{joined}");
         assert!(!joined.is_empty() && tenants.ids().all(|id| !id.is_empty() && !id.contains('|')));
@@ -206,8 +215,10 @@ pub fn evidence_names_valid_tenants(evidence: &[u8]) {
 /// Milliseconds since 1970.
 const NOW: i64 = 1_800_000_000_000;
 
-const CONFIGS: [&str; 6] = [
+const CONFIGS: [&str; 8] = [
     "{}",
+    r#"{"tenant_parameter":"namespace","tenant_federation":{"enabled":true},"passthrough_paths":["/graph"]}"#,
+    r#"{"tenant_path":"/t/","allowed_tenants":["a","b c"],"tenant_id_format":"thanos","passthrough_paths":["/graph"]}"#,
     r#"{"limits":{"max_selectors_per_query":3,"max_regex_pattern_length":9,"max_query_points":9,"min_query_step":"5s",
         "blocked_queries":[{"pattern":"(?i).*a+[b-d]?.*","regex":true}]}}"#,
     r#"{"upstream":"thanos","tenant_federation":{"enabled":true,"max_tenants":2},"on_conflict":"reject","path_prefixes":["","/p"]}"#,

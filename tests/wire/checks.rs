@@ -103,6 +103,7 @@ pub fn query(number: u64) -> Care {
 pub fn parts(number: u64) -> Care {
     match number {
         1 => Care::Parts,
+        2 => Care::Field,
         _ => Care::Hold,
     }
 }
@@ -127,15 +128,20 @@ impl Watch for Recorder {
         (self.care)(number)
     }
 
+    fn series(&mut self, labels: &[u8]) -> Result<bool, StreamError> {
+        self.events.push(labels.to_vec());
+        Ok(true)
+    }
+
     fn event(&mut self, event: Event<'_>, _: &mut Vec<u8>) -> Result<(), StreamError> {
-        self.events.push(match event {
-            Event::Series(bytes) | Event::Held(bytes) => bytes.to_vec(),
-            Event::Part(_, bytes) => {
+        match event {
+            Event::Held(bytes) => self.events.push(bytes.to_vec()),
+            Event::Field(bytes) | Event::Part(_, bytes) => {
                 assert_eq!(ends(bytes), [0, bytes.len()], "a part is one field");
-                bytes.to_vec()
+                self.events.push(bytes.to_vec());
             }
-            Event::PartsEnd(_) => Vec::new(),
-        });
+            Event::PartsEnd(_) | Event::Over(_) | Event::End => {}
+        }
         Ok(())
     }
 }

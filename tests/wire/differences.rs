@@ -2,8 +2,8 @@
 //!
 //! `TENANCY_WIRE_MESSAGES` sets how many, `TENANCY_WIRE_SEED` the seed. Needs Go: the oracle is built from `tests/wire/oracle`.
 
-use super::checks;
 use super::kinds::KINDS;
+use super::{checks, filter};
 use promql_tenancy_filter::wire::grpc::Care;
 use promql_tenancy_filter::wire::labels::{Label, labels};
 use promql_tenancy_filter::wire::protobuf::Error;
@@ -88,6 +88,37 @@ fn go_reads_what_was_written_as_what_it_wrote() {
     }
     println!("{} messages; stricter than Go in {stricter}, not reading what it drops in {lenient}", messages.len());
     assert!((stricter + lenient) * 10 < messages.len());
+}
+
+/// What the filter forwards decodes in Go to the request that came, with the matchers added and what reaches beyond the tenant removed
+/// (`forwarded` of `oracle/forwarded.go`).
+#[test]
+fn go_reads_what_is_forwarded_as_the_request_with_the_matchers() {
+    let mut messages = generated();
+    messages.retain_mut(|message| {
+        let Some((kind, method)) = filter::METHODS.iter().find(|(kind, _)| *kind == message.kind) else { return false };
+        match filter::forwarded_message(method, &bytes(&message.came)) {
+            Ok(out) => message.out = Some(hex(&out)),
+            Err(rejection) => message.error = rejection.reason().to_owned(),
+        }
+        message.kind = format!("forwarded/{kind}");
+        true
+    });
+    let verdicts = judged(&messages);
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for (message, verdict) in messages.iter().zip(&verdicts) {
+        let said = format!("{} {} -> {:?} {}", message.kind, message.came, message.out, message.error);
+        assert_eq!(verdict.diff, "", "{said}");
+        assert!(message.out.is_none() || verdict.out, "Go does not read what was forwarded: {said}");
+        let known = ["", "bad_message", "query_syntax", "forbidden_field"];
+        assert!(known.contains(&message.error.as_str()), "{said}");
+        assert!(message.error != "bad_message" || !message.whole || !verdict.came, "{said}");
+        *counts.entry((&message.kind, &message.error)).or_default() += 1;
+    }
+    for (kind, _) in filter::METHODS {
+        let forwarded = counts.get(&(format!("forwarded/{kind}").as_str(), "")).copied().unwrap_or_default();
+        assert!(forwarded > 20, "{kind} is forwarded: {counts:?}");
+    }
 }
 
 /// An answer is read as what Go says that it holds.

@@ -3,5 +3,6 @@
 
 mod checks;
 mod differences;
+mod filter;
 mod kinds;
 mod properties;

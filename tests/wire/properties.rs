@@ -1,6 +1,6 @@
 //! The properties of the fuzz targets, seeded: over arbitrary bytes, and over bytes that are nearly messages.
 
-use super::checks;
+use super::{checks, filter};
 use promql_tenancy_filter::wire::protobuf::write_bytes;
 use proptest::prelude::*;
 
@@ -37,6 +37,16 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, rng_seed: prop::test_runner::RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+    #[test]
+    fn requests_of_fields(fields in prop::collection::vec(nested(), 0..6)) {
+        filter::requests(&fields.concat());
+    }
+
+    #[test]
+    fn answers_of_frames(bytes in frames()) {
+        filter::answers(&bytes);
+    }
 
     #[test]
     fn messages_of_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..100)) {

@@ -51,11 +51,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (ternary "X-Scope-OrgID" "Thanos-Tenant" (eq (include "tenancy.isCortex" .) "true")) .Values.filter.config.forward_tenant_header }}
 {{- end }}
 
-{{- /* A path that the filter serves, whatever the tenant owns. /-/ready is not in the API table of Cortex. */}}
+{{- /* Whether the probe has to name a tenant. Cortex and Mimir have no /-/ready below the API's prefix, so that a probe that is forwarded
+to them asks for something that the filter serves to tenants only. */}}
+{{- define "tenancy.probeNeedsTenant" -}}
+{{- if and (eq .Values.probes.readiness.through "filter") .Values.probes.readiness.includeUpstream (include "tenancy.isCortex" .) }}true{{ end }}
+{{- end }}
+
+{{- /* A path that the filter serves, whatever the tenant owns. */}}
 {{- define "tenancy.probePath" -}}
 {{- $isCortex := eq (include "tenancy.isCortex" .) "true" }}
 {{- $prefix := first (default (list (ternary "/prometheus" "" $isCortex)) .Values.filter.config.path_prefixes) }}
-{{- printf "%s%s" $prefix (ternary "/api/v1/status/buildinfo" "/-/ready" $isCortex) }}
+{{- printf "%s%s" $prefix (ternary "/api/v1/status/buildinfo" "/-/ready" (eq (include "tenancy.probeNeedsTenant" .) "true")) }}
 {{- end }}
 
 {{- /* What no schema can say. */}}
@@ -70,7 +76,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and (eq .Values.probes.readiness.through "filter") (or $config.tenant_certificate_field $config.tenant_metadata) }}
 {{- fail "probes.readiness.through has to be admin: a probe has neither certificate nor token, and tenant_certificate_field or tenant_metadata asks for one" }}
 {{- end }}
-{{- if and (eq .Values.probes.readiness.through "filter") $config.allowed_tenants (not $config.static_tenant_ids) }}
+{{- if and (include "tenancy.probeNeedsTenant" .) (not .Values.probes.readiness.tenant) (not $config.static_tenant_ids) }}
+{{- fail "probes.readiness.tenant is needed with includeUpstream before Cortex or Mimir: the probe asks for something that the filter serves to tenants only" }}
+{{- end }}
+{{- if and (include "tenancy.probeNeedsTenant" .) $config.allowed_tenants (not $config.static_tenant_ids) }}
 {{- $tenant := .Values.probes.readiness.tenant }}
 {{- $isAllowed := dict "yes" false }}
 {{- range $config.allowed_tenants }}

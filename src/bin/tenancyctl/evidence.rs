@@ -11,12 +11,8 @@ pub fn subject(short_name: &str, value: &str) -> Vec<u8> {
     format!("{short_name}={escaped}").into_bytes()
 }
 
-/// Metadata in which this path leads to a tenant, or to a list of those that are separated by `|`.
-pub fn metadata(path: &[String], tenants: &str) -> Vec<u8> {
-    let claim = match tenants.contains('|') {
-        true => tenants.split('|').collect(),
-        false => Json::from(tenants),
-    };
+/// Metadata in which this path leads to a claim.
+pub fn metadata(path: &[String], claim: Json) -> Vec<u8> {
     encode(&path.iter().rev().fold(claim, |inner, part| serde_json::json!({ part: inner })))
 }
 

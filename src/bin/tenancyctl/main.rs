@@ -8,6 +8,7 @@
 mod check;
 mod evidence;
 mod mistakes;
+mod naming;
 mod rewrite;
 mod route;
 mod schema;
@@ -33,7 +34,7 @@ struct Arguments {
 const EXAMPLES: &str = "\
 Examples:
   tenancyctl check plugin.json
-  tenancyctl check envoy/promql_tenancy.yaml
+  tenancyctl check envoy/envoy.yaml
   tenancyctl rewrite --tenant team-a 'sum(rate(http_requests_total[5m]))'
   tenancyctl route --config plugin.json GET '/api/v1/labels?match[]=up'
   tenancyctl schema > promql-tenancy.schema.json
@@ -125,37 +126,20 @@ fn completions(shell: Shell) -> Result<(), Failure> {
     Ok(io::stdout().lock().write_all(&script)?)
 }
 
-/// Reads a configuration; `-` is standard input, and none is the defaults.
+/// Reads a configuration, which may stand in a file of Envoy's; none is the defaults.
 fn configuration(path: Option<&PathBuf>) -> Result<Config, Failure> {
-    let json = match path {
-        None => Vec::new(),
-        Some(path) if path == Path::new("-") => {
-            let mut json = Vec::new();
-            io::stdin().lock().read_to_end(&mut json)?;
-            json
-        }
-        Some(path) => std::fs::read(path).map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))?,
-    };
-    let name = path.map_or_else(String::new, |path| format!("{}: ", path.display()));
-    let json = block(&json)?.unwrap_or(json);
-    Config::parse(&json).map_err(|error| {
-        let mistakes = mistakes::all(&json, error);
-        let mistakes = mistakes.iter().map(|error| format!("{name}{}", mistakes::line(error)));
-        Failure::No(Some(mistakes.collect::<Vec<_>>().join("\n")))
-    })
+    match path {
+        None => Ok(Config::parse(b"").map_err(|error| Failure::No(Some(error.to_string())))?),
+        Some(path) => check::only_config(&path.display().to_string(), &String::from_utf8_lossy(&read(path)?)),
+    }
 }
 
-/// The JSON in a file of Envoy's, which is the one block below `value: |`. Without such a line, the file is JSON itself.
-fn block(file: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
-    let indentation = |line: &[u8]| line.len() - line.trim_ascii_start().len();
-    let lines: Vec<&[u8]> = file.split_inclusive(|&byte| byte == b'\n').collect();
-    let mut openings = lines.iter().enumerate().filter(|(_, line)| line.trim_ascii() == b"value: |");
-    match (openings.next(), openings.next()) {
-        (None, _) => Ok(None),
-        (Some((at, opening)), None) => {
-            let deeper = |line: &&&[u8]| line.trim_ascii().is_empty() || indentation(line) > indentation(opening);
-            Ok(Some(lines.iter().skip(at + 1).take_while(deeper).flat_map(|line| line.iter().copied()).collect()))
-        }
-        (Some(_), Some(_)) => Err(Failure::Broken("several blocks \"value: |\": which one is meant?".to_owned())),
+/// Reads a file; `-` is standard input.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(bytes);
     }
+    std::fs::read(path).map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))
 }

@@ -32,16 +32,21 @@ pub fn all(json: &[u8], first: ConfigError) -> Vec<ConfigError> {
     mistakes
 }
 
-/// The mistake in one line. For an unknown key that is nearly a known one, that one is suggested instead of all.
-pub fn line(error: &ConfigError) -> String {
+/// What is wrong. For an unknown key that is nearly a known one, that one is suggested instead of all.
+pub fn wrong(error: &ConfigError) -> String {
     let (Mistake::Unknown(known), Some(key)) = (&error.mistake, error.path.rsplit('.').next()) else {
-        return error.to_string();
+        return error.message.clone();
     };
-    let likeness = |name: &str| strsim::jaro_winkler(name, key);
-    match known.iter().max_by(|left, right| likeness(left).total_cmp(&likeness(right))) {
-        Some(name) if likeness(name) > ALIKE => format!("{}: unknown key; did you mean {name}?", error.path),
-        Some(_) | None => error.to_string(),
+    match nearest(known.iter().copied(), key) {
+        Some(name) => format!("unknown key; did you mean {name}?"),
+        None => error.message.clone(),
     }
+}
+
+/// The known key that is nearly this one.
+pub fn nearest<'k>(known: impl Iterator<Item = &'k str>, key: &str) -> Option<&'k str> {
+    let likeness = |name: &str| strsim::jaro_winkler(name, key);
+    known.max_by(|left, right| likeness(left).total_cmp(&likeness(right))).filter(|name| likeness(name) > ALIKE)
 }
 
 /// A key may hold dots: the longest one that fits is meant.

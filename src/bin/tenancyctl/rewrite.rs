@@ -118,10 +118,15 @@ impl Rewrite {
             (Source::Static(_), Some(_)) => {
                 return Err(Failure::Broken("static_tenant_ids names the tenant: leave --tenant out".to_owned()));
             }
-            (Source::Header { .. } | Source::Certificate(_) | Source::Metadata(_), None) => {
-                return Err(Failure::Broken("--tenant is needed".to_owned()));
-            }
-            (Source::Header { .. } | Source::Certificate(_) | Source::Metadata(_), Some(tenant)) => {
+            (
+                Source::Header { .. }
+                | Source::Parameter(_)
+                | Source::Allowed { .. }
+                | Source::Certificate(_)
+                | Source::Metadata(_),
+                tenant,
+            ) => {
+                let tenant = tenant.as_ref().ok_or_else(|| Failure::Broken("--tenant is needed".to_owned()))?;
                 config.tenants(tenant.as_bytes()).map_err(|error| no(error.to_string()))?
             }
         };

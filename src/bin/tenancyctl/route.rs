@@ -1,11 +1,11 @@
 //! `tenancyctl route`: what becomes of a request, or the whole API table.
 
+use super::naming::Identity;
 use super::{Failure, configuration, print, table};
 use clap::Args;
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::rejection::Rejection;
 use promql_tenancy_filter::request::{BodyDecision, BodyPlan, Decision, Forward, Head, Reply, decide};
-use promql_tenancy_filter::tenant::Source;
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -18,10 +18,13 @@ pub struct Route {
     /// The plugin's configuration as JSON; the defaults without it
     #[arg(long, requires = "method")]
     config: Option<PathBuf>,
-    /// The tenant that the request names, in whatever the configuration reads: its header, a client certificate, metadata.
-    /// Without it, the request names none
+    /// The tenant that the request names, in whatever the configuration reads: its header, a parameter, its path, a client
+    /// certificate, metadata. Without it, the request names none
     #[arg(long, requires = "method")]
     tenant: Option<String>,
+    /// The claim as the identity provider writes it, where tenant_metadata reads one: JSON, or a text
+    #[arg(long, requires = "method", conflicts_with = "tenant")]
+    claim: Option<String>,
     /// A header, as "name: value"; may be repeated
     #[arg(long = "header", short = 'H', requires = "method", value_parser = header)]
     headers: Vec<(String, String)>,
@@ -44,6 +47,7 @@ Examples:
   tenancyctl route GET '/api/v1/query?query=up' --tenant team-a
   tenancyctl route GET 'https://prometheus.example/api/v1/query?query=sum(up) by (job)' --tenant team-a
   tenancyctl route POST /api/v1/labels --tenant team-a --data-urlencode 'match[]=up{job=\"api\"}'
+  tenancyctl route --config keycloak.json --claim '[\"/team-a\", \"offline_access\"]' GET '/api/v1/query?query=up'
   tenancyctl route --config plugin.json GET /api/v1/status/config        # refused: 403 forbidden_path: …";
 
 impl Route {
@@ -52,20 +56,12 @@ impl Route {
             return print(&table::markdown());
         };
         let config = configuration(self.config.as_ref())?;
-        let path = &target(path)?;
+        let path = target(path)?;
         let data = self.form();
+        let identity = Identity::new(&config, self.tenant.as_deref(), self.claim.as_deref(), path)?;
+        let path = identity.path();
         let mut headers: Vec<(&[u8], &[u8])> = vec![(b":method", method.as_bytes()), (b":path", path.as_bytes())];
-        let mut evidence = None;
-        if let Some(tenant) = &self.tenant {
-            match config.source() {
-                Source::Header { name, .. } => headers.push((name.as_bytes(), tenant.as_bytes())),
-                Source::Certificate(field) => evidence = Some(super::evidence::subject(field.short_name(), tenant)),
-                Source::Metadata(path) => evidence = Some(super::evidence::metadata(path, tenant)),
-                Source::Static(_) => {
-                    return Err(Failure::Broken("static_tenant_ids names the tenant: leave --tenant out".to_owned()));
-                }
-            }
-        }
+        headers.extend(identity.header());
         for (name, value) in &self.headers {
             headers.push((name.as_bytes(), value.as_bytes()));
         }
@@ -74,9 +70,10 @@ impl Route {
         }
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let now_ms = now.ok().and_then(|now| i64::try_from(now.as_millis()).ok());
-        let head = Head { headers: &headers, evidence: evidence.as_deref(), end_of_stream: data.is_none(), now_ms };
-        let out = match outcome(&head, &config, data.as_deref()).map_err(refused)? {
-            Outcome::Forwarded(forward, body) => describe(&forward, data, body.as_deref(), path),
+        let head = Head { headers: &headers, evidence: identity.evidence(), end_of_stream: data.is_none(), now_ms };
+        let why = identity.why(&config, &headers);
+        let out = match outcome(&head, &config, data.as_deref()).map_err(|rejection| refused(&rejection, &why))? {
+            Outcome::Forwarded(forward, body) => describe(&forward, data, body.as_deref(), path, &why),
             Outcome::Answered(reply) => answered(&reply),
         };
         print(&out)
@@ -113,9 +110,14 @@ enum Outcome {
     Answered(Reply),
 }
 
-fn refused(rejection: Rejection) -> Failure {
+fn refused(rejection: &Rejection, why: &[String]) -> Failure {
     let (status, reason) = (rejection.status(), rejection.reason());
-    Failure::No(Some(format!("refused: {status} {reason}: {}", rejection.message())))
+    let mut message = format!("refused: {status} {reason}: {}", rejection.message());
+    // How the tenant was named explains only a refusal that is about it.
+    if matches!(rejection, Rejection::Tenant(_) | Rejection::NotAllowed(_)) {
+        why.iter().for_each(|line| message += &format!("\n         {line}"));
+    }
+    Failure::No(Some(message))
 }
 
 fn answered(reply: &Reply) -> String {
@@ -127,12 +129,13 @@ fn answered(reply: &Reply) -> String {
     )
 }
 
-fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: &str) -> String {
+fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: &str, why: &[String]) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let path = forward.path.as_deref().map_or(path.to_owned(), text);
     let mut out = String::new();
     line(&mut out, "forwarded", forward.route.handler);
-    line(&mut out, "tenant", &forward.tenant);
+    line(&mut out, "tenant", forward.tenant.as_deref().unwrap_or("none: it is served to everybody"));
+    why.iter().for_each(|why| line(&mut out, "", why));
     line(&mut out, "path", &path);
     if let Some((_, query)) = path.split_once('?') {
         parameters(&mut out, query);
@@ -149,6 +152,7 @@ fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: 
         BodyPlan::Untouched => line(&mut out, "body", "passed on as it comes"),
         BodyPlan::Bounded(most) => line(&mut out, "body", &format!("passed on as it comes, up to {most} bytes")),
         BodyPlan::RemoteRead(_) => line(&mut out, "body", "one message of remote read, confined and written anew"),
+        BodyPlan::Message(_) => line(&mut out, "body", "one gRPC message, written anew"),
         BodyPlan::Form(_) => {
             if let Some(form) = body.map(text).or(data) {
                 line(&mut out, "body", &form);
@@ -172,7 +176,7 @@ fn parameters(out: &mut String, form: &str) {
 }
 
 /// Nothing that would move a terminal's cursor.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let escape = |c: char| if matches!(c, '"' | '\'' | '\\') { String::from(c) } else { c.escape_debug().to_string() };
     text.chars().map(escape).collect()
 }

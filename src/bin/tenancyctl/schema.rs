@@ -62,7 +62,7 @@ fn of(shape: Shape) -> Value {
             };
             closed(members().into_iter().map(property).collect())
         }
-        Shape::ByTenant(value) => json!({"type": "object", "additionalProperties": of(*value)}),
+        Shape::ByTenant(value) | Shape::ByName(value) => json!({"type": "object", "additionalProperties": of(*value)}),
         Shape::Either(shapes) => json!({"anyOf": shapes.iter().map(|shape| of(*shape)).collect::<Vec<_>>()}),
     }
 }

@@ -1,7 +1,7 @@
 //! The API table as Markdown: the text of docs/api-table.md.
 
 use promql_tenancy_filter::api::{
-    Answer, Empty, ErrorShape, Kind, Parameter, Path, Profile, Route, Rule, TABLE, Times, Upstream,
+    Answer, Call, Empty, ErrorShape, Kind, Parameter, Path, Profile, Route, Rule, SERVICES, TABLE, Times, Upstream,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -42,6 +42,14 @@ absent one. A parameter that is not marked as repeated may be given once in the 
 
 ";
 
+const GRPC: &str = "
+## gRPC
+
+With `enable_grpc`, for `upstream: thanos`: see [grpc.md](grpc.md). Methods are called by POST with `application/grpc`, below no prefix. A
+method that is in neither table is refused with UNIMPLEMENTED (12).
+
+";
+
 const UPSTREAMS: &str = "
 ## What each upstream is
 
@@ -75,6 +83,7 @@ pub fn markdown() -> String {
                 | Rule::ByHeaderUnread
                 | Rule::RemoteRead
                 | Rule::Write(_)
+                | Rule::Grpc(_)
                 | Rule::Passthrough => writeln!(
                     out,
                     "| {path} | {upstreams} | {} | {} | {} | {} | {} | {} | {} |",
@@ -89,6 +98,8 @@ pub fn markdown() -> String {
             };
         }
     }
+    out.push_str(GRPC);
+    out.push_str(&services());
     out.push_str(NOTES);
     out.push_str("| kind | parameters |\n|---|---|\n");
     for (kind, parameters) in kinds() {
@@ -109,6 +120,7 @@ fn serves(route: &Route) -> bool {
         | Rule::ByHeaderUnread
         | Rule::RemoteRead
         | Rule::Write(_)
+        | Rule::Grpc(_)
         | Rule::Passthrough => true,
         Rule::Refuse(_) => false,
     }
@@ -149,6 +161,7 @@ fn request(route: &Route) -> &'static str {
         Rule::Filtered if route.instead.is_some() => "`/api/v1/rules?type=alert` is asked instead",
         Rule::Filtered if route.one_tenant => "forwarded, of one tenant",
         Rule::Filtered => "forwarded",
+        Rule::Forward if !route.needs_tenant => "forwarded, without a tenant, to whoever asks",
         Rule::Forward if route.reads_expressions() => "each expression is read and bounded, then forwarded as it came",
         Rule::Forward => "forwarded",
         Rule::ByHeader if route.one_tenant => "forwarded, of one tenant; refused with `enforce_tenancy: true`",
@@ -160,6 +173,7 @@ fn request(route: &Route) -> &'static str {
         Rule::Write(_) if route.at_root => "forwarded unread, of one tenant; also without a prefix",
         Rule::Write(_) => "forwarded unread, of one tenant",
         Rule::Passthrough => "forwarded as it came",
+        Rule::Grpc(_) => "its message is written anew, with the matchers",
         Rule::Refuse(_) => "refused",
     }
 }
@@ -176,6 +190,10 @@ fn answer(answer: Answer) -> &'static str {
         Answer::Exemplars => "filtered by series label",
         Answer::Series => "its series' labels checked",
         Answer::Untouched => "as it is",
+        Answer::Grpc(Call::Exemplars | Call::Rules | Call::Targets | Call::Info) => "filtered by label",
+        Answer::Grpc(Call::Series) => "each series checked by label, warnings filtered",
+        Answer::Grpc(Call::Query | Call::QueryRange | Call::LabelNames | Call::LabelValues) => "warnings filtered",
+        Answer::Grpc(Call::Health) => "the status",
         Answer::None => "none",
     }
 }
@@ -200,13 +218,39 @@ fn empty(empty: Empty) -> &'static str {
         Empty::Matrix => "matrix",
         Empty::List => "list",
         Empty::Lines => "last line",
+        Empty::Frames => "no message",
+        Empty::Message => "the upstream's",
     }
 }
 
 fn errors(shape: ErrorShape) -> &'static str {
     match shape {
         ErrorShape::Prometheus => "JSON",
+        ErrorShape::Grpc => "gRPC status",
     }
+}
+
+/// The gRPC methods: those that are served, and the services that are refused.
+fn services() -> String {
+    let mut out = String::from("| method | handler | times | answer | empty answer |\n|---|---|---|---|---|\n");
+    let (served, refused): (Vec<&Route>, Vec<&Route>) = SERVICES.iter().partition(|route| serves(route));
+    for route in served {
+        let empty = route.empty.map_or("none", empty);
+        out += &format!(
+            "| {} | `{}` | {} | {} | {empty} |\n",
+            path(route),
+            route.handler,
+            times(route),
+            answer(route.answer)
+        );
+    }
+    out += "\nRefused with PERMISSION_DENIED (7):\n\n| methods | why |\n|---|---|\n";
+    for route in refused {
+        if let Rule::Refuse(reason) = route.rule {
+            out += &format!("| {} | {reason} |\n", path(route));
+        }
+    }
+    out
 }
 
 /// What each kind of upstream is.

@@ -4,14 +4,17 @@ use super::super::explain::{self, either};
 use super::super::json::Field;
 use super::super::shape::{self, Shape, words};
 use super::super::source::{CERTIFICATE_FIELDS, MAX_PATTERN};
-use super::super::{Allowed, CONFLICTS, Config, ConfigError, FORMATS, Stats, allowed, check, effective, stats, writes};
+use super::super::{
+    Allowed, CONFLICTS, Config, ConfigError, FORMATS, Stats, TenantPath, allowed, check, claims, effective, stats,
+    writes,
+};
 use super::Key;
 use crate::limits::Unit;
 use serde_json::Value;
 
 const WRITE_VERSION: Shape = Shape::Word(|| words(writes::VERSIONS));
 
-pub const ROWS: [Key; 32] = [
+pub const ROWS: [Key; 36] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -61,7 +64,7 @@ pub const ROWS: [Key; 32] = [
     },
     Key {
         name: "tenant_metadata",
-        shape: Shape::List { of: &Shape::NAME, least: 2, distinct: false },
+        shape: claims::SHAPE,
         default: "",
         meaning: "where Envoy's dynamic metadata names the tenant, instead of the header: a namespace, and keys below it",
         docs: "docs/tenants.md",
@@ -71,6 +74,42 @@ pub const ROWS: [Key; 32] = [
             let says = "where Envoy's dynamic metadata names the tenant; the header is ignored";
             either(explain::metadata(config).is_null(), "no metadata names the tenant", says)
         }),
+    },
+    Key {
+        name: "tenant_groups",
+        shape: claims::GROUPS,
+        default: "",
+        meaning: "the tenants of each group that the claim names; needs tenant_metadata",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.source.groups, field),
+        show: explain::groups,
+        says: Some(|config| {
+            let says = "entries of the claim are groups, and these are their tenants";
+            either(explain::groups(config).is_null(), "no groups are mapped to tenants", says)
+        }),
+    },
+    Key {
+        name: "tenant_parameter",
+        shape: Shape::TEXT,
+        default: r#""""#,
+        meaning: "the URL parameter that names the tenant, instead of the header; it is believed as a header is, and not forwarded",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.source.parameter, field),
+        show: |config| config.source.parameter().map_or("", |name| name).into(),
+        says: Some(|config| {
+            let says = "the URL parameter that names the tenant; it is believed as a header is, and not forwarded";
+            either(config.source.parameter().is_some(), says, "no parameter names the tenant")
+        }),
+    },
+    Key {
+        name: "tenant_path",
+        shape: Shape::TENANT_PATH,
+        default: r#""""#,
+        meaning: "the prefix behind which the path chooses one of the tenants that the source names",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.tenant_path, field),
+        show: |config| config.tenant_path().map_or("", TenantPath::as_str).into(),
+        says: Some(explain::what_the_path_does),
     },
     Key {
         name: "static_tenant_ids",
@@ -365,6 +404,19 @@ pub const ROWS: [Key; 32] = [
         read: |draft, field| put(&mut draft.config.writes.tenant_is_in_body, field.boolean()),
         show: |config| config.writes.tenant_is_in_body.into(),
         says: None,
+    },
+    Key {
+        name: "enable_grpc",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "Thanos's gRPC services are served, enforced",
+        docs: "docs/grpc.md",
+        read: |draft, field| put(&mut draft.config.serves_grpc, check::enable_grpc(&field, draft.config.upstream)),
+        show: |config| config.serves_grpc.into(),
+        says: Some(|config| {
+            let on = "Thanos's gRPC services are served, enforced";
+            either(config.serves_grpc, on, "gRPC requests are refused")
+        }),
     },
     Key {
         name: "extra_parameters",

@@ -142,10 +142,14 @@ pub fn set_property(name: &str, value: &[u8]) {
     let _status = unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
-/// Answers the request in the upstream's place. `headers` is a map as `pairs` writes it.
-pub fn send_local_response(status: u16, details: &str, headers: &[u8], body: &[u8]) -> Result<(), HostError> {
-    /// A gRPC client gets the status that the host derives from the HTTP one.
-    const NO_GRPC_STATUS: i32 = -1;
+/// Answers the request in the upstream's place. `headers` is a map as `pairs` writes it. The second status is that for a client that speaks
+/// gRPC, to whom the host sends the body as its message.
+pub fn send_local_response(
+    (status, grpc_status): (u16, u8),
+    details: &str,
+    headers: &[u8],
+    body: &[u8],
+) -> Result<(), HostError> {
     // SAFETY: the host reads the three live slices before it returns.
     let status = unsafe {
         proxy_send_local_response(
@@ -156,7 +160,7 @@ pub fn send_local_response(status: u16, details: &str, headers: &[u8], body: &[u
             body.len(),
             headers.as_ptr(),
             headers.len(),
-            NO_GRPC_STATUS,
+            i32::from(grpc_status),
         )
     };
     done("proxy_send_local_response", status)

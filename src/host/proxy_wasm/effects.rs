@@ -98,16 +98,19 @@ impl Stream {
             },
             Effect::ReadTrailers(half) => {
                 let map = calls::header_map(trailers(half))?;
-                let names = pairs::checked(&map)?.into_iter().map(|(name, _)| name.to_vec()).collect();
-                return Ok(Some(self.exchange.on(Event::TrailersRead { names })));
+                let trailers = pairs::checked(&map)?;
+                return Ok(Some(self.exchange.on(Event::TrailersRead { trailers: &trailers })));
             }
             Effect::RemoveTrailers { half, names } => {
                 names.iter().try_for_each(|name| calls::remove_header(trailers(half), name))?;
             }
-            Effect::Reply { status, details, headers, body } => {
+            Effect::SetTrailer { name, value } => {
+                calls::replace_header(MapType::HttpResponseTrailers, name.as_bytes(), value.as_bytes())?;
+            }
+            Effect::Reply { status, details, headers, body, code } => {
                 let headers: Vec<pairs::Pair<'_>> =
                     headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-                calls::send_local_response(status, &details, &pairs::write(&headers), &body)?;
+                calls::send_local_response((status, code as u8), &details, &pairs::write(&headers), &body)?;
             }
             Effect::Reset(half) => calls::reset(match half {
                 Half::Request => StreamType::HttpRequest,

@@ -246,7 +246,7 @@ fn the_tenant_s_header_is_set_once_on_every_path() {
     for request in [
         Request::get("/api/v1/query?query=1"),
         Request::get("/api/v1/labels"),
-        Request::get("/-/healthy"),
+        Request::get("/api/v1/status/buildinfo"),
         Request::get("/graph?g0.expr=up;1"),
         Request::form("/api/v1/series", "match[]=up"),
     ] {

@@ -107,10 +107,12 @@ fn methods_that_a_row_does_not_have_are_refused() {
         assert_eq!((rejection.status(), rejection.reason()), (405, "method"), "{method}");
         assert_eq!(rejection.headers(), [("allow", "GET, POST".to_owned())]);
     }
-    for path in ["/api/v1/label/job/values", "/federate", "/-/healthy", "/api/v1/status/buildinfo"] {
+    for path in ["/api/v1/label/job/values", "/federate", "/api/v1/status/buildinfo"] {
         let rejection = Request::new("POST", path).send(&config).unwrap_err();
         assert_eq!(rejection.headers(), [("allow", "GET".to_owned())], "{path}");
     }
+    let rejection = Request::new("POST", "/-/healthy").send(&config).unwrap_err();
+    assert_eq!(rejection.headers(), [("allow", "GET, HEAD".to_owned())]);
     assert_eq!(reason(&Request::new("POST", "/api/v1/write"), &config), "forbidden_path");
     assert_eq!(
         reason(&Request::new("DELETE", "/api/v1/series?match[]=up"), &config),

@@ -2,12 +2,14 @@
 
 mod enforcement;
 mod frontends;
+mod grpc;
 mod hostile;
 mod isolated;
 mod limits;
 mod limits_parsing;
 mod limits_rules;
 mod memory;
+mod naming;
 mod properties;
 mod remote_read;
 mod sources;
@@ -134,7 +136,13 @@ impl Request {
             None => None,
         };
         let headers = headers.into_iter().skip(4).map(|(name, value)| (text(name), text(value))).collect();
-        Ok(Ok(Sent { path, body, headers, tenant: forward.tenant.to_string(), handler: forward.route.handler }))
+        Ok(Ok(Sent {
+            path,
+            body,
+            headers,
+            tenant: forward.tenant.as_deref().unwrap_or("").to_owned(),
+            handler: forward.route.handler,
+        }))
     }
 }
 

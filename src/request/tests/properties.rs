@@ -7,16 +7,21 @@ use proptest::prelude::*;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-const CONFIGS: [&str; 6] = [
+const CONFIGS: [&str; 8] = [
     "{}",
     r#"{"upstream": "thanos", "tenant_header": "X-Tenant", "passthrough_paths": ["/graph"]}"#,
     r#"{"upstream": "cortex", "tenant_federation": {"enabled": true}}"#,
     r#"{"static_tenant_ids": ["a", "b"]}"#,
     r#"{"static_tenant_ids": ["a"], "tenant_regex": "team-.*"}"#,
     r#"{"on_conflict": "reject", "path_prefixes": ["", "/p"], "strip_headers": ["accept"], "extra_parameters": ["x"]}"#,
+    PARAMETER,
+    PATH,
 ];
 
-const PATHS: [&str; 12] = [
+const PARAMETER: &str = r#"{"tenant_parameter": "namespace", "passthrough_paths": ["/graph"]}"#;
+const PATH: &str = r#"{"tenant_path": "/t/", "allowed_tenants": ["a", "b"], "default_tenant_id": "b", "passthrough_paths": ["/graph"]}"#;
+
+const PATHS: [&str; 17] = [
     "/api/v1/query",
     "/api/v1/query_range",
     "/api/v1/labels",
@@ -29,9 +34,14 @@ const PATHS: [&str; 12] = [
     "/-/healthy",
     "/api/v1/rules",
     "/x",
+    "/t/a/api/v1/query",
+    "/t/b/api/v1/labels",
+    "/t/c/api/v1/query",
+    "/t/a/graph",
+    "/t/",
 ];
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "thanos-tenant",
     "x-tenant",
     "x-scope-orgid",
@@ -42,6 +52,7 @@ const NAMES: [&str; 11] = [
     "accept",
     "connection",
     "trailer",
+    "x-forwarded-prefix",
     "x",
 ];
 
@@ -52,6 +63,8 @@ fn form() -> impl Strategy<Value = String> {
         Just("match%5B%5D"),
         Just("time"),
         Just("x"),
+        Just("namespace"),
+        Just("n%61mespace"),
         Just("unknown"),
         Just("")
     ];
@@ -142,8 +155,31 @@ proptest! {
             let folded = |name: &str| name.to_ascii_lowercase().replace('_', "-");
             let naming: Vec<&(String, String)> = sent.headers.iter().filter(|(name, _)| ["thanos-tenant", "x-scope-orgid", "x-tenant"].contains(&folded(name).as_str()))
                 .filter(|(name, _)| json.contains("X-Tenant") || folded(name) != "x-tenant").collect();
+            if ["healthy", "ready"].contains(&sent.handler) {
+                prop_assert!(naming.is_empty() && sent.tenant.is_empty());
+                continue;
+            }
             prop_assert_eq!(naming, [&(config.forward_tenant_header().to_string(), sent.tenant.clone())]);
             prop_assert!(!sent.tenant.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_names_the_tenant_in_the_url_goes_no_further(request in request()) {
+        if let Ok(sent) = request.send(&config(PARAMETER)) {
+            // A form that is passed through is not read.
+            prop_assert!(sent.handler == "passthrough" || values(&sent, "namespace").is_empty());
+            prop_assert!(pairs(&sent.path).iter().all(|(name, _)| name != "namespace"));
+        }
+        if let Ok(sent) = request.send(&config(PATH)) {
+            prop_assert!(!sent.path.starts_with("/t/"), "{}", sent.path);
+            let prefixes: Vec<&str> = sent.headers.iter().filter(|(name, _)| name == "x-forwarded-prefix").map(|(_, value)| value.as_str()).collect();
+            let came = String::from_utf8_lossy(&request.headers[1].1).into_owned();
+            let expected = format!("/t/{}", sent.tenant);
+            match came.starts_with("/t/") {
+                true => prop_assert!(prefixes == [expected.as_str()] && came.starts_with(&(expected + "/"))),
+                false => prop_assert!(prefixes.is_empty() && sent.tenant == "b"),
+            }
         }
     }
 
@@ -152,7 +188,7 @@ proptest! {
         for json in CONFIGS {
             let config = config(json);
             let Ok(sent) = request.send(&config) else { continue };
-            if !config.enforces() || sent.handler == "passthrough" {
+            if !config.enforces() || ["passthrough", "healthy", "ready"].contains(&sent.handler) {
                 continue;
             }
             let tenants = match config.source() {

@@ -38,7 +38,8 @@ fn sources() -> [(&'static str, Identified); 4] {
 fn no_other_header_changes_the_tenant() {
     for (json, identified) in sources() {
         let config = config(json);
-        for path in ["/api/v1/query?query=up", "/graph", "/-/healthy", "/api/v1/labels", "/api/v1/rules"] {
+        for path in ["/api/v1/query?query=up", "/graph", "/api/v1/status/buildinfo", "/api/v1/labels", "/api/v1/rules"]
+        {
             let request = identified(Request::get(path))
                 .header("thanos-tenant", "team-b")
                 .header("thanos-tenant", "team-c")
@@ -57,11 +58,44 @@ fn no_other_header_changes_the_tenant() {
 #[test]
 fn nobody_is_asking_where_the_source_is_silent() {
     for json in [CERTIFICATE, CLAIM, HEADER] {
-        for path in ["/api/v1/query?query=up", "/graph", "/-/healthy", "/metrics", "/nothing"] {
+        for path in ["/api/v1/query?query=up", "/graph", "/api/v1/features", "/metrics", "/nothing"] {
             let request = Request::get(path).tenant("team-b").header("x-scope-orgid", "team-b");
             assert_eq!(reason(&request, &config(json)), "no_tenant", "{json} {path}");
             assert_eq!(reason(&request.evidence(""), &config(json)), "no_tenant", "{json} {path}");
         }
+    }
+}
+
+/// A kubelet or a load balancer is no tenant, and whatever tenant it names does not matter.
+#[test]
+fn health_checks_are_forwarded_without_a_tenant() {
+    for json in [CERTIFICATE, CLAIM, HEADER, STATIC, r#"{"allowed_tenants": ["team-a"], "default_tenant_id": ""}"#] {
+        let config = config(json);
+        for (method, path) in [("GET", "/-/healthy"), ("HEAD", "/-/healthy"), ("GET", "/-/ready"), ("HEAD", "/-/ready")]
+        {
+            let check = || Request::new(method, path);
+            for request in [
+                check(),
+                check().tenant("team-b").header("x-scope-orgid", "team-b").header("x-tenant", "team-b"),
+                check().tenant("").evidence(""),
+                check().header("thanos_tenant", "a|b").evidence(claims(json!("team-a"))),
+            ] {
+                let sent = request.send(&config).unwrap();
+                let names_a_tenant = |name: &str| {
+                    let name = name.replace('_', "-");
+                    name == "thanos-tenant" || name == "x-scope-orgid" || (name == "x-tenant" && json == HEADER)
+                };
+                assert!(!sent.headers.iter().any(|(name, _)| names_a_tenant(name)), "{json} {:?}", sent.headers);
+                assert_eq!((sent.path.as_str(), sent.tenant.as_str()), (path, ""), "{json}");
+            }
+        }
+        // Nothing but the check is forwarded.
+        assert_eq!(Request::get("/-/ready?x=y&query=up").send(&config).unwrap().path, "/-/ready");
+        assert_eq!(
+            reason(&Request::get("/-/ready").header("content-length", "3").body("abc"), &config),
+            "unexpected_body"
+        );
+        assert!(Request::new("HEAD", "/api/v1/labels").tenant("team-a").send(&config).is_err());
     }
 }
 

@@ -41,7 +41,7 @@ fn a_write_is_forwarded_unread_with_one_tenant() {
     ] {
         for path in paths {
             let forward = forward(&write(path), json);
-            assert_eq!(&*forward.tenant, "team-a");
+            assert_eq!(forward.tenant.as_deref(), Some("team-a"));
             assert_eq!(forward.path, None, "{path}");
             assert!(matches!(forward.body, BodyPlan::Untouched), "{path}");
             let naming: Vec<_> = forward.set.iter().filter(|(name, _)| &**name == header).collect();

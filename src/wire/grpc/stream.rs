@@ -5,9 +5,10 @@
 //!
 //! ```text
 //! Pass    the frame passes as it arrives
-//! Series  likewise, and the field is a series: it passes once its labels have been looked at
+//! Series  likewise, and the field is a series: once its labels have been looked at, it passes or is removed
 //! Batch   likewise, and the field holds series in its fields 1
 //! Drop    the frame is removed
+//! Field   the frame is removed, and the field is handed out, whole
 //! Parts   the frame is removed, and each field of the message that is its field is handed out, whole: what is written in its
 //!         place may be less, or several frames
 //! Hold    the message is handed out, whole: what is written in its place may be anything
@@ -17,72 +18,19 @@
 //! `SeriesResponse` is series 1, warning 2, hints 3 or batch 4; `QueryResponse` is warnings 1, timeseries 2, stats 3 or
 //! timeseries_batch 4. Warnings and hints thus have frames of their own, which are held or removed while series pass. Where a
 //! second field would need its frame to have been treated otherwise, that is [`StreamError::Mixed`]. `Pass`, `Series` and `Batch`
-//! go together, and so do `Drop` and `Parts`; a message that is held is held to its end. A message without any field passes.
+//! go together, and so do `Drop`, `Field` and `Parts`; a message that is held is held to its end. A message without any field passes.
+//!
+//! What would be handed out and is longer than the bound is removed, and told as [`Event::Over`].
 //!
 //! Go writes the labels of a series before its samples or chunks. Labels are held until the first other field, or the end of the
 //! series. A label after that is [`StreamError::Late`].
 
+mod watch;
+
+pub use watch::{Care, Event, StreamError, Watch};
+
 use super::{FrameError, HEADER, read_header};
 use crate::wire::protobuf::{self, MAX_NUMBER, Varint};
-
-/// What is done with a field of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Care {
-    /// It passes unread.
-    Pass,
-    /// It is a series, the labels of which are its fields 1.
-    Series,
-    /// Its fields 1 are series. It has no others.
-    Batch,
-    /// It is removed.
-    Drop,
-    /// Its own fields are handed out one by one.
-    Parts,
-    /// The whole message is handed out.
-    Hold,
-}
-
-/// What is handed out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event<'e> {
-    /// The labels of a series, as a message of which they are fields 1. Nothing of the series has passed yet.
-    Series(&'e [u8]),
-    /// A whole message, and nothing of it has passed.
-    Held(&'e [u8]),
-    /// Of the field of this number, one field of its own, as a message of that field alone.
-    Part(u64, &'e [u8]),
-    /// The field of this number has no more parts.
-    PartsEnd(u64),
-}
-
-/// Who decides on fields.
-pub trait Watch {
-    /// What is done with the fields of a message that have this number.
-    fn care(&self, number: u64) -> Care;
-
-    /// Looks at what is handed out. What is appended to `out` goes to the client, and has to be whole frames, except for
-    /// [`Event::Series`], where nothing may be appended.
-    fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), StreamError>;
-}
-
-/// Why an answer can't go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StreamError {
-    /// A frame's header can't be read, or the answer ends within a frame, or a message is compressed.
-    Frame(FrameError),
-    /// A message can't be read.
-    Message(protobuf::Error),
-    /// What has to be held is longer than the bound.
-    Long,
-    /// The fields of one message would need different treatment.
-    Mixed,
-    /// A label that follows other fields of its series.
-    Late,
-    /// A batch has a field that is no series.
-    Unknown,
-    /// The watch refuses what it was shown.
-    Refused,
-}
 
 /// An answer that streams by.
 #[derive(Debug)]
@@ -130,6 +78,8 @@ enum Kind {
     Series {
         labels: usize,
         seen: bool,
+        /// The number of the field, where nothing of the message has passed: then it can be removed.
+        first: Option<u64>,
     },
     Parts(u64),
 }
@@ -150,7 +100,11 @@ enum Sink {
     /// Pending, then handed out.
     Part(u64),
     /// Likewise.
+    Field,
+    /// Likewise.
     Hold,
+    /// Removed, since it is longer than the bound. The field of the message that it belongs to.
+    Over(u64),
 }
 
 impl Stream {
@@ -200,8 +154,8 @@ impl Stream {
                 extent.left -= taken.len() as u64;
                 match extent.sink {
                     Sink::Pass => out.extend_from_slice(taken),
-                    Sink::Drop => {}
-                    Sink::Label | Sink::Part(_) | Sink::Hold => self.pending.extend_from_slice(taken),
+                    Sink::Drop | Sink::Over(_) => {}
+                    Sink::Label | Sink::Part(_) | Sink::Field | Sink::Hold => self.pending.extend_from_slice(taken),
                 }
                 if extent.left > 0 {
                     return Ok(());
@@ -279,15 +233,28 @@ impl Stream {
             Kind::Message => return self.top(number, bytes, size, watch.care(number), out),
             Kind::Batch if number != 1 => return Err(StreamError::Unknown),
             Kind::Series { .. } if number != 1 => {
-                self.look(watch, out)?;
-                out.extend_from_slice(&self.head);
-                self.value = Some(Extent { left: size, sink: Sink::Pass });
+                if self.look(watch, out)? {
+                    out.extend_from_slice(&self.head);
+                    self.value = Some(Extent { left: size, sink: Sink::Pass });
+                } else {
+                    self.drop_level(size, Sink::Drop);
+                }
             }
-            Kind::Parts(part) => self.hold(size, Sink::Part(part))?,
+            Kind::Parts(part) => self.hold(size, Sink::Part(part), part),
             Kind::Batch | Kind::Series { .. } if !bytes => return Err(StreamError::Message(protobuf::Error::Type)),
-            Kind::Batch => self.enter_series(size),
+            Kind::Batch => self.enter_series(size, None),
             Kind::Series { seen: true, .. } => return Err(StreamError::Late),
-            Kind::Series { seen: false, .. } => self.hold(size, Sink::Label)?,
+            Kind::Series { seen: false, first, .. } => {
+                if self.fits(size) {
+                    self.pending.extend_from_slice(&self.head);
+                    self.value = Some(Extent { left: size, sink: Sink::Label });
+                } else {
+                    let number = first.ok_or(StreamError::Long)?;
+                    self.pending.clear();
+                    self.way = Way::Removed;
+                    self.drop_level(size, Sink::Over(number));
+                }
+            }
         }
         Ok(())
     }
@@ -296,7 +263,7 @@ impl Stream {
     fn top(&mut self, number: u64, bytes: bool, size: u64, care: Care, out: &mut Vec<u8>) -> Result<(), StreamError> {
         let passes = match care {
             Care::Pass | Care::Series | Care::Batch => Way::Passes,
-            Care::Drop | Care::Parts | Care::Hold => Way::Removed,
+            Care::Drop | Care::Field | Care::Parts | Care::Hold => Way::Removed,
         };
         // What is held is held from its first field on.
         if self.way != Way::Open && (self.way != passes || care == Care::Hold) {
@@ -305,7 +272,8 @@ impl Stream {
         if matches!(care, Care::Series | Care::Batch | Care::Parts) && !bytes {
             return Err(StreamError::Message(protobuf::Error::Type));
         }
-        if self.way == Way::Open && passes == Way::Passes {
+        let is_first = self.way == Way::Open;
+        if is_first && passes == Way::Passes {
             self.pending.extend_from_slice(&self.header);
         }
         self.way = passes;
@@ -315,45 +283,73 @@ impl Stream {
                 out.extend_from_slice(&self.head);
                 self.value = Some(Extent { left: size, sink: Sink::Pass });
             }
-            Care::Series => self.enter_series(size),
+            Care::Series => self.enter_series(size, Some(number).filter(|_| is_first)),
             Care::Batch => {
                 self.pending.extend_from_slice(&self.head);
                 self.levels.push(Level { left: size, kind: Kind::Batch });
             }
             Care::Drop => self.value = Some(Extent { left: size, sink: Sink::Drop }),
+            Care::Field => self.hold(size, Sink::Field, number),
             Care::Parts => self.levels.push(Level { left: size, kind: Kind::Parts(number) }),
             Care::Hold => {
                 // The rest of the message is not looked at here.
                 let rest = self.levels.last_mut().map_or(0, |level| std::mem::take(&mut level.left));
-                self.hold(size.saturating_add(rest), Sink::Hold)?;
+                self.hold(size.saturating_add(rest), Sink::Hold, number);
             }
         }
         Ok(())
     }
 
-    fn enter_series(&mut self, size: u64) {
+    fn enter_series(&mut self, size: u64, first: Option<u64>) {
         self.pending.extend_from_slice(&self.head);
-        self.levels.push(Level { left: size, kind: Kind::Series { labels: self.pending.len(), seen: false } });
+        let labels = self.pending.len();
+        self.levels.push(Level { left: size, kind: Kind::Series { labels, seen: false, first } });
     }
 
-    /// Begins to hold a value, with what stands before it.
-    fn hold(&mut self, size: u64, sink: Sink) -> Result<(), StreamError> {
-        self.pending.extend_from_slice(&self.head);
-        if size.saturating_add(self.pending.len() as u64) > self.bound as u64 {
-            return Err(StreamError::Long);
-        }
+    /// Whether a value of this size may be held, with what is held already and what stands before it.
+    fn fits(&self, size: u64) -> bool {
+        let held = self.pending.len().saturating_add(self.head.len());
+        size.saturating_add(held as u64) <= self.bound as u64
+    }
+
+    /// Begins to hold a value, with what stands before it. Where it is too long, it is removed.
+    fn hold(&mut self, size: u64, sink: Sink, number: u64) {
+        let sink = if self.fits(size) {
+            self.pending.extend_from_slice(&self.head);
+            sink
+        } else {
+            Sink::Over(number)
+        };
         self.value = Some(Extent { left: size, sink });
-        Ok(())
     }
 
-    /// Has the labels of the innermost series looked at, once, and passes them on.
-    fn look(&mut self, watch: &mut dyn Watch, out: &mut Vec<u8>) -> Result<(), StreamError> {
-        if let Some(Level { kind: Kind::Series { labels, seen: seen @ false }, .. }) = self.levels.last_mut() {
-            watch.event(Event::Series(self.pending.get(*labels..).unwrap_or_default()), &mut Vec::new())?;
-            *seen = true;
-            out.append(&mut self.pending);
+    /// Removes a value and the rest of the innermost message.
+    fn drop_level(&mut self, size: u64, sink: Sink) {
+        let mut rest = 0;
+        if let Some(level) = self.levels.last_mut() {
+            rest = std::mem::take(&mut level.left);
+            if let Kind::Series { seen, .. } = &mut level.kind {
+                *seen = true;
+            }
         }
-        Ok(())
+        self.value = Some(Extent { left: size.saturating_add(rest), sink });
+    }
+
+    /// Has the labels of the innermost series looked at, once. Says whether it passes; then its labels have passed.
+    fn look(&mut self, watch: &mut dyn Watch, out: &mut Vec<u8>) -> Result<bool, StreamError> {
+        if let Some(Level { kind: Kind::Series { labels, seen: seen @ false, first }, .. }) = self.levels.last_mut() {
+            *seen = true;
+            if watch.series(self.pending.get(*labels..).unwrap_or_default())? {
+                out.append(&mut self.pending);
+            } else if first.is_some() {
+                self.pending.clear();
+                self.way = Way::Removed;
+                return Ok(false);
+            } else {
+                return Err(StreamError::Refused);
+            }
+        }
+        Ok(true)
     }
 
     /// Ends the value and the messages that have no more bytes.
@@ -363,7 +359,9 @@ impl Stream {
                 self.value = None;
                 let event = match sink {
                     Sink::Part(number) => Some(Event::Part(number, &self.pending)),
+                    Sink::Field => Some(Event::Field(&self.pending)),
                     Sink::Hold => Some(Event::Held(&self.pending)),
+                    Sink::Over(number) => Some(Event::Over(number)),
                     Sink::Pass | Sink::Drop | Sink::Label => None,
                 };
                 if let Some(event) = event {
@@ -379,12 +377,14 @@ impl Stream {
                 return Err(StreamError::Message(protobuf::Error::Cut));
             }
             match kind {
-                Kind::Series { .. } => self.look(watch, out)?,
+                Kind::Series { .. } => drop(self.look(watch, out)?),
                 Kind::Batch => out.append(&mut self.pending),
                 Kind::Parts(number) => watch.event(Event::PartsEnd(number), out)?,
                 Kind::Message => {
-                    if self.way == Way::Open {
-                        out.extend_from_slice(&self.header);
+                    match self.way {
+                        Way::Open => out.extend_from_slice(&self.header),
+                        Way::Passes => {}
+                        Way::Removed => watch.event(Event::End, out)?,
                     }
                     self.header.clear();
                 }

@@ -31,6 +31,13 @@ pub struct Client {
     key: PathBuf,
 }
 
+impl Client {
+    /// The files of the certificate and of its key.
+    pub fn files(&self) -> (&Path, &Path) {
+        (&self.pem, &self.key)
+    }
+}
+
 /// A client whose certificate the trusted authority has signed. The subject is as `openssl req -subj` takes it.
 pub fn client(subject: &str) -> Client {
     signed(subject, "authority")

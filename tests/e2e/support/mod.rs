@@ -6,6 +6,7 @@ pub mod compose;
 pub mod data;
 pub mod edges;
 pub mod envoy;
+pub mod grpc;
 mod h2;
 #[path = "../../manifests/helm.rs"]
 pub mod helm;

@@ -11,6 +11,18 @@ pub struct Stores {
     processes: Vec<Process>,
     leaf: u16,
     root: u16,
+    grpc: Grpc,
+}
+
+/// The gRPC ports.
+#[derive(Debug, Clone, Copy)]
+pub struct Grpc {
+    /// Of the Query that asks its stores.
+    pub query: u16,
+    /// Of the Receive with the data of all tenants.
+    pub receive: u16,
+    /// Of the sidecar, whose external labels don't name a tenant.
+    pub sidecar: u16,
 }
 
 /// A rule without the label, in a ruler whose external label names the tenant. The alert then doesn't have the label.
@@ -33,6 +45,12 @@ impl Stores {
     pub fn root(&self) -> u16 {
         self.processes.iter().for_each(Process::used);
         self.root
+    }
+
+    /// The gRPC ports.
+    pub fn grpc(&self) -> Grpc {
+        self.processes.iter().for_each(Process::used);
+        self.grpc
     }
 
     pub fn start() -> Stores {
@@ -151,7 +169,8 @@ impl Stores {
         // The store fails from here on.
         drop(two.0);
         let processes = vec![one.0, prometheus, sidecar, ruler, leaf_query, other_leaf_query, root_query];
-        Stores { processes, leaf, root }
+        let grpc = Grpc { query: leaf_grpc, receive: one_grpc, sidecar: sidecar_grpc };
+        Stores { processes, leaf, root, grpc }
     }
 }
 
@@ -201,7 +220,7 @@ fn receive(name: &str, grpc: u16, arguments: &[&str]) -> (Process, u16, u16) {
     (thanos(name, "receive", http, grpc, &all), http, write)
 }
 
-fn thanos(name: &str, component: &str, http: u16, grpc: u16, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Process {
+pub fn thanos(name: &str, component: &str, http: u16, grpc: u16, arguments: &[impl AsRef<std::ffi::OsStr>]) -> Process {
     let mut command = Command::new(process::program("TENANCY_THANOS"));
     command
         .args([component, "--log.level=warn"])

@@ -107,6 +107,7 @@ fn serve(stream: TcpStream, received: &Mutex<Received>) {
     // `None` ends the connection, also if the bytes are not a request. The bytes are recorded in any case.
     while let Some(seen) = request(&mut reader) {
         let behaviour = seen.all(BEHAVIOUR).first().map(|behaviour| behaviour.to_string());
+        let is_head = seen.method == "HEAD";
         received.lock().unwrap().requests.push(seen);
         let mut body = ANSWER;
         match behaviour.as_deref() {
@@ -122,7 +123,11 @@ fn serve(stream: TcpStream, received: &Mutex<Received>) {
             }
             Some(wait) => std::thread::sleep(Duration::from_millis(wait.parse().expect("milliseconds"))),
         }
-        let answer = format!("HTTP/1.1 200 OK\r\n{HEADERS}content-length: {}\r\n\r\n{body}", body.len());
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\n{HEADERS}content-length: {}\r\n\r\n{}",
+            body.len(),
+            if is_head { "" } else { &body }
+        );
         if writer.write_all(answer.as_bytes()).is_err() {
             return;
         }

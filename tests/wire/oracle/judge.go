@@ -37,7 +37,7 @@ func judge(m message) verdict {
 		}
 		return v
 	}
-	for _, kind := range kinds {
+	for _, kind := range append(kinds, forwarded...) {
 		if kind.name == m.Kind {
 			return judgeMessage(kind, in, out, m.Out != nil)
 		}

@@ -22,21 +22,30 @@ impl Watch for Store {
             3 => Care::Drop,
             4 => Care::Batch,
             5 => Care::Parts,
+            6 => Care::Field,
             _ => Care::Pass,
         }
     }
 
+    fn series(&mut self, series: &[u8]) -> Result<bool, StreamError> {
+        for label in labels(series) {
+            let label = label.map_err(StreamError::Message)?;
+            match (label.name, label.value) {
+                (b"tenant", b"a") => {}
+                (b"tenant", b"removed") => return Ok(false),
+                (b"tenant", _) => return Err(StreamError::Refused),
+                _ => {}
+            }
+        }
+        self.seen.push("series".to_owned());
+        Ok(true)
+    }
+
     fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), StreamError> {
         self.seen.push(match event {
-            Event::Series(series) => {
-                for label in labels(series) {
-                    let label = label.map_err(StreamError::Message)?;
-                    if label.name == b"tenant" && label.value != b"a" {
-                        return Err(StreamError::Refused);
-                    }
-                }
-                "series".to_owned()
-            }
+            Event::Field(field) => format!("field {}", field.len()),
+            Event::Over(number) => format!("over {number}"),
+            Event::End => "end".to_owned(),
             Event::Held(message) => format!("held {}", message.len()),
             Event::Part(number, part) => {
                 let (field, _) = protobuf::next(&mut &*part).map_err(StreamError::Message)?;
@@ -121,7 +130,7 @@ fn series_pass_and_the_rest_is_held_or_removed() {
     ];
     let (out, seen, end) = all(&answer.map(|frame| &frame[..]).concat());
     assert_eq!(out, [&first[..], &frame(b""), &batch, &frame(&bytes(4, b"")), &other].concat());
-    assert_eq!(seen, ["series", "held 14", "series", "series", "series"]);
+    assert_eq!(seen, ["series", "held 14", "end", "end", "series", "series", "series"]);
     assert_eq!(end, Ok(()));
 }
 
@@ -166,7 +175,7 @@ fn parts_are_handed_out_whatever_the_message_is_long() {
     let (out, seen, end) = all(&frame(&message));
     assert_eq!(out, frame(&bytes(1, &[5; 100])).repeat(20));
     let once = ["part 5 1", "part 5 2", "part 5 2"];
-    assert_eq!(seen, [&once.repeat(20)[..], &["end 5", "end 5"]].concat());
+    assert_eq!(seen, [&once.repeat(20)[..], &["end 5", "end 5", "end"]].concat());
     assert_eq!(end, Ok(()));
 }
 
@@ -184,20 +193,45 @@ fn fields_that_need_different_treatment_are_an_error() {
     }
     // What is held is held whole, whatever follows.
     let (out, seen, end) = all(&frame(&[&two[..], &one].concat()));
-    assert_eq!((out, seen, end), (Vec::new(), vec!["held 4".to_owned()], Ok(())));
+    assert_eq!((out, seen, end), (Vec::new(), vec!["held 4".to_owned(), "end".to_owned()], Ok(())));
 }
 
 #[test]
 fn what_is_held_is_bounded() {
     assert!(all(&frame(&bytes(2, &[0; BOUND - 3]))).2.is_ok());
-    assert_eq!(fails(&bytes(2, &[0; BOUND - 2])), StreamError::Long);
-    assert_eq!(fails(&[bytes(2, b""), vec![0; BOUND]].concat()), StreamError::Long);
-    assert_eq!(fails(&bytes(5, &bytes(1, &[0; BOUND]))), StreamError::Long);
-    assert_eq!(fails(&bytes(1, &bytes(1, &[0; BOUND]))), StreamError::Long);
-    assert_eq!(fails(&bytes(1, &bytes(1, &[0; 10]).repeat(BOUND / 12 + 1))), StreamError::Long);
+    for (message, seen) in [
+        (bytes(2, &[0; BOUND - 2]), &["over 2", "end"][..]),
+        ([bytes(2, b""), vec![0; BOUND]].concat(), &["over 2", "end"]),
+        ([bytes(5, &bytes(1, &[0; BOUND])), bytes(6, b"")].concat(), &["over 5", "end 5", "field 2", "end"]),
+        ([bytes(6, &[0; BOUND]), bytes(6, b"")].concat(), &["over 6", "field 2", "end"]),
+        (bytes(1, &[bytes(1, &[0; BOUND]), bytes(1, b""), bytes(2, b"chunk")].concat()), &["over 1", "end"]),
+        (bytes(1, &bytes(1, &[0; 10]).repeat(BOUND / 12 + 1)), &["over 1", "end"]),
+        // Labels without content count by what stands before them.
+        (bytes(1, &bytes(1, b"").repeat(BOUND)), &["over 1", "end"]),
+    ] {
+        // Nothing of it passes, and the answer goes on.
+        let good = frame(&bytes(1, &series("a", 5)));
+        let expected = [seen, &["series"]].concat();
+        assert_eq!(
+            all(&[&frame(&message)[..], &good].concat()),
+            (good, expected.iter().map(ToString::to_string).collect(), Ok(()))
+        );
+    }
     assert_eq!(fails(&bytes(4, &bytes(1, &bytes(1, &[0; BOUND])))), StreamError::Long);
-    // Labels without content count by what stands before them.
-    assert_eq!(fails(&bytes(1, &bytes(1, b"").repeat(BOUND))), StreamError::Long);
+}
+
+#[test]
+fn a_series_is_removed_where_nothing_of_its_message_has_passed() {
+    let good = frame(&bytes(1, &series("a", 5)));
+    for removed in [series("removed", 300), series("removed", 0)] {
+        let (out, seen, end) = all(&[&good[..], &frame(&bytes(1, &removed)), &good].concat());
+        assert_eq!((out, end), ([&good[..], &good].concat(), Ok(())));
+        assert_eq!(seen, ["series", "end", "series"]);
+    }
+    let batch = frame(&bytes(4, &[bytes(1, &series("a", 0)), bytes(1, &series("removed", 0))].concat()));
+    assert_eq!(all(&batch).2, Err(StreamError::Refused));
+    let two = frame(&[bytes(1, &series("a", 0)), bytes(1, &series("removed", 0))].concat());
+    assert_eq!(all(&two).2, Err(StreamError::Refused));
 }
 
 #[test]

@@ -1,0 +1,228 @@
+//! The answers of gRPC methods: the head, the frames as they stream by, and the trailers.
+//!
+//! ```text
+//! answer = head *frame trailers        status and message stand in the trailers
+//!        / head                        "trailers-only": an error before the first message, or a stream without messages
+//! ```
+//!
+//! - `watch`: what is done with each field of each method's messages
+//! - `rules`, `info`: what is written of a group of rules, and of what a component serves
+//!
+//! Warnings, `grpc-message` and whatever else the upstream says in words go through the same tables as over HTTP (`messages`). Of the
+//! trailers, `grpc-status` and `grpc-message` pass. At a fault, the rest of the answer is dropped, and the trailers say why: the client
+//! gets an error, and can't take what came before for the whole.
+
+mod info;
+mod rules;
+mod watch;
+
+use super::head::{Body, Head, Plan, find, number, removed, replaced};
+use super::messages::{MAX_MESSAGE, WITHHELD, is_message};
+use super::owner::Owner;
+use super::{Samples, Unreadable};
+use crate::api::{Call, is_grpc};
+use crate::rejection::{Code, Rejection};
+use crate::scope::Scope;
+use crate::text;
+use crate::wire::grpc::{FrameError, Stream, StreamError};
+use std::sync::Arc;
+use watch::Watcher;
+
+/// What an answer is filtered by. Made with the decision on the request.
+#[derive(Debug, Clone)]
+pub struct Scoped {
+    /// The method that was called.
+    pub call: Call,
+    /// Whose the answer is; `None` where the upstream isolates tenants, or where no labels say it.
+    pub owner: Option<Owner>,
+    /// Rules that are nobody's are kept with the alerts in them that are the tenant's.
+    pub shared: bool,
+    /// How much is held.
+    pub max: usize,
+    /// The label sets that stand for all that is the tenant's, where `Info` is asked.
+    pub sets: Arc<[Vec<u8>]>,
+}
+
+/// An answer's frames while they stream by.
+#[derive(Debug)]
+pub struct Frames {
+    stream: Stream,
+    watcher: Watcher,
+    fault: Option<Unreadable>,
+    has_written: bool,
+}
+
+/// What is done with the trailers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Trailers {
+    /// Names to remove.
+    pub remove: Vec<Vec<u8>>,
+    /// Values to set.
+    pub set: Vec<(&'static str, String)>,
+}
+
+const STATUS: &str = "grpc-status";
+const MESSAGE: &str = "grpc-message";
+/// Details of an error, in messages of any type.
+const DETAILS: &str = "grpc-status-details-bin";
+
+impl Scoped {
+    /// For the answers to this method.
+    pub fn new(call: Call, scope: Option<&Scope>, shared: bool, max: usize) -> Scoped {
+        let owner = scope.and_then(|scope| Owner::new(scope).ok());
+        let sets = match (call, scope) {
+            (Call::Info, Some(scope)) => info::sets(scope),
+            _ => Vec::new(),
+        };
+        Scoped { call, owner, shared, max, sets: sets.into() }
+    }
+
+    /// Decides on the head.
+    pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
+        let status = find(head, STATUS);
+        if !find(head, "content-type").is_some_and(is_grpc) || find(head, ":status") != Some(b"200") {
+            // It comes from something that does not speak gRPC.
+            return match number(find(head, ":status")) {
+                Some(status) if status != 200 => Ok(replaced(status, head)),
+                _ => Err(Unreadable::ContentType),
+            };
+        }
+        let is_error = status.is_some_and(|status| status != b"0");
+        if head.is_early && !(head.end_of_stream && is_error) {
+            return Err(Unreadable::Early);
+        }
+        if find(head, "grpc-encoding").is_some_and(|encoding| encoding != b"identity") {
+            return Err(Unreadable::ContentEncoding);
+        }
+        let mut remove = removed(head);
+        if find(head, DETAILS).is_some() {
+            remove.push(DETAILS);
+        }
+        let mut messages = head.headers.iter().filter(|(name, _)| *name == MESSAGE.as_bytes());
+        let set = match messages.all(|(_, message)| may_pass(message)) {
+            true => Vec::new(),
+            false => vec![(MESSAGE, WITHHELD)],
+        };
+        let body = if head.end_of_stream { Body::Untouched } else { Body::Frames(Box::new(Frames::new(self.clone()))) };
+        Ok(Plan { remove, set, is_json: false, body })
+    }
+}
+
+impl Frames {
+    fn new(scoped: Scoped) -> Frames {
+        let stream = Stream::new(scoped.max);
+        Frames { stream, watcher: Watcher::new(scoped), fault: None, has_written: false }
+    }
+
+    /// Reads on, and writes what is passed on.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        if self.fault.is_some() {
+            return;
+        }
+        if let Err(error) = self.stream.push(chunk, &mut self.watcher, out) {
+            self.fault = Some(unreadable(error));
+        }
+        self.has_written |= !out.is_empty();
+    }
+
+    /// The frames have ended.
+    pub fn end(&mut self) {
+        if let (None, Err(error)) = (self.fault, self.stream.finish()) {
+            self.fault = Some(unreadable(error));
+        }
+    }
+
+    /// Why the rest is not passed on.
+    pub fn fault(&self) -> Option<Unreadable> {
+        self.fault
+    }
+
+    /// Whether a byte has been written.
+    pub fn has_written(&self) -> bool {
+        self.has_written
+    }
+
+    /// How many messages were withheld so far.
+    pub fn withheld(&self) -> u32 {
+        self.watcher.withheld()
+    }
+
+    /// How many samples the query has read, as far as that was said.
+    pub fn samples(&self) -> Samples {
+        Samples::default()
+    }
+
+    /// Decides on the trailers.
+    pub fn trailers(&mut self, trailers: &[(&[u8], &[u8])]) -> Trailers {
+        let mut edits = Trailers::default();
+        for (name, value) in trailers {
+            if *name == STATUS.as_bytes() {
+                // It passes, or is replaced below.
+            } else if *name != MESSAGE.as_bytes() {
+                if !edits.remove.iter().any(|seen| seen == name) {
+                    edits.remove.push(name.to_vec());
+                }
+            } else if self.fault.is_none() && !may_pass(value) && edits.set.is_empty() {
+                edits.set.push((MESSAGE, WITHHELD.to_owned()));
+                self.watcher.withhold();
+            }
+        }
+        let status = trailers.iter().find(|(name, _)| *name == STATUS.as_bytes()).map(|(_, status)| *status);
+        match self.fault {
+            // An answer that is cut because the upstream has failed: the upstream's own status says so.
+            Some(Unreadable::Truncated) if status.is_some_and(|status| status != b"0") => {
+                edits.set = vec![(MESSAGE, WITHHELD.to_owned())];
+            }
+            Some(fault) => {
+                let rejection = Rejection::Answer(fault.reason());
+                edits.set = vec![
+                    (STATUS, (rejection.code() as u8).to_string()),
+                    // Envoy does not escape it (observed with 1.40.0): plain ASCII without a percent sign.
+                    (MESSAGE, rejection.message()),
+                ];
+            }
+            None if status.is_none() => {
+                edits.set.push((STATUS, (Code::Unknown as u8).to_string()));
+            }
+            None => {}
+        }
+        edits
+    }
+}
+
+fn unreadable(error: StreamError) -> Unreadable {
+    match error {
+        StreamError::Frame(FrameError::Cut) => Unreadable::Truncated,
+        StreamError::Frame(FrameError::Compressed) => Unreadable::ContentEncoding,
+        StreamError::Long => Unreadable::TooLarge,
+        StreamError::Refused => Unreadable::Foreign,
+        StreamError::Frame(_)
+        | StreamError::Message(_)
+        | StreamError::Mixed
+        | StreamError::Late
+        | StreamError::Unknown => Unreadable::Message,
+    }
+}
+
+/// Whether a `grpc-message`, in which bytes are escaped as in a URL, may be read by the tenant.
+fn may_pass(escaped: &[u8]) -> bool {
+    let mut decoded = Vec::with_capacity(escaped.len());
+    if escaped.is_empty() || escaped.len() > MAX_MESSAGE {
+        return escaped.is_empty();
+    }
+    let mut bytes = escaped.iter();
+    while let Some(&byte) = bytes.next() {
+        let mut digits = bytes.as_slice().iter().copied().map_while(text::hex);
+        match (byte, digits.next(), digits.next()) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(high << 4 | low);
+                bytes.nth(1);
+            }
+            (byte, ..) => decoded.push(byte),
+        }
+    }
+    is_message(&decoded)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,486 @@
+//! Thanos's gRPC services behind the filter: Query, Receive and Sidecar as they are, and Query and Ruler as clients. The leak without the filter comes
+//! first.
+
+use crate::support::data::{self, NOBODY, TENANTS};
+use crate::support::envoy::{Envoy, Setup};
+use crate::support::grpc::{self, Answer, call, request, send};
+use crate::support::http::{Request, form};
+use crate::support::process::{self, Process, free_port};
+use crate::support::stores::{self, Grpc, Stores};
+use crate::support::{identities, upstreams};
+use promql_tenancy_filter::wire::labels::{Label, LabelSet, Matcher, Operator};
+use promql_tenancy_filter::wire::protobuf::{Message, read, repeated};
+use promql_tenancy_filter::wire::thanos::*;
+use serde_json::json;
+use std::sync::LazyLock;
+
+const WITHHELD: &str = "a message of the upstream is withheld: it may name what is not this tenant's";
+
+struct Thanos {
+    stores: Stores,
+    /// In front of the gRPC ports of Query, Receive and sidecar.
+    query: Envoy,
+    receive: Envoy,
+    sidecar: Envoy,
+}
+
+fn thanos() -> &'static Thanos {
+    static THANOS: LazyLock<Thanos> = LazyLock::new(|| {
+        let stores = Stores::start();
+        let Grpc { query, receive, sidecar } = stores.grpc();
+        Thanos {
+            query: grpc::setup(query).start("envoy-grpc-query"),
+            receive: grpc::setup(receive).start("envoy-grpc-receive"),
+            sidecar: grpc::setup(sidecar).stop_iteration(false).start("envoy-grpc-sidecar"),
+            stores,
+        }
+    });
+    &THANOS
+}
+
+fn equal<'m>(name: &'m str, value: &'m str) -> Matcher<'m> {
+    Matcher { operator: Operator::Equal, name: name.as_bytes(), value: value.as_bytes() }
+}
+
+fn query(text: &str) -> QueryRequest<'_> {
+    QueryRequest {
+        query: text.as_bytes(),
+        time_seconds: data::end(),
+        enable_partial_response: true,
+        ..Default::default()
+    }
+}
+
+fn query_range(text: &str) -> QueryRangeRequest<'_> {
+    QueryRangeRequest {
+        query: text.as_bytes(),
+        start_time_seconds: data::start(),
+        end_time_seconds: data::end(),
+        interval_seconds: 60,
+        enable_partial_response: true,
+        ..Default::default()
+    }
+}
+
+fn series<'m>(matchers: &[Matcher<'m>]) -> SeriesRequest<'m> {
+    SeriesRequest {
+        matchers: matchers.to_vec(),
+        min_time: data::start() * 1000,
+        max_time: data::end() * 1000,
+        ..Default::default()
+    }
+}
+
+fn label_names<'m>(matchers: &[Matcher<'m>]) -> LabelNamesRequest<'m> {
+    LabelNamesRequest {
+        matchers: matchers.to_vec(),
+        start: data::start() * 1000,
+        end: data::end() * 1000,
+        ..Default::default()
+    }
+}
+
+fn label_values<'m>(label: &'m str, matchers: &[Matcher<'m>]) -> LabelValuesRequest<'m> {
+    LabelValuesRequest {
+        label: label.as_bytes(),
+        matchers: matchers.to_vec(),
+        start: data::start() * 1000,
+        end: data::end() * 1000,
+        ..Default::default()
+    }
+}
+
+fn exemplars(text: &str) -> ExemplarsRequest<'_> {
+    ExemplarsRequest {
+        query: text.as_bytes(),
+        start: data::start() * 1000,
+        end: data::end() * 1000,
+        ..Default::default()
+    }
+}
+
+/// What has no warning in it. `field`: the number of the warnings.
+fn without_warnings(answer: &Answer, field: u64) -> Vec<Vec<u8>> {
+    let mut messages = answer.sorted();
+    messages.retain(|message| repeated(message, field).next().is_none());
+    messages
+}
+
+#[track_caller]
+fn assert_only_of(tenant: &str, answer: &Answer, what: &str) {
+    let text = answer.text();
+    for other in TENANTS.into_iter().chain([NOBODY]).filter(|other| *other != tenant) {
+        for mark in data::marks(other) {
+            assert!(!text.contains(&mark), "{tenant} sees {mark:?} by {what}:\n{text}");
+        }
+    }
+    // All stores listen there.
+    assert!(!text.contains("127.0.0.1"), "{what}: {text}");
+}
+
+const QUERY: &str = "/thanos.Query/Query";
+const QUERY_RANGE: &str = "/thanos.Query/QueryRange";
+const SERIES: &str = "/thanos.Store/Series";
+const LABEL_NAMES: &str = "/thanos.Store/LabelNames";
+const LABEL_VALUES: &str = "/thanos.Store/LabelValues";
+const EXEMPLARS: &str = "/thanos.Exemplars/Exemplars";
+const RULES: &str = "/thanos.Rules/Rules";
+const TARGETS: &str = "/thanos.Targets/Targets";
+const INFO: &str = "/thanos.info.Info/Info";
+
+#[test]
+fn without_the_filter_thanos_answers_for_every_tenant() {
+    let port = thanos().stores.grpc().query;
+    let up = [equal("__name__", "up")];
+    let asked: [(&str, &dyn Message<'_>); 8] = [
+        (QUERY, &query("up")),
+        (QUERY_RANGE, &query_range("up")),
+        (SERIES, &series(&up)),
+        (LABEL_VALUES, &label_values("owner", &up)),
+        (EXEMPLARS, &exemplars("http_requests_total")),
+        (RULES, &RulesRequest::default()),
+        (INFO, &InfoRequest {}),
+        (LABEL_NAMES, &label_names(&[])),
+    ];
+    for (method, message) in asked {
+        let answer = call(port, Some("team-a"), method, message);
+        assert_eq!(answer.code, 0, "{method}: {}", answer.text());
+        let text = answer.text();
+        assert!(text.contains("team-b") || text.contains("team_b"), "{method} is scoped: {text}");
+    }
+}
+
+#[test]
+fn answers_equal_those_to_requests_that_are_scoped_by_hand() {
+    let thanos = thanos();
+    let direct = thanos.stores.grpc().query;
+    let (up, own) = ([equal("__name__", "up")], [equal("tenant_id", "team-a"), equal("__name__", "up")]);
+    let names = [equal("tenant_id", "team-a")];
+    let asked: [(&str, &dyn Message<'_>, &dyn Message<'_>, u64); 7] = [
+        (
+            QUERY,
+            &query("sum by (owner, instance) (up)"),
+            &query("sum by (owner, instance) (up{tenant_id=\"team-a\"})"),
+            1,
+        ),
+        (
+            QUERY_RANGE,
+            &query_range("topk(scalar(count(up)), up)"),
+            &query_range("topk(scalar(count(up{tenant_id=\"team-a\"})), up{tenant_id=\"team-a\"})"),
+            1,
+        ),
+        (SERIES, &series(&up), &series(&own), 2),
+        (SERIES, &series(&[equal("tenant_id", "team-b"), up[0].clone()]), &series(&own), 2),
+        (LABEL_NAMES, &label_names(&[]), &label_names(&names), 9),
+        (LABEL_VALUES, &label_values("owner", &[]), &label_values("owner", &names), 9),
+        (LABEL_VALUES, &label_values("tenant_id", &[]), &label_values("tenant_id", &names), 9),
+    ];
+    for (method, message, by_hand, warnings) in asked {
+        let expected = call(direct, None, method, by_hand);
+        let answer = call(thanos.query.port(), Some("team-a"), method, message);
+        assert_eq!((answer.code, expected.code), (0, 0), "{method}: {}\n{}", answer.text(), expected.text());
+        assert_only_of("team-a", &answer, method);
+        if warnings == 9 {
+            let [answer, expected] =
+                [&answer, &expected].map(|answer| read::<NamesResponse<'_>>(&answer.messages[0]).unwrap());
+            assert!(!answer.names.is_empty());
+            assert_eq!(answer.names, expected.names, "{method}");
+            assert!(answer.warnings.iter().all(|warning| *warning == WITHHELD.as_bytes()));
+            continue;
+        }
+        let (own, expected) = (without_warnings(&answer, warnings), without_warnings(&expected, warnings));
+        assert!(!own.is_empty(), "{method}");
+        assert_eq!(own.len(), expected.len(), "{method}: {}", answer.text());
+        if method != SERIES {
+            assert_eq!(own, expected, "{method}");
+        }
+        // The store that fails is told of, without its name.
+        assert!(answer.text().contains(WITHHELD), "{method}: {}", answer.text());
+    }
+    thanos.query.assert_healthy();
+}
+
+#[test]
+fn answers_are_filtered_where_requests_can_not_be_scoped() {
+    let thanos = thanos();
+    let asked: [(&str, &dyn Message<'_>, &str); 3] = [
+        (EXEMPLARS, &exemplars("http_requests_total"), "trace of team-a"),
+        (RULES, &RulesRequest::default(), "AlertOfteam_a"),
+        (INFO, &InfoRequest {}, "team-a"),
+    ];
+    for (method, message, own) in asked {
+        let answer = call(thanos.query.port(), Some("team-a"), method, message);
+        assert_eq!(answer.code, 0, "{method}: {}", answer.text());
+        assert_only_of("team-a", &answer, method);
+        assert!(answer.text().contains(own), "{method}: {}", answer.text());
+    }
+    let targets = call(thanos.query.port(), Some("team-a"), TARGETS, &TargetsRequest::default());
+    assert_eq!(targets.code, 0, "{}", targets.text());
+    assert_only_of("team-a", &targets, TARGETS);
+    // By the sidecar, where the rules are, and Envoy without `allow_on_headers_stop_iteration`.
+    let rules = call(thanos.sidecar.port(), Some("team-b"), RULES, &RulesRequest::default());
+    assert_only_of("team-b", &rules, RULES);
+    assert!(rules.text().contains("SecondOfteam_b"), "{}", rules.text());
+    thanos.sidecar.assert_healthy();
+}
+
+#[test]
+fn info_names_the_tenant_and_no_service_that_is_refused() {
+    let thanos = thanos();
+    for (envoy, direct) in
+        [(&thanos.receive, thanos.stores.grpc().receive), (&thanos.sidecar, thanos.stores.grpc().sidecar)]
+    {
+        let told = call(direct, None, INFO, &InfoRequest {});
+        let answer = call(envoy.port(), Some("team-a"), INFO, &InfoRequest {});
+        let (told, info): (InfoResponse<'_>, InfoResponse<'_>) =
+            (read(&told.messages[0]).unwrap(), read(&answer.messages[0]).unwrap());
+        assert_eq!(info.component_type, told.component_type);
+        assert!(info.store.is_some() && info.metric_metadata.is_none() && info.status.is_none());
+        let tenant = |set: &LabelSet<'_>| set.labels.contains(&Label { name: b"tenant_id", value: b"team-a" });
+        assert!(!info.label_sets.is_empty() && info.label_sets.iter().all(tenant), "{info:?}");
+        assert!(info.store.unwrap().tsdb_infos.iter().all(|info| info.labels.as_ref().is_some_and(tenant)));
+    }
+}
+
+#[test]
+fn receive_and_sidecar_are_stores_of_one_tenant() {
+    let thanos = thanos();
+    let up = [equal("__name__", "up")];
+    let answer = call(thanos.receive.port(), Some("team-b"), SERIES, &series(&up));
+    assert_eq!((answer.code, answer.messages.len()), (0, 3), "{}", answer.text());
+    assert_only_of("team-b", &answer, SERIES);
+    let values = call(thanos.receive.port(), Some("team-b"), LABEL_VALUES, &label_values("owner", &[]));
+    assert_eq!(read::<NamesResponse<'_>>(&values.messages[0]).unwrap().names, [b"data of team-b"]);
+    // A tenant that has nothing.
+    let nothing = call(thanos.receive.port(), Some("team-c"), SERIES, &series(&up));
+    assert_eq!((nothing.code, nothing.messages.len()), (0, 0), "{}", nothing.text());
+    thanos.receive.assert_healthy();
+}
+
+#[test]
+fn refusals_are_grpc_with_the_code_of_the_contract() {
+    let port = thanos().query.port();
+    let sent = |method: &str, message: &dyn Message<'_>| call(port, Some("team-a"), method, message);
+    let raw = |request: Request| send(port, &request.tenant("team-a"));
+    let good = grpc::body(&query("up"));
+    for (answer, code, message) in [
+        (call(port, None, QUERY, &query("up")), 16, "no tenant"),
+        (call(port, Some("a%20b"), QUERY, &query("up")), 3, "tenant"),
+        (sent(QUERY, &query("sum(")), 3, "parse error"),
+        (sent(QUERY, &QueryRequest { replica_labels: vec![b"tenant_id"], ..query("up") }), 7, "merged away"),
+        (sent("/thanos.Metadata/MetricMetadata", &InfoRequest {}), 7, "scoped to a tenant"),
+        (sent("/thanos.Status/TSDBStatistics", &InfoRequest {}), 7, "scoped to a tenant"),
+        (sent("/thanos.WriteableStore/RemoteWrite", &InfoRequest {}), 7, "internal"),
+        (sent("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &InfoRequest {}), 7, "operator"),
+        (sent("/thanos.Query/Other", &InfoRequest {}), 12, "unknown path"),
+        (sent("/api/v1/query", &InfoRequest {}), 12, "content type"),
+        (raw(request(QUERY, good.clone()).header("grpc-encoding", "gzip")), 12, "compression"),
+        (raw(request(QUERY, [&good[..], &good].concat())), 3, "more than one message"),
+        (raw(request(QUERY, [&good[..], b"x"].concat())), 3, "bytes after"),
+        (raw(request(QUERY, good[..good.len() - 1].to_vec())), 3, "ends within"),
+        (raw(request(QUERY, Vec::new())), 3, "no message"),
+        (raw(request(QUERY, b"\0\0\0\0\x02\x08\x05".to_vec())), 3, "wrong type"),
+        (raw(request(QUERY, vec![0; 6 << 20])), 8, "longer than 4194304 bytes"),
+    ] {
+        assert_eq!(answer.code, code, "{}", answer.text());
+        assert!(answer.messages.is_empty() && answer.message.contains(message), "{}", answer.text());
+        assert!(!answer.message.contains('{'), "plain text: {}", answer.message);
+    }
+    // A gRPC method that is called without gRPC is refused as any other request.
+    let plain = Request::post(QUERY, "query=up").tenant("team-a").send(port);
+    assert_eq!((plain.status, &plain.json()["errorType"]), (415, &json!("bad_data")));
+    let health = call(port, None, "/grpc.health.v1.Health/Check", &HealthRequest::default());
+    assert_eq!((health.code, &health.messages[..]), (0, &[b"\x08\x01".to_vec()][..]), "{}", health.text());
+    thanos().query.assert_healthy();
+}
+
+#[test]
+fn a_compressed_request_is_read_and_answered_uncompressed() {
+    let message = {
+        let mut out = Vec::new();
+        query("count(up)").write(&mut out);
+        out
+    };
+    let sum = crc(&message);
+    let mut stream = b"\xff\x06\0\0sNaPpY\x01".to_vec();
+    stream.extend(&(message.len() as u32 + 4).to_le_bytes()[..3]);
+    stream.extend(sum.to_le_bytes());
+    stream.extend(&message);
+    let mut body = vec![1];
+    body.extend((stream.len() as u32).to_be_bytes());
+    body.extend(stream);
+    let answer = send(thanos().query.port(), &request(QUERY, body).header("grpc-encoding", "snappy").tenant("team-a"));
+    let expected = call(thanos().query.port(), Some("team-a"), QUERY, &query("count(up)"));
+    assert_eq!((answer.code, without_warnings(&answer, 1)), (0, without_warnings(&expected, 1)), "{}", answer.text());
+}
+
+/// The checksum of the framing format, as snappy masks it.
+fn crc(bytes: &[u8]) -> u32 {
+    promql_tenancy_filter::wire::crc32c::masked(bytes)
+}
+
+#[test]
+fn errors_of_the_upstream_name_nobody() {
+    let thanos = thanos();
+    let strict = || QueryRequest { enable_partial_response: false, ..query("up") };
+    let direct = call(thanos.stores.grpc().query, None, QUERY, &strict());
+    assert!(direct.code != 0 && direct.message.contains("127.0.0.1"), "{}", direct.text());
+    let answer = call(thanos.query.port(), Some("team-a"), QUERY, &strict());
+    assert_eq!((answer.code, answer.message.as_str()), (direct.code, WITHHELD), "{}", answer.text());
+    assert_only_of("team-a", &answer, QUERY);
+    // What the engine says of the query passes.
+    let engine = call(thanos.query.port(), Some("team-a"), QUERY, &query("up + on (owner) group_left () up"));
+    assert!(!engine.text().contains("127.0.0.1"), "{}", engine.text());
+}
+
+#[test]
+fn an_upstream_that_is_not_there_or_speaks_no_grpc_is_an_error_of_grpc() {
+    let nobody = grpc::setup(free_port()).start("envoy-grpc-nobody");
+    let answer = call(nobody.port(), Some("team-a"), QUERY, &query("up"));
+    assert_eq!((answer.code, answer.message.as_str()), (14, WITHHELD), "{}", answer.text());
+}
+
+/// Stats have the methods' handlers.
+#[test]
+fn calls_are_counted_by_their_handler() {
+    let thanos = thanos();
+    let envoy = grpc::setup(thanos.stores.grpc().query).flushes_stats_soon().start("envoy-grpc-stats");
+    call(envoy.port(), Some("team-a"), QUERY, &query("up"));
+    call(envoy.port(), Some("team-a"), QUERY, &query("sum("));
+    envoy.wait_for_metrics("tenancy", |metrics| {
+        let lines = metrics.lines("tenancy_requests_total");
+        lines.iter().any(|line| line.contains("grpc_query") && line.contains("team-a"))
+    });
+}
+
+/// A Thanos Query that asks this gRPC port.
+fn querier(name: &str, arguments: &[String]) -> (Process, u16) {
+    let port = free_port();
+    let process = stores::thanos(name, "query", port, free_port(), arguments);
+    process.wait_until(|| upstreams::answers(port));
+    (process, port)
+}
+
+fn of_time(path: &str, text: &str) -> String {
+    format!("{path}?{}", form(&[("query", text), ("time", &data::end().to_string())]))
+}
+
+#[track_caller]
+fn assert_sees_team_a(process: &Process, port: u16, count: &str) {
+    process.wait_until(|| {
+        let answer = Request::get(&of_time("/api/v1/query", count)).try_send(port);
+        answer.is_some_and(|answer| answer.text().contains("data of team-a"))
+    });
+    for path in [
+        of_time("/api/v1/query", "last_over_time({__name__=~\".+\"}[1h])"),
+        of_time("/api/v1/query", count),
+        "/api/v1/stores".to_owned(),
+        "/api/v1/rules".to_owned(),
+        "/api/v1/targets".to_owned(),
+        "/api/v1/labels".to_owned(),
+        "/api/v1/label/tenant_id/values".to_owned(),
+        "/api/v1/label/owner/values".to_owned(),
+        format!(
+            "/api/v1/query_exemplars?{}",
+            form(&[
+                ("query", "http_requests_total"),
+                ("start", &data::start().to_string()),
+                ("end", &data::end().to_string())
+            ])
+        ),
+    ] {
+        let answer = Request::get(&path).send(port);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let text = answer.text();
+        for mark in data::marks("team-b").iter().chain(&data::marks(NOBODY)) {
+            assert!(!text.contains(mark), "{path} shows {mark}: {text}");
+        }
+    }
+    let values = Request::get("/api/v1/label/owner/values").send(port);
+    assert_eq!(values.json()["data"], json!(["data of team-a"]), "{}", values.text());
+}
+
+#[test]
+fn a_layered_query_with_a_certificate_sees_its_tenant_alone() {
+    let thanos = thanos();
+    let folder = process::folder();
+    let client = identities::client("/O=team-a/CN=global query");
+    let (pem, key) = client.files();
+    for (name, upstream, arguments) in [
+        ("layered", thanos.stores.grpc().query, &["--query.lookback-delta=30m"][..]),
+        ("layered-receive", thanos.stores.grpc().receive, &["--query.lookback-delta=30m"]),
+        (
+            "distributed",
+            thanos.stores.grpc().query,
+            &["--query.lookback-delta=30m", "--query.mode=distributed", "--query.promql-engine=thanos"],
+        ),
+    ] {
+        let envoy = Setup::example("grpc.yaml", upstream).start(&format!("envoy-grpc-{name}"));
+        let tls = [
+            format!("--endpoint=localhost:{}", envoy.port()),
+            "--grpc-client-tls-secure".to_owned(),
+            format!("--grpc-client-tls-ca={}", identities::folder().join("authority.pem").display()),
+            format!("--grpc-client-tls-cert={}", pem.display()),
+            format!("--grpc-client-tls-key={}", key.display()),
+            "--grpc-client-server-name=localhost".to_owned(),
+        ];
+        let all: Vec<String> = tls.into_iter().chain(arguments.iter().map(ToString::to_string)).collect();
+        let (process, port) = querier(&format!("thanos-{name}"), &all);
+        process.used();
+        assert_sees_team_a(&process, port, "count by (owner) (up)");
+        envoy.assert_healthy();
+    }
+    assert!(folder.exists());
+}
+
+#[test]
+fn a_ruler_that_queries_over_grpc_evaluates_for_its_tenant() {
+    let thanos = thanos();
+    let envoy = grpc::setup(thanos.stores.grpc().query)
+        .plugin(json!({"static_tenant_ids": ["team-a"]}))
+        .start("envoy-grpc-ruler");
+    let rules = process::folder().join("grpc-ruler.yml");
+    let rule =
+        "groups:\n- name: g\n  rules:\n  - { record: owners, expr: 'count by (owner) (last_over_time(up[1h]))' }\n";
+    std::fs::write(&rules, rule).unwrap();
+    let (http, own_grpc) = (free_port(), free_port());
+    let ruler = stores::thanos(
+        "thanos-grpc-ruler",
+        "rule",
+        http,
+        own_grpc,
+        &[
+            "--label=ruler=\"one\"".to_owned(),
+            "--eval-interval=1s".to_owned(),
+            format!("--grpc-query-endpoint=127.0.0.1:{}", envoy.port()),
+            format!("--rule-file={}", rules.display()),
+            format!("--data-dir={}", process::folder().join("thanos-grpc-ruler").display()),
+        ],
+    );
+    let (query, port) = querier("thanos-grpc-ruler-query", &[format!("--endpoint=127.0.0.1:{own_grpc}")]);
+    let owners = || Request::get("/api/v1/query?query=owners").try_send(port).map(|answer| answer.text());
+    query.wait_until(|| owners().is_some_and(|text| text.contains("data of team-a")));
+    let text = owners().unwrap();
+    assert!(!text.contains("team-b"), "{text}");
+    drop(ruler);
+    envoy.assert_healthy();
+}
+
+#[test]
+fn grpc_web_passes_through_envoys_own_filter() {
+    let web = r#"          - name: envoy.filters.http.grpc_web
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb
+          - name: promql_tenancy
+"#;
+    let envoy = grpc::setup(thanos().stores.grpc().query)
+        .replace("          - name: promql_tenancy\n", web)
+        .start("envoy-grpc-web");
+    let mut asked = Request::new("POST", QUERY).header("content-type", "application/grpc-web+proto").tenant("team-a");
+    asked.body = crate::support::http::Body::Sized(grpc::body(&query("count by (owner) (up)")));
+    let answer = asked.send_h2(envoy.port()).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let text = answer.text();
+    assert!(text.contains("data of team-a") && text.contains("grpc-status:0"), "{text}");
+    assert!(!text.contains("team-b"), "{text}");
+}

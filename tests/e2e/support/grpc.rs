@@ -1,0 +1,92 @@
+//! A gRPC client: one message there, frames and a status back, over HTTP/2 with prior knowledge.
+
+use super::envoy::Setup;
+use super::http::{Body, Request};
+use promql_tenancy_filter::wire::grpc::write_frame;
+use promql_tenancy_filter::wire::protobuf::Message;
+use serde_json::json;
+
+/// What a server answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The messages.
+    pub messages: Vec<Vec<u8>>,
+    /// `grpc-status`.
+    pub code: u32,
+    /// `grpc-message`, as it stands on the wire.
+    pub message: String,
+    /// All of the headers and trailers.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Answer {
+    /// The text of everything.
+    pub fn text(&self) -> String {
+        let messages = self.messages.iter().map(|message| String::from_utf8_lossy(message).into_owned());
+        messages
+            .chain(self.headers.iter().map(|(name, value)| format!("{name}: {value}")))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// The messages in an order that does not depend on which store answered first.
+    pub fn sorted(&self) -> Vec<Vec<u8>> {
+        let mut messages = self.messages.clone();
+        messages.sort();
+        messages
+    }
+}
+
+/// The message as a body.
+pub fn body(message: &dyn Message<'_>) -> Vec<u8> {
+    let (mut bytes, mut body) = (Vec::new(), Vec::new());
+    message.write(&mut bytes);
+    write_frame(&bytes, &mut body).unwrap();
+    body
+}
+
+/// A call with this body.
+pub fn request(method: &str, body: Vec<u8>) -> Request {
+    let mut request = Request::new("POST", method).header("content-type", "application/grpc").header("te", "trailers");
+    request.body = Body::Chunked(vec![body], Vec::new());
+    request
+}
+
+/// Calls a method as a tenant, and reads the answer to its end.
+pub fn call(port: u16, tenant: Option<&str>, method: &str, message: &dyn Message<'_>) -> Answer {
+    let request = request(method, body(message));
+    send(port, &tenant.map_or(request.clone(), |tenant| request.tenant(tenant)))
+}
+
+/// Sends a call.
+pub fn send(port: u16, request: &Request) -> Answer {
+    let received = request.receive_h2(port).unwrap();
+    assert!(received.error.is_none(), "reset: {:?}", received.error);
+    assert_eq!(received.answer.status, 200, "{}", received.answer.text());
+    let mut headers: Vec<(String, String)> = received.answer.headers.clone();
+    for (name, value) in received.trailers.iter().flatten() {
+        headers.push((name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    }
+    let find = |name: &str| headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+    let mut messages = Vec::new();
+    let mut rest = &received.answer.body[..];
+    while let Some((header, after)) = rest.split_first_chunk::<5>() {
+        let size = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
+        assert_eq!(header[0], 0, "uncompressed");
+        messages.push(after[..size].to_vec());
+        rest = &after[size..];
+    }
+    assert!(rest.is_empty());
+    let code = find("grpc-status").map_or(u32::MAX, |status| status.parse().unwrap());
+    Answer { messages, code, message: find("grpc-message").unwrap_or_default(), headers }
+}
+
+/// The shipped configuration in front of a gRPC server, for callers who name themselves by metadata.
+pub fn setup(port: u16) -> Setup {
+    Setup::shipped(port)
+        .replace(
+            "explicit_http_config: { http_protocol_options: {} }",
+            "explicit_http_config: { http2_protocol_options: {} }",
+        )
+        .plugin(json!({"upstream": "thanos", "enable_grpc": true}))
+}
