@@ -459,8 +459,7 @@ fn a_ruler_that_queries_over_grpc_evaluates_for_its_tenant() {
         .plugin_text(&json!({"upstream": "thanos", "enable_grpc": true, "static_tenant_ids": ["team-a"]}).to_string())
         .start("envoy-grpc-ruler");
     let rules = process::folder().join("grpc-ruler.yml");
-    let rule =
-        "groups:\n- name: g\n  rules:\n  - { record: owners, expr: 'count by (owner) (last_over_time(up[1h]))' }\n";
+    let rule = "groups:\n- name: g\n  partial_response_strategy: warn\n  rules:\n  - { record: owners, expr: 'count by (owner) (last_over_time(up[1h]))' }\n";
     std::fs::write(&rules, rule).unwrap();
     let (http, own_grpc) = (free_port(), free_port());
     let ruler = stores::thanos(

@@ -158,3 +158,23 @@ fn trailers_that_can_not_be_set_reset_the_stream() {
     let out = ask(&mut envoy, SERIES, &message, upstream);
     assert!(out.reset || out.local, "{out:#?}");
 }
+
+#[test]
+fn calls_are_counted_by_what_their_status_stands_for() {
+    let mut envoy = envoy();
+    let only = |status| Response::new(200, "").header("content-type", "application/grpc").header("grpc-status", status);
+    for upstream in [answer(b"", "0", ""), answer(b"", "14", ""), answer(b"", "3", ""), only("13"), only("0")] {
+        ask(&mut envoy, QUERY, &query("up"), upstream);
+    }
+    ask(&mut envoy, QUERY, &query("sum("), answer(b"", "0", ""));
+    envoy.tick();
+    for (class, expected) in [("2xx", 2), ("4xx", 2), ("5xx", 2)] {
+        let counted = envoy.metric(&format!("tenancy_requests_total;code={class};tenant=team-a;handler=grpc_query;"));
+        assert_eq!(counted.map(|(_, value)| value), Some(expected), "{class}");
+    }
+    let withheld = Response::new(200, "").header("content-type", "application/grpc").header("grpc-status", "2");
+    ask(&mut envoy, QUERY, &query("up"), withheld.header("grpc-message", "of team-b"));
+    envoy.tick();
+    let counted = envoy.metric("tenancy_messages_withheld_total;tenant=team-a;handler=grpc_query;");
+    assert_eq!(counted.map(|(_, value)| value), Some(1));
+}
