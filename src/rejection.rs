@@ -5,7 +5,7 @@
 
 mod grpc;
 
-pub use grpc::Code;
+pub use grpc::{Code, http_status};
 
 use crate::api::{ErrorShape, Method};
 use crate::go::form;

@@ -39,6 +39,8 @@ pub struct Scoped {
     pub shared: bool,
     /// How much is held.
     pub max: usize,
+    /// Whether it is counted how many samples a query has read.
+    pub samples: bool,
     /// The label sets that stand for all that is the tenant's, where `Info` is asked.
     pub sets: Arc<[Vec<u8>]>,
 }
@@ -74,7 +76,12 @@ impl Scoped {
             (Call::Info, Some(scope)) => info::sets(scope),
             _ => Vec::new(),
         };
-        Scoped { call, owner, shared, max, sets: sets.into() }
+        Scoped { call, owner, shared, max, samples: false, sets: sets.into() }
+    }
+
+    /// Counts the samples that a query has read, if asked to.
+    pub fn counting(self, samples: bool) -> Scoped {
+        Scoped { samples, ..self }
     }
 
     /// Decides on the head.
@@ -101,7 +108,7 @@ impl Scoped {
         let mut messages = head.headers.iter().filter(|(name, _)| *name == MESSAGE.as_bytes());
         let set = match messages.all(|(_, message)| may_pass(message)) {
             true => Vec::new(),
-            false => vec![(MESSAGE, WITHHELD)],
+            false => vec![(MESSAGE, instead(status))],
         };
         let body = if head.end_of_stream { Body::Untouched } else { Body::Frames(Box::new(Frames::new(self.clone()))) };
         Ok(Plan { remove, set, is_json: false, body })
@@ -149,12 +156,12 @@ impl Frames {
 
     /// How many samples the query has read, as far as that was said.
     pub fn samples(&self) -> Samples {
-        Samples::default()
+        self.watcher.samples()
     }
 
     /// Decides on the trailers.
     pub fn trailers(&mut self, trailers: &[(&[u8], &[u8])]) -> Trailers {
-        let mut edits = Trailers::default();
+        let (mut edits, mut is_withheld) = (Trailers::default(), false);
         for (name, value) in trailers {
             if *name == STATUS.as_bytes() {
                 // It passes, or is replaced below.
@@ -162,16 +169,19 @@ impl Frames {
                 if !edits.remove.iter().any(|seen| seen == name) {
                     edits.remove.push(name.to_vec());
                 }
-            } else if self.fault.is_none() && !may_pass(value) && edits.set.is_empty() {
-                edits.set.push((MESSAGE, WITHHELD.to_owned()));
-                self.watcher.withhold();
+            } else if self.fault.is_none() && !may_pass(value) {
+                is_withheld = true;
             }
         }
         let status = trailers.iter().find(|(name, _)| *name == STATUS.as_bytes()).map(|(_, status)| *status);
+        if is_withheld {
+            edits.set.push((MESSAGE, instead(status).to_owned()));
+            self.watcher.withhold();
+        }
         match self.fault {
             // An answer that is cut because the upstream has failed: the upstream's own status says so.
             Some(Unreadable::Truncated) if status.is_some_and(|status| status != b"0") => {
-                edits.set = vec![(MESSAGE, WITHHELD.to_owned())];
+                edits.set = vec![(MESSAGE, instead(status).to_owned())];
             }
             Some(fault) => {
                 let rejection = Rejection::Answer(fault.reason());
@@ -201,6 +211,22 @@ fn unreadable(error: StreamError) -> Unreadable {
         | StreamError::Mixed
         | StreamError::Late
         | StreamError::Unknown => Unreadable::Message,
+    }
+}
+
+/// What stands for a message that is withheld: what the status says, where it says enough. No percent sign, since nothing escapes it.
+fn instead(status: Option<&[u8]>) -> &'static str {
+    match status {
+        Some(b"4") => {
+            "the upstream answered DEADLINE_EXCEEDED: it took too long; ask for a shorter time range or less data, or try again"
+        }
+        Some(b"8") => {
+            "the upstream answered RESOURCE_EXHAUSTED: the request, or what it asks for, is too large; ask for less"
+        }
+        Some(b"14") => {
+            "the upstream answered UNAVAILABLE: it may be starting or overloaded; try again, or ask the operator"
+        }
+        _ => WITHHELD,
     }
 }
 

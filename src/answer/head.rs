@@ -178,12 +178,8 @@ impl Expected {
             grpc: match answer {
                 Answer::Grpc(call) => {
                     let scope = config.enforces().then(|| config.scope(tenants));
-                    Some(Box::new(Scoped::new(
-                        call,
-                        scope.as_ref(),
-                        config.shows_shared_rules(),
-                        config.max_response_bytes(),
-                    )))
+                    let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
+                    Some(Box::new(Scoped::new(call, scope.as_ref(), shared, max).counting(config.stats().samples)))
                 }
                 _ => None,
             },

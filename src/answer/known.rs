@@ -11,6 +11,11 @@ type Row = (&'static str, &'static str);
 const TABLE: &[Row] = &[
     ("context deadline exceeded", "Thanos 0.42.5, internal/cortex/frontend/transport/handler.go"),
     ("context canceled", "Thanos 0.42.5, internal/cortex/frontend/transport/handler.go"),
+    ("no matchers specified (excluding external labels)", "Thanos 0.42.5, pkg/store/tsdb.go"),
+    ("no matchers specified (excluding selector labels)", "Thanos 0.42.5, pkg/store/proxy.go"),
+    ("label name parameter cannot be empty", "Thanos 0.42.5, pkg/store/proxy.go"),
+    ("invalid engine parameter", "Thanos 0.42.5, pkg/api/query/grpc.go"),
+    ("unknown service", "grpc-go 1.81.1, health/server.go"),
     ("engine type must be 'thanos'", "Thanos 0.42.5, pkg/api/query/v1.go"),
     ("Query not explainable", "Thanos 0.42.5, pkg/api/query/v1.go"),
     ("Query fallback to prometheus engine; not analyzable.", "Thanos 0.42.5, pkg/api/query/v1.go"),

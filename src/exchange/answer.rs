@@ -13,6 +13,7 @@
 //! fails cuts the answer off.
 
 use super::effect::{AnswerEdits, Effect, Half, Level, Step};
+use super::grpc::STATUS;
 use super::line::Line;
 use super::refuse::{CACHE_CONTROL, PRIVATE, Refusal};
 use super::request::RequestStage;
@@ -83,6 +84,10 @@ impl Exchange {
             return Ok(self.refuse_answer(Exchange::out_of_order("proxy_on_response_headers"), "host"));
         };
         self.record.status(headers.iter().find(|(name, _)| *name == b":status").map(|(_, status)| *status));
+        let grpc_status = headers.iter().find(|(name, _)| self.subject.is_grpc && *name == STATUS.as_bytes());
+        if let Some((_, status)) = grpc_status {
+            self.record.grpc_status(status);
+        }
         // A body that must be empty decides on nothing: the answer to a GET may come before its end.
         let is_early = matches!(&self.request, RequestStage::Reading { plan, .. } if plan.confines());
         let head = Head { headers, end_of_stream: self.answer_ends_with_head, is_early };

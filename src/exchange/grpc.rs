@@ -6,6 +6,9 @@ use super::effect::{Effect, Half, Level, Step};
 use super::line::Line;
 use crate::answer::{Frames, Trailers};
 
+/// The trailer that has the status. Where there are no frames, it is a header.
+pub const STATUS: &str = "grpc-status";
+
 impl Exchange {
     /// A part of the frames. The head has gone on, so that a fault is told in the trailers.
     pub(super) fn filter_frames(&mut self, bytes: &[u8]) -> Step {
@@ -38,6 +41,9 @@ impl Exchange {
         }
         let AnswerStage::Frames(frames) = &mut self.answer else { return None };
         let Trailers { remove, set } = frames.trailers(trailers);
+        let of_upstream = trailers.iter().find(|(name, _)| *name == STATUS.as_bytes()).map(|(_, status)| *status);
+        let ours = set.iter().find(|(name, _)| *name == STATUS).map(|(_, status)| status.as_bytes());
+        self.record.grpc_status(ours.or(of_upstream).unwrap_or_default());
         let report = self.end_frames();
         self.answer = AnswerStage::Ended;
         let mut effects: Vec<Effect> = Vec::new();

@@ -3,7 +3,7 @@
 
 use super::effect::Effect;
 use crate::answer::Samples;
-use crate::rejection::Rejection;
+use crate::rejection::{self, Rejection};
 use crate::request::{Decision, Refused};
 use crate::stats::NO_HANDLER;
 
@@ -89,6 +89,11 @@ impl Record {
     pub fn status(&mut self, status: Option<&[u8]>) {
         let digits = status.and_then(|status| std::str::from_utf8(status).ok());
         self.summary.status = digits.and_then(|digits| digits.parse().ok()).unwrap_or(0);
+    }
+
+    /// The status of a gRPC answer, which takes the place of its head's: that is 200 whatever has happened.
+    pub fn grpc_status(&mut self, status: &[u8]) {
+        self.summary.status = rejection::http_status(status);
     }
 
     /// Selectors that the matcher was written into.

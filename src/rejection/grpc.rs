@@ -137,6 +137,24 @@ impl Rejection {
     }
 }
 
+/// The HTTP status that a `grpc-status` counts as (`google/rpc/code.proto`); 500 where it is no status.
+pub fn http_status(grpc_status: &[u8]) -> u16 {
+    match grpc_status {
+        b"0" => 200,
+        b"1" => 499,
+        b"3" | b"9" | b"11" => 400,
+        b"4" => 504,
+        b"5" => 404,
+        b"6" | b"10" => 409,
+        b"7" => 403,
+        b"8" => 429,
+        b"12" => 501,
+        b"14" => 503,
+        b"16" => 401,
+        _ => 500,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

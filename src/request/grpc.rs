@@ -157,6 +157,10 @@ fn read_head(
 impl MessagePlan {
     /// Writes the message anew. The time is that at which the body is whole.
     pub fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<BodyDecision, Rejection> {
+        // It need not be whole then.
+        if body.len() > MAX_MESSAGE {
+            return Err(Rejection::LongMessage(MAX_MESSAGE));
+        }
         let message = grpc::message(body, self.encoding, MAX_MESSAGE).map_err(refused)?;
         let mut writing = Writing { plan: self, now_ms, selectors: 0 };
         let new = match writing.write(&message) {

@@ -2,6 +2,7 @@
 //!
 //! - `harness`: the simulation; `simulation`: that it behaves as Envoy does
 //! - `enforcement`, `refusals`, `bodies`, `answers`: what the filter is for
+//! - `grpc`: the same for gRPC
 //! - `leases`: how many queries run at the same time
 //! - `tenants`: who is asking, by what the proxy says of the client; `trail`: what is left for the operator
 //! - `hostile`, `soup`: hosts and clients that break every rule
@@ -16,6 +17,7 @@ mod enforcement;
 #[path = "../../src/bin/tenancyctl/evidence.rs"]
 #[allow(dead_code)]
 mod evidence;
+mod grpc;
 mod harness;
 mod hostile;
 mod leases;

@@ -317,7 +317,7 @@ fn a_fault_is_told_in_the_trailers() {
     cut.push(b"\0\0", &mut out);
     cut.end();
     assert_eq!(
-        trailers(&mut cut, &[("grpc-status", "14"), ("grpc-message", "x")]).set,
+        trailers(&mut cut, &[("grpc-status", "2"), ("grpc-message", "x")]).set,
         [("grpc-message", WITHHELD.to_owned())]
     );
 }
@@ -370,4 +370,54 @@ fn where_the_upstream_isolates_tenants_labels_are_not_looked_at() {
         assert_eq!(pass(&scoped, &answer), (answer.clone(), 0, None), "{call:?}");
     }
     assert!(scope("a|b").label_sets().len() == 2);
+}
+
+#[test]
+fn samples_are_counted_where_asked_and_the_statistics_pass() {
+    let statistics = frame(&field(3, &[number(1, 300), number(2, 20)].concat()));
+    let answer = [frame(&field(2, &set(A))), statistics].concat();
+    for (asked, expected) in [(false, Samples::default()), (true, Samples { total: Some(300), peak: Some(20) })] {
+        let (mut frames, mut out) = (Frames::new(scoped(Call::QueryRange, "team-a", 1000).counting(asked)), Vec::new());
+        answer.chunks(3).for_each(|piece| frames.push(piece, &mut out));
+        assert_eq!((out, frames.samples()), (answer.clone(), expected));
+    }
+}
+
+#[test]
+fn a_status_says_what_happened_where_the_message_may_not() {
+    let mut frames = Frames::new(scoped(Call::Query, "team-a", 1000));
+    for (status, says) in
+        [("14", "UNAVAILABLE"), ("4", "DEADLINE_EXCEEDED"), ("8", "RESOURCE_EXHAUSTED"), ("2", "withheld")]
+    {
+        let edits = trailers(&mut frames, &[("grpc-message", "of team-b"), ("grpc-status", status)]);
+        let [(MESSAGE, text)] = &edits.set[..] else { panic!("{edits:?}") };
+        assert!(text.contains(says) && text.is_ascii() && !text.contains('%'), "{text}");
+    }
+}
+
+#[test]
+fn shared_rules_show_the_tenants_alerts_only() {
+    let instance = |labels, state| field(7, &[field(1, &set(labels)), number(3, state)].concat());
+    let alert = |labels, instances: &[u8]| {
+        let text =
+            [&number(1, 3)[..], &field(2, b"alert"), &field(5, &set(labels)), instances, &number(10, 4)].concat();
+        field(3, &field(2, &text))
+    };
+    let group = |rules: &[Vec<u8>]| frame(&field(1, &[field(1, b"group"), rules.concat()].concat()));
+    let mut call = scoped(Call::Rules, "team-a", 1000);
+    call.shared = true;
+    let template: &[(&str, &str)] = &[("tenant_id", "{{ $labels.team }}")];
+    let rules = [
+        alert(NOBODY, &[instance(A, 2), instance(B, 3)].concat()),
+        alert(template, &instance(A, 3)),
+        alert(NOBODY, &instance(B, 3)),
+        alert(NOBODY, &[]),
+    ];
+    let shown = |labels, state, instances: &[u8]| {
+        field(3, &field(2, &[&number(1, state)[..], &field(2, b"alert"), &field(5, &set(labels)), instances].concat()))
+    };
+    let expected = [shown(NOBODY, 2, &instance(A, 2)), shown(template, 3, &instance(A, 3))];
+    assert_eq!(pass(&call, &group(&rules)), (group(&expected), 0, None));
+    // Without the key, a rule has to be the tenant's.
+    assert_eq!(pass(&scoped(Call::Rules, "team-a", 1000), &group(&rules)), (Vec::new(), 0, None));
 }

@@ -19,6 +19,7 @@ use super::info::Info;
 use super::rules::Group;
 use crate::answer::messages::{WITHHELD, are_messages, is_message};
 use crate::answer::owner::Whose;
+use crate::answer::usage::Samples;
 use crate::api::Call;
 use crate::scope::Standing;
 use crate::wire::grpc::{Care, Event, StreamError, Watch, write_frame};
@@ -35,6 +36,7 @@ pub struct Watcher {
     gathered: Vec<u8>,
     group: Group,
     info: Info,
+    samples: Samples,
 }
 
 impl Watcher {
@@ -46,11 +48,16 @@ impl Watcher {
             gathered: Vec::new(),
             group: Group::default(),
             info: Info::default(),
+            samples: Samples::default(),
         }
     }
 
     pub fn withheld(&self) -> u32 {
         self.withheld
+    }
+
+    pub fn samples(&self) -> Samples {
+        self.samples
     }
 
     /// Counts a message that is withheld.
@@ -96,6 +103,27 @@ impl Watcher {
         let mut message = Vec::new();
         self.warn(text, &mut message);
         if message.is_empty() { Ok(()) } else { frame(&message, out) }
+    }
+
+    /// Statistics pass, and are counted: samples_total 1, peak_samples 2.
+    fn count(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), StreamError> {
+        if !self.scoped.samples || self.warning() != 1 {
+            return Ok(());
+        }
+        for statistics in repeated(message, 3) {
+            let mut statistics = statistics.map_err(StreamError::Message)?;
+            let mut passed = Vec::new();
+            write_bytes(3, statistics, &mut passed);
+            frame(&passed, out)?;
+            while !statistics.is_empty() {
+                match protobuf::next(&mut statistics).map_err(StreamError::Message)? {
+                    (1, Value::Varint(total)) => self.samples.total = Some(total),
+                    (2, Value::Varint(peak)) => self.samples.peak = Some(peak),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
     }
 
     /// One field of the message.
@@ -147,6 +175,7 @@ impl Watch for Watcher {
         let checked = |care: Care| if has_owner { care } else { Care::Pass };
         match (self.scoped.call, number) {
             (Call::Query | Call::QueryRange, 1) => Care::Hold,
+            (Call::Query | Call::QueryRange, 3) if self.scoped.samples => Care::Hold,
             (Call::Query | Call::QueryRange, 2..=4) => Care::Pass,
             (Call::Series, 1) => checked(Care::Series),
             (Call::Series, 4) => checked(Care::Batch),
@@ -187,6 +216,7 @@ impl Watch for Watcher {
     fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), StreamError> {
         match (event, self.scoped.call) {
             (Event::Held(message), _) => {
+                self.count(message, out)?;
                 let mut texts = repeated(message, u64::from(self.warning()));
                 texts.try_for_each(|text| self.warn_in_frame(Some(text.map_err(StreamError::Message)?), out))
             }

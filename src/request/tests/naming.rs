@@ -343,6 +343,15 @@ fn grpc_services_are_not_found_behind_a_prefix() {
 }
 
 #[test]
+fn probes_need_no_tenant_but_one_that_is_named_has_to_be_offered() {
+    let config = config(PATH);
+    let probe = Request::get("/-/healthy").tenant("a").header("x-forwarded-prefix", "/t/a").send(&config).unwrap();
+    assert_eq!((probe.path.as_str(), probe.tenant.as_str(), probe.headers), ("/-/healthy", "", vec![]));
+    assert_eq!(sent(&Request::get("/t/b/-/healthy"), &config), of("b", "/-/healthy", Some("/t/b")));
+    assert_eq!(reason(&Request::get("/t/c/-/healthy"), &config), "tenant_not_allowed");
+}
+
+#[test]
 fn without_the_key_a_client_s_prefix_is_not_looked_at() {
     let plain = config("{}");
     let request = Request::get("/api/v1/features").tenant("a").header("x-forwarded-prefix", "/x");

@@ -2,6 +2,7 @@
 
 use super::envoy::Setup;
 use super::http::{Body, Request};
+use bytes::Bytes;
 use promql_tenancy_filter::wire::grpc::write_frame;
 use promql_tenancy_filter::wire::protobuf::Message;
 use serde_json::json;
@@ -89,4 +90,50 @@ pub fn setup(port: u16) -> Setup {
             "explicit_http_config: { http2_protocol_options: {} }",
         )
         .plugin(json!({"upstream": "thanos", "enable_grpc": true}))
+}
+
+/// A gRPC server that answers every call with so many times the same bytes, which are whole frames, and status 0. Its port.
+pub fn serve(frames: Vec<u8>, times: usize) -> u16 {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let frames = Bytes::from(frames);
+            while let Ok((stream, _)) = listener.accept().await {
+                let frames = frames.clone();
+                tokio::task::spawn_local(async move {
+                    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+                    while let Some(Ok((_, respond))) = connection.accept().await {
+                        tokio::task::spawn_local(answer(respond, frames.clone(), times));
+                    }
+                });
+            }
+        });
+    });
+    port
+}
+
+async fn answer(mut respond: h2::server::SendResponse<Bytes>, frames: Bytes, times: usize) {
+    let head = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+    let Ok(mut stream) = respond.send_response(head, false) else { return };
+    for _ in 0..times {
+        let mut rest = frames.clone();
+        while !rest.is_empty() {
+            stream.reserve_capacity(rest.len());
+            let Some(Ok(capacity)) = std::future::poll_fn(|context| stream.poll_capacity(context)).await else {
+                return;
+            };
+            let piece = rest.split_to(capacity.min(rest.len()));
+            if stream.send_data(piece, false).is_err() {
+                return;
+            }
+        }
+    }
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    let _ = stream.send_trailers(trailers);
 }

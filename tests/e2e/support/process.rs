@@ -48,6 +48,14 @@ impl Process {
         self.child.lock().unwrap().try_wait().unwrap()
     }
 
+    /// The memory that the program takes now, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let id = self.child.lock().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).expect("VmRSS")
+    }
+
     /// The program's output.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()

@@ -282,7 +282,7 @@ unsafe extern "C" fn proxy_send_local_response(
     body_size: usize,
     headers: *const u8,
     headers_size: usize,
-    _grpc_status: i32,
+    grpc_status: i32,
 ) -> u32 {
     call("proxy_send_local_response", |host| {
         // SAFETY: the filter's own bytes.
@@ -291,8 +291,13 @@ unsafe extern "C" fn proxy_send_local_response(
         if headers.all("content-type").is_empty() && !body.is_empty() {
             headers.set(b"content-type", b"text/plain");
         }
-        let reply = Response { status: code as u16, headers, body, trailers: Headers::default() };
         let stream = host.stream().ok_or(status::BAD_ARGUMENT)?;
+        let content_type = stream.request.headers.all("content-type").concat();
+        if content_type == "application/grpc" {
+            // Envoy makes trailers-only answers of these, with the status that it is given.
+            headers.set(b"grpc-status", grpc_status.to_string().as_bytes());
+        }
+        let reply = Response { status: code as u16, headers, body, trailers: Headers::default() };
         if stream.local_reply.replace(reply).is_some() {
             host.violations.push("a second local reply".to_owned());
         }
