@@ -62,6 +62,9 @@ fn every_key_is_read() {
             "log_queries": true,
             "enable_remote_read": true,
             "enable_grpc": true,
+            "allow_writes": true,
+            "remote_write_versions": ["2.0"],
+            "write_tenant_in_body": true,
             "max_response_bytes": 65536,
             "shared_rules": true,
             "match_rules": false,
@@ -97,7 +100,9 @@ fn every_key_is_read() {
     for name in ["x-internal-tenant", "accept", "x-tenants", "xtenant", ":path", ""] {
         assert!(!config.removes(name.as_bytes()), "{name}");
     }
-    assert!(config.serves(crate::api::Switch::RemoteRead));
+    assert!(config.serves(crate::api::Switch::RemoteRead) && config.serves(crate::api::Switch::Writes));
+    assert_eq!(config.writes().versions, [WriteVersion::Two]);
+    assert!(config.writes().tenant_is_in_body);
     assert_eq!(config.max_response_bytes(), 65_536);
     assert_eq!((config.lookback_ms(), config.subquery_step_ms()), (60_000, 15_000));
     assert!(config.needs_the_time() && !config.counts_queries());

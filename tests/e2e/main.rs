@@ -59,3 +59,4 @@ mod times;
 mod trail;
 mod trap;
 mod upstream;
+mod writes;

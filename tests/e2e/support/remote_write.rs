@@ -35,20 +35,25 @@ pub struct Exemplar {
 
 /// Writes the series, and asserts that they were taken. A tenant is named to Thanos Receive only.
 pub fn write(port: u16, path: &str, tenant: Option<&str>, series: &[Series]) {
-    let mut message = Vec::new();
-    for series in series {
-        nested(&mut message, 1, &encode(series));
-    }
     let mut request = Request::new("POST", path)
         .header("content-type", "application/x-protobuf")
         .header("content-encoding", "snappy")
         .header("x-prometheus-remote-write-version", "0.1.0");
-    request.body = Body::Sized(snappy(&message));
+    request.body = Body::Sized(message(series));
     if let Some(tenant) = tenant {
         request = request.tenant(tenant);
     }
     let answer = request.send(port);
     assert!((200..300).contains(&answer.status), "remote write: {} {}", answer.status, answer.text());
+}
+
+/// The body of a write.
+pub fn message(series: &[Series]) -> Vec<u8> {
+    let mut message = Vec::new();
+    for series in series {
+        nested(&mut message, 1, &encode(series));
+    }
+    snappy(&message)
 }
 
 fn encode(series: &Series) -> Vec<u8> {
