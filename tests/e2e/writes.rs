@@ -16,7 +16,8 @@ fn milliseconds() -> i64 {
 }
 
 fn series(name: &str, labels: &[(&str, &str)], milliseconds: i64, value: f64) -> Series {
-    let labels = labels.iter().chain(&[("__name__", name)]).map(|(name, value)| (name.to_string(), value.to_string()));
+    let labels = labels.iter().copied().chain([("__name__", name)]);
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let sample = Sample { milliseconds, value: Value::Float(value) };
     Series { labels: labels.collect(), samples: vec![sample], exemplars: Vec::new() }
 }
