@@ -33,6 +33,21 @@ impl Place {
     }
 }
 
+/// Why a question to the upstream, which decides on the request, is without an answer that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOutFault {
+    /// It could not be asked, or the connection was lost.
+    Failed,
+    /// No answer came in time.
+    Timeout,
+    /// The upstream answered with this status.
+    Status(u16),
+    /// The answer is longer than `max_response_bytes`.
+    TooLong,
+    /// The answer is not the one that it should be.
+    Unreadable,
+}
+
 /// A refused request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
@@ -99,6 +114,8 @@ pub enum Rejection {
     Field(&'static str, &'static str),
     /// The upstream's answer had to be read and can't be. Why.
     Answer(&'static str),
+    /// A question to the upstream, which decides on the request, was not answered as it should be.
+    CallOut(CallOutFault),
     /// Something in this filter or its host that should not have happened. It refuses.
     Internal(&'static str),
 }
@@ -182,6 +199,8 @@ impl Rejection {
             Rejection::MessageEncoding => (415, "bad_data", "content_encoding"),
             Rejection::Field(..) => (403, "forbidden", "forbidden_field"),
             Rejection::Answer(_) => (502, "internal", "bad_answer"),
+            Rejection::CallOut(CallOutFault::Timeout) => (504, "timeout", "call_out"),
+            Rejection::CallOut(_) => (502, "internal", "call_out"),
             Rejection::Internal(_) => (500, "internal", "internal"),
         }
     }
@@ -250,6 +269,16 @@ impl Rejection {
             }
             Rejection::Field(name, reason) => format!("field {name} is not allowed: {reason}"),
             Rejection::Answer(problem) => format!("the upstream's answer could not be filtered: {problem}"),
+            Rejection::CallOut(fault) => {
+                let what = match fault {
+                    CallOutFault::Failed => "it could not be asked",
+                    CallOutFault::Timeout => "it did not answer in time",
+                    CallOutFault::Status(status) => return format!("{CALL_OUT}: it answered with status {status}"),
+                    CallOutFault::TooLong => "its answer is larger than max_response_bytes",
+                    CallOutFault::Unreadable => "its answer could not be read",
+                };
+                format!("{CALL_OUT}: {what}")
+            }
             Rejection::Internal(problem) => format!("internal error of the tenancy filter: {problem}"),
         }
     }
@@ -295,6 +324,7 @@ impl Rejection {
             | Rejection::NotGrpc
             | Rejection::Field(..)
             | Rejection::Answer(_)
+            | Rejection::CallOut(_)
             | Rejection::Internal(_) => Vec::new(),
         }
     }
@@ -322,6 +352,8 @@ pub fn reasons() -> Vec<&'static str> {
     let limits = crate::limits::TABLE.iter().map(|(name, ..)| *name);
     REASONS.iter().copied().chain(limits).collect()
 }
+
+const CALL_OUT: &str = "the upstream has to be asked first what is the tenant's";
 
 /// All but those that are the name of a limit.
 const REASONS: &[&str] = &[
@@ -353,6 +385,7 @@ const REASONS: &[&str] = &[
     "bad_message",
     "forbidden_field",
     "bad_answer",
+    "call_out",
     "internal",
 ];
 
@@ -466,6 +499,8 @@ mod tests {
             Rejection::MessageEncoding,
             Rejection::Field("", ""),
             Rejection::Answer(""),
+            Rejection::CallOut(CallOutFault::Timeout),
+            Rejection::CallOut(CallOutFault::Status(500)),
             Rejection::Internal(""),
         ]);
         all
@@ -502,7 +537,8 @@ mod tests {
             Rejection::MessageEncoding => 25,
             Rejection::Field(..) => 26,
             Rejection::Answer(_) => 27,
-            Rejection::Internal(_) => 28,
+            Rejection::CallOut(_) => 28,
+            Rejection::Internal(_) => 29,
         }
     }
 
@@ -510,7 +546,7 @@ mod tests {
     fn the_list_of_reasons_is_whole() {
         use std::collections::BTreeSet;
         let all = one_of_each_kind();
-        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=28).collect());
+        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=29).collect());
         assert!(all.is_sorted_by_key(position));
         let reasons_of_all: BTreeSet<&str> = all.iter().map(Rejection::reason).collect();
         assert_eq!(reasons_of_all, reasons().into_iter().collect());

@@ -43,7 +43,7 @@ fn whole() -> [Value; 6] {
         "passthrough_paths": ["/graph"], "max_response_bytes": 65536, "shared_rules": true, "match_rules": false,
         "allow_on_headers_stop_iteration": true, "stats": {"max_tenants": 100000, "samples": true, "tags": "istio"},
         "limits": limits, "overrides": {"a": limits, "b.c": {}}, "lookback_delta": "1m", "default_evaluation_interval": "15s",
-        "log_queries": true, "enable_remote_read": true, "enable_grpc": true, "extra_parameters": ["trace"],
+        "log_queries": true, "enable_remote_read": true, "enable_grpc": true, "call_out_cluster": "upstream", "call_out_timeout": "2s", "enable_metadata": "names", "extra_parameters": ["trace"],
     });
     [
         header,

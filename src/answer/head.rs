@@ -27,6 +27,7 @@ use super::envelope::Documents;
 use super::filter::{Content, Filter};
 use super::grpc::{Frames, Scoped};
 use super::labelled::Labelled;
+use super::metadata::MetadataAsked;
 use super::owner::Owner;
 use super::places::Asked;
 use super::reader::Reader;
@@ -36,7 +37,9 @@ use super::substitute::{Said, Substitute};
 use super::usage::Statistics;
 use crate::api::{Answer, Route};
 use crate::config::Config;
+use crate::names::Names;
 use crate::tenant::Tenants;
+use std::sync::Arc;
 
 /// What an answer is expected to be. Made with the decision on the request, and kept until the answer comes.
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub struct Expected {
     answer: Answer,
     /// Where the answer is filtered by it.
     owner: Option<Owner>,
+    /// Of metadata.
+    metadata: Option<Box<MetadataOf>>,
     max: usize,
     shared: bool,
     narrowed: bool,
@@ -51,6 +56,15 @@ pub struct Expected {
     statistics: Statistics,
     asked: Asked,
     grpc: Option<Box<Scoped>>,
+}
+
+/// What is done with metadata.
+#[derive(Debug, Clone)]
+pub struct MetadataOf {
+    /// What the client asks for.
+    pub asked: MetadataAsked,
+    /// The names by which it is filtered. `None`: the upstream was asked for the metadata of targets, of which it is made.
+    pub names: Option<Arc<Names>>,
 }
 
 /// The answer's head as the proxy hands it over: every pair, names in lower case, `:status` among them.
@@ -162,6 +176,7 @@ impl Expected {
             Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars if !config.enforces() => {
                 Answer::Messages
             }
+            Answer::Metadata | Answer::Targets | Answer::TargetMetadata if !config.enforces() => Answer::Messages,
             Answer::Series if !config.enforces() => Answer::Text,
             other => other,
         };
@@ -169,6 +184,7 @@ impl Expected {
             answer,
             // A pattern that can't be run is refused with the configuration; without an owner, nothing passes.
             owner: answer.is_filtered_by_owner().then(|| Owner::new(&config.scope(tenants)).ok()).flatten(),
+            metadata: None,
             max: config.max_response_bytes(),
             shared: config.shows_shared_rules(),
             narrowed: false,
@@ -194,6 +210,7 @@ impl Expected {
         Expected {
             answer,
             owner: None,
+            metadata: None,
             max,
             shared: false,
             narrowed: false,
@@ -212,6 +229,11 @@ impl Expected {
     /// Notes what the client asks in its form, which counts before what it asks in the URL (`Request.FormValue` in Go's net/http).
     pub fn asked_in_form(&mut self, asked: Asked) {
         self.asked = asked;
+    }
+
+    /// Notes what is done with metadata.
+    pub fn of_metadata(self, metadata: MetadataOf) -> Self {
+        Expected { metadata: Some(Box::new(metadata)), ..self }
     }
 
     /// Notes what is done with the upstream's statistics.
@@ -281,6 +303,7 @@ impl Expected {
         let body = match (is_success, documents.filter(|_| is_plain)) {
             (true, None) if !is_plain => return Err(Unreadable::ContentEncoding),
             (true, None) => return Err(Unreadable::ContentType),
+            (true, Some(_)) if self.answer == Answer::Metadata => self.metadata()?,
             (true, Some(documents)) => match self.labelled() {
                 Some(labelled) => {
                     let owner = self.owner.clone().ok_or(Unreadable::Malformed)?;
@@ -290,7 +313,7 @@ impl Expected {
                 None => self.filtered(Filter::new(documents, self.content(), self.statistics), false),
             },
             (false, Some(documents)) => {
-                let has_labels = self.labelled().is_some() || self.answer == Answer::Series;
+                let has_labels = self.answer.is_filtered_by_owner();
                 let content = if has_labels { Content::Dropped } else { self.content() };
                 let filter = Filter::new(documents, content, self.statistics);
                 let filter = match error_status {
@@ -306,6 +329,15 @@ impl Expected {
         };
         remove.extend(present(&REMOVED));
         Ok(Plan { remove, set: Vec::new(), is_json: matches!(body, Body::Substitute(_)), body })
+    }
+
+    fn metadata(&self) -> Result<Body, Unreadable> {
+        let MetadataOf { asked, names } = self.metadata.as_deref().cloned().ok_or(Unreadable::Malformed)?;
+        let filter = match names {
+            Some(names) => Filter::by_names(names, asked, self.max),
+            None => Filter::of_targets(self.owner.clone().ok_or(Unreadable::Malformed)?, asked, self.max),
+        };
+        Ok(self.filtered(filter, self.can_hold_head))
     }
 
     /// The series of remote read. Unlike JSON, they come in an encoding of their own, and are passed on as they came.
@@ -340,12 +372,15 @@ impl Expected {
             Answer::Alerts => Some(Labelled::Alerts),
             Answer::AlertsOfRules => Some(Labelled::AlertsOfRules),
             Answer::Exemplars => Some(Labelled::Exemplars),
+            Answer::Targets => Some(Labelled::Targets),
+            Answer::TargetMetadata => Some(Labelled::TargetMetadata),
             Answer::Messages
             | Answer::Analyzed
             | Answer::Explained
             | Answer::Lines
             | Answer::Text
             | Answer::Series
+            | Answer::Metadata
             | Answer::Untouched
             | Answer::Grpc(_)
             | Answer::None => None,
@@ -364,6 +399,9 @@ impl Expected {
             | Answer::AlertsOfRules
             | Answer::Exemplars
             | Answer::Series
+            | Answer::Metadata
+            | Answer::Targets
+            | Answer::TargetMetadata
             | Answer::Untouched
             | Answer::Grpc(_)
             | Answer::None => Content::Passed,

@@ -92,6 +92,8 @@ pub enum Rule {
     ByHeaderUnread,
     /// A message of remote read: each of its queries gains the matcher, and it is written anew.
     RemoteRead,
+    /// The metadata of metrics, made of what is the tenant's as the configuration says.
+    Metadata,
     /// Forwarded as it came, but for the tenant header: the operator asked for it in `passthrough_paths`.
     Passthrough,
     /// A gRPC method: its message is written anew, with the tenant's matchers.
@@ -123,6 +125,12 @@ pub enum Answer {
     Exemplars,
     /// The series of remote read, in one of its two forms: an answer with a series of another tenant is cut off.
     Series,
+    /// The metadata of every tenant's metrics, or of the tenant's targets: filtered by names, or made of the targets'.
+    Metadata,
+    /// Targets of every tenant: filtered by their labels.
+    Targets,
+    /// The metadata of targets: filtered by their labels.
+    TargetMetadata,
     /// Whatever it is: the operator asked for it in `passthrough_paths`.
     Untouched,
     /// The messages of a gRPC method.
@@ -144,6 +152,9 @@ impl Answer {
             | Answer::AlertsOfRules
             | Answer::Exemplars
             | Answer::Series
+            | Answer::Metadata
+            | Answer::Targets
+            | Answer::TargetMetadata
             | Answer::Grpc(_) => true,
             Answer::Text | Answer::Untouched | Answer::None => false,
         }
@@ -152,13 +163,20 @@ impl Answer {
     /// Whether it holds what is every tenant's, so that the exact tenants have to be known to filter it.
     pub fn is_filtered_by_owner(self) -> bool {
         match self {
-            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars | Answer::Series => true,
             Answer::Grpc(call) => match call {
                 Call::Exemplars | Call::Rules | Call::Targets | Call::Info => true,
                 Call::Query | Call::QueryRange | Call::Series | Call::LabelNames | Call::LabelValues | Call::Health => {
                     false
                 }
             },
+            Answer::Rules
+            | Answer::Alerts
+            | Answer::AlertsOfRules
+            | Answer::Exemplars
+            | Answer::Series
+            | Answer::Metadata
+            | Answer::Targets
+            | Answer::TargetMetadata => true,
             Answer::Messages
             | Answer::Lines
             | Answer::Analyzed
@@ -210,6 +228,8 @@ pub struct Route {
 pub enum Switch {
     /// `enable_remote_read`.
     RemoteRead,
+    /// `enable_metadata`.
+    Metadata,
 }
 
 impl Switch {
@@ -217,6 +237,7 @@ impl Switch {
     pub fn key(self) -> &'static str {
         match self {
             Switch::RemoteRead => "enable_remote_read",
+            Switch::Metadata => "enable_metadata",
         }
     }
 
@@ -224,6 +245,7 @@ impl Switch {
     pub fn refusal(self) -> &'static str {
         match self {
             Switch::RemoteRead => "remote read is off (enable_remote_read)",
+            Switch::Metadata => "metadata and targets are off (enable_metadata)",
         }
     }
 }

@@ -292,7 +292,11 @@ pub const CORTEX_RULES: &[Parameter] = &[
     one("group_limit", Kind::Part),
     one("group_next_token", Kind::Part),
 ];
-/// `metadata` of Cortex and Mimir.
+/// `targets` (`targets` in Prometheus 3.16's web/api/v1/api.go, `NewTargetsHandler` in Thanos 0.42.5's pkg/api/query/v1.go).
+pub const TARGETS: &[Parameter] = &[one("scrapePool", Kind::Text), one("state", Kind::Word)];
+/// `targets/metadata`, which reads the first `match_target` of several.
+pub const TARGETS_METADATA: &[Parameter] = &[one("match_target", Kind::Selector), one("metric", Kind::Text), LIMIT];
+/// `metadata`.
 pub const METRIC_METADATA: &[Parameter] = &[one("metric", Kind::Text), LIMIT, one("limit_per_metric", Kind::Integer)];
 /// A selector that the upstream reads and that needs no matcher, since the header isolates the tenant.
 const CARDINALITY_SELECTOR: Parameter = one("selector", Kind::Expression);

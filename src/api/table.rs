@@ -85,8 +85,10 @@ pub static TABLE: &[Route] = &[
     refuse("write", ALL, Path::Below("/api/v1/otlp/"), WRITES),
     refuse("write", CORTEX, Path::Exact("/api/v1/push"), WRITES),
     refuse("write", CORTEX, Path::Exact("/push"), WRITES),
-    refuse("metadata", NOT_CORTEX, Path::Exact("/api/v1/metadata"), UNSCOPED),
-    refuse("targets", ALL, Path::Exact("/api/v1/targets"), UNSCOPED),
+    switched(Switch::Metadata, metadata(NOT_CORTEX, "/api/v1/metadata")),
+    switched(Switch::Metadata, filtered("targets", NOT_CORTEX, "/api/v1/targets", with::TARGETS, Answer::Targets)),
+    switched(Switch::Metadata, targets_metadata(PROMETHEUS, "/api/v1/targets/metadata")),
+    refuse("targets", CORTEX, Path::Exact("/api/v1/targets"), UNSCOPED),
     refuse("targets", ALL, Path::Below("/api/v1/targets/"), UNSCOPED),
     refuse("scrape_pools", ALL, Path::Exact("/api/v1/scrape_pools"), UNSCOPED),
     refuse("scrape_pools", ALL, Path::Below("/api/v1/scrape_pools/"), UNSCOPED),
@@ -269,6 +271,25 @@ const fn cardinality(path: &'static str, parameters: &'static [Parameter]) -> Ro
 /// The answer is binary, or one chunk after the other.
 const fn unread_by_header(handler: &'static str, upstreams: &'static [Upstream], path: &'static str) -> Route {
     Route { answer: Answer::Text, ..row(handler, upstreams, Path::Exact(path), POST, Rule::ByHeaderUnread, with::NONE) }
+}
+
+/// Refused without this key of the configuration.
+const fn switched(switch: Switch, route: Route) -> Route {
+    Route { switch: Some(switch), ..route }
+}
+
+const fn metadata(upstreams: &'static [Upstream], path: &'static str) -> Route {
+    Route {
+        answer: Answer::Metadata,
+        ..row("metadata", upstreams, Path::Exact(path), GET, Rule::Metadata, with::METRIC_METADATA)
+    }
+}
+
+const fn targets_metadata(upstreams: &'static [Upstream], path: &'static str) -> Route {
+    Route {
+        answer: Answer::TargetMetadata,
+        ..row("targets_metadata", upstreams, Path::Exact(path), GET, Rule::Selectors, with::TARGETS_METADATA)
+    }
 }
 
 /// Queries of a message count as evaluated ones: each reads as many samples as they do.

@@ -2,11 +2,12 @@
 
 use super::json::Field;
 use super::shape::{Member, Shape, member, names};
-use super::{ConfigError, limits};
-use crate::api::{self, Kind, Upstream};
+use super::{Config, ConfigError, METADATA, MetadataBy, limits};
+use crate::api::{self, Kind, Switch, Upstream};
 use crate::path as normal;
 use crate::tenant::Federation;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Headers that carry the message itself: another hop, or Envoy, would not see the request that was decided on.
 const MESSAGE_HEADERS: &[&str] = &[
@@ -99,6 +100,42 @@ pub fn interval(field: &Field) -> Result<i64, ConfigError> {
     match limits::duration(field)? {
         0 => Err(field.error("has to be longer than 0")),
         milliseconds => Ok(milliseconds),
+    }
+}
+
+/// A cluster's name is Envoy's own matter; it is written into no header.
+pub fn call_out_cluster(field: &Field) -> Result<Option<Arc<str>>, ConfigError> {
+    match field.text()? {
+        "" => Err(field.error("must not be empty")),
+        name => Ok(Some(name.into())),
+    }
+}
+
+pub fn call_out_timeout(field: &Field) -> Result<u32, ConfigError> {
+    u32::try_from(interval(field)?).map_err(|_| field.error("is too long"))
+}
+
+/// `true` means `"names"`.
+pub fn enable_metadata(field: &Field, config: &Config) -> Result<Option<MetadataBy>, ConfigError> {
+    let by = match field.boolean() {
+        Ok(false) => return Ok(None),
+        Ok(true) => MetadataBy::Names,
+        Err(_) => field.word(METADATA)?,
+    };
+    if !config.enforce && config.upstream.profile().isolates_tenants {
+        return Err(field
+            .error("has no effect: this upstream isolates metadata by the header, and it is served without the key"));
+    }
+    let of_targets = api::find(config.upstream, b"/api/v1/targets/metadata");
+    let tells_targets = of_targets.is_some_and(|found| found.route.switch == Some(Switch::Metadata));
+    match by {
+        MetadataBy::Targets if !tells_targets => {
+            Err(field.error("only Prometheus tells the metadata of targets: use \"names\""))
+        }
+        MetadataBy::Names if config.call_out_cluster.is_none() => {
+            Err(field.error("needs call_out_cluster: the upstream is asked for the names of the tenant's metrics"))
+        }
+        MetadataBy::Names | MetadataBy::Targets => Ok(Some(by)),
     }
 }
 

@@ -53,7 +53,7 @@ pub fn all() -> &'static [Key] {
 }
 
 /// Keys of the contract that this version does not implement.
-pub const PLANNED: &[&str] = &["allow_writes", "call_out_cluster", "call_out_timeout", "dry_run", "enable_metadata"];
+pub const PLANNED: &[&str] = &["allow_writes", "dry_run"];
 
 /// The names of all keys.
 pub static NAMES: [&str; ROWS.len()] = COLUMNS.0;

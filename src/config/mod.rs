@@ -47,6 +47,17 @@ const FORMATS: &[(&str, Format)] = &[("cortex", Format::Cortex), ("thanos", Form
 const CONFLICTS: &[(&str, OnConflict)] =
     &[("replace", OnConflict::Replace), ("intersect", OnConflict::Intersect), ("reject", OnConflict::Reject)];
 
+const METADATA: &[(&str, MetadataBy)] = &[("names", MetadataBy::Names), ("targets", MetadataBy::Targets)];
+
+/// By what it is known which metadata is the tenant's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetadataBy {
+    /// By the names of the tenant's metrics.
+    Names,
+    /// By the tenant's targets.
+    Targets,
+}
+
 /// Headers that name a tenant to Thanos, Cortex or Mimir, whatever this filter is told to read.
 const TENANT_HEADERS: [&str; 2] = ["thanos-tenant", "x-scope-orgid"];
 
@@ -55,6 +66,7 @@ const DEFAULT_LOOKBACK: i64 = 5 * 60_000;
 const DEFAULT_INTERVAL: i64 = 60_000;
 
 const DEFAULT_LABEL: &str = "tenant_id";
+const DEFAULT_CALL_OUT_TIMEOUT: u32 = 5_000;
 
 /// Envoy's own default for what it buffers of a stream.
 const DEFAULT_MAX_RESPONSE: usize = 1 << 20;
@@ -96,6 +108,9 @@ pub struct Config {
     log_queries: bool,
     serves_remote_read: bool,
     serves_grpc: bool,
+    metadata_by: Option<MetadataBy>,
+    call_out_cluster: Option<Arc<str>>,
+    call_out_timeout_ms: u32,
     /// The keys that the configuration names, one bit for each row, for [`Config::explain`].
     given: u64,
 }
@@ -202,6 +217,9 @@ impl Config {
             log_queries: false,
             serves_remote_read: false,
             serves_grpc: false,
+            metadata_by: None,
+            call_out_cluster: None,
+            call_out_timeout_ms: DEFAULT_CALL_OUT_TIMEOUT,
             given: 0,
         }
     }
@@ -390,12 +408,28 @@ impl Config {
     pub fn serves(&self, switch: Switch) -> bool {
         match switch {
             Switch::RemoteRead => self.serves_remote_read,
+            Switch::Metadata => self.metadata_by.is_some(),
         }
     }
 
     /// Whether gRPC services are served.
     pub fn serves_grpc(&self) -> bool {
         self.serves_grpc
+    }
+
+    /// By what it is known which metadata is the tenant's; `None` where none is served.
+    pub fn metadata_by(&self) -> Option<MetadataBy> {
+        self.metadata_by
+    }
+
+    /// The cluster that is asked where a decision needs the upstream.
+    pub fn call_out_cluster(&self) -> Option<&Arc<str>> {
+        self.call_out_cluster.as_ref()
+    }
+
+    /// How long its answer is waited for, in milliseconds.
+    pub fn call_out_timeout_ms(&self) -> u32 {
+        self.call_out_timeout_ms
     }
 
     /// The row for a path in normal form, and the prefix under which it was found.

@@ -1,6 +1,7 @@
 //! What an adapter tells an exchange.
 
 use super::effect::Half;
+use crate::request::Answered;
 use std::fmt;
 
 /// What has happened. The first six and `Done` stand for callbacks of the host; the others tell how an effect ended.
@@ -51,6 +52,8 @@ pub enum Event<'a> {
         /// Nanoseconds since 1970, where the time was asked for.
         now: Option<u64>,
     },
+    /// A question to the upstream was answered, or was not.
+    CalledOut(Answered<'a>),
     /// The answer's head.
     AnswerHeadRead {
         /// Every pair, names in lower case, `:status` among them.

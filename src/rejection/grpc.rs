@@ -11,7 +11,7 @@
 //! 13 INTERNAL            the filter, or an unreadable answer      500, 502
 //! ```
 
-use super::Rejection;
+use super::{CallOutFault, Rejection};
 use crate::go::form;
 use crate::limits::Limit;
 use crate::promql::ErrorKind;
@@ -126,6 +126,8 @@ impl Rejection {
                 | Limit::PatternLength
                 | Limit::Concurrency => Code::ResourceExhausted,
             },
+            Rejection::CallOut(CallOutFault::Timeout) => Code::DeadlineExceeded,
+            Rejection::CallOut(_) => Code::Internal,
             Rejection::Unbounded(_) | Rejection::Blocked(..) => Code::FailedPrecondition,
             Rejection::Answer(_) | Rejection::Internal(_) => Code::Internal,
         }

@@ -12,23 +12,27 @@
 //! 6. [`limits`](crate::limits), where the tenant has some: what is requested is within them or refused, and times are moved to where
 //!    they are allowed. Where nothing is left, the filter answers itself.
 //!
-//! `decision` has what is decided, as data; `grpc`: the same for gRPC, where a message takes the place of parameters.
+//! `decision` has what is decided, as data; `ask`, what the upstream is asked first. `metadata` and `remote_read` decide on endpoints of
+//! their own kind; `grpc`: the same for gRPC, where a message takes the place of parameters.
 //!
 //! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
 //! union of all `match[]`, so adding one beside another would widen the answer. One that matches nothing widens nothing:
 //! it stands in the URL where the form decides, since an upstream that loses the form may answer without it, and then for
 //! everybody (`labels` of Prometheus 3.15, when its `--web.read-timeout` strikes; observed).
 
+mod ask;
 mod decision;
 mod grpc;
 mod head;
+mod metadata;
 mod naming;
 mod parameters;
 mod remote_read;
 #[cfg(test)]
 mod tests;
 
-pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
+pub use ask::{Answered, Ask, Pending};
+pub use decision::{Decision, Forward, Refused, Reply};
 pub use grpc::{MAX_MESSAGE, MessagePlan};
 
 use crate::answer::{Asked, Expected};
@@ -268,6 +272,11 @@ fn decide_noting(
             expected,
             concurrency,
         }));
+    }
+
+    if let (Rule::Metadata, Some(by)) = (route.rule, config.metadata_by().filter(|_| config.enforces())) {
+        let facts = metadata::Facts { route, prefix, query: target.query, target: facts.target, head, edits, expected };
+        return metadata::decide(facts, by, config, &tenants, memo);
     }
 
     let enforcement = Enforcement::new(route, config, &tenants);

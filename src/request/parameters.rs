@@ -19,8 +19,6 @@ use std::sync::Arc;
 /// drops the error (net/http/request.go, Go 1.26), and `labels` then answers for every tenant (observed with Prometheus 3.15.0).
 pub const MAX_REWRITTEN: usize = 8 << 20;
 
-/// The parameter to which a matcher is added where there is none.
-const SELECTOR: &[u8] = b"match[]";
 /// The parameter that asks for statistics: `true` is the least (`statsParamWarning` in Prometheus 3.16's web/api/v1/api.go).
 const STATISTICS: &[u8] = b"stats";
 
@@ -100,6 +98,7 @@ impl Enforcement {
             | Rule::ByHeader
             | Rule::ByHeaderUnread
             | Rule::RemoteRead
+            | Rule::Metadata
             | Rule::Passthrough
             | Rule::Grpc(_)
             | Rule::Refuse(_) => false,
@@ -116,6 +115,7 @@ impl Enforcement {
             | Rule::ByHeader
             | Rule::ByHeaderUnread
             | Rule::RemoteRead
+            | Rule::Metadata
             | Rule::Passthrough
             | Rule::Grpc(_)
             | Rule::Refuse(_) => Added::Nothing,
@@ -248,7 +248,7 @@ impl Enforcement {
     /// Adds a selector that matches nothing, where the row's endpoint reads selectors.
     pub fn add_nothing(&self, out: &mut Vec<u8>) {
         if let (Added::Label | Added::LabelAndName, Some(scope)) = (self.added, &self.scope) {
-            form::append(out, SELECTOR, scope.nothing().as_bytes());
+            form::append(out, self.selector_name(), scope.nothing().as_bytes());
         }
     }
 
@@ -260,8 +260,14 @@ impl Enforcement {
             Added::Label => scope.selector(),
             Added::LabelAndName => scope.named_selector(),
         };
-        form::append(out, SELECTOR, selector.as_bytes());
+        form::append(out, self.selector_name(), selector.as_bytes());
         written.selectors = written.selectors.saturating_add(1);
+    }
+
+    /// The parameter to which a matcher is added where there is none.
+    fn selector_name(&self) -> &'static [u8] {
+        let selector = self.route.parameters.iter().find(|parameter| parameter.kind == Kind::Selector);
+        selector.map_or(b"match[]", |parameter| parameter.name.as_bytes())
     }
 
     /// What a parameter's value is remembered by, where it is one that is rewritten.

@@ -170,7 +170,7 @@ pub fn decide_never_panics(input: &[u8]) {
             let forward = match decision {
                 Decision::Forward(forward) => forward,
                 Decision::Reply(reply) => return Err(reply.body),
-                Decision::Ask(ask) => match ask.pending {},
+                Decision::Ask(ask) => panic!("no configuration here has it asked: {ask:?}"),
             };
             let tenant = forward.tenant.as_deref();
             assert_eq!(tenant.is_some(), forward.route.needs_tenant);

@@ -5,7 +5,7 @@ use super::{Failure, configuration, print, table};
 use clap::Args;
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::rejection::Rejection;
-use promql_tenancy_filter::request::{BodyDecision, BodyPlan, Decision, Forward, Head, Reply, decide};
+use promql_tenancy_filter::request::{Ask, BodyDecision, BodyPlan, Decision, Forward, Head, Reply, decide};
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -74,6 +74,7 @@ impl Route {
         let why = identity.why(&config, &headers);
         let out = match outcome(&head, &config, data.as_deref()).map_err(|rejection| refused(&rejection, &why))? {
             Outcome::Forwarded(forward, body) => describe(&forward, data, body.as_deref(), path, &why),
+            Outcome::Asks(ask) => asks(&ask),
             Outcome::Answered(reply) => answered(&reply),
         };
         print(&out)
@@ -93,7 +94,7 @@ fn outcome(head: &Head<'_>, config: &Config, form: Option<&str>) -> Result<Outco
     let forward = match decide(head, config, &RefCell::default()).map_err(|refused| refused.rejection)? {
         Decision::Forward(forward) => forward,
         Decision::Reply(reply) => return Ok(Outcome::Answered(reply)),
-        Decision::Ask(ask) => match ask.pending {},
+        Decision::Ask(ask) => return Ok(Outcome::Asks(Box::new(ask))),
     };
     let Some(form) = form else { return Ok(Outcome::Forwarded(forward.into(), None)) };
     match forward.body.finish(form.as_bytes(), head.now_ms, &RefCell::default())? {
@@ -106,6 +107,8 @@ fn outcome(head: &Head<'_>, config: &Config, form: Option<&str>) -> Result<Outco
 enum Outcome {
     /// It goes upstream, with the new body where that is replaced.
     Forwarded(Box<Forward>, Option<Vec<u8>>),
+    /// The upstream is asked something first.
+    Asks(Box<Ask>),
     /// The filter answers it.
     Answered(Reply),
 }
@@ -127,6 +130,16 @@ fn answered(reply: &Reply) -> String {
         reply.reason,
         String::from_utf8_lossy(&reply.body).trim_end()
     )
+}
+
+fn asks(ask: &Ask) -> String {
+    let mut out = String::new();
+    line(&mut out, "asks", &format!("{} first, in the cluster {}", ask.route.handler, ask.cluster));
+    line(&mut out, "tenant", &ask.tenant);
+    for (name, value) in &ask.headers {
+        line(&mut out, "with", &format!("{name}: {value}"));
+    }
+    out
 }
 
 fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: &str, why: &[String]) -> String {

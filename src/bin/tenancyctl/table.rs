@@ -83,6 +83,7 @@ pub fn markdown() -> String {
                 | Rule::ByHeaderUnread
                 | Rule::RemoteRead
                 | Rule::Grpc(_)
+                | Rule::Metadata
                 | Rule::Passthrough => writeln!(
                     out,
                     "| {path} | {upstreams} | {} | {} | {} | {} | {} | {} | {} |",
@@ -119,6 +120,7 @@ fn serves(route: &Route) -> bool {
         | Rule::ByHeaderUnread
         | Rule::RemoteRead
         | Rule::Grpc(_)
+        | Rule::Metadata
         | Rule::Passthrough => true,
         Rule::Refuse(_) => false,
     }
@@ -167,6 +169,7 @@ fn request(route: &Route) -> &'static str {
         Rule::ByHeaderUnread => {
             "forwarded, its body unread; refused with `enforce_tenancy: true`, and where limits apply that would have to read it"
         }
+        Rule::Metadata => "by `names`, forwarded; of `targets`, their metadata is asked for",
         Rule::RemoteRead => "a message, written anew; each query gains the matcher",
         Rule::Passthrough => "forwarded as it came",
         Rule::Grpc(_) => "its message is written anew, with the matchers",
@@ -184,6 +187,9 @@ fn answer(answer: Answer) -> &'static str {
         Answer::Rules | Answer::Alerts => "filtered by label",
         Answer::AlertsOfRules => "the alerts in the tenant's rules",
         Answer::Exemplars => "filtered by series label",
+        Answer::Metadata => "filtered by the tenant's names, or made of its targets'",
+        Answer::Targets => "filtered by label",
+        Answer::TargetMetadata => "filtered by target label",
         Answer::Series => "its series' labels checked",
         Answer::Untouched => "as it is",
         Answer::Grpc(Call::Exemplars | Call::Rules | Call::Targets | Call::Info) => "filtered by label",

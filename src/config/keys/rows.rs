@@ -5,13 +5,14 @@ use super::super::json::Field;
 use super::super::shape::{self, Shape, words};
 use super::super::source::{CERTIFICATE_FIELDS, MAX_PATTERN};
 use super::super::{
-    Allowed, CONFLICTS, Config, ConfigError, FORMATS, Stats, TenantPath, allowed, check, claims, effective, stats,
+    Allowed, CONFLICTS, Config, ConfigError, FORMATS, METADATA, MetadataBy, Stats, TenantPath, allowed, check, claims,
+    effective, stats,
 };
 use super::Key;
 use crate::limits::Unit;
 use serde_json::Value;
 
-pub const ROWS: [Key; 33] = [
+pub const ROWS: [Key; 36] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -354,6 +355,43 @@ pub const ROWS: [Key; 33] = [
         says: Some(|config| {
             let on = "a refused request's query stands in its line of the log";
             either(config.log_queries, on, "no query's text is logged")
+        }),
+    },
+    Key {
+        name: "call_out_cluster",
+        shape: Shape::NAME,
+        default: "",
+        meaning: "the Envoy cluster of the upstream, which is asked where a decision needs it",
+        docs: "docs/metadata.md",
+        read: |draft, field| put(&mut draft.config.call_out_cluster, check::call_out_cluster(&field)),
+        show: |config| config.call_out_cluster.as_deref().map_or(Value::Null, Value::from),
+        says: None,
+    },
+    Key {
+        name: "call_out_timeout",
+        shape: Shape::DURATION,
+        default: r#""5s""#,
+        meaning: "how long the upstream's answer to such a question is waited for",
+        docs: "docs/metadata.md",
+        read: |draft, field| put(&mut draft.config.call_out_timeout_ms, check::call_out_timeout(&field)),
+        show: |config| Unit::Duration.write(config.call_out_timeout_ms.into()).into(),
+        says: None,
+    },
+    Key {
+        name: "enable_metadata",
+        shape: Shape::Either(&[Shape::Boolean, Shape::Word(|| words(METADATA))]),
+        default: "false",
+        meaning: "metadata and targets are served: metadata by the names of the tenant's metrics, or of the tenant's targets",
+        docs: "docs/metadata.md",
+        read: |draft, field| {
+            let by = check::enable_metadata(&field, &draft.config);
+            put(&mut draft.config.metadata_by, by)
+        },
+        show: |config| config.metadata_by.map_or(Value::from(false), |by| explain::name(METADATA, by).into()),
+        says: Some(|config| match config.metadata_by {
+            None => "metadata and targets are refused".to_owned(),
+            Some(MetadataBy::Names) => "metadata of the tenant's metric names is shown, without help texts".to_owned(),
+            Some(MetadataBy::Targets) => "metadata of the tenant's targets is shown".to_owned(),
         }),
     },
     Key {

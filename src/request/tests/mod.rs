@@ -9,6 +9,7 @@ mod limits;
 mod limits_parsing;
 mod limits_rules;
 mod memory;
+mod metadata;
 mod naming;
 mod properties;
 mod remote_read;
@@ -90,7 +91,7 @@ impl Request {
         self.decision(config).map(|decision| match decision {
             Decision::Forward(forward) => forward,
             Decision::Reply(reply) => panic!("answered: {reply:?}"),
-            Decision::Ask(ask) => match ask.pending {},
+            Decision::Ask(ask) => panic!("asked: {ask:?}"),
         })
     }
 
@@ -114,7 +115,7 @@ impl Request {
         let forward = match self.decision(config).map_err(|refused| refused.rejection)? {
             Decision::Forward(forward) => forward,
             Decision::Reply(reply) => return Ok(Err(reply)),
-            Decision::Ask(ask) => match ask.pending {},
+            Decision::Ask(ask) => panic!("asked: {ask:?}"),
         };
         let mut headers = self.headers.clone();
         headers.retain(|(name, _)| !forward.remove.iter().any(|removed| removed.as_bytes() == &**name));
