@@ -96,7 +96,7 @@ fn requesting(json: String, tenant: String) -> Box<dyn FnMut()> {
             (b":path", b"/api/v1/query?query=up"),
             (b"thanos-tenant", black_box(tenant.as_bytes())),
         ];
-        let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
+        let head = Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: true, now_ms: None };
         black_box(decide(&head, &config, &memo).expect("forwarded"));
     })
 }

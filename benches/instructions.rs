@@ -75,7 +75,7 @@ fn request(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
             (b"user-agent", b"Grafana/12.1.0"),
             (b"x-request-id", b"5b5b2d1e-1c9d-4b7e-9b0a-1d8f2b1d7a10"),
         ];
-        let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
+        let head = Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: true, now_ms: None };
         black_box(decide(&head, &config, &memo).expect("forwarded"));
     })
 }
@@ -93,7 +93,7 @@ fn posted(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
             (b"thanos-tenant", b"team-a"),
             (b"content-type", b"application/x-www-form-urlencoded"),
         ];
-        let head = Head { headers: &headers, evidence: None, end_of_stream: false, now_ms: None };
+        let head = Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: false, now_ms: None };
         let forward = decide(&head, &config, &memo).expect("decided").forwarded().expect("forwarded");
         black_box(forward.body.finish(black_box(&form), None, &memo).expect("a form"));
     })
