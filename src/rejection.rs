@@ -11,9 +11,11 @@ use crate::api::{ErrorShape, Method};
 use crate::go::form;
 use crate::limits::{Limit, Refusal};
 use crate::promql::{self, ErrorKind};
-use crate::tenant;
+use crate::tenant::{self, LabelError};
+use crate::text;
 use crate::wire::grpc::ACCEPTED;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Where in a request something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub enum Rejection {
     Body,
     /// Nothing names a tenant, or what should names none.
     Tenant(tenant::Error),
+    /// A label that is enforced beside the tenant's has no value.
+    Label(Arc<str>, LabelError),
     /// A valid tenant that is not served. As quoted for a message.
     NotAllowed(String),
     /// The path can't be scoped to a tenant. Why.
@@ -175,10 +179,18 @@ impl Rejection {
                 | tenant::Error::Reserved(_)
                 | tenant::Error::NotABaseName(_)
                 | tenant::Error::NotUtf8
-                | tenant::Error::NotChosen => (400, "bad_data", "bad_tenant"),
+                | tenant::Error::NotChosen
+                | tenant::Error::OwnSelector(_) => (400, "bad_data", "bad_tenant"),
                 tenant::Error::UnknownEntry(_) | tenant::Error::NoneServed | tenant::Error::NotOffered => {
                     (403, "forbidden", "tenant_not_allowed")
                 }
+            },
+            Rejection::Label(_, error) => match error {
+                LabelError::Absent(_) | LabelError::Empty => (401, "unauthorized", "no_label_value"),
+                LabelError::Unclear(_) | LabelError::Value(..) | LabelError::TooLong => {
+                    (400, "bad_data", "bad_label_value")
+                }
+                LabelError::Unreadable => (500, "internal", "internal"),
             },
             Rejection::NotAllowed(_) => (403, "forbidden", "tenant_not_allowed"),
             Rejection::Forbidden(_) => (403, "forbidden", "forbidden_path"),
@@ -238,6 +250,9 @@ impl Rejection {
                 "this request can't have a body: send parameters in the URL, or a form with POST".to_owned()
             }
             Rejection::Tenant(error) => error.to_string(),
+            Rejection::Label(label, error) => {
+                format!("no value for the label {}, which is enforced here: {error}", text::quote(label.as_bytes()))
+            }
             Rejection::NotAllowed(tenant) => format!("tenant {tenant} is not allowed here"),
             Rejection::Forbidden(reason) => format!("this path is not served to tenants: {reason}"),
             Rejection::UnknownPath => "unknown path".to_owned(),
@@ -308,6 +323,7 @@ impl Rejection {
             | Rejection::Query(..)
             | Rejection::Body
             | Rejection::Tenant(_)
+            | Rejection::Label(..)
             | Rejection::NotAllowed(_)
             | Rejection::Forbidden(_)
             | Rejection::UnknownPath
@@ -373,6 +389,8 @@ const REASONS: &[&str] = &[
     "unexpected_body",
     "no_tenant",
     "bad_tenant",
+    "no_label_value",
+    "bad_label_value",
     "tenant_not_allowed",
     "forbidden_path",
     "unknown_path",
@@ -439,6 +457,13 @@ mod tests {
             (Rejection::Tenant(tenant::Error::Empty), 401, "unauthorized"),
             (Rejection::Tenant(tenant::Error::OneAtATime), 400, "bad_data"),
             (Rejection::Tenant(tenant::Error::EmptyMember), 400, "bad_data"),
+            (Rejection::Tenant(tenant::Error::OwnSelector(String::new())), 400, "bad_data"),
+            (label(LabelError::Absent("x")), 401, "unauthorized"),
+            (label(LabelError::Empty), 401, "unauthorized"),
+            (label(LabelError::Unclear("x")), 400, "bad_data"),
+            (label(LabelError::Value(String::new(), "x")), 400, "bad_data"),
+            (label(LabelError::TooLong), 400, "bad_data"),
+            (label(LabelError::Unreadable), 500, "internal"),
             (Rejection::NotAllowed(String::new()), 403, "forbidden"),
             (Rejection::Tenant(tenant::Error::UnknownEntry(String::new())), 403, "forbidden"),
             (Rejection::Tenant(tenant::Error::NoneServed), 403, "forbidden"),
@@ -456,6 +481,10 @@ mod tests {
         for (rejection, status, error_type) in classes {
             assert_eq!((rejection.status(), rejection.error_type()), (status, error_type), "{rejection:?}");
         }
+    }
+
+    fn label(error: LabelError) -> Rejection {
+        Rejection::Label("cluster".into(), error)
     }
 
     /// One rejection of each kind, in the order of `position`.
@@ -478,6 +507,8 @@ mod tests {
             Rejection::Body,
             Rejection::Tenant(tenant::Error::Empty),
             Rejection::Tenant(tenant::Error::Several),
+            label(LabelError::Empty),
+            label(LabelError::TooLong),
             Rejection::NotAllowed(String::new()),
             Rejection::Forbidden(""),
             Rejection::UnknownPath,
@@ -519,26 +550,27 @@ mod tests {
             Rejection::Query(..) => 7,
             Rejection::Body => 8,
             Rejection::Tenant(_) => 9,
-            Rejection::NotAllowed(_) => 10,
-            Rejection::Forbidden(_) => 11,
-            Rejection::UnknownPath => 12,
-            Rejection::Method(_) => 13,
-            Rejection::TooLarge(_) => 14,
-            Rejection::Limit { .. } => 15,
-            Rejection::Unbounded(_) => 16,
-            Rejection::Blocked(..) => 17,
-            Rejection::ContentType => 18,
-            Rejection::ContentEncoding => 19,
-            Rejection::ReadMessage(_) => 20,
-            Rejection::LongReadMessage(_) => 21,
-            Rejection::Message(_) => 22,
-            Rejection::LongMessage(_) => 23,
-            Rejection::NotGrpc => 24,
-            Rejection::MessageEncoding => 25,
-            Rejection::Field(..) => 26,
-            Rejection::Answer(_) => 27,
-            Rejection::CallOut(_) => 28,
-            Rejection::Internal(_) => 29,
+            Rejection::Label(..) => 10,
+            Rejection::NotAllowed(_) => 11,
+            Rejection::Forbidden(_) => 12,
+            Rejection::UnknownPath => 13,
+            Rejection::Method(_) => 14,
+            Rejection::TooLarge(_) => 15,
+            Rejection::Limit { .. } => 16,
+            Rejection::Unbounded(_) => 17,
+            Rejection::Blocked(..) => 18,
+            Rejection::ContentType => 19,
+            Rejection::ContentEncoding => 20,
+            Rejection::ReadMessage(_) => 21,
+            Rejection::LongReadMessage(_) => 22,
+            Rejection::Message(_) => 23,
+            Rejection::LongMessage(_) => 24,
+            Rejection::NotGrpc => 25,
+            Rejection::MessageEncoding => 26,
+            Rejection::Field(..) => 27,
+            Rejection::Answer(_) => 28,
+            Rejection::CallOut(_) => 29,
+            Rejection::Internal(_) => 30,
         }
     }
 
@@ -546,7 +578,7 @@ mod tests {
     fn the_list_of_reasons_is_whole() {
         use std::collections::BTreeSet;
         let all = one_of_each_kind();
-        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=29).collect());
+        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=30).collect());
         assert!(all.is_sorted_by_key(position));
         let reasons_of_all: BTreeSet<&str> = all.iter().map(Rejection::reason).collect();
         assert_eq!(reasons_of_all, reasons().into_iter().collect());

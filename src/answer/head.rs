@@ -38,7 +38,7 @@ use super::usage::Statistics;
 use crate::api::{Answer, Route};
 use crate::config::Config;
 use crate::names::Names;
-use crate::tenant::Tenants;
+use crate::scope::Scope;
 use std::sync::Arc;
 
 /// What an answer is expected to be. Made with the decision on the request, and kept until the answer comes.
@@ -169,11 +169,11 @@ const KEPT: [&str; 2] = ["retry-after", "www-authenticate"];
 const MAX_KEPT: usize = 256;
 
 impl Expected {
-    /// For the answer to a request of these tenants that matched this row.
-    pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
-        // An upstream that isolates tenants itself answers with what is the tenant's, without the label.
+    /// For the answer to a request that matched this row, of whoever is confined to this scope. Without one, the upstream isolates tenants
+    /// itself, and answers with what is the tenant's, without the label.
+    pub fn new(route: &'static Route, config: &Config, scope: Option<&Scope>) -> Self {
         let answer = match route.answer {
-            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars if !config.enforces() => {
+            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars if scope.is_none() => {
                 Answer::Messages
             }
             Answer::Metadata | Answer::Targets | Answer::TargetMetadata if !config.enforces() => Answer::Messages,
@@ -183,7 +183,7 @@ impl Expected {
         Expected {
             answer,
             // A pattern that can't be run is refused with the configuration; without an owner, nothing passes.
-            owner: answer.is_filtered_by_owner().then(|| Owner::new(&config.scope(tenants)).ok()).flatten(),
+            owner: scope.filter(|_| answer.is_filtered_by_owner()).and_then(|scope| Owner::new(scope).ok()),
             metadata: None,
             max: config.max_response_bytes(),
             shared: config.shows_shared_rules(),
@@ -193,9 +193,8 @@ impl Expected {
             asked: Asked::Unchanged,
             grpc: match answer {
                 Answer::Grpc(call) => {
-                    let scope = config.enforces().then(|| config.scope(tenants));
                     let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
-                    Some(Box::new(Scoped::new(call, scope.as_ref(), shared, max).counting(config.stats().samples)))
+                    Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
                 }
                 _ => None,
             },

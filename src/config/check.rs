@@ -5,6 +5,7 @@ use super::shape::{Member, Shape, member, names};
 use super::{Config, ConfigError, METADATA, MetadataBy, limits};
 use crate::api::{self, Kind, Switch, Upstream};
 use crate::path as normal;
+use crate::promql;
 use crate::tenant::Federation;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -189,6 +190,9 @@ pub fn strip_headers(field: Field) -> Result<Vec<String>, ConfigError> {
     Ok(names)
 }
 
+/// Why a label can't be enforced.
+pub const RUN_AS_QUERY: &str = "is reserved: Mimir and Cortex would run its value as a query";
+
 /// A label's name. Any UTF-8 is one in Prometheus 3; it is written in quotes where it has to be.
 pub fn label(field: &Field) -> Result<String, ConfigError> {
     let name = field.text()?;
@@ -197,6 +201,9 @@ pub fn label(field: &Field) -> Result<String, ConfigError> {
     }
     if name == "__name__" {
         return Err(field.error("\"__name__\" is the metric's name, and can't tell tenants apart"));
+    }
+    if promql::runs_as_query(name.as_bytes()) {
+        return Err(field.error(format!("{name:?} {RUN_AS_QUERY}")));
     }
     // No upstream reads U+FFFD in a string.
     if name.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER) || name.trim() != name {

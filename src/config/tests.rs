@@ -74,6 +74,9 @@ fn every_key_is_read() {
             "lookback_delta": "1m",
             "default_evaluation_interval": "15s",
             "allowed_tenants": ["a", "b"],
+            "tenant_selectors": {"b": "{namespace=~\"b-.*\"}"},
+            "enforced_labels": [{"label": "cluster", "header": "X-Cluster"}],
+            "shared_tenants": [],
             "stats": {"max_tenants": 7, "samples": true, "tags": "istio"}
         }"#,
     )

@@ -88,6 +88,10 @@ pub struct Arrival<'a> {
     ///
     /// [`Worker::evidence`]: super::Worker::evidence
     pub evidence: Option<&'a [u8]>,
+    /// What the host has where labels ask it ([`Worker::label_evidence`]); `None` where it has nothing.
+    ///
+    /// [`Worker::label_evidence`]: super::Worker::label_evidence
+    pub label_evidence: Option<&'a [u8]>,
     /// Neither body nor trailers follow.
     pub end_of_stream: bool,
 }

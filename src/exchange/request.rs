@@ -77,6 +77,7 @@ impl Exchange {
         let head = Head {
             headers: arrival.headers,
             evidence: arrival.evidence,
+            label_evidence: arrival.label_evidence,
             end_of_stream: arrival.end_of_stream,
             now_ms: milliseconds(self.record.began()),
         };

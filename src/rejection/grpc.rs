@@ -15,7 +15,7 @@ use super::{CallOutFault, Rejection};
 use crate::go::form;
 use crate::limits::Limit;
 use crate::promql::ErrorKind;
-use crate::tenant;
+use crate::tenant::{self, LabelError};
 
 /// A gRPC status (`codes.Code` of grpc-go).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,10 +99,16 @@ impl Rejection {
                 | tenant::Error::Reserved(_)
                 | tenant::Error::NotABaseName(_)
                 | tenant::Error::NotUtf8
-                | tenant::Error::NotChosen => Code::InvalidArgument,
+                | tenant::Error::NotChosen
+                | tenant::Error::OwnSelector(_) => Code::InvalidArgument,
                 tenant::Error::UnknownEntry(_) | tenant::Error::NoneServed | tenant::Error::NotOffered => {
                     Code::PermissionDenied
                 }
+            },
+            Rejection::Label(_, error) => match error {
+                LabelError::Absent(_) | LabelError::Empty => Code::Unauthenticated,
+                LabelError::Unclear(_) | LabelError::Value(..) | LabelError::TooLong => Code::InvalidArgument,
+                LabelError::Unreadable => Code::Internal,
             },
             Rejection::NotAllowed(_) | Rejection::Forbidden(_) | Rejection::Field(..) => Code::PermissionDenied,
             Rejection::UnknownPath

@@ -80,7 +80,7 @@ impl Ask {
             (":path".into(), path),
             (":authority".into(), given(":authority").unwrap_or_else(|| AUTHORITY.to_owned())),
             ("accept".into(), "application/json".to_owned()),
-            (config.forward_tenant_header().clone(), tenants.joined().to_string()),
+            (config.forward_tenant_header().clone(), config.forwarded(tenants, route.one_tenant).to_string()),
         ];
         // Whatever lets the request itself into the upstream.
         if let Some(authorization) = given("authorization").filter(|_| !config.removes(b"authorization")) {

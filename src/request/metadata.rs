@@ -12,6 +12,7 @@ use crate::memo::Memo;
 use crate::names::Names;
 use crate::path;
 use crate::rejection::CallOutFault;
+use crate::scope::Scope;
 use crate::text;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -49,13 +50,13 @@ pub fn decide(
     by: MetadataBy,
     config: &Config,
     tenants: &Tenants,
+    scope: &Scope,
     memo: &RefCell<Memo>,
 ) -> Result<Decision, Rejection> {
     let Facts { route, prefix, head, .. } = facts;
     let mut given = Vec::new();
-    Enforcement::new(route, config, tenants).rewrite(facts.query, Place::Url, None, memo, &mut given)?;
+    Enforcement::new(route, config, Some(scope.clone())).rewrite(facts.query, Place::Url, None, memo, &mut given)?;
     let asked = read(&given)?;
-    let scope = config.scope(tenants);
     let mut query = Vec::new();
     let path = match by {
         MetadataBy::Targets => {

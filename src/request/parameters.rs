@@ -1,6 +1,6 @@
 //! Query string and form: each pair is decoded, checked against its row, enforced, and encoded again.
 
-use super::{Place, Rejection, Tenants};
+use super::{Place, Rejection};
 use crate::answer::{Asked, Statistics};
 use crate::api::{Kind, Parameter, Route, Rule};
 use crate::config::Config;
@@ -88,8 +88,8 @@ fn decoded<'a>(pair: &form::Raw<'a>, place: Place) -> Result<Cow<'a, [u8]>, Reje
 }
 
 impl Enforcement {
-    /// For this row and these tenants. The scope is rendered here, once a request, and only where it is used.
-    pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
+    /// For this row, and whoever is confined to this scope; `None` where nothing is rewritten.
+    pub fn new(route: &'static Route, config: &Config, scope: Option<Scope>) -> Self {
         let reads_series = match route.rule {
             Rule::Queries | Rule::Selectors => true,
             // A rule that is shared has no label that the matcher would match.
@@ -120,11 +120,10 @@ impl Enforcement {
             | Rule::Grpc(_)
             | Rule::Refuse(_) => Added::Nothing,
         };
-        let scope = (reads_series && config.enforces()).then(|| Arc::new(config.scope(tenants)));
         Enforcement {
             route,
             extra: config.extra_parameters().clone(),
-            scope,
+            scope: scope.filter(|_| reads_series).map(Arc::new),
             added,
             asks_for_statistics: config.stats().samples
                 && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),

@@ -2,6 +2,7 @@
 //! in them.
 //!
 //! - `source`: what names the tenant, and how it is read
+//! - `label`: the values of labels that are enforced beside the tenant's
 //! - `certificate`, `metadata`: the formats in which Envoy returns a certificate's subject and dynamic metadata
 //! - `claims`: which tenants the entries of a claim name
 //!
@@ -24,10 +25,12 @@ pub mod claims;
 #[path = "../bin/tenancyctl/evidence.rs"]
 #[allow(dead_code)]
 pub mod evidence;
+pub mod label;
 pub mod metadata;
 mod source;
 
 pub use claims::Claims;
+pub use label::{EnforcedLabel, LabelError, LabelSource, LabelValues};
 pub use source::{Clues, Evidence, Source};
 
 use crate::scope::{OnConflict, Scope};
@@ -155,6 +158,8 @@ pub enum Error {
     NotOffered,
     /// The request may choose among several tenants, and its path names none.
     NotChosen,
+    /// Several tenants are named, and `tenant_selectors` confines one of them to other labels.
+    OwnSelector(String),
 }
 
 impl fmt::Display for Error {
@@ -193,6 +198,12 @@ impl fmt::Display for Error {
             Error::NotOffered => write!(f, "this tenant is not allowed here"),
             Error::NotChosen => {
                 write!(f, "several tenants are named: begin the path with one of them, as tenant_path says")
+            }
+            Error::OwnSelector(id) => {
+                write!(
+                    f,
+                    "tenant {id} can't be named together with others: it has a selector of its own, so ask for it alone"
+                )
             }
         }
     }
@@ -258,6 +269,22 @@ impl Tenants {
     /// Whether there is more than one.
     pub fn are_several(&self) -> bool {
         is_joined(&self.joined)
+    }
+
+    /// These tenants and others. Both may be named by either.
+    pub fn with(&self, others: &Tenants) -> Tenants {
+        let mut ids: Vec<&str> = self.ids().collect();
+        for id in others.ids() {
+            if let Err(place) = ids.binary_search(&id) {
+                ids.insert(place, id);
+            }
+        }
+        Tenants { joined: ids.join("|").into() }
+    }
+
+    /// The only one, where it is one.
+    pub fn single(&self) -> Option<&str> {
+        (!self.are_several()).then_some(&self.joined)
     }
 
     /// The IDs, in order.

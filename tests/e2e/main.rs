@@ -50,6 +50,7 @@ mod reload;
 mod remote_read;
 mod retention;
 mod samples;
+mod scopes;
 mod selectors;
 mod smuggling;
 mod sources;

@@ -14,14 +14,14 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 fn scope(tenants: &str) -> Scope {
     let federation = Federation::On { max_tenants: 0 };
     let tenants = Tenants::parse(tenants.as_bytes(), Format::Cortex, federation).unwrap();
-    Config::parse(b"{}").unwrap().scope(&tenants)
+    Config::parse(b"{}").unwrap().scope_of(&tenants)
 }
 
 fn scoped(call: Call, tenants: &str, max: usize) -> Scoped {
     let federation = if tenants.contains('|') { r#"{"tenant_federation":{"enabled":true}}"# } else { "{}" };
     let config = Config::parse(federation.as_bytes()).unwrap();
     let tenants = config.tenants(tenants.as_bytes()).unwrap();
-    Scoped::new(call, Some(&config.scope(&tenants)), false, max)
+    Scoped::new(call, Some(&config.scope_of(&tenants)), false, max)
 }
 
 fn field(number: u32, content: &[u8]) -> Vec<u8> {

@@ -6,13 +6,13 @@ use super::super::shape::{self, Shape, words};
 use super::super::source::{CERTIFICATE_FIELDS, MAX_PATTERN};
 use super::super::{
     Allowed, CONFLICTS, Config, ConfigError, FORMATS, METADATA, MetadataBy, Stats, TenantPath, allowed, check, claims,
-    effective, stats,
+    confinement, effective, stats,
 };
 use super::Key;
 use crate::limits::Unit;
 use serde_json::Value;
 
-pub const ROWS: [Key; 36] = [
+pub const ROWS: [Key; 39] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -219,6 +219,42 @@ pub const ROWS: [Key; 36] = [
         read: |draft, field| put(&mut draft.config.on_conflict, field.word(CONFLICTS)),
         show: |config| explain::name(CONFLICTS, config.on_conflict).into(),
         says: Some(explain::what_conflicts_do),
+    },
+    Key {
+        name: "tenant_selectors",
+        shape: Shape::ByTenant(&Shape::NAME),
+        default: "{}",
+        meaning: "by tenant ID, the PromQL selector that the tenant is confined to instead of the tenant label",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.confinement.selectors, field),
+        show: explain::selectors,
+        says: Some(explain::what_selectors_do),
+    },
+    Key {
+        name: "enforced_labels",
+        shape: confinement::LABELS,
+        default: "[]",
+        meaning: "labels that are enforced beside the tenant's, each with its value from a header, metadata or a fixed list",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.confinement.labels, field),
+        show: explain::enforced_labels,
+        says: Some(|config| {
+            let some = "each selector gains a matcher on each of these labels; a request without a value for one is refused with 401";
+            either(config.enforced_labels().is_empty(), "no other label is enforced", some)
+        }),
+    },
+    Key {
+        name: "shared_tenants",
+        shape: Shape::set(&Shape::NAME, 0),
+        default: "[]",
+        meaning: "tenants whose data every tenant sees beside its own",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.confinement.shared, field),
+        show: explain::shared_tenants,
+        says: Some(|config| {
+            let some = "every tenant sees the data of these tenants beside its own";
+            either(config.confinement.shared.is_some(), some, "a tenant sees its own data only")
+        }),
     },
     Key {
         name: "path_prefixes",

@@ -81,11 +81,16 @@ impl Stream {
         let headers = pairs::checked(&map)?;
         #[cfg(feature = "trap")]
         super::trap::trap_when_asked(&headers);
-        let evidence = match self.worker.evidence() {
-            Some(evidence) => calls::property(property(evidence))?,
-            None => None,
+        let (of_tenant, of_labels) = (self.worker.evidence(), self.worker.label_evidence());
+        let read = |evidence| match evidence {
+            Some(evidence) => calls::property(property(evidence)),
+            None => Ok(None),
         };
-        let arrival = Arrival { headers: &headers, evidence: evidence.as_deref(), end_of_stream };
+        let evidence = read(of_tenant)?;
+        // Read once where both need the same.
+        let other = read(of_labels.filter(|_| of_labels != of_tenant))?;
+        let label_evidence = if of_labels == of_tenant { evidence.as_deref() } else { other.as_deref() };
+        let arrival = Arrival { headers: &headers, evidence: evidence.as_deref(), label_evidence, end_of_stream };
         Ok(self.on(Event::RequestHead(arrival)))
     }
 }

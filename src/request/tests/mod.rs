@@ -1,5 +1,6 @@
 //! Requests as tables: what goes upstream, or why not.
 
+mod confinement;
 mod enforcement;
 mod frontends;
 mod grpc;
@@ -26,6 +27,7 @@ pub const NOW: i64 = 1_800_000_000_000;
 pub struct Request {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     evidence: Option<Vec<u8>>,
+    label_evidence: Option<Vec<u8>>,
     body: Option<Vec<u8>>,
 }
 
@@ -50,6 +52,7 @@ impl Request {
                 pair(":authority", b"localhost"),
             ],
             evidence: None,
+            label_evidence: None,
             body: None,
         }
     }
@@ -81,6 +84,12 @@ impl Request {
         self
     }
 
+    /// What the proxy says of labels that are enforced beside the tenant's.
+    pub fn label_evidence(mut self, evidence: impl AsRef<[u8]>) -> Request {
+        self.label_evidence = Some(evidence.as_ref().to_vec());
+        self
+    }
+
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Request {
         self.body = Some(body.as_ref().to_vec());
         self
@@ -97,9 +106,14 @@ impl Request {
 
     fn decision(&self, config: &Worker) -> Result<Decision, Refused> {
         let headers: Vec<(&[u8], &[u8])> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let evidence = self.evidence.as_deref();
         decide(
-            &Head { headers: &headers, evidence, end_of_stream: self.body.is_none(), now_ms: Some(NOW) },
+            &Head {
+                headers: &headers,
+                evidence: self.evidence.as_deref(),
+                label_evidence: self.label_evidence.as_deref(),
+                end_of_stream: self.body.is_none(),
+                now_ms: Some(NOW),
+            },
             config,
             &config.memo,
         )
