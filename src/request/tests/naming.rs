@@ -271,11 +271,18 @@ fn a_path_chooses_what_a_certificate_or_the_configuration_names() {
         config(r#"{"tenant_path": "/t/", "tenant_certificate_field": "organization", "allowed_tenants": ["a", "c"]}"#);
     let as_client = |path: &str, subject: &str| Request::get(path).evidence(subject).tenant("b");
     assert_eq!(sent(&as_client("/t/a/api/v1/status/buildinfo", "O=a"), &certificate).0, "a");
-    assert_eq!(sent(&as_client("/api/v1/status/buildinfo", "O=a"), &certificate), of("a", "/api/v1/status/buildinfo", None));
+    assert_eq!(
+        sent(&as_client("/api/v1/status/buildinfo", "O=a"), &certificate),
+        of("a", "/api/v1/status/buildinfo", None)
+    );
     for subject in ["O=b", "O=ab"] {
         assert_eq!(reason(&as_client("/t/a/api/v1/status/buildinfo", subject), &certificate), "tenant_not_allowed");
     }
-    assert_eq!(reason(&as_client("/t/b/api/v1/status/buildinfo", "O=b"), &certificate), "tenant_not_allowed", "allowed_tenants");
+    assert_eq!(
+        reason(&as_client("/t/b/api/v1/status/buildinfo", "O=b"), &certificate),
+        "tenant_not_allowed",
+        "allowed_tenants"
+    );
     assert_eq!(reason(&as_client("/t/a/api/v1/status/buildinfo", "CN=a"), &certificate), "no_tenant");
     assert_eq!(reason(&as_client("/t/a/api/v1/status/buildinfo", "O=a,O=b"), &certificate), "bad_tenant");
     let fixed = config(r#"{"tenant_path": "/t/", "static_tenant_ids": ["a", "b"]}"#);
@@ -300,7 +307,10 @@ fn without_a_tenant_in_the_path_a_default_is_the_configurations() {
     );
     assert_eq!(sent(&request(), &with(r#", "default_tenant_id": "a""#)).0, "a");
     assert_eq!(reason(&request(), &with(r#", "default_tenant_id": """#)), "no_tenant");
-    assert_eq!(sent(&Request::get("/t/a/api/v1/status/buildinfo").header("x-team", "b"), &with("")), of("a", "/api/v1/status/buildinfo", Some("/t/a")));
+    assert_eq!(
+        sent(&Request::get("/t/a/api/v1/status/buildinfo").header("x-team", "b"), &with("")),
+        of("a", "/api/v1/status/buildinfo", Some("/t/a"))
+    );
 }
 
 #[test]
