@@ -421,3 +421,17 @@ fn shared_rules_show_the_tenants_alerts_only() {
     // Without the key, a rule has to be the tenant's.
     assert_eq!(pass(&scoped(Call::Rules, "team-a", 1000), &group(&rules)), (Vec::new(), 0, None));
 }
+
+#[test]
+fn where_a_pattern_can_not_be_run_nothing_passes_that_it_would_filter() {
+    // A pattern of RE2's that the filter does not run.
+    let scope = Scope::matching("tenant_id".into(), r"\pL+".into());
+    let headers: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/grpc")];
+    let head = Head { headers: &headers, end_of_stream: false, is_early: false };
+    assert!(Owner::new(&scope).is_err());
+    for call in [Call::Rules, Call::Targets, Call::Exemplars, Call::Info] {
+        let refused = Scoped::new(call, Some(&scope), false, 1000).decide(&head);
+        assert_eq!(refused.unwrap_err(), Unreadable::Foreign, "{call:?}");
+    }
+    assert!(Scoped::new(Call::Series, Some(&scope), false, 1000).decide(&head).is_ok());
+}
