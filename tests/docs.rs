@@ -140,8 +140,12 @@ fn limits_are_those_of_the_code() {
 #[test]
 fn the_filter_in_the_readme_is_a_valid_configuration() {
     let text = read("README.md");
-    let value = text.lines().find_map(|line| line.trim().strip_prefix("value: '")).expect("a configuration");
-    Config::parse(value.trim_end_matches('\'').as_bytes()).unwrap();
+    let (_, block) = text.split_once("value: |\n").expect("a configuration");
+    let (block, _) = block.split_once("```").expect("its end");
+    let config = Config::parse(block.trim().as_bytes()).unwrap();
+    let default = config.explain().into_iter().find(|setting| setting.key == "default_tenant_id").unwrap();
+    assert!(config.can_hold_heads() && default.value == "\"\"", "it is the safe one");
+    assert!(text.contains("per_connection_buffer_limit_bytes: 2097152") && text.contains("stats_config"));
     let shipped = read("envoy/promql_tenancy.yaml");
     let (_, block) = shipped.split_once("value: |\n").expect("a configuration");
     Config::parse(block.trim().as_bytes()).unwrap();
@@ -238,6 +242,28 @@ fn the_picture_is_of_the_dashboard_as_it_is() {
     }
     assert_eq!(picture.matches("<g>").count(), panels.len(), "run scripts/picture");
     assert!(picture.len() < 150_000, "{} bytes", picture.len());
+}
+
+#[test]
+fn rates_have_units_per_second_and_what_must_not_happen_is_red() {
+    let dashboard: serde_json::Value = serde_json::from_str(&read("examples/grafana/tenants.json")).unwrap();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let (title, shown) = (panel["title"].as_str().unwrap(), &panel["fieldConfig"]["defaults"]);
+        let query = panel["targets"][0]["expr"].as_str().unwrap();
+        let is_rate = query.contains("rate(") && !query.contains("histogram_quantile") && !query.contains(" / ");
+        let unit = shown["unit"].as_str().unwrap();
+        assert_eq!(is_rate, ["reqps", "cps", "mps", "Bps"].contains(&unit), "{title}: {unit}");
+        if title == "Configurations refused" || title == "Filter traps" {
+            let steps = shown["thresholds"]["steps"].as_array().unwrap();
+            let colors: Vec<_> =
+                steps.iter().map(|step| (step["color"].as_str().unwrap(), step["value"].as_f64())).collect();
+            assert!(
+                matches!(colors[..], [("green", None), ("red", Some(least))] if least > 0.0 && least < 0.1),
+                "{colors:?}"
+            );
+            assert_eq!(shown["color"]["mode"], "thresholds");
+        }
+    }
 }
 
 /// Lines without comments and indentation; a list's dash is indentation.

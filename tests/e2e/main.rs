@@ -27,7 +27,9 @@
 mod answers;
 mod basic_auth;
 mod bodies;
+mod capabilities;
 mod chart;
+mod clients;
 mod configuration;
 mod dashboards;
 mod deployments;
