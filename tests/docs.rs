@@ -245,7 +245,13 @@ fn the_models_do_what_the_page_says() {
             let (path, token) = requests.next().expect("as many requests as rows");
             let metadata = evidence::encode(&json!({"envoy.filters.http.jwt_authn": {"payload": token}}));
             let headers: [(&[u8], &[u8]); 2] = [(b":method", b"GET"), (b":path", path.as_bytes())];
-            let head = Head { headers: &headers, evidence: Some(&metadata), end_of_stream: true, now_ms: None };
+            let head = Head {
+                headers: &headers,
+                evidence: Some(&metadata),
+                label_evidence: Some(&metadata),
+                end_of_stream: true,
+                now_ms: None,
+            };
             let decided = request::decide(&head, &config, &RefCell::default());
             let forward = decided.unwrap_or_else(|refused| panic!("{row}: {}", refused.rejection.message()));
             let target = String::from_utf8(forward.forwarded().unwrap().path.unwrap()).unwrap();
