@@ -1,9 +1,17 @@
 //! What the documentation says, compared with the code.
 #![cfg(not(target_family = "wasm"))]
 
+/// Metadata as Envoy writes it.
+#[path = "../src/bin/tenancyctl/evidence.rs"]
+#[allow(dead_code)]
+mod evidence;
+
 use promql_tenancy_filter::config::{self, Config};
 use promql_tenancy_filter::exchange::Line;
+use promql_tenancy_filter::request::{self, Head};
 use promql_tenancy_filter::{go::form, promql, rejection, stats, tenant};
+use serde_json::json;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -211,6 +219,54 @@ fn configurations_in_the_guides_are_valid() {
     let (block, _) = block.split_once("```").expect("its end");
     let config = Config::parse(block.trim().as_bytes()).unwrap();
     assert_eq!(config.explain().len(), Config::parse(json.as_bytes()).unwrap().explain().len());
+}
+
+/// The models of docs/who-sees-what.md: each configuration is read, and each row of the table behind it is what becomes of `up`.
+#[test]
+fn the_models_do_what_the_page_says() {
+    let query = "/api/v1/query?query=up";
+    // In the order of the rows: the path, and what the token says.
+    let mut requests = [
+        (query, json!({"tenant": "team-a"})),
+        ("/api/v1/query?query=up&namespace=shop", json!({})),
+        (query, json!({"team": "shop"})),
+        (query, json!({"team": "till"})),
+        (query, json!({"team": "team-a", "clusters": ["us", "eu"]})),
+        ("/t/team-b/api/v1/query?query=up", json!({"groups": ["/sre"]})),
+        (query, json!({"groups": ["/staff", "/team-a"]})),
+        (query, json!({"realm_access": {"roles": ["offline_access", "team-b", "team-a"]}})),
+        (query, json!({"tenant": "team-a"})),
+        (query, json!({})),
+        (query, json!({})),
+    ]
+    .into_iter();
+    let page = read("docs/who-sees-what.md");
+    for block in page.split("```json\n").skip(1) {
+        let (json, rest) = block.split_once("```").expect("its end");
+        let config = Config::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{json}{error}"));
+        let (_, table) = rest.split_once("| becomes |\n|---|---|\n").expect("what becomes of requests");
+        for row in table.lines().take_while(|line| line.starts_with('|')) {
+            let (path, token) = requests.next().expect("as many requests as rows");
+            let metadata = evidence::encode(&json!({"envoy.filters.http.jwt_authn": {"payload": token}}));
+            let headers: [(&[u8], &[u8]); 2] = [(b":method", b"GET"), (b":path", path.as_bytes())];
+            let head = Head {
+                headers: &headers,
+                evidence: Some(&metadata),
+                label_evidence: Some(&metadata),
+                end_of_stream: true,
+                now_ms: None,
+            };
+            let decided = request::decide(&head, &config, &RefCell::default());
+            let forward = decided.unwrap_or_else(|refused| panic!("{row}: {}", refused.rejection.message()));
+            let target = String::from_utf8(forward.forwarded().unwrap().path.unwrap()).unwrap();
+            let pairs: Vec<_> = form::pairs(target.split_once('?').unwrap().1.as_bytes()).map(Result::unwrap).collect();
+            let [query] = pairs.as_slice() else { panic!("{row}: {target}") };
+            let shown =
+                row.replace("\\|", "\u{0}").split('|').nth(2).unwrap().trim().trim_matches('`').replace('\0', "|");
+            assert_eq!(String::from_utf8_lossy(&query.value), shown, "{row}");
+        }
+    }
+    assert!(requests.next().is_none(), "as many rows as requests");
 }
 
 #[test]
