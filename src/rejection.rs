@@ -162,7 +162,9 @@ impl Rejection {
             },
             Rejection::Body => (400, "bad_data", "unexpected_body"),
             Rejection::Tenant(error) => match error {
-                tenant::Error::Absent(_) | tenant::Error::Empty => (401, "unauthorized", "no_tenant"),
+                tenant::Error::Absent(_) | tenant::Error::NoHeader(_) | tenant::Error::Empty => {
+                    (401, "unauthorized", "no_tenant")
+                }
                 tenant::Error::Unreadable(_) => (500, "internal", "internal"),
                 tenant::Error::Unclear(_)
                 | tenant::Error::EmptyMember
@@ -240,7 +242,10 @@ impl Rejection {
             Rejection::Tenant(error) => error.to_string(),
             Rejection::NotAllowed(tenant) => format!("tenant {tenant} is not allowed here"),
             Rejection::Forbidden(reason) => format!("this path is not served to tenants: {reason}"),
-            Rejection::UnknownPath => "unknown path".to_owned(),
+            Rejection::UnknownPath => {
+                "unknown path: use an endpoint of the API table, under a prefix that the operator has in path_prefixes"
+                    .to_owned()
+            }
             Rejection::Method(allowed) => format!("method not allowed: use {}", list(allowed, " or ")),
             Rejection::TooLarge(limit) => {
                 format!("the request is too large: with the tenant's matchers it is longer than {limit} bytes")
@@ -403,7 +408,7 @@ mod tests {
     fn body_is_prometheus_s_error_object() {
         assert_eq!(
             body(&Rejection::UnknownPath),
-            r#"{"status":"error","errorType":"not_found","error":"unknown path"}"#
+            r#"{"status":"error","errorType":"not_found","error":"unknown path: use an endpoint of the API table, under a prefix that the operator has in path_prefixes"}"#
         );
         let error = promql::Error {
             kind: ErrorKind::Syntax,

@@ -107,7 +107,7 @@ fn images_are_of_the_versions_that_the_tests_run() {
         let line = versions.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
         line.unwrap_or_else(|| panic!("{name}")).trim_start_matches('v').to_owned()
     };
-    // The module v0.315.0 is Prometheus 3.15.0.
+    // The module v0.316.0 is Prometheus 3.16.0.
     let module = pinned("PROMETHEUS_VERSION");
     let [_, release, patch] = module.split('.').collect::<Vec<_>>()[..] else { panic!("{module}") };
     let release: u32 = release.parse().unwrap();

@@ -372,12 +372,14 @@ impl Envelope {
         let length = self.scanner.length();
         let room = length.saturating_add(self.spare);
         if !messages::is_engine(text) {
+            let cut = if self.member == EnvelopeMember::Message { messages::cut(text) } else { None };
+            if let Some(cut) = cut.filter(|cut| cut.len() <= room) {
+                self.spare = self.spare.saturating_sub(cut.len().saturating_sub(length));
+                return quoted(cut.as_bytes(), out);
+            }
             self.withheld = self.withheld.saturating_add(1);
-            let line = match self.member {
-                EnvelopeMember::Warnings => messages::INCOMPLETE,
-                _ => messages::WITHHELD,
-            };
-            let line = messages::fitting(line, room);
+            let lines = if self.member == EnvelopeMember::Warnings { messages::WARNING } else { messages::ERROR };
+            let line = messages::fitting(lines, room);
             self.spare = self.spare.saturating_sub(line.len().saturating_sub(length));
             return quoted(line.as_bytes(), out);
         }

@@ -31,8 +31,11 @@ pub const WITHHELD: &str = "a message of the upstream is withheld: it may name w
 /// What stands for the warnings that are withheld. Grafana shows the warnings of an answer beside its data.
 pub const INCOMPLETE: &str =
     "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's";
-/// Shorter lines, for an answer that may not grow that much.
-const SHORTER: [&str; 2] = ["upstream message withheld", "withheld"];
+/// What stands for an error, and shorter lines for an answer that may not grow that much.
+pub const ERROR: &[&str] = &[WITHHELD, "upstream message withheld", "withheld"];
+/// The same for a warning.
+pub const WARNING: &[&str] =
+    &[INCOMPLETE, "the answer may be incomplete: a warning is withheld", "upstream message withheld", "withheld"];
 
 const ANNOTATIONS: [&str; 2] = ["PromQL warning: ", "PromQL info: "];
 
@@ -100,12 +103,19 @@ pub const PLACED: &[&str] = &[
 
 /// Whether a message, between its quotes, may be read by the tenant.
 pub fn is_engine(inner: &[u8]) -> bool {
-    let Some(text) = Text::read(inner).filter(|_| inner.len() <= MAX_MESSAGE) else {
-        return false;
-    };
-    let text: String = text.chars().collect();
+    read(inner).is_some_and(|text| is_engine_text(&text))
+}
+
+/// What the tenant may read of an error that may not pass as it is, between its quotes: all but what the upstream quotes in it.
+pub fn cut(inner: &[u8]) -> Option<String> {
+    let (before, after) = super::known::cut(&read(inner)?)?;
+    Some([before, "…", after].concat().replace('"', "\\\""))
+}
+
+fn read(inner: &[u8]) -> Option<String> {
+    let text: String = Text::read(inner).filter(|_| inner.len() <= MAX_MESSAGE)?.chars().collect();
     // A line break joins what several have said. A tab is quoted from a pattern in the query.
-    !text.contains(|c: char| c.is_control() && c != '\t') && is_engine_text(&text)
+    (!text.contains(|c: char| c.is_control() && c != '\t')).then_some(text)
 }
 
 /// The same of a message that stands in no JSON.
@@ -134,9 +144,9 @@ pub fn is_word(inner: &[u8]) -> bool {
         && inner.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
 }
 
-/// This line, or a shorter one where there is room for so many bytes only.
-pub fn fitting(line: &'static str, room: usize) -> &'static str {
-    [line].into_iter().chain(SHORTER).find(|line| line.len() <= room).unwrap_or_default()
+/// The first of these lines that takes no more than so many bytes.
+pub fn fitting(lines: &[&'static str], room: usize) -> &'static str {
+    lines.iter().find(|line| line.len() <= room).unwrap_or(&"")
 }
 
 /// Prometheus's error object. The line needs no escape in JSON.
@@ -260,11 +270,16 @@ mod tests {
 
     #[test]
     fn what_replaces_a_message_fits_and_needs_no_escape() {
-        for line in [WITHHELD, INCOMPLETE] {
+        for lines in [ERROR, WARNING] {
             for room in 0..200 {
-                assert!(fitting(line, room).len() <= room);
+                assert!(fitting(lines, room).len() <= room);
             }
-            assert_eq!((fitting(line, 200), fitting(line, 60), fitting(line, 8)), (line, SHORTER[0], SHORTER[1]));
+            assert_eq!(
+                (fitting(lines, 200), fitting(lines, 30), fitting(lines, 8)),
+                (lines[0], "upstream message withheld", "withheld")
+            );
+        }
+        for line in ERROR.iter().chain(WARNING) {
             assert_eq!(serde_json::to_string(line).unwrap().len(), line.len() + 2);
             let object: serde_json::Value = serde_json::from_slice(&error_object("internal", line)).unwrap();
             assert_eq!(object, serde_json::json!({"status": "error", "errorType": "internal", "error": line}));

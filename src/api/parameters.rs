@@ -61,8 +61,8 @@ pub enum Span {
     Timeout,
 }
 
-/// Time, duration, number, word: what is longer is none.
-const MAX_SCALAR: usize = 64;
+/// Time, duration, number, word: what is longer is none. A number may have many digits.
+const MAX_SCALAR: usize = 1_024;
 /// Free text.
 const MAX_TEXT: usize = 4_096;
 /// A search term. Prometheus compares each of up to 32 terms with each name (`jaroWinklerString` in util/strutil/jarowinkler.go, 3.16),
@@ -97,8 +97,9 @@ impl Kind {
         };
         match self {
             Kind::Query | Kind::Selector | Kind::Expression => true,
-            // Numbers as `strconv.ParseFloat` takes them (also hexadecimal, with "_", "Inf"), RFC 3339, and `now-1h`.
-            Kind::Time(_) => is_scalar(b"+-.:_"),
+            // Numbers as `strconv.ParseFloat` takes them (also hexadecimal, with "_", "Inf"), RFC 3339, whose fraction may follow a comma, and
+            // `now-1h`.
+            Kind::Time(_) => is_scalar(b"+-.:,_"),
             Kind::Duration(_) => is_scalar(b"+-._"),
             Kind::Integer => is_scalar(b"+-") && value.iter().all(|byte| !byte.is_ascii_alphabetic()),
             Kind::Boolean => is_scalar(b""),

@@ -86,7 +86,7 @@ impl Rejection {
                 }
             },
             Rejection::Tenant(error) => match error {
-                tenant::Error::Absent(_) | tenant::Error::Empty => Code::Unauthenticated,
+                tenant::Error::Absent(_) | tenant::Error::NoHeader(_) | tenant::Error::Empty => Code::Unauthenticated,
                 tenant::Error::Unreadable(_) => Code::Internal,
                 tenant::Error::Unclear(_)
                 | tenant::Error::EmptyMember

@@ -7,7 +7,8 @@ use std::fmt;
 
 const TENANT: &str = "team-a";
 const LABEL: &str = "tenant_id";
-const GENERIC: [&str; 5] = [
+const GENERIC: [&str; 6] = [
+    "the answer may be incomplete: a warning is withheld",
     "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's",
     "a message of the upstream is withheld: it may name what is not this tenant's",
     "upstream message withheld",

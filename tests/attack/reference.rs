@@ -166,7 +166,8 @@ fn message(raw: &str, list: &str) -> Result<Option<String>, No> {
         }
         _ => "a message of the upstream is withheld: it may name what is not this tenant's",
     };
-    let lines = [line, "upstream message withheld", "withheld", ""];
+    let shorter = if list == "warnings" { "the answer may be incomplete: a warning is withheld" } else { line };
+    let lines = [line, shorter, "upstream message withheld", "withheld", ""];
     Ok(lines.iter().find(|line| line.len() <= raw.len()).map(|line| (*line).to_owned()))
 }
 
