@@ -542,6 +542,61 @@ mod tests {
         all
     }
 
+    /// What clients read, once each: `…` stands for a value, for a number, and for what a module further in says.
+    fn texts() -> std::collections::BTreeSet<String> {
+        let value = || "…".to_owned();
+        let tenant = [
+            tenant::Error::Absent("…"),
+            tenant::Error::NoHeader("…".into()),
+            tenant::Error::Unclear("…"),
+            tenant::Error::Unreadable("…"),
+            tenant::Error::EmptyMember,
+            tenant::Error::FederationOff,
+            tenant::Error::OneAtATime,
+            tenant::Error::TooMany { named: 2, max: 1 },
+            tenant::Error::TooLong { max: 1 },
+            tenant::Error::Character(value()),
+            tenant::Error::Reserved(value()),
+            tenant::Error::NotABaseName(value()),
+            tenant::Error::NotUtf8,
+            tenant::Error::UnknownEntry(value()),
+            tenant::Error::NoneServed,
+            tenant::Error::NotOffered,
+            tenant::Error::NotChosen,
+        ];
+        let others = [Rejection::Form(Place::Url, form::Error::Escape(value())), Rejection::Blocked("…", value())];
+        let all = one_of_each_kind().into_iter().chain(tenant.map(Rejection::Tenant)).chain(others);
+        let messages = all.map(|rejection| rejection.message().replace("\"\"", "\"…\""));
+        let plain = messages.map(|message| {
+            let mut text = String::new();
+            for c in message.chars() {
+                let c = if c.is_ascii_digit() { '…' } else { c };
+                if c != '…' || !text.ends_with('…') {
+                    text.push(c);
+                }
+            }
+            // What was left empty above, and digits that are no numbers.
+            if text.ends_with(' ') {
+                text.push('…');
+            }
+            let spelled =
+                [("  is", " … is"), ("in : ", "in …: "), ("UTF-…", "UTF-8"), ("%…B", "%3B"), ("as %…", "as %25")];
+            spelled.iter().fold(text, |text, (from, to)| text.replace(from, to))
+        });
+        plain.collect()
+    }
+
+    #[test]
+    fn the_runbook_lists_what_refusals_say() {
+        let runbook = include_str!("../docs/runbook.md");
+        let list = runbook.split("## What refusals say\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+        let listed: Vec<&str> = list.lines().filter_map(|line| line.strip_prefix("- `")?.strip_suffix('`')).collect();
+        let texts = texts();
+        let missing: Vec<&String> = texts.iter().filter(|text| !listed.contains(&text.as_str())).collect();
+        let stale: Vec<&&str> = listed.iter().filter(|text| !texts.contains(**text)).collect();
+        assert!(missing.is_empty() && stale.is_empty(), "missing: {missing:#?}\nno longer said: {stale:#?}");
+    }
+
     /// A new kind does not compile until it stands here, and then fails the test until it stands above.
     fn position(rejection: &Rejection) -> usize {
         match rejection {

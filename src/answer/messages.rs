@@ -88,6 +88,13 @@ const BEGINNINGS: &[&str] = &[
     "requested max_",
 ];
 
+/// What Thanos puts before an error that it has typed twice: `ApiError.Error` in pkg/api/api.go, 0.42.5.
+const TYPE: &str = "bad_data: ";
+/// What Thanos puts before the error of a query for exemplars, in pkg/api/query/v1.go and pkg/exemplars/proxy.go, 0.42.5. Only a parse error may follow.
+pub const EXEMPLARS: &str = "retrieving exemplars: proxy Exemplars: ";
+/// What stands for the place of an error in an empty query: `StartPosInput` in promql/parser/posrange of Prometheus 3.16.
+const NO_PLACE: &str = "unknown position: ";
+
 /// What follows the value of `stats` and its name: `statsParamWarning` in web/api/v1/api.go.
 const DEPRECATION: &str =
     "\" for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\"";
@@ -108,7 +115,8 @@ pub fn is_engine(inner: &[u8]) -> bool {
 
 /// What the tenant may read of an error that may not pass as it is, between its quotes: all but what the upstream quotes in it.
 pub fn cut(inner: &[u8]) -> Option<String> {
-    let (before, after) = super::known::cut(&read(inner)?)?;
+    let text = read(inner)?;
+    let (before, after) = super::known::cut(text.strip_prefix(TYPE).unwrap_or(&text))?;
     Some([before, "…", after].concat().replace('"', "\\\""))
 }
 
@@ -155,6 +163,7 @@ pub fn error_object(error_type: &str, line: &str) -> Vec<u8> {
 }
 
 fn is_engine_text(text: &str) -> bool {
+    let text = text.strip_prefix(TYPE).unwrap_or(text);
     let is_one_of = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
     if is_one_of(&ANNOTATIONS) || is_one_of(BEGINNINGS) || WHOLE.contains(&text) || super::known::is_known(text) {
         return true;
@@ -170,7 +179,9 @@ fn is_engine_text(text: &str) -> bool {
     if is_deprecation || is_parameter(text) {
         return true;
     }
-    let place = without_place(text);
+    let rest =
+        text.strip_prefix(EXEMPLARS).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(text);
+    let place = without_place(rest).or_else(|| rest.strip_prefix(NO_PLACE));
     place.unwrap_or(text).starts_with("parse error: ") || place.is_some_and(|rest| PLACED.contains(&rest))
 }
 
@@ -214,6 +225,9 @@ mod tests {
             r#"invalid parameter "match[]": 1:1: parse error: unexpected end of input"#,
             "1:5: parse error: unexpected character: '?'",
             "parse error: unknown",
+            "unknown position: parse error: no expression found in input",
+            "bad_data: end timestamp must not be before start time",
+            r#"retrieving exemplars: proxy Exemplars: 1:1: parse error: unknown function with name "nope""#,
             "4:10: duration must be greater than 0",
             "query timed out in expression evaluation",
             "query processing would load too many samples into memory in query execution",
@@ -251,6 +265,12 @@ mod tests {
             "1: parse error: x",
             "a:1: parse error: x",
             "team-b: 1:1: parse error: x",
+            "retrieving exemplars: proxy Exemplars: fetching exemplars from exemplars client thanos-b:10901: x",
+            "retrieving exemplars: proxy Exemplars: parse error: of team-b",
+            "retrieving exemplars: team-b: 1:1: parse error: x",
+            "bad_data: bad_data: limit must be non-negative",
+            "bad_data: team-b",
+            "unknown position: team-b",
         ] {
             assert!(!passes(message), "{message}");
         }
