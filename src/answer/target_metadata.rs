@@ -12,7 +12,7 @@
 use super::Unreadable;
 use super::metadata::MetadataAsked;
 use super::owner::{Owner, Whose};
-use crate::json::{Container, Cursor, Lexeme, Malformed, Scanner, Seen, Text, quoted};
+use crate::json::{Container, Cursor, Lexeme, Malformed, Scanner, Seen, Text};
 use std::collections::BTreeSet;
 
 /// Reads one `data`.
@@ -25,11 +25,14 @@ pub struct TargetMetadata {
     is_inside: bool,
     /// The entry at hand, as far as it has come.
     entry: Vec<u8>,
-    /// Names, and entries as they are written.
-    entries: BTreeSet<(String, Vec<u8>)>,
+    /// Each a name, [`BEFORE_ENTRY`] and an entry as it is written: one text, since a set of pairs would be 4 KB more code.
+    entries: BTreeSet<String>,
     /// The bytes of `entries`.
     size: usize,
 }
+
+/// No entry holds it, since it stands in JSON only as an escape.
+const BEFORE_ENTRY: char = '\0';
 
 const NAMES: &[&str] = &["target", "metric", "type", "help", "unit"];
 
@@ -109,39 +112,40 @@ impl TargetMetadata {
             Ok(())
         })?;
         cursor.finish()?;
-        let name: String = name.ok_or(Malformed)?.chars().collect();
+        let mut name: String = name.ok_or(Malformed)?.chars().collect();
         let is_asked = self.asked.metric.as_deref().is_none_or(|metric| metric == name);
         if whose != Whose::Own || !is_asked {
             return Ok(());
         }
-        let mut entry = Vec::new();
-        for (name, value) in NAMES.iter().skip(2).zip(written) {
+        name.push(BEFORE_ENTRY);
+        let mut before = "{\"";
+        for (member, value) in NAMES.iter().skip(2).zip(written) {
             let Some(value) = value else { continue };
-            entry.push(if entry.is_empty() { b'{' } else { b',' });
-            quoted(name.as_bytes(), &mut entry);
-            entry.push(b':');
-            quoted(value.raw().as_bytes(), &mut entry);
+            for part in [before, member, "\":\"", value.raw(), "\""] {
+                name.push_str(part);
+            }
+            before = ",\"";
         }
-        entry.extend_from_slice(if entry.is_empty() { b"{}" } else { b"}" });
-        let size = name.len().saturating_add(entry.len());
-        if self.entries.insert((name, entry)) {
+        name.push_str(if before == ",\"" { "}" } else { "{}" });
+        let size = name.len();
+        if self.entries.insert(name) {
             self.size = self.size.saturating_add(size);
         }
         if self.size > self.max { Err(Unreadable::TooLarge) } else { Ok(()) }
     }
 
-    fn write(&mut self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>) {
         out.push(b'{');
-        let mut at_hand: Option<String> = None;
+        let mut at_hand: Option<&str> = None;
         let (mut metrics, mut count) = (0, 0);
-        for (name, entry) in std::mem::take(&mut self.entries) {
-            if at_hand.as_ref() != Some(&name) {
+        for (name, entry) in self.entries.iter().filter_map(|text| text.rsplit_once(BEFORE_ENTRY)) {
+            if at_hand != Some(name) {
                 if !self.asked.takes_metric(metrics) {
                     break;
                 }
                 out.extend_from_slice(if metrics > 0 { b"]," } else { b"" });
                 // No escape of it is longer than the one that came.
-                out.extend_from_slice(&serde_json::to_vec(&name).unwrap_or_default());
+                out.extend_from_slice(&serde_json::to_vec(name).unwrap_or_default());
                 out.extend_from_slice(b":[");
                 at_hand = Some(name);
                 metrics += 1;
@@ -149,7 +153,7 @@ impl TargetMetadata {
             }
             if self.asked.takes_entry(count) {
                 out.extend_from_slice(if count > 0 { b"," } else { b"" });
-                out.extend_from_slice(&entry);
+                out.extend_from_slice(entry.as_bytes());
                 count += 1;
             }
         }
