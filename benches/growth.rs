@@ -13,13 +13,15 @@ use std::time::{Duration, Instant};
 /// A name, and what is done at each size.
 type Curve = (&'static str, fn(usize) -> Box<dyn FnMut()>, &'static [usize]);
 
-const CURVES: [Curve; 7] = [
+const CURVES: [Curve; 9] = [
     ("query: bytes of one selector", length, &[100, 1_000, 10_000, 100_000, 500_000]),
     ("query: selectors", selectors, &[1, 10, 100, 1_000, 10_000]),
     ("request: tenants allowed", allowed_request, &[1, 10, 100, 1_000, 10_000, 100_000]),
     ("request: tenants with overrides", override_request, &[1, 10, 100, 1_000, 10_000]),
+    ("request: tenants with selectors", selector_request, &[1, 10, 100, 1_000, 10_000]),
     ("configuration: tenants allowed", allowed_configuration, &[1, 10, 100, 1_000, 10_000, 100_000]),
     ("configuration: overrides", override_configuration, &[1, 10, 100, 1_000, 10_000]),
+    ("configuration: selectors", selector_configuration, &[1, 10, 100, 1_000, 10_000]),
     ("answer: rules", rules, &[1, 10, 100, 1_000]),
 ];
 
@@ -87,6 +89,15 @@ fn overridden(count: usize) -> String {
     configuration("overrides", |n| format!(r#""tenant-{n}":{{"max_query_points":11000}}"#), count, ["{", "}"])
 }
 
+fn with_selectors(count: usize) -> String {
+    configuration(
+        "tenant_selectors",
+        |n| format!(r#""tenant-{n}":"{{namespace=~\"shop-{n}-.*\",cluster=\"eu\",env!=\"dev\"}}""#),
+        count,
+        ["{", "}"],
+    )
+}
+
 fn requesting(json: String, tenant: String) -> Box<dyn FnMut()> {
     let config = Config::parse(json.as_bytes()).expect("a configuration");
     let memo = RefCell::default();
@@ -96,7 +107,7 @@ fn requesting(json: String, tenant: String) -> Box<dyn FnMut()> {
             (b":path", b"/api/v1/query?query=up"),
             (b"thanos-tenant", black_box(tenant.as_bytes())),
         ];
-        let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
+        let head = Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: true, now_ms: None };
         black_box(decide(&head, &config, &memo).expect("forwarded"));
     })
 }
@@ -107,6 +118,14 @@ fn allowed_request(count: usize) -> Box<dyn FnMut()> {
 
 fn override_request(count: usize) -> Box<dyn FnMut()> {
     requesting(overridden(count), format!("tenant-{}", count / 2))
+}
+
+fn selector_request(count: usize) -> Box<dyn FnMut()> {
+    requesting(with_selectors(count), format!("tenant-{}", count / 2))
+}
+
+fn selector_configuration(count: usize) -> Box<dyn FnMut()> {
+    reading(with_selectors(count))
 }
 
 fn reading(json: String) -> Box<dyn FnMut()> {

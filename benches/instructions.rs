@@ -2,12 +2,17 @@
 //!
 //! scripts/bench-instructions counts what they cost under callgrind, which noise can't touch.
 
+/// Metadata as Envoy writes it.
+#[path = "../src/bin/tenancyctl/evidence.rs"]
+#[allow(dead_code)]
+mod evidence;
+
 use promql_tenancy_filter::answer::{Content, Documents, Filter, Labelled, Owner, Statistics};
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::go::form;
 use promql_tenancy_filter::promql::rewrite;
 use promql_tenancy_filter::request::{Head, decide};
-use promql_tenancy_filter::scope::{OnConflict, Scope};
+use promql_tenancy_filter::scope::{MatchOp, Matcher, OnConflict, Scope};
 use std::cell::RefCell;
 use std::hint::black_box;
 
@@ -17,12 +22,17 @@ const ALTERNATION: &[u8] = include_bytes!("queries/alternation_500.promql");
 
 type Work = (&'static str, fn() -> Box<dyn FnMut()>);
 
-const WORKS: [Work; 10] = [
+const WORKS: [Work; 15] = [
     ("rewrite_typical", || rewriting(TYPICAL)),
+    ("rewrite_typical_5_labels", || rewriting_in(five(), TYPICAL)),
     ("rewrite_2000_terms", || rewriting(TERMS)),
     ("rewrite_alternation", || rewriting(ALTERNATION)),
-    ("request_get", || request(|number| number)),
-    ("request_get_as_before", || request(|_| 0)),
+    ("request_get", || request("{}", |number| number)),
+    ("request_get_5_labels", || request(FIVE, |number| number)),
+    ("request_get_by_parameter", || request_at(PARAMETER, "", "&namespace=team-a", None)),
+    ("request_get_by_path", || request_at(PATH, "/t/team-a", "", None)),
+    ("request_get_by_claim", || request_at(CLAIM, "/t/team-a", "", Some(claim()))),
+    ("request_get_as_before", || request("{}", |_| 0)),
     ("request_form", || posted(|number| number)),
     ("request_form_as_before", || posted(|_| 0)),
     ("answer_64_kb", answer),
@@ -41,8 +51,30 @@ fn main() {
     (0..times.parse().expect("a number")).for_each(|_: u32| work());
 }
 
+/// A tenant with a selector of three labels, beside which two more are enforced.
+const FIVE: &str = r#"{
+    "tenant_selectors": {"team-a": "{namespace=~\"shop-.*\",cluster=\"eu\",env!=\"dev\"}"},
+    "enforced_labels": [{"label": "zone", "header": "x-request-id"}, {"label": "tier", "values": ["1", "2"]}]
+}"#;
+
+fn five() -> Scope {
+    let matcher =
+        |label: &str, op, value: &str| (Matcher { label: label.into(), op, value: value.into() }, OnConflict::Replace);
+    let matchers = vec![
+        matcher("namespace", MatchOp::Regex, "shop-.*"),
+        matcher("cluster", MatchOp::Equal, "eu"),
+        matcher("env", MatchOp::NotEqual, "dev"),
+        matcher("zone", MatchOp::Equal, "5b5b2d1e-1c9d-4b7e-9b0a-1d8f2b1d7a10"),
+        matcher("tier", MatchOp::Regex, "1|2"),
+    ];
+    Scope::new(matchers).expect("a scope")
+}
+
 fn rewriting(query: &'static [u8]) -> Box<dyn FnMut()> {
-    let scope = Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace);
+    rewriting_in(Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace), query)
+}
+
+fn rewriting_in(scope: Scope, query: &'static [u8]) -> Box<dyn FnMut()> {
     Box::new(move || {
         let mut out = Vec::new();
         rewrite(black_box(query), &scope, &mut out).expect("a valid query");
@@ -59,8 +91,8 @@ fn encoded(query: &[u8], number: usize) -> Vec<u8> {
     form
 }
 
-fn request(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
-    let config = Config::parse(b"{}").expect("a configuration");
+fn request(config: &str, ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
+    let config = Config::parse(config.as_bytes()).expect("a configuration");
     let memo = RefCell::default();
     let prepared: Vec<Vec<u8>> =
         (0..16).map(|number| [b"/api/v1/query?", encoded(TYPICAL, ask(number)).as_slice()].concat()).collect();
@@ -75,7 +107,46 @@ fn request(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
             (b"user-agent", b"Grafana/12.1.0"),
             (b"x-request-id", b"5b5b2d1e-1c9d-4b7e-9b0a-1d8f2b1d7a10"),
         ];
-        let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
+        let head = Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: true, now_ms: None };
+        black_box(decide(&head, &config, &memo).expect("forwarded"));
+    })
+}
+
+const PARAMETER: &str = r#"{"tenant_parameter": "namespace"}"#;
+const PATH: &str = r#"{"tenant_path": "/t/", "allowed_tenants": ["team-a", "team-b"]}"#;
+const CLAIM: &str = r#"{
+    "tenant_metadata": {"path": ["envoy.filters.http.jwt_authn", "payload", "groups"], "strip_prefix": "/", "drop_unknown": true},
+    "tenant_groups": {"sre": ["team-a", "team-b"], "shop": ["team-a"]}, "tenant_path": "/t/"
+}"#;
+
+/// Twenty groups, of which the last one is known.
+fn claim() -> Vec<u8> {
+    let mut groups: Vec<String> = (0..19).map(|number| format!("/group-{number}")).collect();
+    groups.push("/sre".to_owned());
+    let token = serde_json::json!({"iss": "https://issuer.example", "sub": "someone", "exp": 4e9, "groups": groups});
+    evidence::encode(&serde_json::json!({"envoy.filters.http.jwt_authn": {"payload": token}}))
+}
+
+/// As `request`, with the tenant in the URL or in a claim.
+fn request_at(config: &str, prefix: &'static str, suffix: &'static str, evidence: Option<Vec<u8>>) -> Box<dyn FnMut()> {
+    let config = Config::parse(config.as_bytes()).expect("a configuration");
+    let memo = RefCell::default();
+    let path = |number| {
+        [prefix.as_bytes(), b"/api/v1/query?", encoded(TYPICAL, number).as_slice(), suffix.as_bytes()].concat()
+    };
+    let prepared: Vec<Vec<u8>> = (0..16).map(path).collect();
+    let mut paths = prepared.into_iter();
+    Box::new(move || {
+        let path = paths.next().expect("as many as are counted");
+        let headers: [(&[u8], &[u8]); 5] = [
+            (b":authority", b"prometheus:9090"),
+            (b":method", b"GET"),
+            (b":path", black_box(&path)),
+            (b"user-agent", b"Grafana/12.1.0"),
+            (b"x-request-id", b"5b5b2d1e-1c9d-4b7e-9b0a-1d8f2b1d7a10"),
+        ];
+        let evidence = evidence.as_deref();
+        let head = Head { headers: &headers, evidence, label_evidence: None, end_of_stream: true, now_ms: None };
         black_box(decide(&head, &config, &memo).expect("forwarded"));
     })
 }
@@ -93,7 +164,7 @@ fn posted(ask: fn(usize) -> usize) -> Box<dyn FnMut()> {
             (b"thanos-tenant", b"team-a"),
             (b"content-type", b"application/x-www-form-urlencoded"),
         ];
-        let head = Head { headers: &headers, evidence: None, end_of_stream: false, now_ms: None };
+        let head = Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: false, now_ms: None };
         let forward = decide(&head, &config, &memo).expect("decided").forwarded().expect("forwarded");
         black_box(forward.body.finish(black_box(&form), None, &memo).expect("a form"));
     })

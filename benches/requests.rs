@@ -72,16 +72,17 @@ fn decisions(c: &mut Criterion) {
         let mut targets = targets.iter().cycle();
         b.iter(|| {
             let headers = head(b"GET", targets.next().expect("endless"), &[]);
-            let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
+            let head =
+                Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: true, now_ms: None };
             decide(black_box(&head), &config, &memo).expect("forwarded")
         });
     });
     group.bench_function("get, as before", |b| {
-        let head = Head { headers: &get, evidence: None, end_of_stream: true, now_ms: None };
+        let head = Head { headers: &get, evidence: None, label_evidence: None, end_of_stream: true, now_ms: None };
         b.iter(|| decide(black_box(&head), &config, &memo).expect("forwarded"));
     });
     let decide_form = |query: &[u8]| {
-        let head = Head { headers: &post, evidence: None, end_of_stream: false, now_ms: None };
+        let head = Head { headers: &post, evidence: None, label_evidence: None, end_of_stream: false, now_ms: None };
         let decided = decide(black_box(&head), &config, &memo).expect("decided");
         let forward = decided.forwarded().expect("forwarded");
         forward.body.finish(black_box(query), None, &memo).expect("a form")

@@ -13,6 +13,7 @@
 //! rejection                  every refusal
 //! limits  workers  path      per-tenant limits, whole; what workers share; paths in normal form
 //! tenant  stats  api  memo   who asks; names of stats; the API table, and what each upstream is; what was rewritten lately
+//! names                      the names of a tenant's metrics
 //! go                         forms, times and numbers as Go reads them
 //! promql                     PromQL read, enforced, written
 //! scope                      the matchers that a request is confined to; is a label set inside?
@@ -39,6 +40,7 @@ mod host;
 pub mod json;
 pub mod limits;
 pub mod memo;
+pub mod names;
 mod path;
 pub mod pattern;
 pub mod promql;

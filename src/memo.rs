@@ -7,6 +7,7 @@
 //! It is bounded, and nobody can make it grow: an entry is made when the same expression comes for the second time in a row, as
 //! far as its slot saw, so that made-up ones cost a hash each; and all of it goes when it holds [`MAX_HELD`].
 
+use crate::names;
 use crate::promql::Reading;
 use crate::scope::Scope;
 use crate::text::{hash, slot};
@@ -24,6 +25,8 @@ pub struct Memo {
     /// Empty before the first use.
     slots: Vec<Slot>,
     held: usize,
+    /// The names of tenants' metrics that were asked for lately. They are bounded by themselves.
+    pub names: names::Cache,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -111,7 +114,8 @@ impl Memo {
         let freed = slot.entry.take().map_or(0, |entry| entry.size());
         self.held = self.held.saturating_sub(freed);
         if self.held + size > MAX_HELD {
-            *self = Memo::default();
+            self.slots = Vec::new();
+            self.held = 0;
             return;
         }
         self.held += size;

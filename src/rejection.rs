@@ -11,9 +11,11 @@ use crate::api::{ErrorShape, Method};
 use crate::go::form;
 use crate::limits::{Limit, Refusal};
 use crate::promql::{self, ErrorKind};
-use crate::tenant;
+use crate::tenant::{self, LabelError};
+use crate::text;
 use crate::wire::grpc::ACCEPTED;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Where in a request something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,21 @@ impl Place {
             Place::Form => "form",
         }
     }
+}
+
+/// Why a question to the upstream, which decides on the request, is without an answer that can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOutFault {
+    /// It could not be asked, or the connection was lost.
+    Failed,
+    /// No answer came in time.
+    Timeout,
+    /// The upstream answered with this status.
+    Status(u16),
+    /// The answer is longer than `max_response_bytes`.
+    TooLong,
+    /// The answer is not the one that it should be.
+    Unreadable,
 }
 
 /// A refused request.
@@ -56,6 +73,8 @@ pub enum Rejection {
     Body,
     /// Nothing names a tenant, or what should names none.
     Tenant(tenant::Error),
+    /// A label that is enforced beside the tenant's has no value.
+    Label(Arc<str>, LabelError),
     /// A valid tenant that is not served. As quoted for a message.
     NotAllowed(String),
     /// The path can't be scoped to a tenant. Why.
@@ -103,6 +122,8 @@ pub enum Rejection {
     Field(&'static str, &'static str),
     /// The upstream's answer had to be read and can't be. Why.
     Answer(&'static str),
+    /// A question to the upstream, which decides on the request, was not answered as it should be.
+    CallOut(CallOutFault),
     /// Something in this filter or its host that should not have happened. It refuses.
     Internal(&'static str),
 }
@@ -149,7 +170,9 @@ impl Rejection {
             },
             Rejection::Body => (400, "bad_data", "unexpected_body"),
             Rejection::Tenant(error) => match error {
-                tenant::Error::Absent(_) | tenant::Error::Empty => (401, "unauthorized", "no_tenant"),
+                tenant::Error::Absent(_) | tenant::Error::NoHeader(_) | tenant::Error::Empty => {
+                    (401, "unauthorized", "no_tenant")
+                }
                 tenant::Error::Unreadable(_) => (500, "internal", "internal"),
                 tenant::Error::Unclear(_)
                 | tenant::Error::EmptyMember
@@ -163,10 +186,18 @@ impl Rejection {
                 | tenant::Error::Reserved(_)
                 | tenant::Error::NotABaseName(_)
                 | tenant::Error::NotUtf8
-                | tenant::Error::NotChosen => (400, "bad_data", "bad_tenant"),
+                | tenant::Error::NotChosen
+                | tenant::Error::OwnSelector(_) => (400, "bad_data", "bad_tenant"),
                 tenant::Error::UnknownEntry(_) | tenant::Error::NoneServed | tenant::Error::NotOffered => {
                     (403, "forbidden", "tenant_not_allowed")
                 }
+            },
+            Rejection::Label(_, error) => match error {
+                LabelError::Absent(_) | LabelError::Empty => (401, "unauthorized", "no_label_value"),
+                LabelError::Unclear(_) | LabelError::Value(..) | LabelError::TooLong => {
+                    (400, "bad_data", "bad_label_value")
+                }
+                LabelError::Unreadable => (500, "internal", "internal"),
             },
             Rejection::NotAllowed(_) => (403, "forbidden", "tenant_not_allowed"),
             Rejection::Forbidden(_) => (403, "forbidden", "forbidden_path"),
@@ -193,6 +224,8 @@ impl Rejection {
             Rejection::MessageEncoding => (415, "bad_data", "content_encoding"),
             Rejection::Field(..) => (403, "forbidden", "forbidden_field"),
             Rejection::Answer(_) => (502, "internal", "bad_answer"),
+            Rejection::CallOut(CallOutFault::Timeout) => (504, "timeout", "call_out"),
+            Rejection::CallOut(_) => (502, "internal", "call_out"),
             Rejection::Internal(_) => (500, "internal", "internal"),
         }
     }
@@ -230,9 +263,15 @@ impl Rejection {
                 "this request can't have a body: send parameters in the URL, or a form with POST".to_owned()
             }
             Rejection::Tenant(error) => error.to_string(),
+            Rejection::Label(label, error) => {
+                format!("no value for the label {}, which is enforced here: {error}", text::quote(label.as_bytes()))
+            }
             Rejection::NotAllowed(tenant) => format!("tenant {tenant} is not allowed here"),
             Rejection::Forbidden(reason) => format!("this path is not served to tenants: {reason}"),
-            Rejection::UnknownPath => "unknown path".to_owned(),
+            Rejection::UnknownPath => {
+                "unknown path: use an endpoint of the API table, under a prefix that the operator has in path_prefixes"
+                    .to_owned()
+            }
             Rejection::Method(allowed) => format!("method not allowed: use {}", list(allowed, " or ")),
             Rejection::TooLarge(limit) => {
                 format!("the request is too large: with the tenant's matchers it is longer than {limit} bytes")
@@ -267,6 +306,16 @@ impl Rejection {
             }
             Rejection::Field(name, reason) => format!("field {name} is not allowed: {reason}"),
             Rejection::Answer(problem) => format!("the upstream's answer could not be filtered: {problem}"),
+            Rejection::CallOut(fault) => {
+                let what = match fault {
+                    CallOutFault::Failed => "it could not be asked",
+                    CallOutFault::Timeout => "it did not answer in time",
+                    CallOutFault::Status(status) => return format!("{CALL_OUT}: it answered with status {status}"),
+                    CallOutFault::TooLong => "its answer is larger than max_response_bytes",
+                    CallOutFault::Unreadable => "its answer could not be read",
+                };
+                format!("{CALL_OUT}: {what}")
+            }
             Rejection::Internal(problem) => format!("internal error of the tenancy filter: {problem}"),
         }
     }
@@ -296,6 +345,7 @@ impl Rejection {
             | Rejection::Query(..)
             | Rejection::Body
             | Rejection::Tenant(_)
+            | Rejection::Label(..)
             | Rejection::NotAllowed(_)
             | Rejection::Forbidden(_)
             | Rejection::UnknownPath
@@ -314,6 +364,7 @@ impl Rejection {
             | Rejection::NotGrpc
             | Rejection::Field(..)
             | Rejection::Answer(_)
+            | Rejection::CallOut(_)
             | Rejection::Internal(_) => Vec::new(),
         }
     }
@@ -342,6 +393,8 @@ pub fn reasons() -> Vec<&'static str> {
     REASONS.iter().copied().chain(limits).collect()
 }
 
+const CALL_OUT: &str = "the upstream has to be asked first what is the tenant's";
+
 /// All but those that are the name of a limit.
 const REASONS: &[&str] = &[
     "bad_head",
@@ -360,6 +413,8 @@ const REASONS: &[&str] = &[
     "unexpected_body",
     "no_tenant",
     "bad_tenant",
+    "no_label_value",
+    "bad_label_value",
     "tenant_not_allowed",
     "forbidden_path",
     "unknown_path",
@@ -373,6 +428,7 @@ const REASONS: &[&str] = &[
     "bad_message",
     "forbidden_field",
     "bad_answer",
+    "call_out",
     "internal",
 ];
 
@@ -390,7 +446,7 @@ mod tests {
     fn body_is_prometheus_s_error_object() {
         assert_eq!(
             body(&Rejection::UnknownPath),
-            r#"{"status":"error","errorType":"not_found","error":"unknown path"}"#
+            r#"{"status":"error","errorType":"not_found","error":"unknown path: use an endpoint of the API table, under a prefix that the operator has in path_prefixes"}"#
         );
         let error = promql::Error {
             kind: ErrorKind::Syntax,
@@ -426,6 +482,13 @@ mod tests {
             (Rejection::Tenant(tenant::Error::Empty), 401, "unauthorized"),
             (Rejection::Tenant(tenant::Error::OneAtATime), 400, "bad_data"),
             (Rejection::Tenant(tenant::Error::EmptyMember), 400, "bad_data"),
+            (Rejection::Tenant(tenant::Error::OwnSelector(String::new())), 400, "bad_data"),
+            (label(LabelError::Absent("x")), 401, "unauthorized"),
+            (label(LabelError::Empty), 401, "unauthorized"),
+            (label(LabelError::Unclear("x")), 400, "bad_data"),
+            (label(LabelError::Value(String::new(), "x")), 400, "bad_data"),
+            (label(LabelError::TooLong), 400, "bad_data"),
+            (label(LabelError::Unreadable), 500, "internal"),
             (Rejection::NotAllowed(String::new()), 403, "forbidden"),
             (Rejection::Tenant(tenant::Error::UnknownEntry(String::new())), 403, "forbidden"),
             (Rejection::Tenant(tenant::Error::NoneServed), 403, "forbidden"),
@@ -443,6 +506,10 @@ mod tests {
         for (rejection, status, error_type) in classes {
             assert_eq!((rejection.status(), rejection.error_type()), (status, error_type), "{rejection:?}");
         }
+    }
+
+    fn label(error: LabelError) -> Rejection {
+        Rejection::Label("cluster".into(), error)
     }
 
     /// One rejection of each kind, in the order of `position`.
@@ -465,6 +532,8 @@ mod tests {
             Rejection::Body,
             Rejection::Tenant(tenant::Error::Empty),
             Rejection::Tenant(tenant::Error::Several),
+            label(LabelError::Empty),
+            label(LabelError::TooLong),
             Rejection::NotAllowed(String::new()),
             Rejection::Forbidden(""),
             Rejection::UnknownPath,
@@ -488,9 +557,66 @@ mod tests {
             Rejection::MessageEncoding,
             Rejection::Field("", ""),
             Rejection::Answer(""),
+            Rejection::CallOut(CallOutFault::Timeout),
+            Rejection::CallOut(CallOutFault::Status(500)),
             Rejection::Internal(""),
         ]);
         all
+    }
+
+    /// What clients read, once each: `…` stands for a value, for a number, and for what a module further in says.
+    fn texts() -> std::collections::BTreeSet<String> {
+        let value = || "…".to_owned();
+        let tenant = [
+            tenant::Error::Absent("…"),
+            tenant::Error::NoHeader("…".into()),
+            tenant::Error::Unclear("…"),
+            tenant::Error::Unreadable("…"),
+            tenant::Error::EmptyMember,
+            tenant::Error::FederationOff,
+            tenant::Error::OneAtATime,
+            tenant::Error::TooMany { named: 2, max: 1 },
+            tenant::Error::TooLong { max: 1 },
+            tenant::Error::Character(value()),
+            tenant::Error::Reserved(value()),
+            tenant::Error::NotABaseName(value()),
+            tenant::Error::NotUtf8,
+            tenant::Error::UnknownEntry(value()),
+            tenant::Error::NoneServed,
+            tenant::Error::NotOffered,
+            tenant::Error::NotChosen,
+        ];
+        let others = [Rejection::Form(Place::Url, form::Error::Escape(value())), Rejection::Blocked("…", value())];
+        let all = one_of_each_kind().into_iter().chain(tenant.map(Rejection::Tenant)).chain(others);
+        let messages = all.map(|rejection| rejection.message().replace("\"\"", "\"…\""));
+        let plain = messages.map(|message| {
+            let mut text = String::new();
+            for c in message.chars() {
+                let c = if c.is_ascii_digit() { '…' } else { c };
+                if c != '…' || !text.ends_with('…') {
+                    text.push(c);
+                }
+            }
+            // What was left empty above, and digits that are no numbers.
+            if text.ends_with(' ') {
+                text.push('…');
+            }
+            let spelled =
+                [("  is", " … is"), ("in : ", "in …: "), ("UTF-…", "UTF-8"), ("%…B", "%3B"), ("as %…", "as %25")];
+            spelled.iter().fold(text, |text, (from, to)| text.replace(from, to))
+        });
+        plain.collect()
+    }
+
+    #[test]
+    fn the_runbook_lists_what_refusals_say() {
+        let runbook = include_str!("../docs/runbook.md");
+        let list = runbook.split("## What refusals say\n").nth(1).and_then(|rest| rest.split("\n## ").next()).unwrap();
+        let listed: Vec<&str> = list.lines().filter_map(|line| line.strip_prefix("- `")?.strip_suffix('`')).collect();
+        let texts = texts();
+        let missing: Vec<&String> = texts.iter().filter(|text| !listed.contains(&text.as_str())).collect();
+        let stale: Vec<&&str> = listed.iter().filter(|text| !texts.contains(**text)).collect();
+        assert!(missing.is_empty() && stale.is_empty(), "missing: {missing:#?}\nno longer said: {stale:#?}");
     }
 
     /// A new kind does not compile until it stands here, and then fails the test until it stands above.
@@ -506,27 +632,29 @@ mod tests {
             Rejection::Query(..) => 7,
             Rejection::Body => 8,
             Rejection::Tenant(_) => 9,
-            Rejection::NotAllowed(_) => 10,
-            Rejection::Forbidden(_) => 11,
-            Rejection::UnknownPath => 12,
-            Rejection::Method(_) => 13,
-            Rejection::TooLarge(_) => 14,
-            Rejection::Limit { .. } => 15,
-            Rejection::Unbounded(_) => 16,
-            Rejection::Blocked(..) => 17,
-            Rejection::ContentType => 18,
-            Rejection::ContentEncoding => 19,
-            Rejection::WriteType(_) => 20,
-            Rejection::WriteVersion(_) => 21,
-            Rejection::ReadMessage(_) => 22,
-            Rejection::LongReadMessage(_) => 23,
-            Rejection::Message(_) => 24,
-            Rejection::LongMessage(_) => 25,
-            Rejection::NotGrpc => 26,
-            Rejection::MessageEncoding => 27,
-            Rejection::Field(..) => 28,
-            Rejection::Answer(_) => 29,
-            Rejection::Internal(_) => 30,
+            Rejection::Label(..) => 10,
+            Rejection::NotAllowed(_) => 11,
+            Rejection::Forbidden(_) => 12,
+            Rejection::UnknownPath => 13,
+            Rejection::Method(_) => 14,
+            Rejection::TooLarge(_) => 15,
+            Rejection::Limit { .. } => 16,
+            Rejection::Unbounded(_) => 17,
+            Rejection::Blocked(..) => 18,
+            Rejection::ContentType => 19,
+            Rejection::ContentEncoding => 20,
+            Rejection::WriteType(_) => 21,
+            Rejection::WriteVersion(_) => 22,
+            Rejection::ReadMessage(_) => 23,
+            Rejection::LongReadMessage(_) => 24,
+            Rejection::Message(_) => 25,
+            Rejection::LongMessage(_) => 26,
+            Rejection::NotGrpc => 27,
+            Rejection::MessageEncoding => 28,
+            Rejection::Field(..) => 29,
+            Rejection::Answer(_) => 30,
+            Rejection::CallOut(_) => 31,
+            Rejection::Internal(_) => 32,
         }
     }
 
@@ -534,7 +662,7 @@ mod tests {
     fn the_list_of_reasons_is_whole() {
         use std::collections::BTreeSet;
         let all = one_of_each_kind();
-        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=30).collect());
+        assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=32).collect());
         assert!(all.is_sorted_by_key(position));
         let reasons_of_all: BTreeSet<&str> = all.iter().map(Rejection::reason).collect();
         assert_eq!(reasons_of_all, reasons().into_iter().collect());

@@ -195,15 +195,16 @@ fn filters_that_stand_where_they_open_or_hang_are_found() {
         "http.cache",
         "in the header only",
     );
+    let believing = (r#""static_tenant_ids": ["team-a"]"#, r#""tenant_header": "THANOS-TENANT""#);
     for kind in ["jwt_authn", "ext_authz", "basic_auth", "oauth2"] {
-        assert_found(
-            kind,
-            BOOTSTRAP,
-            &[(ROUTER, &after(kind, ""))],
-            &format!("name: envoy.filters.http.{kind}"),
-            "nobody has verified",
-        );
+        let after = after(kind, "");
+        let at = format!("name: envoy.filters.http.{kind}");
+        assert_found(kind, BOOTSTRAP, &[(ROUTER, &after), believing], &at, "nobody has verified");
+        let path = copy(&format!("{kind}-static"), BOOTSTRAP, &[(ROUTER, &after)]);
+        assert_eq!(check(&[&path], &[]).2, "", "the configuration names the tenant");
     }
+    let phase = [("phase: STATS", "phase: AUTHN")];
+    assert_found("phase", "examples/istio/gateway.yaml", &phase, "phase: AUTHN", "before Istio has verified");
     assert_found("cors", BOOTSTRAP, &[(ROUTER, &after("cors", ""))], "name: envoy.filters.http.cors", "preflight");
     assert_found(
         "decompressor",

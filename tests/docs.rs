@@ -1,9 +1,17 @@
 //! What the documentation says, compared with the code.
 #![cfg(not(target_family = "wasm"))]
 
+/// Metadata as Envoy writes it.
+#[path = "../src/bin/tenancyctl/evidence.rs"]
+#[allow(dead_code)]
+mod evidence;
+
 use promql_tenancy_filter::config::{self, Config};
 use promql_tenancy_filter::exchange::Line;
+use promql_tenancy_filter::request::{self, Head};
 use promql_tenancy_filter::{go::form, promql, rejection, stats, tenant};
+use serde_json::json;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -140,8 +148,12 @@ fn limits_are_those_of_the_code() {
 #[test]
 fn the_filter_in_the_readme_is_a_valid_configuration() {
     let text = read("README.md");
-    let value = text.lines().find_map(|line| line.trim().strip_prefix("value: '")).expect("a configuration");
-    Config::parse(value.trim_end_matches('\'').as_bytes()).unwrap();
+    let (_, block) = text.split_once("value: |\n").expect("a configuration");
+    let (block, _) = block.split_once("```").expect("its end");
+    let config = Config::parse(block.trim().as_bytes()).unwrap();
+    let default = config.explain().into_iter().find(|setting| setting.key == "default_tenant_id").unwrap();
+    assert!(config.can_hold_heads() && default.value == "\"\"", "it is the safe one");
+    assert!(text.contains("per_connection_buffer_limit_bytes: 2097152") && text.contains("stats_config"));
     let shipped = read("envoy/promql_tenancy.yaml");
     let (_, block) = shipped.split_once("value: |\n").expect("a configuration");
     Config::parse(block.trim().as_bytes()).unwrap();
@@ -209,6 +221,54 @@ fn configurations_in_the_guides_are_valid() {
     assert_eq!(config.explain().len(), Config::parse(json.as_bytes()).unwrap().explain().len());
 }
 
+/// The models of docs/who-sees-what.md: each configuration is read, and each row of the table behind it is what becomes of `up`.
+#[test]
+fn the_models_do_what_the_page_says() {
+    let query = "/api/v1/query?query=up";
+    // In the order of the rows: the path, and what the token says.
+    let mut requests = [
+        (query, json!({"tenant": "team-a"})),
+        ("/api/v1/query?query=up&namespace=shop", json!({})),
+        (query, json!({"team": "shop"})),
+        (query, json!({"team": "till"})),
+        (query, json!({"team": "team-a", "clusters": ["us", "eu"]})),
+        ("/t/team-b/api/v1/query?query=up", json!({"groups": ["/sre"]})),
+        (query, json!({"groups": ["/staff", "/team-a"]})),
+        (query, json!({"realm_access": {"roles": ["offline_access", "team-b", "team-a"]}})),
+        (query, json!({"tenant": "team-a"})),
+        (query, json!({})),
+        (query, json!({})),
+    ]
+    .into_iter();
+    let page = read("docs/who-sees-what.md");
+    for block in page.split("```json\n").skip(1) {
+        let (json, rest) = block.split_once("```").expect("its end");
+        let config = Config::parse(json.as_bytes()).unwrap_or_else(|error| panic!("{json}{error}"));
+        let (_, table) = rest.split_once("| becomes |\n|---|---|\n").expect("what becomes of requests");
+        for row in table.lines().take_while(|line| line.starts_with('|')) {
+            let (path, token) = requests.next().expect("as many requests as rows");
+            let metadata = evidence::encode(&json!({"envoy.filters.http.jwt_authn": {"payload": token}}));
+            let headers: [(&[u8], &[u8]); 2] = [(b":method", b"GET"), (b":path", path.as_bytes())];
+            let head = Head {
+                headers: &headers,
+                evidence: Some(&metadata),
+                label_evidence: Some(&metadata),
+                end_of_stream: true,
+                now_ms: None,
+            };
+            let decided = request::decide(&head, &config, &RefCell::default());
+            let forward = decided.unwrap_or_else(|refused| panic!("{row}: {}", refused.rejection.message()));
+            let target = String::from_utf8(forward.forwarded().unwrap().path.unwrap()).unwrap();
+            let pairs: Vec<_> = form::pairs(target.split_once('?').unwrap().1.as_bytes()).map(Result::unwrap).collect();
+            let [query] = pairs.as_slice() else { panic!("{row}: {target}") };
+            let shown =
+                row.replace("\\|", "\u{0}").split('|').nth(2).unwrap().trim().trim_matches('`').replace('\0', "|");
+            assert_eq!(String::from_utf8_lossy(&query.value), shown, "{row}");
+        }
+    }
+    assert!(requests.next().is_none(), "as many rows as requests");
+}
+
 #[test]
 fn every_guide_is_in_the_readme() {
     let readme = read("README.md");
@@ -238,6 +298,28 @@ fn the_picture_is_of_the_dashboard_as_it_is() {
     }
     assert_eq!(picture.matches("<g>").count(), panels.len(), "run scripts/picture");
     assert!(picture.len() < 150_000, "{} bytes", picture.len());
+}
+
+#[test]
+fn rates_have_units_per_second_and_what_must_not_happen_is_red() {
+    let dashboard: serde_json::Value = serde_json::from_str(&read("examples/grafana/tenants.json")).unwrap();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let (title, shown) = (panel["title"].as_str().unwrap(), &panel["fieldConfig"]["defaults"]);
+        let query = panel["targets"][0]["expr"].as_str().unwrap();
+        let is_rate = query.contains("rate(") && !query.contains("histogram_quantile") && !query.contains(" / ");
+        let unit = shown["unit"].as_str().unwrap();
+        assert_eq!(is_rate, ["reqps", "cps", "mps", "Bps"].contains(&unit), "{title}: {unit}");
+        if title == "Configurations refused" || title == "Filter traps" {
+            let steps = shown["thresholds"]["steps"].as_array().unwrap();
+            let colors: Vec<_> =
+                steps.iter().map(|step| (step["color"].as_str().unwrap(), step["value"].as_f64())).collect();
+            assert!(
+                matches!(colors[..], [("green", None), ("red", Some(least))] if least > 0.0 && least < 0.1),
+                "{colors:?}"
+            );
+            assert_eq!(shown["color"]["mode"], "thresholds");
+        }
+    }
 }
 
 /// Lines without comments and indentation; a list's dash is indentation.

@@ -20,7 +20,7 @@ fn is_read(config: &Value) -> bool {
 }
 
 /// Configurations that hold every key, and every member of every key.
-fn whole() -> [Value; 6] {
+fn whole() -> [Value; 7] {
     let limits = json!({
         "retention_period": "30d", "max_query_lookback": "1h30m", "max_query_length": 0, "max_query_into_future": "0",
         "max_query_expression_size_bytes": 4294967295u32, "max_subquery_steps": 1, "min_query_step": "500ms",
@@ -43,7 +43,9 @@ fn whole() -> [Value; 6] {
         "passthrough_paths": ["/graph"], "max_response_bytes": 65536, "shared_rules": true, "match_rules": false,
         "allow_on_headers_stop_iteration": true, "stats": {"max_tenants": 100000, "samples": true, "tags": "istio"},
         "limits": limits, "overrides": {"a": limits, "b.c": {}}, "lookback_delta": "1m", "default_evaluation_interval": "15s",
-        "log_queries": true, "enable_remote_read": true, "enable_grpc": true, "extra_parameters": ["trace"],
+        "log_queries": true, "enable_remote_read": true, "enable_grpc": true, "call_out_cluster": "upstream", "call_out_timeout": "2s", "enable_metadata": "names", "extra_parameters": ["trace"], "tenant_selectors": {"a": "{namespace=~\"a-.*\"}"},
+        "enforced_labels": [{"label": "cluster", "header": "X-Cluster"}, {"label": "env", "values": ["dev", "prod"]}],
+        "shared_tenants": [],
         "allow_writes": true, "remote_write_versions": ["2.0"], "write_tenant_in_body": true,
     });
     [
@@ -53,6 +55,10 @@ fn whole() -> [Value; 6] {
         json!({"tenant_metadata": {"path": ["n", "groups"], "strip_prefix": "/", "drop_unknown": true}, "tenant_path": "/t/"}),
         json!({"tenant_metadata": ["n", "groups"], "tenant_groups": {"sre": ["a", "b"]}}),
         json!({"tenant_parameter": "namespace"}),
+        json!({
+            "tenant_metadata": ["envoy.filters.http.jwt_authn", "payload", "tenant"], "shared_tenants": ["platform"],
+            "enforced_labels": [{"label": "cluster", "metadata": ["envoy.filters.http.jwt_authn", "payload", "clusters"]}],
+        }),
     ]
 }
 
@@ -121,7 +127,10 @@ fn every_object_has_the_members_that_its_reader_knows() {
     for config in whole() {
         let mut places = Vec::new();
         objects(&config, "", &mut places);
-        for place in places.iter().filter(|place| !["/overrides", "/tenant_groups"].contains(&place.as_str())) {
+        for place in places
+            .iter()
+            .filter(|place| !["/overrides", "/tenant_groups", "/tenant_selectors"].contains(&place.as_str()))
+        {
             let mut with = config.clone();
             with.pointer_mut(place).unwrap().as_object_mut().unwrap().insert("no such key".to_owned(), json!(1));
             assert!(!mistakes(&SCHEMA, &with).is_empty(), "{place}");

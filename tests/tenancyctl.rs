@@ -207,7 +207,7 @@ fn route_says_what_becomes_of_a_request() {
     assert_eq!((status, err.as_str()), (0, ""));
     assert_eq!(
         out,
-        "forwarded labels\ntenant    a\npath      /api/v1/labels?match%5B%5D=%7Btenant_id%3D%22a%22%2C__name__%3D%22promql_tenancy_filter%3Anothing%22%7D\n            match[] = {tenant_id=\"a\",__name__=\"promql_tenancy_filter:nothing\"}\n\
+        "forwarded labels\ntenant    a\nconfined  tenant_id=\"a\"  tenant_label_name\npath      /api/v1/labels?match%5B%5D=%7Btenant_id%3D%22a%22%2C__name__%3D%22promql_tenancy_filter%3Anothing%22%7D\n            match[] = {tenant_id=\"a\",__name__=\"promql_tenancy_filter:nothing\"}\n\
          remove    x-scope-orgid\nset       thanos-tenant: a\n\
          body      start=1&match%5B%5D=%7Btenant_id%3D%22a%22%7D\n            start = 1\n            match[] = {tenant_id=\"a\"}\n"
     );
@@ -215,6 +215,85 @@ fn route_says_what_becomes_of_a_request() {
     assert_eq!((status, out.as_str()), (1, ""));
     assert!(err.starts_with("refused: 403 forbidden_path: "), "{err}");
     assert_eq!(tenancyctl(&["route", "GET"], "").0, 2, "usage");
+}
+
+const SCOPES: &str = r#"{
+    "allowed_tenants": ["shop", "other"],
+    "tenant_selectors": {"shop": "{namespace=~\"shop-.*\",cluster=\"eu\"}"},
+    "enforced_labels": [
+        {"label": "zone", "header": "X-Zone"},
+        {"label": "env", "metadata": ["jwt", "payload", "env"]},
+        {"label": "tier", "values": ["1"]}
+    ],
+    "overrides": {"shop": {"max_query_points": 11}}
+}"#;
+
+const WHY: &str = r#"confined  namespace=~"shop-.*"  tenant_selectors.shop
+confined  cluster="eu"          tenant_selectors.shop
+confined  zone="z1"             enforced_labels: the header x-zone
+confined  env=~"dev|prod"       enforced_labels: the metadata jwt / payload / env
+confined  tier="1"              enforced_labels: fixed
+"#;
+
+#[test]
+fn what_a_tenant_is_confined_to_is_shown_with_the_key_behind_it() {
+    let labels = ["--label", "zone=z1", "--label", "env=prod|dev"];
+    let ask = |arguments: &[&str]| tenancyctl(&[arguments, &labels].concat(), SCOPES);
+
+    let (status, out, err) = ask(&["check", "-", "--tenant", "shop"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.starts_with(&format!("{WHY}header    thanos-tenant: shop\n\nlimits of shop\n")), "{out}");
+    assert!(out.contains("max_query_points"), "{out}");
+
+    let (status, out, err) = ask(&["rewrite", "--config", "-", "--tenant", "shop", "--explain", "up"]);
+    let written = r#"namespace=~"shop-.*",cluster="eu",zone="z1",env=~"dev|prod",tier="1""#;
+    assert_eq!((status, out, err.as_str()), (0, format!("up{{{written}}}\n"), WHY));
+    let (status, out, err) = ask(&["rewrite", "--config", "-", "--tenant", "shop", "--verify", "topk(scalar(x), y)"]);
+    assert_eq!((status, out), (0, format!("topk(scalar(x{{{written}}}), y{{{written}}})\n")));
+    assert_eq!(err, "verify: promql-parser agrees: the matcher is on all of 2 selectors\n");
+
+    let (status, out, err) = ask(&["route", "--config", "-", "--tenant", "shop", "GET", "/api/v1/query?query=up"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.contains(&format!("tenant    shop\n{WHY}path ")), "{out}");
+    assert!(out.contains(&format!("  query = up{{{written}}}\n")), "{out}");
+    assert!(out.contains("remove    x-zone\n"), "{out}");
+
+    // A tenant without a selector, and labels without a value.
+    let (_, out, _) = ask(&["check", "-", "--tenant", "other"]);
+    assert!(out.starts_with("confined  tenant_id=\"other\"  tenant_label_name\nconfined  zone="), "{out}");
+    let (status, _, err) = tenancyctl(&["check", "-", "--tenant", "shop", "--label", "zone=z1"], SCOPES);
+    assert_eq!(
+        (status, err.as_str()),
+        (1, "no value for the label \"env\": the metadata that has its value is absent\n")
+    );
+    let (status, _, err) =
+        tenancyctl(&["rewrite", "--config", "-", "--tenant", "shop", "--label", "tier=2", "up"], SCOPES);
+    assert_eq!(status, 2, "{err}");
+    assert!(err.contains("takes no such label from a request"), "{err}");
+    let route = ["route", "--config", "-", "--tenant", "shop", "GET", "/api/v1/query?query=up"];
+    let (status, _, err) = tenancyctl(&route, SCOPES);
+    assert!(status == 1 && err.starts_with("refused: 401 no_label_value: "), "{err}");
+}
+
+#[test]
+fn check_lists_selectors_and_says_who_else_is_seen() {
+    let (status, out, _) = tenancyctl(&["check", "-"], SCOPES);
+    assert!(status == 0 && out.contains("tenants with a selector of their own\n  shop "), "{out}");
+    assert!(out.contains(r#"{namespace=~"shop-.*",cluster="eu"}"#), "{out}");
+    let shared = r#"{"upstream": "cortex", "shared_tenants": ["platform"], "tenant_federation": {"enabled": true}}"#;
+    let (_, out, _) = tenancyctl(&["check", "-", "--tenant", "team-a"], shared);
+    assert!(out.starts_with("confined  by the upstream, to the tenant in the header (enforce_tenancy)\nheader    x-scope-orgid: platform|team-a\n"), "{out}");
+    let (_, out, _) = tenancyctl(&["check", "-", "--tenant", "team-a"], r#"{"shared_tenants": ["platform"]}"#);
+    assert!(
+        out.starts_with(
+            "confined  tenant_id=~\"platform|team-a\"  tenant_label_name, with platform of shared_tenants\n"
+        ),
+        "{out}"
+    );
+    let view = r#"{"static_tenant_ids": ["ops"], "tenant_regex": "t.*"}"#;
+    let (status, out, _) = tenancyctl(&["check", "-", "--tenant", "ops"], view);
+    assert!(status == 0 && out.contains("tenant_id=~\"t.*\"  tenant_regex\n"), "{out}");
+    assert_eq!(tenancyctl(&["check", "-", "--tenant", "third"], SCOPES).0, 1);
 }
 
 #[test]
@@ -304,7 +383,7 @@ fn route_says_why_the_tenant_is_the_tenant() {
     assert_eq!((status, err.as_str()), (0, ""));
     let expected = "forwarded buildinfo\ntenant    team-b\n          named by the metadata n \u{2192} roles\n            \"/team-a\" is the tenant team-a\n\
                     \u{20}           \"/team-b\" is the tenant team-b\n            \"offline_access\" does not begin with \"/\", and is dropped\n\
-                    \u{20}           \"/x\" is no tenant that is served, and is dropped\n          chosen by the path: /t/team-b\npath      /api/v1/status/buildinfo\n";
+                    \u{20}           \"/x\" is no tenant that is served, and is dropped\n          chosen by the path: /t/team-b\nconfined  tenant_id=\"team-b\"  tenant_label_name\npath      /api/v1/status/buildinfo\n";
     assert!(out.starts_with(expected), "{out}");
     assert!(out.contains("set       x-forwarded-prefix: /t/team-b\n"), "{out}");
     let (status, _, err) = route(keycloak, &["--claim", claim, "GET", "/api/v1/status/buildinfo"]);

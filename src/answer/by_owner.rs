@@ -1,10 +1,11 @@
-//! Rules, alerts and exemplars, as they stream by: what isn't the tenants' own is dropped as soon as its labels are known.
+//! Rules, alerts, exemplars and targets, as they stream by: what isn't the tenants' own is dropped as soon as its labels are known.
 //!
 //! ```text
 //! data     = { "groups": [ group ] } / { "alerts": [ alert ] } / [ exemplar ]
 //! group    = { name, file, rules: [ rule ], interval, limit, evaluationTime, lastEvaluation, partialResponseStrategy }
 //! rule     = { labels, alerts: [ alert ], … }                                 what becomes of the rest: `rules`
 //! alert    = { labels, … }
+//! targets  = { activeTargets: [ { labels, … } ], droppedTargets: [ { discoveredLabels } ], droppedTargetCounts }
 //! exemplar = { seriesLabels, … }                                              Thanos's pkg/exemplars/exemplarspb
 //! ```
 //!
@@ -30,7 +31,7 @@
 use super::Unreadable;
 use super::candidate::{Candidate, check, mended};
 use super::group::{EVALUATION_TIME, Group, NAME_OF_RULES, NAMES_OF_GROUP, RULES};
-use super::labelled::Labelled;
+use super::labelled::{COUNTS, Labelled};
 use super::owner::{Owner, Whose};
 use super::rules;
 use crate::json::{Container, Cursor, Lexeme, Malformed, Scanner, Seen, Text, quoted};
@@ -46,15 +47,19 @@ pub struct ByOwner {
     max: usize,
     scanner: Scanner,
     nesting: Nesting,
-    /// The list in `data` has been seen.
+    /// The lists in `data` that have been seen.
     seen: Seen,
+    /// A member of `data` was written.
+    has_list: bool,
+    /// The number of the list at hand.
+    list: usize,
     /// The known member at hand of `data`, the group, the rule or the alert.
     member: Option<usize>,
-    /// A group, alert or exemplar was kept.
+    /// A member of the list at hand was kept.
     has_kept: bool,
     group: Group,
     rule: Candidate,
-    /// An alert, alone or in a rule, or an exemplar.
+    /// An alert, alone or in a rule, or another member of a list.
     item: Candidate,
     /// The labels at hand, of which there is one set at a time.
     labels: Vec<u8>,
@@ -87,6 +92,8 @@ impl ByOwner {
             scanner: Scanner::default(),
             nesting: Nesting::Outside,
             seen: Seen::default(),
+            has_list: false,
+            list: 0,
             member: None,
             has_kept: false,
             group: Group::default(),
@@ -140,14 +147,14 @@ impl ByOwner {
     fn name(&mut self) -> Result<(), Unreadable> {
         let name = self.scanner.name()?;
         self.member = match self.nesting {
-            Nesting::Data => known(name, &[self.labelled.list()], &mut self.seen)?,
+            Nesting::Data => known(name, self.labelled.lists(), &mut self.seen)?,
             Nesting::Group => {
                 let is_written = self.labelled != Labelled::AlertsOfRules;
                 known(name, if is_written { NAMES_OF_GROUP } else { NAME_OF_RULES }, &mut self.group.seen)?
             }
             Nesting::Rule => self.rule.name(name, rules::NAMES_OF_RULE, self.max)?,
             Nesting::RuleAlert => self.item.name(name, rules::NAMES_OF_ALERT, self.max)?,
-            Nesting::Item => self.item.name(name, &[self.labelled.labels()], self.max)?,
+            Nesting::Item => self.item.name(name, &[self.labelled.labels(self.list)], self.max)?,
             // There are no names.
             Nesting::Outside | Nesting::Groups | Nesting::Rules | Nesting::RuleAlerts | Nesting::Items => None,
         };
@@ -166,11 +173,17 @@ impl ByOwner {
                 self.scanner.null();
                 return Ok(());
             }
-            (Nesting::Outside, _, b'{') if self.labelled != Labelled::Exemplars => Nesting::Data,
-            (Nesting::Outside, _, b'[') if self.labelled == Labelled::Exemplars => Nesting::Items,
+            (Nesting::Outside, _, b'{') if !self.labelled.is_list() => Nesting::Data,
+            (Nesting::Outside, _, b'[') if self.labelled.is_list() => Nesting::Items,
+            (Nesting::Data, Some(COUNTS), b'{') => {
+                self.begin_member(out);
+                out.push(b'{');
+                self.scanner.skim();
+                return Ok(());
+            }
             (Nesting::Data, Some(_), b'[') => match self.labelled {
                 Labelled::Rules { .. } | Labelled::AlertsOfRules => Nesting::Groups,
-                Labelled::Alerts | Labelled::Exemplars => Nesting::Items,
+                Labelled::Alerts | Labelled::Exemplars | Labelled::Targets | Labelled::TargetMetadata => Nesting::Items,
             },
             (Nesting::Groups, _, b'{') => Nesting::Group,
             (Nesting::Group, Some(RULES), b'[') => Nesting::Rules,
@@ -202,6 +215,8 @@ impl ByOwner {
             Nesting::Data => out.push(b'{'),
             Nesting::Groups | Nesting::Items => {
                 self.begin_member(out);
+                self.list = self.member.unwrap_or_default();
+                self.has_kept = false;
                 out.push(b'[');
             }
             Nesting::Group => self.group.begin(!matches!(self.labelled, Labelled::Rules { narrowed: true, .. })),
@@ -221,9 +236,12 @@ impl ByOwner {
     }
 
     /// Writes the name of the list in `data`, where there is one.
-    fn begin_member(&self, out: &mut Vec<u8>) {
+    fn begin_member(&mut self, out: &mut Vec<u8>) {
         if self.nesting == Nesting::Data {
-            quoted(self.labelled.written_list().as_bytes(), out);
+            if std::mem::replace(&mut self.has_list, true) {
+                out.push(b',');
+            }
+            quoted(self.labelled.written_list(self.member.unwrap_or_default()).as_bytes(), out);
             out.push(b':');
         }
     }
@@ -239,6 +257,11 @@ impl ByOwner {
             Nesting::Rule => (&mut self.rule, rules::LABELS),
             Nesting::RuleAlert => (&mut self.item, rules::LABELS),
             Nesting::Item => (&mut self.item, 0),
+            // What is emptied ends where it ended: nothing is written before as much has come.
+            Nesting::Data if is_last && self.member == Some(COUNTS) => {
+                out.push(b'}');
+                return Ok(());
+            }
             Nesting::Outside
             | Nesting::Data
             | Nesting::Groups
@@ -333,7 +356,7 @@ impl ByOwner {
             }
             Nesting::Groups | Nesting::Items => {
                 out.push(b']');
-                if self.labelled == Labelled::Exemplars { Nesting::Outside } else { Nesting::Data }
+                if self.labelled.is_list() { Nesting::Outside } else { Nesting::Data }
             }
             Nesting::Data => {
                 out.push(b'}');
@@ -343,7 +366,7 @@ impl ByOwner {
         })
     }
 
-    /// An alert or exemplar that stands alone.
+    /// What is in no rule.
     fn end_item(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         self.item.hold(b"}", self.max);
         if self.item.whose != Some(Whose::Own) {

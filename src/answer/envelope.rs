@@ -20,8 +20,10 @@
 use super::Unreadable;
 use super::by_owner::ByOwner;
 use super::messages;
+use super::metadata::Metadata;
 use super::operators::Operators;
 use super::places::{Asked, Places};
+use super::target_metadata::TargetMetadata;
 use super::usage::{Samples, Usage};
 use crate::json::{Container, Lexeme, MAX_HELD, Scanner, Seen, quoted};
 
@@ -45,6 +47,10 @@ pub enum DataReader {
     Query(Option<Box<Operators>>, Option<Box<Usage>>),
     /// What is the tenants' own is kept.
     ByOwner(Box<ByOwner>),
+    /// Metadata of the tenant's own metrics is kept.
+    Metadata(Box<Metadata>),
+    /// Metadata is made of that of the tenant's own targets.
+    TargetMetadata(Box<TargetMetadata>),
 }
 
 /// The documents of one answer.
@@ -191,9 +197,12 @@ impl Envelope {
     pub fn samples(&self) -> Samples {
         match &self.data {
             DataReader::Query(_, Some(usage)) => usage.samples(),
-            DataReader::Query(_, None) | DataReader::Passed | DataReader::Dropped | DataReader::ByOwner(_) => {
-                Samples::default()
-            }
+            DataReader::Query(_, None)
+            | DataReader::Passed
+            | DataReader::Dropped
+            | DataReader::ByOwner(_)
+            | DataReader::Metadata(_)
+            | DataReader::TargetMetadata(_) => Samples::default(),
         }
     }
 
@@ -201,7 +210,8 @@ impl Envelope {
     pub fn held(&self) -> usize {
         let by_reader = match &self.data {
             DataReader::ByOwner(reader) => reader.held(),
-            DataReader::Passed | DataReader::Dropped | DataReader::Query(..) => 0,
+            DataReader::TargetMetadata(reader) => reader.held(),
+            DataReader::Passed | DataReader::Dropped | DataReader::Query(..) | DataReader::Metadata(_) => 0,
         };
         self.scanner.held() + by_reader
     }
@@ -239,8 +249,9 @@ impl Envelope {
         let member = MEMBERS.get(index).map_or(EnvelopeMember::Dropped, |(_, member)| *member);
         let is_dropped = match (member, &self.data) {
             (EnvelopeMember::Data, DataReader::Dropped) => true,
-            (EnvelopeMember::Passed, DataReader::Dropped | DataReader::ByOwner(_)) => true,
-            (_, DataReader::Passed | DataReader::Dropped | DataReader::Query(..) | DataReader::ByOwner(_)) => false,
+            (EnvelopeMember::Passed, DataReader::Passed | DataReader::Query(..)) => false,
+            (EnvelopeMember::Passed, _) => true,
+            (_, _) => false,
         };
         if is_dropped {
             return Ok(());
@@ -270,7 +281,10 @@ impl Envelope {
             (EnvelopeMember::Passed | EnvelopeMember::Dropped, _) => self.scanner.skim(),
             (EnvelopeMember::Data, _) => match self.data {
                 DataReader::Passed | DataReader::Dropped => self.scanner.skim(),
-                DataReader::Query(..) | DataReader::ByOwner(_) => self.part = EnvelopePart::Data,
+                DataReader::Query(..)
+                | DataReader::ByOwner(_)
+                | DataReader::Metadata(_)
+                | DataReader::TargetMetadata(_) => self.part = EnvelopePart::Data,
             },
             (EnvelopeMember::Status | EnvelopeMember::Word | EnvelopeMember::Message, b'"') => self.scanner.hold(rest),
             (EnvelopeMember::Warnings | EnvelopeMember::Infos, b'[') => {
@@ -307,6 +321,8 @@ impl Envelope {
                 is_over?
             }
             DataReader::ByOwner(reader) => reader.read(rest, out)?,
+            DataReader::Metadata(reader) => reader.read(rest, out)?,
+            DataReader::TargetMetadata(reader) => reader.read(rest, out)?,
         };
         if is_over {
             self.scanner.resume(Some(Container::Object));
@@ -356,12 +372,14 @@ impl Envelope {
         let length = self.scanner.length();
         let room = length.saturating_add(self.spare);
         if !messages::is_engine(text) {
+            let cut = if self.member == EnvelopeMember::Message { messages::cut(text) } else { None };
+            if let Some(cut) = cut.filter(|cut| cut.len() <= room) {
+                self.spare = self.spare.saturating_sub(cut.len().saturating_sub(length));
+                return quoted(cut.as_bytes(), out);
+            }
             self.withheld = self.withheld.saturating_add(1);
-            let line = match self.member {
-                EnvelopeMember::Warnings => messages::INCOMPLETE,
-                _ => messages::WITHHELD,
-            };
-            let line = messages::fitting(line, room);
+            let lines = if self.member == EnvelopeMember::Warnings { messages::WARNING } else { messages::ERROR };
+            let line = messages::fitting(lines, room);
             self.spare = self.spare.saturating_sub(line.len().saturating_sub(length));
             return quoted(line.as_bytes(), out);
         }

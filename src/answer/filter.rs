@@ -13,11 +13,15 @@ use super::Unreadable;
 use super::by_owner::ByOwner;
 use super::envelope::{DataReader, Documents, Envelope};
 use super::labelled::Labelled;
+use super::metadata::{Metadata, MetadataAsked};
 use super::operators::Operators;
 use super::owner::Owner;
 use super::places::Asked;
 use super::substitute::{Said, Substitute};
+use super::target_metadata::TargetMetadata;
 use super::usage::{Samples, Statistics, Usage};
+use crate::names::Names;
+use std::sync::Arc;
 
 /// How much of an error is kept back until it is known to be an error object.
 const MAX_ERROR: usize = 4096;
@@ -97,6 +101,18 @@ impl Filter {
     /// are held.
     pub fn by_owner(labelled: Labelled, owner: Owner, max: usize) -> Self {
         let reader = DataReader::ByOwner(Box::new(ByOwner::new(labelled, owner, max)));
+        Filter::of(Envelope::new(Documents::One, reader), Some(max))
+    }
+
+    /// For metadata of metrics, of which only what these names show to be the tenant's is kept. At most `max` bytes of it are held.
+    pub fn by_names(names: Arc<Names>, asked: MetadataAsked, max: usize) -> Self {
+        let reader = DataReader::Metadata(Box::new(Metadata::new(names, asked)));
+        Filter::of(Envelope::new(Documents::One, reader), Some(max))
+    }
+
+    /// For metadata of targets, of which metadata of metrics is made. At most `max` bytes of it are held.
+    pub fn of_targets(owner: Owner, asked: MetadataAsked, max: usize) -> Self {
+        let reader = DataReader::TargetMetadata(Box::new(TargetMetadata::new(owner, asked, max)));
         Filter::of(Envelope::new(Documents::One, reader), Some(max))
     }
 

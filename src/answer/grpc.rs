@@ -20,7 +20,7 @@ use super::head::{Body, Head, Plan, find, number, removed, replaced};
 use super::messages::{MAX_MESSAGE, WITHHELD, is_message};
 use super::owner::Owner;
 use super::{Samples, Unreadable};
-use crate::api::{Call, is_grpc};
+use crate::api::{Answer, Call, is_grpc};
 use crate::rejection::{Code, Rejection};
 use crate::scope::Scope;
 use crate::text;
@@ -35,6 +35,9 @@ pub struct Scoped {
     pub call: Call,
     /// Whose the answer is; `None` where the upstream isolates tenants, or where no labels say it.
     pub owner: Option<Owner>,
+    /// A pattern of the scope can't be run here. Nothing passes then of what would have to be filtered by it; series that the upstream
+    /// selected by it do.
+    pub is_unfit: bool,
     /// Rules that are nobody's are kept with the alerts in them that are the tenant's.
     pub shared: bool,
     /// How much is held.
@@ -72,11 +75,12 @@ impl Scoped {
     /// For the answers to this method.
     pub fn new(call: Call, scope: Option<&Scope>, shared: bool, max: usize) -> Scoped {
         let owner = scope.and_then(|scope| Owner::new(scope).ok());
+        let is_unfit = scope.is_some() && owner.is_none();
         let sets = match (call, scope) {
             (Call::Info, Some(scope)) => info::sets(scope),
             _ => Vec::new(),
         };
-        Scoped { call, owner, shared, max, samples: false, sets: sets.into() }
+        Scoped { call, owner, is_unfit, shared, max, samples: false, sets: sets.into() }
     }
 
     /// Counts the samples that a query has read, if asked to.
@@ -93,6 +97,9 @@ impl Scoped {
                 Some(status) if status != 200 => Ok(replaced(status, head)),
                 _ => Err(Unreadable::ContentType),
             };
+        }
+        if self.is_unfit && Answer::Grpc(self.call).is_filtered_by_owner() {
+            return Err(Unreadable::Foreign);
         }
         let is_error = status.is_some_and(|status| status != b"0");
         if head.is_early && !(head.end_of_stream && is_error) {

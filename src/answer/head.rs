@@ -27,6 +27,7 @@ use super::envelope::Documents;
 use super::filter::{Content, Filter};
 use super::grpc::{Frames, Scoped};
 use super::labelled::Labelled;
+use super::metadata::MetadataAsked;
 use super::owner::Owner;
 use super::places::Asked;
 use super::reader::Reader;
@@ -36,7 +37,9 @@ use super::substitute::{Said, Substitute};
 use super::usage::Statistics;
 use crate::api::{Answer, Route};
 use crate::config::Config;
-use crate::tenant::Tenants;
+use crate::names::Names;
+use crate::scope::Scope;
+use std::sync::Arc;
 
 /// What an answer is expected to be. Made with the decision on the request, and kept until the answer comes.
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub struct Expected {
     answer: Answer,
     /// Where the answer is filtered by it.
     owner: Option<Owner>,
+    /// Of metadata.
+    metadata: Option<Box<MetadataOf>>,
     max: usize,
     shared: bool,
     narrowed: bool,
@@ -51,6 +56,15 @@ pub struct Expected {
     statistics: Statistics,
     asked: Asked,
     grpc: Option<Box<Scoped>>,
+}
+
+/// What is done with metadata.
+#[derive(Debug, Clone)]
+pub struct MetadataOf {
+    /// What the client asks for.
+    pub asked: MetadataAsked,
+    /// The names by which it is filtered. `None`: the upstream was asked for the metadata of targets, of which it is made.
+    pub names: Option<Arc<Names>>,
 }
 
 /// The answer's head as the proxy hands it over: every pair, names in lower case, `:status` among them.
@@ -155,20 +169,22 @@ const KEPT: [&str; 2] = ["retry-after", "www-authenticate"];
 const MAX_KEPT: usize = 256;
 
 impl Expected {
-    /// For the answer to a request of these tenants that matched this row.
-    pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
-        // An upstream that isolates tenants itself answers with what is the tenant's, without the label.
+    /// For the answer to a request that matched this row, of whoever is confined to this scope. Without one, the upstream isolates tenants
+    /// itself, and answers with what is the tenant's, without the label.
+    pub fn new(route: &'static Route, config: &Config, scope: Option<&Scope>) -> Self {
         let answer = match route.answer {
-            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars if !config.enforces() => {
+            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars if scope.is_none() => {
                 Answer::Messages
             }
+            Answer::Metadata | Answer::Targets | Answer::TargetMetadata if !config.enforces() => Answer::Messages,
             Answer::Series if !config.enforces() => Answer::Text,
             other => other,
         };
         Expected {
             answer,
             // A pattern that can't be run is refused with the configuration; without an owner, nothing passes.
-            owner: answer.is_filtered_by_owner().then(|| Owner::new(&config.scope(tenants)).ok()).flatten(),
+            owner: scope.filter(|_| answer.is_filtered_by_owner()).and_then(|scope| Owner::new(scope).ok()),
+            metadata: None,
             max: config.max_response_bytes(),
             shared: config.shows_shared_rules(),
             narrowed: false,
@@ -177,9 +193,8 @@ impl Expected {
             asked: Asked::Unchanged,
             grpc: match answer {
                 Answer::Grpc(call) => {
-                    let scope = config.enforces().then(|| config.scope(tenants));
                     let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
-                    Some(Box::new(Scoped::new(call, scope.as_ref(), shared, max).counting(config.stats().samples)))
+                    Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
                 }
                 _ => None,
             },
@@ -194,6 +209,7 @@ impl Expected {
         Expected {
             answer,
             owner: None,
+            metadata: None,
             max,
             shared: false,
             narrowed: false,
@@ -212,6 +228,11 @@ impl Expected {
     /// Notes what the client asks in its form, which counts before what it asks in the URL (`Request.FormValue` in Go's net/http).
     pub fn asked_in_form(&mut self, asked: Asked) {
         self.asked = asked;
+    }
+
+    /// Notes what is done with metadata.
+    pub fn of_metadata(self, metadata: MetadataOf) -> Self {
+        Expected { metadata: Some(Box::new(metadata)), ..self }
     }
 
     /// Notes what is done with the upstream's statistics.
@@ -281,6 +302,7 @@ impl Expected {
         let body = match (is_success, documents.filter(|_| is_plain)) {
             (true, None) if !is_plain => return Err(Unreadable::ContentEncoding),
             (true, None) => return Err(Unreadable::ContentType),
+            (true, Some(_)) if self.answer == Answer::Metadata => self.metadata()?,
             (true, Some(documents)) => match self.labelled() {
                 Some(labelled) => {
                     let owner = self.owner.clone().ok_or(Unreadable::Malformed)?;
@@ -290,7 +312,7 @@ impl Expected {
                 None => self.filtered(Filter::new(documents, self.content(), self.statistics), false),
             },
             (false, Some(documents)) => {
-                let has_labels = self.labelled().is_some() || self.answer == Answer::Series;
+                let has_labels = self.answer.is_filtered_by_owner();
                 let content = if has_labels { Content::Dropped } else { self.content() };
                 let filter = Filter::new(documents, content, self.statistics);
                 let filter = match error_status {
@@ -306,6 +328,15 @@ impl Expected {
         };
         remove.extend(present(&REMOVED));
         Ok(Plan { remove, set: Vec::new(), is_json: matches!(body, Body::Substitute(_)), body })
+    }
+
+    fn metadata(&self) -> Result<Body, Unreadable> {
+        let MetadataOf { asked, names } = self.metadata.as_deref().cloned().ok_or(Unreadable::Malformed)?;
+        let filter = match names {
+            Some(names) => Filter::by_names(names, asked, self.max),
+            None => Filter::of_targets(self.owner.clone().ok_or(Unreadable::Malformed)?, asked, self.max),
+        };
+        Ok(self.filtered(filter, self.can_hold_head))
     }
 
     /// The series of remote read. Unlike JSON, they come in an encoding of their own, and are passed on as they came.
@@ -340,12 +371,15 @@ impl Expected {
             Answer::Alerts => Some(Labelled::Alerts),
             Answer::AlertsOfRules => Some(Labelled::AlertsOfRules),
             Answer::Exemplars => Some(Labelled::Exemplars),
+            Answer::Targets => Some(Labelled::Targets),
+            Answer::TargetMetadata => Some(Labelled::TargetMetadata),
             Answer::Messages
             | Answer::Analyzed
             | Answer::Explained
             | Answer::Lines
             | Answer::Text
             | Answer::Series
+            | Answer::Metadata
             | Answer::Untouched
             | Answer::Grpc(_)
             | Answer::None => None,
@@ -364,6 +398,9 @@ impl Expected {
             | Answer::AlertsOfRules
             | Answer::Exemplars
             | Answer::Series
+            | Answer::Metadata
+            | Answer::Targets
+            | Answer::TargetMetadata
             | Answer::Untouched
             | Answer::Grpc(_)
             | Answer::None => Content::Passed,

@@ -31,8 +31,11 @@ pub const WITHHELD: &str = "a message of the upstream is withheld: it may name w
 /// What stands for the warnings that are withheld. Grafana shows the warnings of an answer beside its data.
 pub const INCOMPLETE: &str =
     "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's";
-/// Shorter lines, for an answer that may not grow that much.
-const SHORTER: [&str; 2] = ["upstream message withheld", "withheld"];
+/// What stands for an error, and shorter lines for an answer that may not grow that much.
+pub const ERROR: &[&str] = &[WITHHELD, "upstream message withheld", "withheld"];
+/// The same for a warning.
+pub const WARNING: &[&str] =
+    &[INCOMPLETE, "the answer may be incomplete: a warning is withheld", "upstream message withheld", "withheld"];
 
 const ANNOTATIONS: [&str; 2] = ["PromQL warning: ", "PromQL info: "];
 
@@ -85,6 +88,13 @@ const BEGINNINGS: &[&str] = &[
     "requested max_",
 ];
 
+/// What Thanos puts before an error that it has typed twice: `ApiError.Error` in pkg/api/api.go, 0.42.5.
+const TYPE: &str = "bad_data: ";
+/// What Thanos puts before the error of a query for exemplars, in pkg/api/query/v1.go and pkg/exemplars/proxy.go, 0.42.5. Only a parse error may follow.
+pub const EXEMPLARS: &str = "retrieving exemplars: proxy Exemplars: ";
+/// What stands for the place of an error in an empty query: `StartPosInput` in promql/parser/posrange of Prometheus 3.16.
+const NO_PLACE: &str = "unknown position: ";
+
 /// What follows the value of `stats` and its name: `statsParamWarning` in web/api/v1/api.go.
 const DEPRECATION: &str =
     "\" for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\"";
@@ -100,12 +110,20 @@ pub const PLACED: &[&str] = &[
 
 /// Whether a message, between its quotes, may be read by the tenant.
 pub fn is_engine(inner: &[u8]) -> bool {
-    let Some(text) = Text::read(inner).filter(|_| inner.len() <= MAX_MESSAGE) else {
-        return false;
-    };
-    let text: String = text.chars().collect();
+    read(inner).is_some_and(|text| is_engine_text(&text))
+}
+
+/// What the tenant may read of an error that may not pass as it is, between its quotes: all but what the upstream quotes in it.
+pub fn cut(inner: &[u8]) -> Option<String> {
+    let text = read(inner)?;
+    let (before, after) = super::known::cut(text.strip_prefix(TYPE).unwrap_or(&text))?;
+    Some([before, "…", after].concat().replace('"', "\\\""))
+}
+
+fn read(inner: &[u8]) -> Option<String> {
+    let text: String = Text::read(inner).filter(|_| inner.len() <= MAX_MESSAGE)?.chars().collect();
     // A line break joins what several have said. A tab is quoted from a pattern in the query.
-    !text.contains(|c: char| c.is_control() && c != '\t') && is_engine_text(&text)
+    (!text.contains(|c: char| c.is_control() && c != '\t')).then_some(text)
 }
 
 /// The same of a message that stands in no JSON.
@@ -134,9 +152,9 @@ pub fn is_word(inner: &[u8]) -> bool {
         && inner.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
 }
 
-/// This line, or a shorter one where there is room for so many bytes only.
-pub fn fitting(line: &'static str, room: usize) -> &'static str {
-    [line].into_iter().chain(SHORTER).find(|line| line.len() <= room).unwrap_or_default()
+/// The first of these lines that takes no more than so many bytes.
+pub fn fitting(lines: &[&'static str], room: usize) -> &'static str {
+    lines.iter().find(|line| line.len() <= room).unwrap_or(&"")
 }
 
 /// Prometheus's error object. The line needs no escape in JSON.
@@ -145,6 +163,7 @@ pub fn error_object(error_type: &str, line: &str) -> Vec<u8> {
 }
 
 fn is_engine_text(text: &str) -> bool {
+    let text = text.strip_prefix(TYPE).unwrap_or(text);
     let is_one_of = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
     if is_one_of(&ANNOTATIONS) || is_one_of(BEGINNINGS) || WHOLE.contains(&text) || super::known::is_known(text) {
         return true;
@@ -160,7 +179,9 @@ fn is_engine_text(text: &str) -> bool {
     if is_deprecation || is_parameter(text) {
         return true;
     }
-    let place = without_place(text);
+    let rest =
+        text.strip_prefix(EXEMPLARS).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(text);
+    let place = without_place(rest).or_else(|| rest.strip_prefix(NO_PLACE));
     place.unwrap_or(text).starts_with("parse error: ") || place.is_some_and(|rest| PLACED.contains(&rest))
 }
 
@@ -204,6 +225,9 @@ mod tests {
             r#"invalid parameter "match[]": 1:1: parse error: unexpected end of input"#,
             "1:5: parse error: unexpected character: '?'",
             "parse error: unknown",
+            "unknown position: parse error: no expression found in input",
+            "bad_data: end timestamp must not be before start time",
+            r#"retrieving exemplars: proxy Exemplars: 1:1: parse error: unknown function with name "nope""#,
             "4:10: duration must be greater than 0",
             "query timed out in expression evaluation",
             "query processing would load too many samples into memory in query execution",
@@ -241,6 +265,12 @@ mod tests {
             "1: parse error: x",
             "a:1: parse error: x",
             "team-b: 1:1: parse error: x",
+            "retrieving exemplars: proxy Exemplars: fetching exemplars from exemplars client thanos-b:10901: x",
+            "retrieving exemplars: proxy Exemplars: parse error: of team-b",
+            "retrieving exemplars: team-b: 1:1: parse error: x",
+            "bad_data: bad_data: limit must be non-negative",
+            "bad_data: team-b",
+            "unknown position: team-b",
         ] {
             assert!(!passes(message), "{message}");
         }
@@ -260,11 +290,16 @@ mod tests {
 
     #[test]
     fn what_replaces_a_message_fits_and_needs_no_escape() {
-        for line in [WITHHELD, INCOMPLETE] {
+        for lines in [ERROR, WARNING] {
             for room in 0..200 {
-                assert!(fitting(line, room).len() <= room);
+                assert!(fitting(lines, room).len() <= room);
             }
-            assert_eq!((fitting(line, 200), fitting(line, 60), fitting(line, 8)), (line, SHORTER[0], SHORTER[1]));
+            assert_eq!(
+                (fitting(lines, 200), fitting(lines, 30), fitting(lines, 8)),
+                (lines[0], "upstream message withheld", "withheld")
+            );
+        }
+        for line in ERROR.iter().chain(WARNING) {
             assert_eq!(serde_json::to_string(line).unwrap().len(), line.len() + 2);
             let object: serde_json::Value = serde_json::from_slice(&error_object("internal", line)).unwrap();
             assert_eq!(object, serde_json::json!({"status": "error", "errorType": "internal", "error": line}));

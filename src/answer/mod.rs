@@ -11,6 +11,7 @@
 //! - `grpc`: the same for gRPC: heads, frames and trailers
 //! - `usage`: how many samples a query has read
 //! - `substitute`: what stands for a body that is not passed on
+//! - `metadata`: the metadata of metrics by the tenant's names; `target_metadata`: the same, made of that of targets
 //! - `series`: the series of remote read
 //! - `status`: what an error's status says, where nothing else does
 //!
@@ -29,6 +30,7 @@ mod head;
 mod known;
 mod labelled;
 mod messages;
+mod metadata;
 mod operators;
 mod owner;
 mod places;
@@ -37,13 +39,15 @@ mod rules;
 mod series;
 mod status;
 mod substitute;
+mod target_metadata;
 mod usage;
 
 pub use envelope::Documents;
 pub use filter::{Content, Filter, MAX_GROWTH};
 pub use grpc::{Frames, Trailers};
-pub use head::{Body, Expected, Filtered, Head, Plan, UpstreamError};
+pub use head::{Body, Expected, Filtered, Head, MetadataOf, Plan, UpstreamError};
 pub use labelled::Labelled;
+pub use metadata::MetadataAsked;
 pub use owner::Owner;
 pub use places::{Asked, MAX_ASKED};
 pub use reader::Reader;

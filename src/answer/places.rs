@@ -7,11 +7,11 @@
 //!            / [ 'invalid parameter "' name '": ' ] start ":" end ": " one of `PLACED`      promql/durations.go
 //! ```
 //!
-//! Sources: Prometheus 3.16. Lines and columns are counted from 1, the latter in bytes; `start` and `end` are offsets in bytes.
+//! Thanos 0.42.5 puts `EXEMPLARS` before the error of a query for exemplars. Sources: Prometheus 3.16. Lines and columns are counted from 1, the latter in bytes; `start` and `end` are offsets in bytes.
 //!
 //! Nothing is worked out before a message with a place is met. Then the query is parsed once more.
 
-use super::messages::PLACED;
+use super::messages::{EXEMPLARS, PLACED};
 use crate::go::form;
 use crate::promql::Origins;
 use crate::scope::Scope;
@@ -137,7 +137,8 @@ fn annotation(message: &[u8]) -> Option<Found> {
 }
 
 fn error(message: &[u8]) -> Option<Found> {
-    let begin = parameter(message).unwrap_or(0);
+    let exemplars = message.starts_with(EXEMPLARS.as_bytes()).then_some(EXEMPLARS.len());
+    let begin = parameter(message).or(exemplars).unwrap_or(0);
     let text = message.get(begin..)?;
     let (first, second, length) = numbers(text)?;
     let rest = text.get(length..)?.strip_prefix(b": ")?;
@@ -198,6 +199,10 @@ mod tests {
                 r#"invalid parameter \"query\": 3:3: parse error: unknown function with name \"nope\""#,
             ),
             ("1:30: parse error: x", "3:3: parse error: x"),
+            (
+                "retrieving exemplars: proxy Exemplars: 1:30: parse error: x",
+                "retrieving exemplars: proxy Exemplars: 3:3: parse error: x",
+            ),
             (r#"PromQL info: x: \"a (1:1)\" (1:35)"#, r#"PromQL info: x: \"a (1:1)\" (3:8)"#),
             ("PromQL warning: x (1:1)", "PromQL warning: x (1:1)"),
             ("29:34: duration must be greater than 0", "13:18: duration must be greater than 0"),

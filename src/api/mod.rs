@@ -94,6 +94,8 @@ pub enum Rule {
     RemoteRead,
     /// Samples of one tenant: forwarded unread, with exactly one tenant in the header.
     Write(Protocol),
+    /// The metadata of metrics, made of what is the tenant's as the configuration says.
+    Metadata,
     /// Forwarded as it came, but for the tenant header: the operator asked for it in `passthrough_paths`.
     Passthrough,
     /// A gRPC method: its message is written anew, with the tenant's matchers.
@@ -136,6 +138,12 @@ pub enum Answer {
     Exemplars,
     /// The series of remote read, in one of its two forms: an answer with a series of another tenant is cut off.
     Series,
+    /// The metadata of every tenant's metrics, or of the tenant's targets: filtered by names, or made of the targets'.
+    Metadata,
+    /// Targets of every tenant: filtered by their labels.
+    Targets,
+    /// The metadata of targets: filtered by their labels.
+    TargetMetadata,
     /// Whatever it is: the operator asked for it in `passthrough_paths`.
     Untouched,
     /// The messages of a gRPC method.
@@ -157,6 +165,9 @@ impl Answer {
             | Answer::AlertsOfRules
             | Answer::Exemplars
             | Answer::Series
+            | Answer::Metadata
+            | Answer::Targets
+            | Answer::TargetMetadata
             | Answer::Grpc(_) => true,
             Answer::Text | Answer::Untouched | Answer::None => false,
         }
@@ -165,13 +176,20 @@ impl Answer {
     /// Whether it holds what is every tenant's, so that the exact tenants have to be known to filter it.
     pub fn is_filtered_by_owner(self) -> bool {
         match self {
-            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars | Answer::Series => true,
             Answer::Grpc(call) => match call {
                 Call::Exemplars | Call::Rules | Call::Targets | Call::Info => true,
                 Call::Query | Call::QueryRange | Call::Series | Call::LabelNames | Call::LabelValues | Call::Health => {
                     false
                 }
             },
+            Answer::Rules
+            | Answer::Alerts
+            | Answer::AlertsOfRules
+            | Answer::Exemplars
+            | Answer::Series
+            | Answer::Metadata
+            | Answer::Targets
+            | Answer::TargetMetadata => true,
             Answer::Messages
             | Answer::Lines
             | Answer::Analyzed
@@ -227,6 +245,8 @@ pub enum Switch {
     RemoteRead,
     /// `allow_writes`.
     Writes,
+    /// `enable_metadata`.
+    Metadata,
 }
 
 impl Switch {
@@ -235,6 +255,7 @@ impl Switch {
         match self {
             Switch::RemoteRead => "enable_remote_read",
             Switch::Writes => "allow_writes",
+            Switch::Metadata => "enable_metadata",
         }
     }
 
@@ -243,6 +264,7 @@ impl Switch {
         match self {
             Switch::RemoteRead => "remote read is off (enable_remote_read)",
             Switch::Writes => "writing is off (allow_writes)",
+            Switch::Metadata => "metadata and targets are off (enable_metadata)",
         }
     }
 }

@@ -61,8 +61,8 @@ pub enum Span {
     Timeout,
 }
 
-/// Time, duration, number, word: what is longer is none.
-const MAX_SCALAR: usize = 64;
+/// Time, duration, number, word: what is longer is none. A number may have many digits.
+const MAX_SCALAR: usize = 1_024;
 /// Free text.
 const MAX_TEXT: usize = 4_096;
 /// A search term. Prometheus compares each of up to 32 terms with each name (`jaroWinklerString` in util/strutil/jarowinkler.go, 3.16),
@@ -97,8 +97,9 @@ impl Kind {
         };
         match self {
             Kind::Query | Kind::Selector | Kind::Expression => true,
-            // Numbers as `strconv.ParseFloat` takes them (also hexadecimal, with "_", "Inf"), RFC 3339, and `now-1h`.
-            Kind::Time(_) => is_scalar(b"+-.:_"),
+            // Numbers as `strconv.ParseFloat` takes them (also hexadecimal, with "_", "Inf"), RFC 3339, whose fraction may follow a comma, and
+            // `now-1h`.
+            Kind::Time(_) => is_scalar(b"+-.:,_"),
             Kind::Duration(_) => is_scalar(b"+-._"),
             Kind::Integer => is_scalar(b"+-") && value.iter().all(|byte| !byte.is_ascii_alphabetic()),
             Kind::Boolean => is_scalar(b""),
@@ -296,7 +297,11 @@ pub const CORTEX_RULES: &[Parameter] = &[
     one("group_limit", Kind::Part),
     one("group_next_token", Kind::Part),
 ];
-/// `metadata` of Cortex and Mimir.
+/// `targets` (`targets` in Prometheus 3.16's web/api/v1/api.go, `NewTargetsHandler` in Thanos 0.42.5's pkg/api/query/v1.go).
+pub const TARGETS: &[Parameter] = &[one("scrapePool", Kind::Text), one("state", Kind::Word)];
+/// `targets/metadata`, which reads the first `match_target` of several.
+pub const TARGETS_METADATA: &[Parameter] = &[one("match_target", Kind::Selector), one("metric", Kind::Text), LIMIT];
+/// `metadata`.
 pub const METRIC_METADATA: &[Parameter] = &[one("metric", Kind::Text), LIMIT, one("limit_per_metric", Kind::Integer)];
 /// A selector that the upstream reads and that needs no matcher, since the header isolates the tenant.
 const CARDINALITY_SELECTOR: Parameter = one("selector", Kind::Expression);

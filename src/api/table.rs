@@ -97,8 +97,10 @@ pub static TABLE: &[Route] = &[
     refuse("write", NOT_PROMETHEUS, Path::Exact("/api/v1/write"), WRITES),
     refuse("otlp", PROMETHEUS, Path::Below("/api/v1/otlp/"), NO_TENANT_IN_WRITES),
     refuse("otlp", NOT_PROMETHEUS, Path::Below("/api/v1/otlp/"), WRITES),
-    refuse("metadata", NOT_CORTEX, Path::Exact("/api/v1/metadata"), UNSCOPED),
-    refuse("targets", ALL, Path::Exact("/api/v1/targets"), UNSCOPED),
+    switched(Switch::Metadata, metadata(NOT_CORTEX, "/api/v1/metadata")),
+    switched(Switch::Metadata, filtered("targets", NOT_CORTEX, "/api/v1/targets", with::TARGETS, Answer::Targets)),
+    switched(Switch::Metadata, targets_metadata(PROMETHEUS, "/api/v1/targets/metadata")),
+    refuse("targets", CORTEX, Path::Exact("/api/v1/targets"), UNSCOPED),
     refuse("targets", ALL, Path::Below("/api/v1/targets/"), UNSCOPED),
     refuse("scrape_pools", ALL, Path::Exact("/api/v1/scrape_pools"), UNSCOPED),
     refuse("scrape_pools", ALL, Path::Below("/api/v1/scrape_pools/"), UNSCOPED),
@@ -284,6 +286,25 @@ const fn unread_by_header(handler: &'static str, upstreams: &'static [Upstream],
     Route { answer: Answer::Text, ..row(handler, upstreams, Path::Exact(path), POST, Rule::ByHeaderUnread, with::NONE) }
 }
 
+/// Refused without this key of the configuration.
+const fn switched(switch: Switch, route: Route) -> Route {
+    Route { switch: Some(switch), ..route }
+}
+
+const fn metadata(upstreams: &'static [Upstream], path: &'static str) -> Route {
+    Route {
+        answer: Answer::Metadata,
+        ..row("metadata", upstreams, Path::Exact(path), GET, Rule::Metadata, with::METRIC_METADATA)
+    }
+}
+
+const fn targets_metadata(upstreams: &'static [Upstream], path: &'static str) -> Route {
+    Route {
+        answer: Answer::TargetMetadata,
+        ..row("targets_metadata", upstreams, Path::Exact(path), GET, Rule::Selectors, with::TARGETS_METADATA)
+    }
+}
+
 /// Queries of a message count as evaluated ones: each reads as many samples as they do.
 const fn remote_read(upstreams: &'static [Upstream], path: &'static str) -> Route {
     Route {
@@ -299,6 +320,7 @@ const fn write(handler: &'static str, upstreams: &'static [Upstream], path: &'st
     Route {
         answer: Answer::Text,
         switch: Some(Switch::Writes),
+        one_tenant: true,
         ..row(handler, upstreams, Path::Exact(path), POST, Rule::Write(protocol), with::NONE)
     }
 }

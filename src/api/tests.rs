@@ -91,7 +91,10 @@ fn rows_are_whole() {
                 assert!(
                     has(Kind::Selector)
                         && !has(Kind::Query)
-                        && matches!(route.answer, Answer::Messages | Answer::Lines | Answer::Text),
+                        && matches!(
+                            route.answer,
+                            Answer::Messages | Answer::Lines | Answer::Text | Answer::TargetMetadata
+                        ),
                     "{route:?}"
                 )
             }
@@ -105,7 +108,11 @@ fn rows_are_whole() {
             }
             Rule::Filtered => {
                 assert!(
-                    !has(Kind::Query) && matches!(route.answer, Answer::Rules | Answer::Alerts | Answer::AlertsOfRules),
+                    !has(Kind::Query)
+                        && matches!(
+                            route.answer,
+                            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Targets
+                        ),
                     "{route:?}"
                 );
                 assert_eq!(route.instead.is_some(), route.answer == Answer::AlertsOfRules);
@@ -120,6 +127,9 @@ fn rows_are_whole() {
                         && route.answer == if is_unread { Answer::Text } else { Answer::Messages },
                     "{route:?}"
                 )
+            }
+            Rule::Metadata => {
+                assert!(route.answer == Answer::Metadata && route.switch.is_some() && !has(Kind::Selector), "{route:?}")
             }
             Rule::RemoteRead => assert!(
                 route.answer == Answer::Series && route.switch.is_some() && route.methods == [Method::Post],
@@ -166,9 +176,10 @@ fn a_row_reads_the_times_that_its_parameters_give() {
             Times::Now | Times::Message | Times::Unread => [false; 4],
         };
         assert_eq!(given, read, "{route:?}");
-        // Rules hold no samples, though selectors choose among them.
-        let reads_samples =
-            has(Kind::Query) || has(Kind::Selector) && route.rule != Rule::Filtered || route.rule == Rule::RemoteRead;
+        // Rules and targets hold no samples, though selectors choose among them.
+        let selects_series =
+            has(Kind::Selector) && route.rule != Rule::Filtered && route.answer != Answer::TargetMetadata;
+        let reads_samples = has(Kind::Query) || selects_series || route.rule == Rule::RemoteRead;
         assert_eq!(route.times != Times::Unread, reads_samples, "{route:?}");
         assert_eq!(route.evaluates, matches!(route.times, Times::Instant | Times::Range | Times::Message), "{route:?}");
     }
@@ -202,7 +213,8 @@ fn no_row_forwards_what_widens_an_answer() {
         let reads_series = matches!(parameter.kind, Kind::Query | Kind::Selector);
         assert_eq!(
             reads_series,
-            parameter.name == "query" && parameter.kind != Kind::Expression || parameter.name == "match[]",
+            parameter.name == "query" && parameter.kind != Kind::Expression
+                || ["match[]", "match_target"].contains(&parameter.name),
             "{parameter:?}"
         );
     }
@@ -219,13 +231,14 @@ fn exemplars_are_filtered_whatever_the_upstream_is() {
 #[test]
 fn what_is_refused_is_refused_for_every_upstream_unless_it_is_switched_on() {
     for upstream in Upstream::ALL {
-        for path in ["metadata", "status/config", "status/flags"] {
+        for path in ["status/config", "status/flags"] {
             let found = find(upstream, format!("/api/v1/{path}").as_bytes()).map(|found| found.route.rule).unwrap();
             let is_by_header = matches!(found, Rule::ByHeader | Rule::ByHeaderUnread);
             assert!(is_by_header == upstream.profile().isolates_tenants, "{path}");
             assert!(is_by_header != matches!(found, Rule::Refuse(_)), "{path}");
         }
         for path in [
+            "metadata",
             "write",
             "targets",
             "targets/metadata",
@@ -241,7 +254,10 @@ fn what_is_refused_is_refused_for_every_upstream_unless_it_is_switched_on() {
         ] {
             let path = format!("/api/v1/{path}");
             let found = find(upstream, path.as_bytes()).unwrap_or_else(|| panic!("{path}"));
-            assert!(matches!(found.route.rule, Rule::Refuse(_)) || found.route.switch.is_some(), "{path}");
+            assert!(
+                matches!(found.route.rule, Rule::Refuse(_) | Rule::ByHeader) || found.route.switch.is_some(),
+                "{path}"
+            );
         }
         for path in ["/metrics", "/debug/pprof/heap"] {
             assert!(matches!(find(upstream, path.as_bytes()).unwrap().route.rule, Rule::Refuse(_)), "{path}");

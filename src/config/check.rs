@@ -2,11 +2,13 @@
 
 use super::json::Field;
 use super::shape::{Member, Shape, member, names};
-use super::{ConfigError, limits};
-use crate::api::{self, Kind, Upstream};
+use super::{Config, ConfigError, METADATA, MetadataBy, limits};
+use crate::api::{self, Kind, Switch, Upstream};
 use crate::path as normal;
+use crate::promql;
 use crate::tenant::Federation;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Headers that carry the message itself: another hop, or Envoy, would not see the request that was decided on.
 const MESSAGE_HEADERS: &[&str] = &[
@@ -102,6 +104,42 @@ pub fn interval(field: &Field) -> Result<i64, ConfigError> {
     }
 }
 
+/// A cluster's name is Envoy's own matter; it is written into no header.
+pub fn call_out_cluster(field: &Field) -> Result<Option<Arc<str>>, ConfigError> {
+    match field.text()? {
+        "" => Err(field.error("must not be empty")),
+        name => Ok(Some(name.into())),
+    }
+}
+
+pub fn call_out_timeout(field: &Field) -> Result<u32, ConfigError> {
+    u32::try_from(interval(field)?).map_err(|_| field.error("is too long"))
+}
+
+/// `true` means `"names"`.
+pub fn enable_metadata(field: &Field, config: &Config) -> Result<Option<MetadataBy>, ConfigError> {
+    let by = match field.boolean() {
+        Ok(false) => return Ok(None),
+        Ok(true) => MetadataBy::Names,
+        Err(_) => field.word(METADATA)?,
+    };
+    if !config.enforce && config.upstream.profile().isolates_tenants {
+        return Err(field
+            .error("has no effect: this upstream isolates metadata by the header, and it is served without the key"));
+    }
+    let of_targets = api::find(config.upstream, b"/api/v1/targets/metadata");
+    let tells_targets = of_targets.is_some_and(|found| found.route.switch == Some(Switch::Metadata));
+    match by {
+        MetadataBy::Targets if !tells_targets => {
+            Err(field.error("only Prometheus tells the metadata of targets: use \"names\""))
+        }
+        MetadataBy::Names if config.call_out_cluster.is_none() => {
+            Err(field.error("needs call_out_cluster: the upstream is asked for the names of the tenant's metrics"))
+        }
+        MetadataBy::Names | MetadataBy::Targets => Ok(Some(by)),
+    }
+}
+
 pub fn match_rules(field: &Field, shared_rules: bool) -> Result<bool, ConfigError> {
     match field.boolean()? {
         true if shared_rules => {
@@ -152,6 +190,9 @@ pub fn strip_headers(field: Field) -> Result<Vec<String>, ConfigError> {
     Ok(names)
 }
 
+/// Why a label can't be enforced.
+pub const RUN_AS_QUERY: &str = "is reserved: Mimir and Cortex would run its value as a query";
+
 /// A label's name. Any UTF-8 is one in Prometheus 3; it is written in quotes where it has to be.
 pub fn label(field: &Field) -> Result<String, ConfigError> {
     let name = field.text()?;
@@ -160,6 +201,9 @@ pub fn label(field: &Field) -> Result<String, ConfigError> {
     }
     if name == "__name__" {
         return Err(field.error("\"__name__\" is the metric's name, and can't tell tenants apart"));
+    }
+    if promql::runs_as_query(name.as_bytes()) {
+        return Err(field.error(format!("{name:?} {RUN_AS_QUERY}")));
     }
     // No upstream reads U+FFFD in a string.
     if name.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER) || name.trim() != name {

@@ -56,7 +56,8 @@ fn knows_some(claims: &Claims, allowed: Option<&Allowed>) -> bool {
     allowed.is_some() || claims.groups.is_some() || !claims.strip_prefix.is_empty()
 }
 
-fn path(field: Field) -> Result<Box<[String]>, ConfigError> {
+/// A path into dynamic metadata: a namespace, and the keys below it.
+pub fn path(field: Field) -> Result<Box<[String]>, ConfigError> {
     let path = field.path.clone();
     let mut parts = Vec::new();
     for part in field.items("a list of strings")? {

@@ -3,8 +3,8 @@
 use super::source::CERTIFICATE_FIELDS;
 use super::{Config, keys};
 use crate::scope::OnConflict;
-use crate::tenant::{Claims, Federation, Source};
-use serde_json::Value;
+use crate::tenant::{Claims, EnforcedLabel, Federation, LabelSource, Source, Tenants};
+use serde_json::{Value, json};
 
 /// One key, with the value in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,38 @@ impl Config {
             }
         };
         keys::all().iter().enumerate().map(setting).collect()
+    }
+}
+
+impl Config {
+    /// The tenants with a selector of their own, in the order of the configuration.
+    pub fn own_selectors(&self) -> impl Iterator<Item = (&str, String)> {
+        self.confinement.selectors.iter().map(|(id, scope)| (id, scope.selector()))
+    }
+
+    /// Whether the tenants are confined to their IDs in the tenant label, and to nothing else.
+    pub fn is_by_label(&self, tenants: &Tenants) -> bool {
+        let is_own = tenants.single().is_some_and(|id| self.confinement.selectors.get(id).is_some());
+        self.view.is_none() && !is_own && self.confinement.shared.is_none() && self.enforced_labels().is_empty()
+    }
+
+    /// Why these tenants are confined to what they are: first of what names the tenants, then of each of the enforced labels.
+    pub fn why_confined(&self, tenants: &Tenants) -> Vec<String> {
+        let own = tenants.single().filter(|id| self.confinement.selectors.get(id).is_some());
+        let tenant = match (&self.view, own, &self.confinement.shared) {
+            (Some(_), ..) => "tenant_regex".to_owned(),
+            (None, Some(id), _) => format!("tenant_selectors.{id}"),
+            (None, None, None) => "tenant_label_name".to_owned(),
+            (None, None, Some(shared)) => {
+                format!("tenant_label_name, with {} of shared_tenants", shared.ids().collect::<Vec<_>>().join(", "))
+            }
+        };
+        let label = |label: &EnforcedLabel| match &label.source {
+            LabelSource::Header(name) => format!("enforced_labels: the header {name}"),
+            LabelSource::Metadata(path) => format!("enforced_labels: the metadata {}", path.join(" / ")),
+            LabelSource::Values(_) => "enforced_labels: fixed".to_owned(),
+        };
+        [tenant].into_iter().chain(self.enforced_labels().iter().map(label)).collect()
     }
 }
 
@@ -119,12 +151,37 @@ pub fn what_the_path_does(config: &Config) -> String {
     format!("behind it, the path chooses one of {among}; no header names the tenant")
 }
 
+pub fn selectors(config: &Config) -> Value {
+    let selectors = config.confinement.selectors.iter();
+    Value::Object(selectors.map(|(id, scope)| (id.to_owned(), scope.selector().into())).collect())
+}
+
+pub fn what_selectors_do(config: &Config) -> String {
+    match config.confinement.selectors.iter().count() {
+        0 => "every tenant is confined to its ID in the tenant label".to_owned(),
+        count => format!("{count} tenants are confined to a selector of their own instead of the tenant label"),
+    }
+}
+
+pub fn enforced_labels(config: &Config) -> Value {
+    let label = |label: &EnforcedLabel| match &label.source {
+        LabelSource::Header(name) => json!({"label": &*label.name, "header": &**name}),
+        LabelSource::Metadata(path) => json!({"label": &*label.name, "metadata": path.to_vec()}),
+        LabelSource::Values(values) => json!({"label": &*label.name, "values": values.to_vec()}),
+    };
+    config.enforced_labels().iter().map(label).collect()
+}
+
+pub fn shared_tenants(config: &Config) -> Value {
+    config.confinement.shared.iter().flat_map(Tenants::ids).collect()
+}
+
 pub fn federation(config: &Config) -> Value {
     let (enabled, max_tenants) = match config.federation {
         Federation::Off => (false, 0),
         Federation::On { max_tenants } => (true, max_tenants),
     };
-    serde_json::json!({"enabled": enabled, "max_tenants": max_tenants})
+    json!({"enabled": enabled, "max_tenants": max_tenants})
 }
 
 pub fn what_federation_does(config: &Config) -> String {

@@ -7,7 +7,7 @@ mod rows;
 
 use super::json::Field;
 use super::shape::Shape;
-use super::{Config, ConfigError, source};
+use super::{Config, ConfigError, confinement, source};
 use rows::ROWS;
 use serde_json::Value;
 
@@ -42,6 +42,8 @@ pub struct Draft {
     pub source: source::Given,
     /// `tenant_path`, which must not hide any path that is served.
     pub tenant_path: Option<Field>,
+    /// What tenants are confined to beyond one label.
+    pub confinement: confinement::Given,
     /// `limits`, which is read together with `overrides`.
     pub limits: Option<Field>,
     pub overrides: Option<Field>,
@@ -53,7 +55,7 @@ pub fn all() -> &'static [Key] {
 }
 
 /// Keys of the contract that this version does not implement.
-pub const PLANNED: &[&str] = &["call_out_cluster", "call_out_timeout", "dry_run", "enable_metadata"];
+pub const PLANNED: &[&str] = &["dry_run"];
 
 /// The names of all keys.
 pub static NAMES: [&str; ROWS.len()] = COLUMNS.0;

@@ -4,7 +4,8 @@
 //! nothing an operator wrote is silently without effect.
 //!
 //! - `keys`: one row for each key; a key is added there
-//! - `check`, `source`, `claims`, `tenant_path`, `allowed`, `stats`: the rules for each value; those for limits are in [`crate::limits`]
+//! - `check`, `source`, `claims`, `tenant_path`, `confinement`, `allowed`, `stats`: the rules for each value; those for limits are in
+//!   [`crate::limits`]
 //! - `shape`: the JSON that a key takes
 //! - `explain`, `effective`: what is in force, for the operator
 //! - `ineffective`: what is valid and has no effect
@@ -12,6 +13,7 @@
 mod allowed;
 mod check;
 mod claims;
+mod confinement;
 mod effective;
 mod explain;
 mod ineffective;
@@ -39,8 +41,11 @@ use crate::limits::{self, InForce, Limits};
 use crate::path;
 use crate::scope::{OnConflict, Scope};
 use crate::settings as json;
-use crate::tenant::{self, Clues, Federation, Format, Rules, Source, Tenants};
+use crate::tenant::{
+    self, Clues, EnforcedLabel, Evidence, Federation, Format, LabelError, LabelValues, Rules, Source, Tenants,
+};
 use allowed::Allowed;
+use confinement::Confinement;
 use keys::Draft;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,6 +53,17 @@ use std::sync::Arc;
 const FORMATS: &[(&str, Format)] = &[("cortex", Format::Cortex), ("thanos", Format::Thanos)];
 const CONFLICTS: &[(&str, OnConflict)] =
     &[("replace", OnConflict::Replace), ("intersect", OnConflict::Intersect), ("reject", OnConflict::Reject)];
+
+const METADATA: &[(&str, MetadataBy)] = &[("names", MetadataBy::Names), ("targets", MetadataBy::Targets)];
+
+/// By what it is known which metadata is the tenant's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetadataBy {
+    /// By the names of the tenant's metrics.
+    Names,
+    /// By the tenant's targets.
+    Targets,
+}
 
 /// Headers that name a tenant to Thanos, Cortex or Mimir, whatever this filter is told to read.
 const TENANT_HEADERS: [&str; 2] = ["thanos-tenant", "x-scope-orgid"];
@@ -57,6 +73,7 @@ const DEFAULT_LOOKBACK: i64 = 5 * 60_000;
 const DEFAULT_INTERVAL: i64 = 60_000;
 
 const DEFAULT_LABEL: &str = "tenant_id";
+const DEFAULT_CALL_OUT_TIMEOUT: u32 = 5_000;
 
 /// Envoy's own default for what it buffers of a stream.
 const DEFAULT_MAX_RESPONSE: usize = 1 << 20;
@@ -81,6 +98,9 @@ pub struct Config {
     enforce: bool,
     label: Arc<str>,
     on_conflict: OnConflict,
+    confinement: Confinement,
+    /// The names of the headers that decide what a request is confined to; `None` where none does.
+    vary: Option<Arc<str>>,
     /// Longest first, so that the most specific one decides.
     path_prefixes: Vec<String>,
     passthrough_paths: BTreeSet<String>,
@@ -99,6 +119,9 @@ pub struct Config {
     serves_remote_read: bool,
     writes: Writes,
     serves_grpc: bool,
+    metadata_by: Option<MetadataBy>,
+    call_out_cluster: Option<Arc<str>>,
+    call_out_timeout_ms: u32,
     /// The keys that the configuration names, one bit for each row, for [`Config::explain`].
     given: u64,
 }
@@ -122,8 +145,14 @@ impl Config {
     pub fn parse(json: &[u8]) -> Result<Config, ConfigError> {
         let mut object = json::Object::parse(json)?;
         let config = Config::defaults(Upstream::Prometheus);
-        let mut draft =
-            Draft { config, source: source::Given::default(), tenant_path: None, limits: None, overrides: None };
+        let mut draft = Draft {
+            config,
+            source: source::Given::default(),
+            tenant_path: None,
+            confinement: confinement::Given::default(),
+            limits: None,
+            overrides: None,
+        };
         let mut given = 0;
         for ((name, read), key) in keys::NAMES.iter().zip(keys::READERS).zip(0..) {
             if let Some(field) = object.take(name) {
@@ -133,7 +162,7 @@ impl Config {
         }
         object.finish(&keys::NAMES, keys::PLANNED)?;
 
-        let Draft { mut config, source, tenant_path, limits, overrides } = draft;
+        let Draft { mut config, source, tenant_path, confinement, limits, overrides } = draft;
         config.given = given;
         if let Some(field) = tenant_path {
             config.tenant_path =
@@ -147,9 +176,14 @@ impl Config {
             on_conflict: config.on_conflict,
             extra_parameters: &config.extra_parameters,
             has_path: config.tenant_path.is_some(),
+            names_shared: confinement.shared.is_some() && config.upstream.profile().isolates_tenants,
         };
         let in_force = source::source(source, &context)?;
         (config.source, config.view) = (in_force.source, in_force.view);
+        confinement::read(confinement, &mut config)?;
+        let headers: Vec<&str> =
+            config.source.header().into_iter().chain(config.label_headers()).map(|name| &**name).collect();
+        config.vary = (!headers.is_empty()).then(|| headers.join(", ").into());
         config.limits = limits::read(limits, overrides, config.format)?;
         config.needs_the_time = config.limits.need_the_time();
         config.counts_queries = config.limits.count_queries();
@@ -160,6 +194,7 @@ impl Config {
             .chain(config.source.header().map(|name| &**name))
             .chain(in_force.unread_header.as_deref())
             .chain(config.tenant_path.is_some().then_some(FORWARDED_PREFIX))
+            .chain(config.confinement.labels.iter().filter_map(|label| label.header().map(|name| &**name)))
             .chain([&*config.forward_tenant_header])
             .chain(config.strip_headers.iter().map(String::as_str))
             .chain(check::NEVER_FORWARDED.iter().copied())
@@ -189,6 +224,8 @@ impl Config {
             enforce: !profile.isolates_tenants,
             label: DEFAULT_LABEL.into(),
             on_conflict: OnConflict::Replace,
+            confinement: Confinement::default(),
+            vary: None,
             path_prefixes: profile.path_prefixes.iter().map(|&prefix| prefix.to_owned()).collect(),
             passthrough_paths: BTreeSet::new(),
             extra_parameters: [].into(),
@@ -206,6 +243,9 @@ impl Config {
             serves_remote_read: false,
             writes: Writes::of(upstream),
             serves_grpc: false,
+            metadata_by: None,
+            call_out_cluster: None,
+            call_out_timeout_ms: DEFAULT_CALL_OUT_TIMEOUT,
             given: 0,
         }
     }
@@ -285,6 +325,11 @@ impl Config {
         Tenants::parse(value, self.format, self.federation)
     }
 
+    /// Which tenant IDs are valid.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// Whether a valid tenant is served.
     pub fn allows(&self, id: &str) -> bool {
         self.allowed.as_ref().is_none_or(|allowed| allowed.contains(id))
@@ -299,6 +344,7 @@ impl Config {
         };
         self.allowed.as_ref().is_some_and(|allowed| allowed.names(id))
             || self.limits.own(id).is_some()
+            || self.confinement.selectors.get(id).is_some()
             || own.is_some_and(|tenants| &**tenants.joined() == id)
     }
 
@@ -317,11 +363,68 @@ impl Config {
         &self.label
     }
 
-    /// What a request of these tenants is confined to.
-    pub fn scope(&self, tenants: &Tenants) -> Scope {
-        match &self.view {
-            Some(pattern) => Scope::matching(self.label.clone(), pattern.clone()),
-            None => tenants.scope(&self.label, self.on_conflict, self.federation),
+    /// The labels that are enforced beside the tenant's.
+    pub fn enforced_labels(&self) -> &[EnforcedLabel] {
+        &self.confinement.labels
+    }
+
+    fn label_headers(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.confinement.labels.iter().filter_map(EnforcedLabel::header)
+    }
+
+    /// What the proxy has to be asked for besides what names the tenant.
+    pub fn label_evidence(&self) -> Option<Evidence> {
+        self.confinement.labels.iter().any(EnforcedLabel::reads_metadata).then_some(Evidence::Metadata)
+    }
+
+    /// The names of the headers on which answers depend besides the URL, as in `vary`.
+    pub fn vary(&self) -> Option<&Arc<str>> {
+        self.vary.as_ref()
+    }
+
+    /// What a request says about the labels that are enforced beside the tenant's. `header`: the value of the header of the label with
+    /// this index; `metadata`: what the proxy answers to [`Config::label_evidence`].
+    pub fn label_values<'a>(
+        &'a self,
+        header: impl Fn(usize) -> Result<Option<&'a [u8]>, LabelError>,
+        metadata: Option<&[u8]>,
+    ) -> Result<LabelValues, (Arc<str>, LabelError)> {
+        tenant::label::values(self.enforced_labels(), header, metadata, self.on_conflict)
+    }
+
+    /// What a request of these tenants, with these values of other labels, is confined to.
+    ///
+    /// # Errors
+    /// [`tenant::Error::OwnSelector`] where several tenants are named, and one of them has a selector of its own.
+    pub fn scope(&self, tenants: &Tenants, labels: &LabelValues) -> Result<Scope, tenant::Error> {
+        let Confinement { selectors, shared, .. } = &self.confinement;
+        let scope = match (&self.view, selectors.of(tenants).map_err(tenant::Error::OwnSelector)?, shared) {
+            (Some(pattern), ..) => Scope::matching(self.label.clone(), pattern.clone()),
+            (None, Some(own), _) => own.clone(),
+            (None, None, None) => tenants.scope(&self.label, self.on_conflict, self.federation),
+            // A query may choose among several, also where the tenant is the shared one.
+            (None, None, Some(shared)) => {
+                let all = tenants.with(shared);
+                Scope::one_of(self.label.clone(), &all.ids().collect::<Vec<_>>(), self.on_conflict)
+            }
+        };
+        Ok(labels.confine(scope))
+    }
+
+    /// What a request without values of other labels is confined to.
+    #[cfg(test)]
+    pub fn scope_of(&self, tenants: &Tenants) -> Scope {
+        self.scope(tenants, &self.label_values(|_| Ok(None), None).unwrap()).unwrap()
+    }
+
+    /// The IDs that the upstream's tenant header names for a request of these tenants: also those that are shared, where the upstream
+    /// isolates tenants by the header. `of_one`: the endpoint answers for one tenant only, so that nothing can be shared.
+    pub fn forwarded(&self, tenants: &Tenants, of_one: bool) -> Arc<str> {
+        match &self.confinement.shared {
+            Some(shared) if self.upstream.profile().isolates_tenants && !of_one => {
+                tenants.with(shared).joined().clone()
+            }
+            Some(_) | None => tenants.joined().clone(),
         }
     }
 
@@ -395,6 +498,7 @@ impl Config {
         match switch {
             Switch::RemoteRead => self.serves_remote_read,
             Switch::Writes => self.writes.are_allowed,
+            Switch::Metadata => self.metadata_by.is_some(),
         }
     }
 
@@ -406,6 +510,21 @@ impl Config {
     /// Whether gRPC services are served.
     pub fn serves_grpc(&self) -> bool {
         self.serves_grpc
+    }
+
+    /// By what it is known which metadata is the tenant's; `None` where none is served.
+    pub fn metadata_by(&self) -> Option<MetadataBy> {
+        self.metadata_by
+    }
+
+    /// The cluster that is asked where a decision needs the upstream.
+    pub fn call_out_cluster(&self) -> Option<&Arc<str>> {
+        self.call_out_cluster.as_ref()
+    }
+
+    /// How long its answer is waited for, in milliseconds.
+    pub fn call_out_timeout_ms(&self) -> u32 {
+        self.call_out_timeout_ms
     }
 
     /// The row for a path in normal form, and the prefix under which it was found.

@@ -51,6 +51,8 @@ pub struct Context<'a> {
     pub extra_parameters: &'a [String],
     /// Whether the path chooses the tenant.
     pub has_path: bool,
+    /// The header that is set upstream names other tenants besides the request's.
+    pub names_shared: bool,
 }
 
 type Reader = fn(Field, &Context<'_>) -> Result<Option<Source>, ConfigError>;
@@ -113,7 +115,7 @@ pub fn source(given: Given, context: &Context<'_>) -> Result<InForce, ConfigErro
     let without_effect = match (&header, &default_id, &source, context.federation) {
         (Some(field), ..) | (None, Some(field), ..) => Some(field.path.as_str()),
         // No request can name several.
-        (None, None, Source::Certificate(_) | Source::Static(_), Federation::On { .. }) => {
+        (None, None, Source::Certificate(_) | Source::Static(_), Federation::On { .. }) if !context.names_shared => {
             Some("tenant_federation.enabled")
         }
         (None, None, ..) => None,
@@ -368,9 +370,9 @@ mod tests {
     fn several_static_tenants_need_no_switch_and_queries_select_among_them() {
         let config = parse(json!({"static_tenant_ids": ["b", "a"]})).unwrap();
         let tenants = config.identify(&CLAIMED).unwrap();
-        assert_eq!(config.scope(&tenants).selector(), r#"{tenant_id=~"a|b"}"#);
+        assert_eq!(config.scope_of(&tenants).selector(), r#"{tenant_id=~"a|b"}"#);
         let mut out = Vec::new();
-        crate::promql::rewrite(br#"up{tenant_id="b"}"#, &config.scope(&tenants), &mut out).unwrap();
+        crate::promql::rewrite(br#"up{tenant_id="b"}"#, &config.scope_of(&tenants), &mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), r#"up{tenant_id=~"a|b",tenant_id="b"}"#);
     }
 
@@ -380,7 +382,7 @@ mod tests {
         let config = view(r#"team-.*|"x\\d"#).unwrap();
         let tenants = config.identify(&CLAIMED).unwrap();
         assert_eq!(&**tenants.joined(), "ops");
-        assert_eq!(config.scope(&tenants).selector(), r#"{tenant_id=~"team-.*|\"x\\\\d",tenant_id!=""}"#);
+        assert_eq!(config.scope_of(&tenants).selector(), r#"{tenant_id=~"team-.*|\"x\\\\d",tenant_id!=""}"#);
         for extra in [
             json!({}),
             json!({"tenant_header": "x"}),

@@ -65,6 +65,9 @@ fn every_key_is_read() {
             "allow_writes": true,
             "remote_write_versions": ["2.0"],
             "write_tenant_in_body": true,
+            "call_out_cluster": "upstream",
+            "call_out_timeout": "2s",
+            "enable_metadata": true,
             "max_response_bytes": 65536,
             "shared_rules": true,
             "match_rules": false,
@@ -74,6 +77,9 @@ fn every_key_is_read() {
             "lookback_delta": "1m",
             "default_evaluation_interval": "15s",
             "allowed_tenants": ["a", "b"],
+            "tenant_selectors": {"b": "{namespace=~\"b-.*\"}"},
+            "enforced_labels": [{"label": "cluster", "header": "X-Cluster"}],
+            "shared_tenants": [],
             "stats": {"max_tenants": 7, "samples": true, "tags": "istio"}
         }"#,
     )
@@ -102,7 +108,9 @@ fn every_key_is_read() {
     }
     assert!(config.serves(crate::api::Switch::RemoteRead) && config.serves(crate::api::Switch::Writes));
     assert_eq!(config.writes().versions, [WriteVersion::Two]);
-    assert!(config.writes().tenant_is_in_body);
+    assert!(config.writes().tenant_is_in_body && config.serves(crate::api::Switch::Metadata));
+    assert_eq!((config.call_out_cluster().unwrap().as_ref(), config.call_out_timeout_ms()), ("upstream", 2_000));
+    assert_eq!(config.metadata_by(), Some(MetadataBy::Names));
     assert_eq!(config.max_response_bytes(), 65_536);
     assert_eq!((config.lookback_ms(), config.subquery_step_ms()), (60_000, 15_000));
     assert!(config.needs_the_time() && !config.counts_queries());
@@ -129,6 +137,25 @@ fn every_key_is_read() {
     }
     assert_eq!(config.stats(), Stats { max_tenants: 7, samples: true, tags: crate::stats::Naming::Istio });
     assert!(config.is_named("a") && config.is_named("b") && !config.is_named("c"));
+}
+
+#[test]
+fn metadata_needs_what_it_is_made_of() {
+    assert_eq!(parse("{}").unwrap().metadata_by(), None);
+    assert_eq!(parse(r#"{"enable_metadata": false}"#).unwrap().metadata_by(), None);
+    assert_eq!(parse(r#"{"enable_metadata": "targets"}"#).unwrap().metadata_by(), Some(MetadataBy::Targets));
+    refused(r#"{"enable_metadata": true}"#, "enable_metadata", "call_out_cluster");
+    refused(r#"{"enable_metadata": "names"}"#, "enable_metadata", "call_out_cluster");
+    refused(r#"{"enable_metadata": "names", "call_out_cluster": ""}"#, "call_out_cluster", "empty");
+    refused(r#"{"enable_metadata": "all"}"#, "enable_metadata", r#"use "names", "targets""#);
+    refused(r#"{"enable_metadata": "targets", "upstream": "thanos"}"#, "enable_metadata", "only Prometheus");
+    refused(
+        r#"{"enable_metadata": "names", "call_out_cluster": "a", "upstream": "cortex"}"#,
+        "enable_metadata",
+        "no effect",
+    );
+    refused(r#"{"call_out_timeout": "0s"}"#, "call_out_timeout", "longer than 0");
+    refused(r#"{"call_out_timeout": "1000d"}"#, "call_out_timeout", "too long");
 }
 
 #[test]

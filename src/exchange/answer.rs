@@ -51,6 +51,12 @@ impl Exchange {
     /// has to be looked at.
     fn answer_without_reading(&mut self, size: usize) -> Option<Step> {
         match self.request {
+            // Another filter, or the host, answers in the place of a request that is held back: nothing of it may be forwarded after.
+            RequestStage::Asking(_) => {
+                self.request = RequestStage::Refused;
+                self.record.answer_body(size);
+                Some(Step::forwards(Vec::new()))
+            }
             // Local replies pass here too: another filter's is left alone, ours is complete. Once the head of the upstream's answer has been
             // forwarded, no local reply can follow.
             RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Refused

@@ -90,6 +90,10 @@ pub enum Effect {
         /// Whether the time is wanted.
         with_time: bool,
     },
+    /// Sends a question to the upstream, whose answer comes later: [`Event::CalledOut`]. Until then the request is held back.
+    ///
+    /// [`Event::CalledOut`]: super::Event::CalledOut
+    CallOut(Box<CallOut>),
     /// Asks for the answer's head: [`Event::AnswerHeadRead`].
     ///
     /// [`Event::AnswerHeadRead`]: super::Event::AnswerHeadRead
@@ -152,6 +156,19 @@ pub enum Effect {
     Log(Level, String),
     /// Adds to the stats what the exchange was. Can't fail.
     End(Box<Summary>),
+}
+
+/// A question to the upstream, without a body.
+#[derive(Debug)]
+pub struct CallOut {
+    /// The cluster that is asked.
+    pub cluster: Arc<str>,
+    /// The head, `:method`, `:path` and `:authority` among it.
+    pub headers: Vec<(Arc<str>, String)>,
+    /// How long an answer is waited for, in milliseconds.
+    pub timeout_ms: u32,
+    /// A longer body is not read.
+    pub max_answer: usize,
 }
 
 /// Edits of the request's head, in this order.

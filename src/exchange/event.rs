@@ -1,6 +1,7 @@
 //! What an adapter tells an exchange.
 
 use super::effect::Half;
+use crate::request::Answered;
 use std::fmt;
 
 /// What has happened. The first six and `Done` stand for callbacks of the host; the others tell how an effect ended.
@@ -51,6 +52,8 @@ pub enum Event<'a> {
         /// Nanoseconds since 1970, where the time was asked for.
         now: Option<u64>,
     },
+    /// A question to the upstream was answered, or was not.
+    CalledOut(Answered<'a>),
     /// The answer's head.
     AnswerHeadRead {
         /// Every pair, names in lower case, `:status` among them.
@@ -85,6 +88,10 @@ pub struct Arrival<'a> {
     ///
     /// [`Worker::evidence`]: super::Worker::evidence
     pub evidence: Option<&'a [u8]>,
+    /// What the host has where labels ask it ([`Worker::label_evidence`]); `None` where it has nothing.
+    ///
+    /// [`Worker::label_evidence`]: super::Worker::label_evidence
+    pub label_evidence: Option<&'a [u8]>,
     /// Neither body nor trailers follow.
     pub end_of_stream: bool,
 }

@@ -23,8 +23,9 @@
 //! - After a refusal nothing of the request is forwarded, and nothing but the refusal reaches the client.
 //! - No byte of an answer that has to be read is forwarded before it was filtered.
 //!
-//! The request's head is never paused on: without Envoy's `allow_on_headers_stop_iteration` its body would never come (observed with
-//! Envoy 1.40.0). So whatever concerns the head is decided when the head comes. The answer's head is paused on only where the operator
+//! The request's head is paused on only while the upstream is asked something, and goes on then: without Envoy's
+//! `allow_on_headers_stop_iteration` its body would not come before (observed with Envoy 1.40.0). So whatever concerns the head is decided
+//! without the body. The answer's head is paused on only where the operator
 //! says that the option is on.
 
 mod answer;
@@ -42,7 +43,7 @@ mod tests;
 mod trail;
 mod worker;
 
-pub use effect::{AnswerEdits, Effect, Flow, Half, Level, RequestEdits, Step};
+pub use effect::{AnswerEdits, CallOut, Effect, Flow, Half, Level, RequestEdits, Step};
 pub use event::{Arrival, Event, Fault, HostError};
 pub use ledger::{Change, Ledger, Meter, Metric, SeriesId};
 pub use line::Line;
@@ -53,7 +54,7 @@ use crate::answer::Expected;
 use answer::AnswerStage;
 use record::Record;
 use refuse::Refusal;
-use request::RequestStage;
+use request::{Meanwhile, RequestStage};
 use std::rc::Rc;
 use trail::Subject;
 
@@ -73,6 +74,8 @@ pub struct Exchange {
     /// The bytes of the answer's body that the host held at its last callback, and whether they were the last.
     answer_held: usize,
     answer_ends: bool,
+    /// What came of the request while the upstream was asked something.
+    meanwhile: Meanwhile,
     subject: Subject,
     record: Record,
 }
@@ -83,6 +86,8 @@ enum Callback {
     RequestHead,
     RequestBody,
     RequestTrailers,
+    /// A question to the upstream was answered. The request's head may still be edited.
+    CallOut,
     AnswerHead,
     AnswerBody,
     AnswerTrailers,
@@ -101,6 +106,7 @@ impl Exchange {
             answer_ends_with_head: false,
             answer_held: 0,
             answer_ends: false,
+            meanwhile: Meanwhile::default(),
             subject: Subject::default(),
             record: Record::default(),
         }
@@ -124,6 +130,10 @@ impl Exchange {
             Event::Trailers(Half::Request) => {
                 self.callback = Callback::RequestTrailers;
                 self.request_trailers()
+            }
+            Event::CalledOut(answered) => {
+                self.callback = Callback::CallOut;
+                self.called_out(&answered)
             }
             Event::AnswerHead { end_of_stream } => {
                 self.callback = Callback::AnswerHead;
@@ -152,7 +162,7 @@ impl Exchange {
             return self.cut_off_request(&error);
         }
         match self.callback {
-            Callback::RequestHead | Callback::RequestBody | Callback::RequestTrailers => {
+            Callback::RequestHead | Callback::RequestBody | Callback::RequestTrailers | Callback::CallOut => {
                 self.refuse(&Refusal::Host(error))
             }
             Callback::AnswerHead => self.refuse_answer(Refusal::Host(error), "host"),

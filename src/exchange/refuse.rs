@@ -60,7 +60,7 @@ impl Exchange {
             effects.push(line);
         }
         effects.push(Effect::Note(self.subject.state("refused:", rejection.reason())));
-        if self.callback == Callback::RequestHead {
+        if self.can_edit_head() {
             effects.extend(self.name_in_head());
         }
         self.record.refuse(rejection.status(), rejection.reason());
@@ -75,7 +75,7 @@ impl Exchange {
     /// Answers a request that is not refused. Nothing of it is forwarded from here on.
     pub(super) fn send_reply(&mut self, reply: Reply) -> Step {
         let mut effects = vec![Effect::Note(self.subject.state("answered:", reply.reason))];
-        if self.callback == Callback::RequestHead {
+        if self.can_edit_head() {
             effects.extend(self.name_in_head());
         }
         self.record.reply(reply.status);
@@ -138,6 +138,10 @@ impl Exchange {
             None => return None,
         };
         Some(Effect::TryEditRequest(edits))
+    }
+
+    fn can_edit_head(&self) -> bool {
+        matches!(self.callback, Callback::RequestHead | Callback::CallOut)
     }
 
     /// The line of a refusal, if one may be written.

@@ -5,11 +5,12 @@
 //! Untouched ────┬───> Reading ──────────────────────────> Decided <──── Reading
 //!    │          ├───> Decided    when all of it has come                its body's end was not seen
 //!    │          ├───> Streaming
-//!    │          └───> Leasing ──> as above, once the query is counted
+//!    │          ├───> Leasing ──> as above, once the query is counted
+//!    │          └───> Asking ───> as above, once the upstream has answered a question
 //!    └──> Refused <──── any of them, at any time
 //! ```
 
-use super::effect::{Effect, Half, RequestEdits, Step};
+use super::effect::{CallOut, Effect, Half, RequestEdits, Step};
 use super::event::Arrival;
 use super::refuse::Refusal;
 use super::trail::Subject;
@@ -18,7 +19,7 @@ use crate::api::Rule;
 use crate::config::Config;
 use crate::limits::Limit;
 use crate::rejection::Rejection;
-use crate::request::{self, BodyDecision, BodyPlan, Decision, Forward, Head};
+use crate::request::{self, Answered, Ask, BodyDecision, BodyPlan, Decision, Forward, Head, Pending};
 
 /// How far a request has come.
 pub enum RequestStage {
@@ -26,6 +27,8 @@ pub enum RequestStage {
     Untouched,
     /// It is to be forwarded once the query is counted.
     Leasing(Box<Forward>),
+    /// It is held back until the upstream has answered a question.
+    Asking(Box<Pending>),
     /// Its head has been forwarded, its body has not.
     Reading {
         /// What has to happen to the body.
@@ -52,6 +55,15 @@ pub enum RequestStage {
     Cut,
 }
 
+/// What came of a request while it was held back by its head.
+#[derive(Debug, Default)]
+pub struct Meanwhile {
+    /// The bytes of its body that the host holds.
+    size: usize,
+    /// Nothing follows.
+    has_ended: bool,
+}
+
 const NANOSECONDS: u64 = 1_000_000;
 
 /// The time for limits, in milliseconds since 1970.
@@ -73,6 +85,7 @@ impl Exchange {
         let head = Head {
             headers: arrival.headers,
             evidence: arrival.evidence,
+            label_evidence: arrival.label_evidence,
             end_of_stream: arrival.end_of_stream,
             now_ms: milliseconds(self.record.began()),
         };
@@ -89,7 +102,7 @@ impl Exchange {
                 self.subject.route = Some(reply.route);
                 self.send_reply(reply)
             }
-            Ok(Decision::Ask(ask)) => match ask.pending {},
+            Ok(Decision::Ask(ask)) => self.ask(ask),
             Err(refused) => {
                 self.subject.tenant = refused.tenant;
                 self.subject.route = refused.route;
@@ -98,6 +111,33 @@ impl Exchange {
         };
         step.effects.insert(0, begin);
         Ok(step)
+    }
+
+    /// The request is held back until the upstream has answered.
+    fn ask(&mut self, ask: Ask) -> Step {
+        self.subject.tenant = Some(ask.tenant);
+        self.subject.route = Some(ask.route);
+        self.request = RequestStage::Asking(Box::new(ask.pending));
+        let Ask { cluster, headers, timeout_ms, max_answer, .. } = ask;
+        let call_out = CallOut { cluster, headers, timeout_ms, max_answer };
+        Step::pauses(vec![Effect::CallOut(Box::new(call_out))])
+    }
+
+    /// The question was answered, or was not: the request is decided on. What came of it meanwhile is still held back.
+    pub(super) fn called_out(&mut self, answered: &Answered<'_>) -> Result<Step, Refusal> {
+        let pending = match std::mem::replace(&mut self.request, RequestStage::Deciding) {
+            RequestStage::Asking(pending) => pending,
+            other => {
+                self.request = other;
+                return Err(Exchange::out_of_order("proxy_on_http_call_response"));
+            }
+        };
+        let worker = self.worker.clone();
+        match pending.finish(answered, milliseconds(self.record.began()), &worker.memo)? {
+            Decision::Forward(forward) => Ok(self.forward(forward)),
+            Decision::Reply(reply) => Ok(self.send_reply(reply)),
+            Decision::Ask(ask) => Ok(self.ask(ask)),
+        }
     }
 
     fn forward(&mut self, forward: Forward) -> Step {
@@ -131,6 +171,7 @@ impl Exchange {
             | Rule::ByHeader
             | Rule::ByHeaderUnread
             | Rule::RemoteRead
+            | Rule::Metadata
             | Rule::Grpc(_)
             | Rule::Passthrough
             | Rule::Refuse(_) => Limit::Concurrency,
@@ -151,13 +192,28 @@ impl Exchange {
         };
         let edits = RequestEdits { path: forward.path, remove: forward.remove, set: forward.set };
         let note = Effect::Note(self.subject.state("forwarded", ""));
-        Step::forwards(vec![Effect::EditRequest(edits), note])
+        let mut step = Step::forwards(vec![Effect::EditRequest(edits), note]);
+        let Meanwhile { size, has_ended } = std::mem::take(&mut self.meanwhile);
+        if size == 0 && !has_ended {
+            return step;
+        }
+        // The body's callback came while the request was held back.
+        self.callback = Callback::RequestBody;
+        let rest = self.request_body(size, has_ended).unwrap_or_else(|refusal| self.refuse(&refusal));
+        step.effects.extend(rest.effects);
+        step.flow = rest.flow;
+        step
     }
 
     /// `size` is all that the host holds: what it held back before, and the bytes that have just come.
     pub(super) fn request_body(&mut self, size: usize, end_of_stream: bool) -> Result<Step, Refusal> {
         let step = match &mut self.request {
             RequestStage::Refused | RequestStage::Cut => Step::pauses(Vec::new()),
+            RequestStage::Asking(_) => {
+                self.meanwhile.size = size;
+                self.meanwhile.has_ended |= end_of_stream;
+                Step::pauses(Vec::new())
+            }
             RequestStage::Streaming => Step::forwards(Vec::new()),
             RequestStage::Bounded { came, most } => {
                 *came = came.saturating_add(size);
@@ -232,6 +288,11 @@ impl Exchange {
     pub(super) fn request_trailers(&mut self) -> Result<Step, Refusal> {
         match &self.request {
             RequestStage::Refused | RequestStage::Cut => Ok(Step::pauses(Vec::new())),
+            RequestStage::Asking(_) => {
+                // They are removed now, since they may be out of reach later, and held back with the rest.
+                self.meanwhile.has_ended = true;
+                Ok(Step::asks(Effect::ReadTrailers(Half::Request)))
+            }
             RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Deciding => {
                 Err(Exchange::out_of_order("proxy_on_request_trailers"))
             }
@@ -246,7 +307,9 @@ impl Exchange {
     /// endpoint reads any.
     pub(super) fn trailers_read(&mut self, trailers: &[(&[u8], &[u8])]) -> Result<Step, Refusal> {
         let half = match self.callback {
-            Callback::RequestHead | Callback::RequestBody | Callback::RequestTrailers => Half::Request,
+            Callback::RequestHead | Callback::RequestBody | Callback::RequestTrailers | Callback::CallOut => {
+                Half::Request
+            }
             Callback::AnswerHead | Callback::AnswerBody | Callback::AnswerTrailers => Half::Answer,
         };
         if let (Half::Answer, Some(step)) = (half, self.grpc_trailers(trailers)) {
@@ -254,6 +317,8 @@ impl Exchange {
         }
         let names = request::trailers_to_remove(trailers.iter().map(|(name, _)| *name));
         let names = names.into_iter().map(<[u8]>::to_vec).collect();
-        Ok(Step::forwards(vec![Effect::RemoveTrailers { half, names }]))
+        let remove = vec![Effect::RemoveTrailers { half, names }];
+        let is_held = half == Half::Request && matches!(self.request, RequestStage::Asking(_));
+        Ok(if is_held { Step::pauses(remove) } else { Step::forwards(remove) })
     }
 }

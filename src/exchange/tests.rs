@@ -23,7 +23,7 @@ fn head(exchange: &mut Exchange, method: &str, path: &str, end_of_stream: bool) 
         (b"content-type", b"application/x-www-form-urlencoded"),
         (b"x-request-id", b"id-1"),
     ];
-    exchange.on(Event::RequestHead(Arrival { headers: &headers, evidence: None, end_of_stream }))
+    exchange.on(Event::RequestHead(Arrival { headers: &headers, evidence: None, label_evidence: None, end_of_stream }))
 }
 
 fn failure() -> Event<'static> {

@@ -35,8 +35,13 @@ impl Worker {
         self.config()?.source().evidence()
     }
 
-    /// The header on which answers depend besides the URL.
+    /// What the labels that are enforced beside the tenant's need from the host.
+    pub fn label_evidence(&self) -> Option<Evidence> {
+        self.config()?.label_evidence()
+    }
+
+    /// The headers on which answers depend besides the URL.
     pub(super) fn vary(&self) -> Option<&Arc<str>> {
-        self.config()?.source().header()
+        self.config()?.vary()
     }
 }

@@ -294,7 +294,9 @@ impl RequestLimits {
             return Ok(NewTimes::default());
         }
         if step == 0 {
-            return Err(Refusal::Value(STEP.name, "less than a millisecond".to_owned()).into());
+            return Err(
+                Refusal::Value(STEP.name, "less than a millisecond: use a step of 1ms or more".to_owned()).into()
+            );
         }
         let resolution = Resolution { step_ns, lookback: self.lookback(requested, Some(step))? };
         let samples = self.reach(query, &resolution, start, end)?;

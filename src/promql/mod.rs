@@ -41,8 +41,8 @@ pub use token::TokenKind;
 
 pub use reach::{Demand, Evaluation, Unknown};
 
-use crate::scope::Scope;
-use ast::Ast;
+use crate::scope::{MatchOp, Matcher, Scope};
+use ast::{Ast, LabelMatcher, Node};
 use error::Fault;
 use lexer::{Names, Tokens};
 use std::borrow::Cow;
@@ -218,6 +218,56 @@ impl<'t> Query<'t> {
             }
         };
         self.ast.matchers.iter().map(length).max().unwrap_or(0)
+    }
+
+    /// The matchers of all selectors, in the order of the text. A metric's name is a matcher on `__name__`. `None` where a name or
+    /// a value is not UTF-8.
+    ///
+    /// ```
+    /// use promql_tenancy_filter::promql::Query;
+    ///
+    /// let query = Query::parse_selector(b"up{job=~'a|b', \"http.code\"!=\"5\\x30\"}").unwrap();
+    /// let matchers = query.matchers().unwrap();
+    /// assert_eq!((&*matchers[0].label, &*matchers[0].value), ("__name__", "up"));
+    /// assert_eq!((&*matchers[2].label, matchers[2].op.symbol(), &*matchers[2].value), ("http.code", "!=", "50"));
+    /// ```
+    pub fn matchers(&self) -> Option<Vec<Matcher>> {
+        let mut matchers = Vec::new();
+        for node in &self.ast.nodes {
+            if let Node::Selector(selector) = node {
+                if let Some(name) = selector.name {
+                    matchers.push(self.metric(parser::text_of(&self.text, &self.tokens.list, name))?);
+                }
+                for matcher in self.ast.matchers_of(selector) {
+                    matchers.push(self.matcher(matcher)?);
+                }
+            }
+        }
+        Some(matchers)
+    }
+
+    fn matcher(&self, matcher: &LabelMatcher) -> Option<Matcher> {
+        let tokens = &self.tokens.list;
+        let text = |id| parser::text_of(&self.text, tokens, id);
+        match *matcher {
+            LabelMatcher::Metric { name } => self.metric(&literal::string(text(name))),
+            LabelMatcher::Label { name, operator, value } => {
+                let label = match tokens.get(name as usize)?.kind {
+                    TokenKind::String => literal::string(text(name)),
+                    _ => Cow::Borrowed(text(name)),
+                };
+                Some(Matcher {
+                    label: std::str::from_utf8(&label).ok()?.into(),
+                    op: tokens.get(operator as usize)?.kind.match_op()?,
+                    value: std::str::from_utf8(&literal::string(text(value))).ok()?.into(),
+                })
+            }
+        }
+    }
+
+    fn metric(&self, name: &[u8]) -> Option<Matcher> {
+        let value = std::str::from_utf8(name).ok()?.into();
+        Some(Matcher { label: "__name__".into(), op: MatchOp::Equal, value })
     }
 
     fn read(text: Cow<'t, [u8]>, parse: Parse) -> Result<Self, Error> {

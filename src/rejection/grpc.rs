@@ -11,11 +11,11 @@
 //! 13 INTERNAL            the filter, or an unreadable answer      500, 502
 //! ```
 
-use super::Rejection;
+use super::{CallOutFault, Rejection};
 use crate::go::form;
 use crate::limits::Limit;
 use crate::promql::ErrorKind;
-use crate::tenant;
+use crate::tenant::{self, LabelError};
 
 /// A gRPC status (`codes.Code` of grpc-go).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Rejection {
                 }
             },
             Rejection::Tenant(error) => match error {
-                tenant::Error::Absent(_) | tenant::Error::Empty => Code::Unauthenticated,
+                tenant::Error::Absent(_) | tenant::Error::NoHeader(_) | tenant::Error::Empty => Code::Unauthenticated,
                 tenant::Error::Unreadable(_) => Code::Internal,
                 tenant::Error::Unclear(_)
                 | tenant::Error::EmptyMember
@@ -100,10 +100,16 @@ impl Rejection {
                 | tenant::Error::Reserved(_)
                 | tenant::Error::NotABaseName(_)
                 | tenant::Error::NotUtf8
-                | tenant::Error::NotChosen => Code::InvalidArgument,
+                | tenant::Error::NotChosen
+                | tenant::Error::OwnSelector(_) => Code::InvalidArgument,
                 tenant::Error::UnknownEntry(_) | tenant::Error::NoneServed | tenant::Error::NotOffered => {
                     Code::PermissionDenied
                 }
+            },
+            Rejection::Label(_, error) => match error {
+                LabelError::Absent(_) | LabelError::Empty => Code::Unauthenticated,
+                LabelError::Unclear(_) | LabelError::Value(..) | LabelError::TooLong => Code::InvalidArgument,
+                LabelError::Unreadable => Code::Internal,
             },
             Rejection::NotAllowed(_) | Rejection::Forbidden(_) | Rejection::Field(..) => Code::PermissionDenied,
             Rejection::UnknownPath
@@ -131,6 +137,8 @@ impl Rejection {
                 | Limit::WriteSize
                 | Limit::ConcurrentWrites => Code::ResourceExhausted,
             },
+            Rejection::CallOut(CallOutFault::Timeout) => Code::DeadlineExceeded,
+            Rejection::CallOut(_) => Code::Internal,
             Rejection::Unbounded(_) | Rejection::Blocked(..) => Code::FailedPrecondition,
             Rejection::Answer(_) | Rejection::Internal(_) => Code::Internal,
         }

@@ -1,8 +1,8 @@
 //! What is decided on a request, as data: forward it, answer it, ask the upstream first, or refuse it.
 
-use super::BodyPlan;
+use super::{Ask, BodyPlan};
 use crate::answer::Expected;
-use crate::api::{Empty, Method, Route};
+use crate::api::{Empty, Route};
 use crate::rejection::Rejection;
 use crate::workers::leases::Wanted;
 use std::sync::Arc;
@@ -81,31 +81,6 @@ impl Reply {
         }
     }
 }
-
-/// A question to the upstream, which is asked before the request is decided on.
-///
-/// This is the joint for endpoints such as Alertmanager's silences (whose silence is it?) and metadata (which names are the
-/// tenant's?). No endpoint asks yet, and [`Pending`] has no variant, so that this value can't be made and the compiler leaves out what
-/// would handle it.
-#[derive(Debug, Clone)]
-pub struct Ask {
-    /// The tenant; several are joined by `|`.
-    pub tenant: Arc<str>,
-    /// The row of the API table that applies.
-    pub route: &'static Route,
-    /// The method of the question.
-    pub method: Method,
-    /// The `:path` of the question.
-    pub path: Vec<u8>,
-    /// The headers of the question, the tenant's among them.
-    pub headers: Vec<(Arc<str>, Arc<str>)>,
-    /// What is kept to decide on the upstream's answer.
-    pub pending: Pending,
-}
-
-/// What is kept until the upstream has answered a question: one variant for each endpoint that asks.
-#[derive(Debug, Clone)]
-pub enum Pending {}
 
 /// A request that is not forwarded, with what was known of it by then.
 #[derive(Debug, Clone)]

@@ -70,16 +70,16 @@ pub fn decide(
     facts: &Facts<'_>,
     config: &Config,
     tenants: &Tenants,
+    scope: Option<Scope>,
 ) -> Result<Forward, Rejection> {
-    let Edits { mut set, mut remove } = head::edit(facts, config, tenants, route.answer, false)?;
+    let Edits { mut set, mut remove } = head::edit(facts, config, tenants, route, false)?;
     let encoding = read_head(head, facts, &mut set, &mut remove)?;
     let limits = super::limits_on(route, config, tenants, head.headers);
     let concurrency = if route.evaluates { config.limits().concurrency(tenants) } else { Vec::new() };
     let tenant = tenants.joined().clone();
-    let scope = config.enforces().then(|| config.scope(tenants));
     let limits = limits.map(Box::new);
+    let expected = Expected::new(route, config, scope.as_ref()).narrowed(true);
     let plan = MessagePlan { call, route, encoding, scope, limits, tenant: tenant.clone() };
-    let expected = Expected::new(route, config, tenants).narrowed(true);
     Ok(Forward {
         tenant: Some(tenant),
         route,

@@ -6,9 +6,9 @@
 //! Set: the tenant's header, once; with a form, `content-type`.
 
 use super::{Rejection, Tenants};
-use crate::api::Answer;
+use crate::api::Route;
 use crate::config::Config;
-use crate::tenant;
+use crate::tenant::{self, LabelError};
 use std::sync::Arc;
 
 /// The one content type of forms, as it is sent upstream.
@@ -29,6 +29,8 @@ pub struct Facts<'a> {
     pub target: &'a [u8],
     /// The header that names the tenant, where one does; empty is not absent.
     pub tenant: Option<&'a [u8]>,
+    /// The headers of labels that are enforced beside the tenant's, in the order of the configuration.
+    labels: Vec<Once<'a>>,
     /// `content-length`.
     pub content_length: Option<&'a [u8]>,
     pub(super) content_type: Once<'a>,
@@ -36,6 +38,17 @@ pub struct Facts<'a> {
     remove: Vec<Arc<str>>,
     /// Those of `NEGOTIATION` that are present.
     negotiation: Vec<&'static str>,
+}
+
+impl<'a> Facts<'a> {
+    /// The header of the label with this index, where one has its value.
+    pub fn label(&self, index: usize) -> Result<Option<&'a [u8]>, LabelError> {
+        match self.labels.get(index) {
+            Some(Once::Present(value)) => Ok(Some(value)),
+            Some(Once::Absent) | None => Ok(None),
+            Some(Once::Repeated) => Err(LabelError::Unclear("the header that has its value appears more than once")),
+        }
+    }
 }
 
 /// A header of which there may be one.
@@ -96,7 +109,9 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
     let (mut method, mut target, mut tenant) = (Once::Absent, Once::Absent, Once::Absent);
     let (mut content_type, mut content_length) = (Once::Absent, Once::Absent);
     let tenant_header = config.source().header();
-    let reads_claims = config.source().evidence() == Some(tenant::Evidence::Metadata);
+    let reads_claims =
+        [config.source().evidence(), config.label_evidence()].contains(&Some(tenant::Evidence::Metadata));
+    let mut labels: Vec<Once<'_>> = config.enforced_labels().iter().map(|_| Once::Absent).collect();
     let mut encoded = false;
     let mut remove: Vec<Arc<str>> = Vec::new();
     let mut negotiation = Vec::new();
@@ -117,6 +132,11 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
         if tenant_header.is_some_and(|header| name == header.as_bytes()) {
             tenant.add(value);
         }
+        for (label, value_of_label) in config.enforced_labels().iter().zip(&mut labels) {
+            if label.header().is_some_and(|header| name == header.as_bytes()) {
+                value_of_label.add(value);
+            }
+        }
         if let Some(found) = NEGOTIATION.into_iter().find(|negotiates| negotiates.as_bytes() == name)
             && !negotiation.contains(&found)
         {
@@ -135,6 +155,7 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
         method: required(method, "it has no single method")?,
         target: required(target, "it has no single path")?,
         tenant: tenant.get(Rejection::Tenant(tenant::Error::Unclear(TWICE)))?,
+        labels,
         content_length: content_length.get(Rejection::Head("content-length appears more than once"))?,
         content_type,
         encoded,
@@ -148,12 +169,13 @@ pub fn edit(
     facts: &Facts<'_>,
     config: &Config,
     tenants: &Tenants,
-    answer: Answer,
+    route: &Route,
     has_form: bool,
 ) -> Result<Edits, Rejection> {
-    let mut set = vec![(config.forward_tenant_header().clone(), tenants.joined().clone())];
+    let named = config.forwarded(tenants, route.one_tenant);
+    let mut set = vec![(config.forward_tenant_header().clone(), named)];
     let mut remove = facts.remove.clone();
-    if answer.is_read() {
+    if route.answer.is_read() {
         let asked = facts.negotiation.iter().filter(|name| !remove.iter().any(|seen| &**seen == **name));
         remove.extend(asked.copied().map(Arc::from).collect::<Vec<_>>());
     }

@@ -12,16 +12,19 @@
 //! 6. [`limits`](crate::limits), where the tenant has some: what is requested is within them or refused, and times are moved to where
 //!    they are allowed. Where nothing is left, the filter answers itself.
 //!
-//! `decision` has what is decided, as data; `grpc`: the same for gRPC, where a message takes the place of parameters.
+//! `decision` has what is decided, as data; `ask`, what the upstream is asked first. `metadata` and `remote_read` decide on endpoints of
+//! their own kind; `grpc`: the same for gRPC, where a message takes the place of parameters.
 //!
 //! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
 //! union of all `match[]`, so adding one beside another would widen the answer. One that matches nothing widens nothing:
 //! it stands in the URL where the form decides, since an upstream that loses the form may answer without it, and then for
 //! everybody (`labels` of Prometheus 3.15, when its `--web.read-timeout` strikes; observed).
 
+mod ask;
 mod decision;
 mod grpc;
 mod head;
+mod metadata;
 mod naming;
 mod parameters;
 mod remote_read;
@@ -29,7 +32,8 @@ mod remote_read;
 mod tests;
 mod write;
 
-pub use decision::{Ask, Decision, Forward, Pending, Refused, Reply};
+pub use ask::{Answered, Ask, Pending};
+pub use decision::{Decision, Forward, Refused, Reply};
 pub use grpc::{MAX_MESSAGE, MessagePlan};
 
 use crate::answer::{Asked, Expected};
@@ -57,6 +61,8 @@ pub struct Head<'a> {
     ///
     /// [`Source::evidence`]: crate::tenant::Source::evidence
     pub evidence: Option<&'a [u8]>,
+    /// What the proxy answers to [`Config::label_evidence`]; `None` where it has nothing.
+    pub label_evidence: Option<&'a [u8]>,
     /// Neither body nor trailers follow.
     pub end_of_stream: bool,
     /// What time it is, in milliseconds since 1970: needed where [`Config::needs_the_time`] says so.
@@ -144,7 +150,7 @@ pub struct Finished {
 /// let config = Config::parse(br#"{"tenant_label_name": "team"}"#).unwrap();
 /// let headers: [(&[u8], &[u8]); 3] =
 ///     [(b":method", b"GET"), (b":path", b"/api/v1/query?query=up"), (b"thanos-tenant", b"a")];
-/// let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
+/// let head = Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: true, now_ms: None };
 ///
 /// let forward = decide(&head, &config, &RefCell::default()).unwrap().forwarded().unwrap();
 /// assert_eq!(forward.path.unwrap(), b"/api/v1/query?query=up%7Bteam%3D%22a%22%7D");
@@ -190,6 +196,8 @@ fn decide_noting(
     if let Some(id) = tenants.ids().find(|id| !config.allows(id)) {
         return Err(Rejection::NotAllowed(text::quote(id.as_bytes())));
     }
+    let labels = config.label_values(|index| facts.label(index), head.label_evidence);
+    let labels = labels.map_err(|(label, error)| Rejection::Label(label, error))?;
     let (found, prefix) = found.ok_or(Rejection::UnknownPath)?;
     let route = found.route;
     if let Rule::Refuse(reason) = route.rule {
@@ -200,7 +208,9 @@ fn decide_noting(
         return Err(Rejection::Forbidden("with enforce_tenancy its answer can't be scoped to a tenant"));
     }
     if route.one_tenant && tenants.are_several() {
-        return Err(Rejection::Tenant(tenant::Error::OneAtATime));
+        let is_write = matches!(route.rule, Rule::Write(_));
+        let error = if is_write { tenant::Error::OneWriter } else { tenant::Error::OneAtATime };
+        return Err(Rejection::Tenant(error));
     }
     if let Some(switch) = route.switch.filter(|switch| !config.serves(*switch)) {
         return Err(Rejection::Forbidden(switch.refusal()));
@@ -211,12 +221,16 @@ fn decide_noting(
         ));
     }
     let method = method(&facts, route)?;
+    let scope = match config.enforces() {
+        true => Some(config.scope(&tenants, &labels).map_err(Rejection::Tenant)?),
+        false => None,
+    };
     if let Rule::Grpc(call) = route.rule {
         // A gRPC client's paths have no prefix.
         if chosen.is_some() {
             return Err(Rejection::UnknownPath);
         }
-        return grpc::decide(call, route, head, &facts, config, &tenants).map(Decision::Forward);
+        return grpc::decide(call, route, head, &facts, config, &tenants, scope).map(Decision::Forward);
     }
     let no_bytes_follow = head.end_of_stream || facts.content_length == Some(b"0");
 
@@ -228,8 +242,8 @@ fn decide_noting(
     if method != Method::Post && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
         return Err(Rejection::Body);
     }
-    let expected = Expected::new(route, config, &tenants);
-    let mut edits = head::edit(&facts, config, &tenants, route.answer, has_form)?;
+    let expected = Expected::new(route, config, scope.as_ref());
+    let mut edits = head::edit(&facts, config, &tenants, route, has_form)?;
     if let Some(chosen) = chosen {
         // In normal form, and so ASCII.
         edits.set.push((FORWARDED_PREFIX.into(), String::from_utf8_lossy(chosen.prefix).into()));
@@ -251,7 +265,7 @@ fn decide_noting(
     }
 
     if let Rule::Write(protocol) = route.rule {
-        let enforcement = Enforcement::new(route, config, &tenants);
+        let enforcement = Enforcement::new(route, config, None);
         let mut query = Vec::new();
         enforcement.rewrite(target.query, Place::Url, None, memo, &mut query)?;
         let path = path::write(prefix, route.path, found.segment, &query).map_err(Rejection::Path)?;
@@ -274,16 +288,18 @@ fn decide_noting(
             selectors: 0,
             set: edits.set,
             remove: edits.remove,
-            body: BodyPlan::RemoteRead(Box::new(ReadPlan {
-                scope: config.enforces().then(|| config.scope(&tenants)),
-                limits,
-            })),
+            body: BodyPlan::RemoteRead(Box::new(ReadPlan { scope, limits })),
             expected,
             concurrency,
         }));
     }
 
-    let enforcement = Enforcement::new(route, config, &tenants);
+    if let (Rule::Metadata, Some(by), Some(scope)) = (route.rule, config.metadata_by(), &scope) {
+        let facts = metadata::Facts { route, prefix, query: target.query, target: facts.target, head, edits, expected };
+        return metadata::decide(facts, by, config, &tenants, scope, memo);
+    }
+
+    let enforcement = Enforcement::new(route, config, scope);
     let mut query = Vec::with_capacity(target.query.len().saturating_mul(2).min(1 << 16));
     let limits = limits_on(route, config, &tenants, head.headers);
     let mut requested = Requested::default();

@@ -1,6 +1,6 @@
 //! Query string and form: each pair is decoded, checked against its row, enforced, and encoded again.
 
-use super::{Place, Rejection, Tenants};
+use super::{Place, Rejection};
 use crate::answer::{Asked, Statistics};
 use crate::api::{Kind, Parameter, Route, Rule};
 use crate::config::Config;
@@ -19,8 +19,6 @@ use std::sync::Arc;
 /// drops the error (net/http/request.go, Go 1.26), and `labels` then answers for every tenant (observed with Prometheus 3.15.0).
 pub const MAX_REWRITTEN: usize = 8 << 20;
 
-/// The parameter to which a matcher is added where there is none.
-const SELECTOR: &[u8] = b"match[]";
 /// The parameter that asks for statistics: `true` is the least (`statsParamWarning` in Prometheus 3.16's web/api/v1/api.go).
 const STATISTICS: &[u8] = b"stats";
 
@@ -90,8 +88,8 @@ fn decoded<'a>(pair: &form::Raw<'a>, place: Place) -> Result<Cow<'a, [u8]>, Reje
 }
 
 impl Enforcement {
-    /// For this row and these tenants. The scope is rendered here, once a request, and only where it is used.
-    pub fn new(route: &'static Route, config: &Config, tenants: &Tenants) -> Self {
+    /// For this row, and whoever is confined to this scope; `None` where nothing is rewritten.
+    pub fn new(route: &'static Route, config: &Config, scope: Option<Scope>) -> Self {
         let reads_series = match route.rule {
             Rule::Queries | Rule::Selectors => true,
             // A rule that is shared has no label that the matcher would match.
@@ -101,6 +99,7 @@ impl Enforcement {
             | Rule::ByHeaderUnread
             | Rule::RemoteRead
             | Rule::Write(_)
+            | Rule::Metadata
             | Rule::Passthrough
             | Rule::Grpc(_)
             | Rule::Refuse(_) => false,
@@ -118,15 +117,15 @@ impl Enforcement {
             | Rule::ByHeaderUnread
             | Rule::RemoteRead
             | Rule::Write(_)
+            | Rule::Metadata
             | Rule::Passthrough
             | Rule::Grpc(_)
             | Rule::Refuse(_) => Added::Nothing,
         };
-        let scope = (reads_series && config.enforces()).then(|| Arc::new(config.scope(tenants)));
         Enforcement {
             route,
             extra: config.extra_parameters().clone(),
-            scope,
+            scope: scope.filter(|_| reads_series).map(Arc::new),
             added,
             asks_for_statistics: config.stats().samples
                 && route.parameters.iter().any(|parameter| parameter.kind == Kind::Statistics),
@@ -250,7 +249,7 @@ impl Enforcement {
     /// Adds a selector that matches nothing, where the row's endpoint reads selectors.
     pub fn add_nothing(&self, out: &mut Vec<u8>) {
         if let (Added::Label | Added::LabelAndName, Some(scope)) = (self.added, &self.scope) {
-            form::append(out, SELECTOR, scope.nothing().as_bytes());
+            form::append(out, self.selector_name(), scope.nothing().as_bytes());
         }
     }
 
@@ -262,8 +261,14 @@ impl Enforcement {
             Added::Label => scope.selector(),
             Added::LabelAndName => scope.named_selector(),
         };
-        form::append(out, SELECTOR, selector.as_bytes());
+        form::append(out, self.selector_name(), selector.as_bytes());
         written.selectors = written.selectors.saturating_add(1);
+    }
+
+    /// The parameter to which a matcher is added where there is none.
+    fn selector_name(&self) -> &'static [u8] {
+        let selector = self.route.parameters.iter().find(|parameter| parameter.kind == Kind::Selector);
+        selector.map_or(b"match[]", |parameter| parameter.name.as_bytes())
     }
 
     /// What a parameter's value is remembered by, where it is one that is rewritten.

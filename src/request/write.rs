@@ -34,7 +34,7 @@ pub(super) fn decide(
     if config.writes().tenant_is_in_body {
         return Err(Rejection::Forbidden(IN_BODY));
     }
-    if tenants.are_several() || config.view().is_some() {
+    if config.view().is_some() {
         return Err(Rejection::Tenant(tenant::Error::OneWriter));
     }
     match protocol {
@@ -76,7 +76,7 @@ pub(super) fn decide(
         set: edits.set,
         remove: edits.remove,
         body,
-        expected: Expected::new(route, config, tenants),
+        expected: Expected::new(route, config, None),
         concurrency: concurrency.map(|allowed| (leases::of_writes(id), allowed)).into_iter().collect(),
     })
 }

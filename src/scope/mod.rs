@@ -78,6 +78,14 @@ pub struct Matcher {
     pub value: Arc<str>,
 }
 
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = String::new();
+        render::matcher(self, &mut written);
+        f.write_str(&written)
+    }
+}
+
 /// The matchers that a request is confined to, rendered once.
 ///
 /// ```
@@ -96,9 +104,9 @@ pub struct Matcher {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// In the order in which they are written.
-    enforced: Vec<Enforced>,
+    enforced: Arc<[Enforced]>,
     /// All matchers as they are written into a selector.
-    written: Box<str>,
+    written: Arc<str>,
 }
 
 /// A matcher of a scope, and what becomes of the query's own matchers on its label.
@@ -196,17 +204,24 @@ impl Scope {
         Self::rendered(vec![(regex, OnConflict::Intersect), (present, OnConflict::Intersect)])
     }
 
+    /// What is inside both scopes: the matchers of this one, and then those of the other. Together they have at most
+    /// [`MAX_MATCHERS`], which a configuration is checked for; beyond that no label set is inside.
+    pub fn and(&self, other: &Scope) -> Scope {
+        let enforced = self.enforced.iter().chain(&*other.enforced).cloned().collect();
+        Scope { enforced, written: [&*self.written, ",", &*other.written].concat().into() }
+    }
+
     fn rendered(matchers: Vec<(Matcher, OnConflict)>) -> Scope {
         let one_value = |matcher: &Matcher, on_conflict: OnConflict| match matcher.op {
             MatchOp::Equal => on_conflict,
             MatchOp::NotEqual | MatchOp::Regex | MatchOp::NotRegex => on_conflict.among_several(),
         };
-        let enforced: Vec<Enforced> = matchers
+        let enforced: Arc<[Enforced]> = matchers
             .into_iter()
             .map(|(matcher, on_conflict)| Enforced { on_conflict: one_value(&matcher, on_conflict), matcher })
             .collect();
         let mut written = String::with_capacity(64);
-        for Enforced { matcher, .. } in &enforced {
+        for Enforced { matcher, .. } in &*enforced {
             if !written.is_empty() {
                 written.push(',');
             }

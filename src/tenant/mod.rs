@@ -2,6 +2,7 @@
 //! in them.
 //!
 //! - `source`: what names the tenant, and how it is read
+//! - `label`: the values of labels that are enforced beside the tenant's
 //! - `certificate`, `metadata`: the formats in which Envoy returns a certificate's subject and dynamic metadata
 //! - `claims`: which tenants the entries of a claim name
 //!
@@ -24,10 +25,12 @@ pub mod claims;
 #[path = "../bin/tenancyctl/evidence.rs"]
 #[allow(dead_code)]
 pub mod evidence;
+pub mod label;
 pub mod metadata;
 mod source;
 
 pub use claims::Claims;
+pub use label::{EnforcedLabel, LabelError, LabelSource, LabelValues};
 pub use source::{Clues, Evidence, Source};
 
 use crate::scope::{OnConflict, Scope};
@@ -113,6 +116,8 @@ pub struct Tenants {
 pub enum Error {
     /// The request names no tenant. The text says what is missing.
     Absent(&'static str),
+    /// The request lacks this header, which names the tenant.
+    NoHeader(Arc<str>),
     /// The source can't be read, or not in only one way. The text says why.
     Unclear(&'static str),
     /// Data that the proxy made can't be read. The text says which.
@@ -157,45 +162,58 @@ pub enum Error {
     NotOffered,
     /// The request may choose among several tenants, and its path names none.
     NotChosen,
+    /// Several tenants are named, and `tenant_selectors` confines one of them to other labels.
+    OwnSelector(String),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Absent(missing) => write!(f, "no tenant: {missing}"),
+            Error::NoHeader(name) => {
+                write!(f, "no tenant: send the header {name}, or ask the operator whether the authentication sets it")
+            }
             Error::Unclear(problem) => f.write_str(problem),
             Error::Unreadable(what) => write!(f, "the proxy's {what} can't be read"),
             Error::Several => write!(f, "one tenant is named here, and its ID can't hold a |"),
             Error::OneAtATime => {
                 write!(f, "the upstream answers this path for one tenant at a time, and several are named")
             }
-            Error::OneWriter => write!(f, "a write needs exactly one tenant, and several are named"),
-            Error::Empty => write!(f, "the tenant is empty"),
-            Error::EmptyMember => write!(f, "one of the tenants separated by | is empty"),
-            Error::FederationOff => write!(f, "several tenants are named, but tenant_federation is not enabled"),
+            Error::OneWriter => write!(f, "a write needs exactly one tenant, and several are named: name one"),
+            Error::Empty => write!(f, "the tenant is empty: name one"),
+            Error::EmptyMember => write!(f, "one of the tenants separated by | is empty: leave the | out"),
+            Error::FederationOff => {
+                write!(f, "several tenants are named: name one, or ask the operator to enable tenant_federation")
+            }
             Error::TooMany { named, max } => {
                 write!(f, "{named} tenants are named, and at most {max} are allowed (tenant_federation.max_tenants)")
             }
-            Error::TooLong { max } => write!(f, "the tenant is longer than {max} bytes"),
+            Error::TooLong { max } => write!(f, "the tenant is longer than {max} bytes: name a shorter one"),
             Error::Character(id) => {
                 write!(
                     f,
-                    "tenant {id} holds a character that is not allowed: only letters, digits and !-_.*'() are (tenant_id_format: cortex)"
+                    "tenant {id} holds a character that is not allowed: only letters, digits and !-_.*'() are (tenant_id_format: cortex); | separates several tenants"
                 )
             }
-            Error::Reserved(id) => write!(f, "tenant {id} is a reserved name"),
+            Error::Reserved(id) => write!(f, "tenant {id} is a reserved name: use another one"),
             Error::NotABaseName(id) => {
                 write!(
                     f,
                     "tenant {id} is not allowed: no slash, no control character, no space at either end (tenant_id_format: thanos)"
                 )
             }
-            Error::NotUtf8 => write!(f, "the tenant is not UTF-8"),
+            Error::NotUtf8 => write!(f, "the tenant is not UTF-8: encode it so"),
             Error::UnknownEntry(entry) => write!(f, "{entry} in the metadata names no tenant"),
             Error::NoneServed => write!(f, "the metadata names no tenant that is allowed here"),
             Error::NotOffered => write!(f, "this tenant is not allowed here"),
             Error::NotChosen => {
                 write!(f, "several tenants are named: begin the path with one of them, as tenant_path says")
+            }
+            Error::OwnSelector(id) => {
+                write!(
+                    f,
+                    "tenant {id} can't be named together with others: it has a selector of its own, so ask for it alone"
+                )
             }
         }
     }
@@ -261,6 +279,22 @@ impl Tenants {
     /// Whether there is more than one.
     pub fn are_several(&self) -> bool {
         is_joined(&self.joined)
+    }
+
+    /// These tenants and others. Both may be named by either.
+    pub fn with(&self, others: &Tenants) -> Tenants {
+        let mut ids: Vec<&str> = self.ids().collect();
+        for id in others.ids() {
+            if let Err(place) = ids.binary_search(&id) {
+                ids.insert(place, id);
+            }
+        }
+        Tenants { joined: ids.join("|").into() }
+    }
+
+    /// The only one, where it is one.
+    pub fn single(&self) -> Option<&str> {
+        (!self.are_several()).then_some(&self.joined)
     }
 
     /// The IDs, in order.

@@ -91,10 +91,10 @@ impl Source {
     pub fn identify(&self, clues: &Clues<'_>, rules: &Rules<'_>) -> Result<Tenants, Error> {
         let Rules { format, federation, .. } = *rules;
         match self {
-            Source::Header { name: _, default } => match (clues.header, default) {
+            Source::Header { name, default } => match (clues.header, default) {
                 (Some(value), _) => Tenants::parse(value, format, federation),
                 (None, Some(default)) => Ok(default.clone()),
-                (None, None) => Err(Error::Absent("the header that names it is absent")),
+                (None, None) => Err(Error::NoHeader(name.clone())),
             },
             Source::Parameter(_) => match clues.parameter {
                 Some(value) => Tenants::parse(value, format, federation),

@@ -7,7 +7,8 @@ use std::fmt;
 
 const TENANT: &str = "team-a";
 const LABEL: &str = "tenant_id";
-const GENERIC: [&str; 5] = [
+const GENERIC: [&str; 6] = [
+    "the answer may be incomplete: a warning is withheld",
     "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's",
     "a message of the upstream is withheld: it may name what is not this tenant's",
     "upstream message withheld",
@@ -184,6 +185,8 @@ pub fn labelled_answers_are_the_tenant_s(bytes: &[u8]) {
         (Labelled::AlertsOfRules, 1 << 20),
         (Labelled::AlertsOfRules, 200),
         (Labelled::Exemplars, 100),
+        (Labelled::Targets, 300),
+        (Labelled::TargetMetadata, 300),
     ] {
         let stream = |body: &[u8], sizes: &[usize]| stream(Filter::by_owner(labelled, owner.clone(), max), body, sizes);
         let (filtered, fault) = stream(body, &[usize::MAX]);
@@ -209,6 +212,14 @@ pub fn labelled_answers_are_the_tenant_s(bytes: &[u8]) {
             Labelled::Exemplars => {
                 let series = data.iter().flat_map(|data| data.items());
                 series.for_each(|series| assert_eq!(whose(series, "seriesLabels"), own));
+            }
+            Labelled::TargetMetadata => {
+                let items = data.iter().flat_map(|data| data.items());
+                items.for_each(|item| assert_eq!(whose(item, "target"), own));
+            }
+            Labelled::Targets => {
+                of("activeTargets").for_each(|target| assert_eq!(whose(target, "labels"), own));
+                of("droppedTargets").for_each(|target| assert_eq!(whose(target, "discoveredLabels"), own));
             }
             Labelled::Rules { shared, .. } => {
                 for rule in of("groups").flat_map(|group| group.all("rules")).flat_map(Json::items) {

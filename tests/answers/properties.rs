@@ -9,7 +9,8 @@ use proptest::strategy::BoxedStrategy;
 
 /// In every text that is not the tenant's.
 const FOREIGN: &str = "FOREIGN";
-const WITHHELD: [&str; 4] = [
+const WITHHELD: [&str; 5] = [
+    "the answer may be incomplete: a warning is withheld",
     "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's",
     "a message of the upstream is withheld: it may name what is not this tenant's",
     "upstream message withheld",

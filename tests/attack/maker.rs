@@ -28,7 +28,9 @@ pub struct Maker {
 impl Maker {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
-        let labelled = match rng.below(8) {
+        let labelled = match rng.below(10) {
+            8 => Labelled::Targets,
+            9 => Labelled::TargetMetadata,
             0 => Labelled::Alerts,
             1 => Labelled::Exemplars,
             2 => Labelled::AlertsOfRules,
@@ -391,23 +393,22 @@ impl Maker {
                 self.listed("alerts", &alerts)
             }
             Labelled::Exemplars => {
-                let series: Vec<String> = (0..count * 2)
-                    .map(|_| {
-                        let kind = self.kind();
-                        let is_own = kind == Kind::Own;
-                        let labels = self.labels(kind, is_own);
-                        let mut members: Vec<_> =
-                            labels.into_iter().map(|labels| (Self::named("seriesLabels"), labels)).collect();
-                        let exemplar = vec![
-                            (Self::named("labels"), self.labels(Kind::Own, is_own).unwrap_or_default()),
-                            (Self::named("value"), self.mark(is_own)),
-                        ];
-                        let exemplars = [self.object(exemplar)];
-                        members.push((Self::named("exemplars"), self.array(&exemplars)));
-                        self.object(members)
-                    })
-                    .collect();
+                let series = self.items("seriesLabels", count * 2);
                 self.array(&series)
+            }
+            Labelled::TargetMetadata => {
+                let entries = self.items("target", count * 2);
+                self.array(&entries)
+            }
+            Labelled::Targets => {
+                let (active, dropped) = (self.items("labels", count), self.items("discoveredLabels", count));
+                let counts = vec![(Self::named("pool of team-b"), "7".to_owned())];
+                let members = vec![
+                    (Self::named("activeTargets"), self.array(&active)),
+                    (Self::named("droppedTargets"), self.array(&dropped)),
+                    (Self::named("droppedTargetCounts"), self.object(counts)),
+                ];
+                self.object(members)
             }
         };
         let mut members = vec![(Self::named("status"), Self::named("success")), (Self::named("data"), data)];
@@ -439,6 +440,25 @@ impl Maker {
         );
         let (before, after) = (self.space(), self.space());
         format!("{before}{}{after}", self.object(members))
+    }
+
+    /// Members of a list, whose labels have this name.
+    fn items(&mut self, name: &str, count: usize) -> Vec<String> {
+        (0..count)
+            .map(|_| {
+                let kind = self.kind();
+                let is_own = kind == Kind::Own;
+                let labels = self.labels(kind, is_own);
+                let mut members: Vec<_> = labels.into_iter().map(|labels| (Self::named(name), labels)).collect();
+                let inner = vec![
+                    (Self::named("labels"), self.labels(Kind::Own, is_own).unwrap_or_default()),
+                    (Self::named("value"), self.mark(is_own)),
+                ];
+                let inner = [self.object(inner)];
+                members.push((Self::named("exemplars"), self.array(&inner)));
+                self.object(members)
+            })
+            .collect()
     }
 
     fn listed(&mut self, name: &str, items: &[String]) -> String {

@@ -166,7 +166,8 @@ fn message(raw: &str, list: &str) -> Result<Option<String>, No> {
         }
         _ => "a message of the upstream is withheld: it may name what is not this tenant's",
     };
-    let lines = [line, "upstream message withheld", "withheld", ""];
+    let shorter = if list == "warnings" { "the answer may be incomplete: a warning is withheld" } else { line };
+    let lines = [line, shorter, "upstream message withheld", "withheld", ""];
     Ok(lines.iter().find(|line| line.len() <= raw.len()).map(|line| (*line).to_owned()))
 }
 
@@ -241,20 +242,40 @@ impl Reference<'_> {
             Labelled::Rules { .. } => ("groups", "groups"),
             Labelled::AlertsOfRules => ("groups", "alerts"),
             Labelled::Alerts => ("alerts", "alerts"),
-            Labelled::Exemplars => return self.list(node),
+            Labelled::Exemplars => return self.list(node, "seriesLabels"),
+            Labelled::TargetMetadata => return self.list(node, "target"),
+            Labelled::Targets => return self.targets(node),
         };
         let Is::Object(members) = &node.is else { return Err(No::Refuse) };
         let (mut out, mut seen) = (Vec::new(), Vec::new());
         for (name, value) in members {
             if known(name, &[list], &mut seen)?.is_some() {
-                let left = if value.raw == "null" { "null".to_owned() } else { self.list(value)? };
+                let left = if value.raw == "null" { "null".to_owned() } else { self.list(value, "labels")? };
                 out.push(member(written, &left));
             }
         }
         Ok(object(&out))
     }
 
-    fn list(&self, node: &Node<'_>) -> Result<String, No> {
+    fn targets(&self, node: &Node<'_>) -> Result<String, No> {
+        let Is::Object(members) = &node.is else { return Err(No::Refuse) };
+        let (mut out, mut seen) = (Vec::new(), Vec::new());
+        for (name, value) in members {
+            let lists = ["activeTargets", "droppedTargets", "droppedTargetCounts"];
+            let Some(known) = known(name, &lists, &mut seen)? else { continue };
+            let left = match (known, &value.is) {
+                _ if value.raw == "null" => "null".to_owned(),
+                ("droppedTargetCounts", Is::Object(_)) => "{}".to_owned(),
+                ("activeTargets", _) => self.list(value, "labels")?,
+                ("droppedTargets", _) => self.list(value, "discoveredLabels")?,
+                _ => return Err(No::Refuse),
+            };
+            out.push(member(known, &left));
+        }
+        Ok(object(&out))
+    }
+
+    fn list(&self, node: &Node<'_>, labels: &str) -> Result<String, No> {
         let Is::Array(items) = &node.is else { return Err(No::Refuse) };
         let mut left = Vec::new();
         for item in items {
@@ -262,8 +283,9 @@ impl Reference<'_> {
             left.extend(match self.labelled {
                 Labelled::Rules { shared, narrowed } => self.group(members, shared, narrowed)?,
                 Labelled::AlertsOfRules => self.alerts_of(members)?,
-                Labelled::Alerts => self.item(item, members, "labels")?,
-                Labelled::Exemplars => self.item(item, members, "seriesLabels")?,
+                Labelled::Alerts | Labelled::Exemplars | Labelled::Targets | Labelled::TargetMetadata => {
+                    self.item(item, members, labels)?
+                }
             });
         }
         Ok(format!("[{}]", left.join(",")))

@@ -41,6 +41,8 @@ fn guide_leads_to_an_enforced_query() {
     let (block, rest) = block.split_once("```").expect("its end");
     let setting = "per_connection_buffer_limit_bytes: 2097152";
     assert!(rest.contains(setting) && ENVOY.contains(setting), "the guide says what else belongs to the listener");
+    let (_, stats) = rest.split_once("```yaml\n").expect("the tags of stats");
+    let (stats, _) = stats.split_once("```").expect("their end");
     let filter: String = block.lines().map(|line| format!("          {line}\n")).collect();
     let module = process::program("TENANCY_WASM");
     let port = process::free_port();
@@ -50,7 +52,12 @@ fn guide_leads_to_an_enforced_query() {
         .replace("LISTEN", &port.to_string())
         .replace("UPSTREAM", &prometheus().upstream.port().to_string());
     let path = process::folder().join("getting-started.yaml");
-    std::fs::write(&path, yaml).unwrap();
+    std::fs::write(&path, format!("{stats}{yaml}")).unwrap();
+    #[cfg(feature = "cli")]
+    {
+        let check = Command::new(env!("CARGO_BIN_EXE_tenancyctl")).arg("check").arg(&path).output().unwrap();
+        assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    }
     let mut command = Command::new(process::program("TENANCY_ENVOY"));
     command.arg("--config-path").arg(&path).args(["--disable-hot-restart", "--concurrency", "1"]);
     let envoy = Process::start("envoy-getting-started", command);

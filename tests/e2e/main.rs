@@ -6,6 +6,7 @@
 //! - `stores`: what Thanos reports about its stores, rulers, and how it runs queries
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `foreign`: queries that try to read another tenant's data
+//! - `remote_read`: a Prometheus that reads another as a tenant
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: which requests reach the upstream, at the edges of HTTP
 //! - `times`: times and durations are read as the upstreams read them
@@ -26,7 +27,9 @@
 mod answers;
 mod basic_auth;
 mod bodies;
+mod capabilities;
 mod chart;
+mod clients;
 mod configuration;
 mod dashboards;
 mod deployments;
@@ -46,8 +49,10 @@ mod paths;
 mod picture;
 mod queries;
 mod reload;
+mod remote_read;
 mod retention;
 mod samples;
+mod scopes;
 mod selectors;
 mod smuggling;
 mod sources;

@@ -209,6 +209,17 @@ fn nothing_but_the_path_chooses() {
 }
 
 #[test]
+fn routes_see_the_path_that_is_forwarded() {
+    const ROUTE: &str = "              - match: { prefix: / }\n                route:\n";
+    let before = "              - match: { prefix: /t/ }\n                direct_response: { status: 418 }\n";
+    let envoy = Setup::example("keycloak.yaml", stub().port)
+        .replace(ROUTE, &[before, ROUTE].concat())
+        .start("envoy-keycloak-routes");
+    assert_is(envoy.port(), "team-b", &["/t/team-b"], &with_roles(&up("team-b"), json!(["metrics:sre"])));
+    assert_refused(envoy.port(), 403, &with_roles(&up("team-c"), json!(["metrics:sre"])));
+}
+
+#[test]
 fn a_parameter_is_what_the_service_has_seen() {
     static ENVOY: LazyLock<Envoy> = LazyLock::new(|| {
         Setup::example("ext_authz_parameter.yaml", stub().port)

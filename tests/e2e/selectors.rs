@@ -8,6 +8,9 @@ use crate::support::{Pair, data, prometheus, thanos};
 type Case = (Parameters<'static>, Parameters<'static>);
 
 /// Thanos's stores return nothing if the only matcher is on the external label, hence the metric name.
+const UNKNOWN_PATH: &str =
+    "unknown path: use an endpoint of the API table, under a prefix that the operator has in path_prefixes";
+
 const OWN: &str = r#"{tenant_id="$T",__name__!=""}"#;
 
 /// For every endpoint of the kind.
@@ -140,7 +143,7 @@ fn federation_gives_the_tenant_s_series() {
     // Thanos has none.
     assert_eq!(
         Request::get("/federate?match[]=up").tenant("team-a").send(thanos().envoy.port()).refused(404),
-        "unknown path"
+        UNKNOWN_PATH
     );
 }
 
@@ -288,7 +291,7 @@ fn what_cannot_be_scoped_is_refused() {
         ] {
             assert_eq!(
                 Request::get(path).tenant("team-a").send(pair.envoy.port()).refused(404),
-                "unknown path",
+                UNKNOWN_PATH,
                 "{path}"
             );
         }

@@ -4,7 +4,7 @@
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Request, Response};
 use crate::support::identities::{
-    self, Client, claims, client, forged_token, stranger, through_tls, token, unsigned_token,
+    self, Client, claims, client, forged_token, resumes, stranger, through_tls, token, unsigned_token,
 };
 use crate::support::stub::Seen;
 use crate::support::{compare, prometheus, stub, unique};
@@ -147,6 +147,20 @@ fn without_a_trusted_certificate_nobody_is_asking() {
         .plugin_text(r#"{"tenant_certificate_field": "organization"}"#)
         .start("envoy-certificate-without-tls");
     assert_refused(401, &spoofed(get()), plain.port());
+}
+
+/// Envoy looks at a certificate's dates in a full handshake only: without resumption, one that has expired ends with its connection.
+#[test]
+fn no_session_is_resumed_past_its_certificate_s_end() {
+    let client = client("/O=team-a/CN=a client");
+    let resuming = Setup::example("mtls.yaml", stub().port)
+        .replace("disable_stateless_session_resumption: true", "disable_stateless_session_resumption: false")
+        .replace("disable_stateful_session_resumption: true", "disable_stateful_session_resumption: false")
+        .start("envoy-mtls-resuming");
+    for version in ["-tls1_2", "-tls1_3"] {
+        assert!(resumes(resuming.port(), &client, version), "{version}: Envoy would resume it");
+        assert!(!resumes(mtls().port(), &client, version), "{version}");
+    }
 }
 
 fn jwt() -> &'static Envoy {

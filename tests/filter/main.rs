@@ -3,6 +3,7 @@
 //! - `harness`: the simulation; `simulation`: that it behaves as Envoy does
 //! - `enforcement`, `refusals`, `bodies`, `answers`: what the filter is for
 //! - `grpc`: the same for gRPC
+//! - `call_outs`: questions to the upstream before a decision
 //! - `leases`: how many queries run at the same time
 //! - `tenants`: who is asking, by what the proxy says of the client; `trail`: what is left for the operator
 //! - `hostile`, `soup`: hosts and clients that break every rule
@@ -10,6 +11,7 @@
 
 mod answers;
 mod bodies;
+mod call_outs;
 mod config;
 mod cost;
 mod enforcement;

@@ -2,6 +2,9 @@
 
 use crate::harness::{Fault, Harness, Outcome, Request, Upon};
 
+const UNKNOWN_PATH: &str =
+    "unknown path: use an endpoint of the API table, under a prefix that the operator has in path_prefixes";
+
 const SECOND: u64 = 1_000_000_000;
 
 fn envoy() -> Harness {
@@ -63,7 +66,7 @@ fn a_trail_that_can_not_be_left_refuses_nothing() {
         let mut envoy = envoy();
         envoy.fail(&[Fault { upon: Upon::Name(call), status: 12 }]);
         assert_eq!(envoy.request(get("/api/v1/query?query=up")).answer().status, 200, "{call}");
-        assert_eq!(envoy.request(get("/nothing")).refused(404).json()["error"], "unknown path", "{call}");
+        assert_eq!(envoy.request(get("/nothing")).refused(404).json()["error"], UNKNOWN_PATH, "{call}");
     }
 }
 

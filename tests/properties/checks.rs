@@ -163,14 +163,20 @@ pub fn decide_never_panics(input: &[u8]) {
     }
     for config in CONFIGS {
         let config = Config::parse(config.as_bytes()).expect("a valid configuration");
-        let request = Head { headers: &headers, evidence: None, end_of_stream: body.is_empty(), now_ms: Some(NOW) };
+        let request = Head {
+            headers: &headers,
+            evidence: None,
+            label_evidence: None,
+            end_of_stream: body.is_empty(),
+            now_ms: Some(NOW),
+        };
         let decided = || {
             let decision =
                 decide(&request, &config, &RefCell::default()).map_err(|refused| refused.rejection.body())?;
             let forward = match decision {
                 Decision::Forward(forward) => forward,
                 Decision::Reply(reply) => return Err(reply.body),
-                Decision::Ask(ask) => match ask.pending {},
+                Decision::Ask(ask) => panic!("no configuration here has it asked: {ask:?}"),
             };
             let tenant = forward.tenant.as_deref();
             assert_eq!(tenant.is_some(), forward.route.needs_tenant);

@@ -23,7 +23,7 @@ fn forwarded(upstream: &str, path: &str, parameters: &[(&str, &[u8])]) -> Option
     let limits = r#"{"retention_period": "2d", "max_query_into_future": "1h"}"#;
     let config = format!(r#"{{"upstream": "{upstream}", "path_prefixes": ["/prometheus"], "limits": {limits}}}"#);
     let config = Config::parse(config.as_bytes()).unwrap();
-    let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: Some(NOW) };
+    let head = Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: true, now_ms: Some(NOW) };
     let sent = decide(&head, &config, &RefCell::default()).ok()?.forwarded()?.path.unwrap_or(target);
     let query = sent.split(|&b| b == b'?').nth(1).unwrap();
     let pairs = form::pairs(query).map(|pair| pair.unwrap());

@@ -44,7 +44,8 @@ fn forward(method: &str, config: &Config) -> Forward {
         (b"content-type", b"application/grpc"),
         (b"thanos-tenant", b"team-a"),
     ];
-    let head = Head { headers: &headers, evidence: None, end_of_stream: false, now_ms: Some(NOW) };
+    let head =
+        Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: false, now_ms: Some(NOW) };
     decide(&head, config, &RefCell::default()).unwrap().forwarded().unwrap()
 }
 
@@ -94,7 +95,9 @@ pub fn requests(bytes: &[u8]) {
 fn frames(method: &str) -> Box<Frames> {
     let config = &CONFIGS[0];
     let route = api::find_call(api::Upstream::Thanos, method.as_bytes()).unwrap().route;
-    let expected = Expected::new(route, config, &config.tenants(b"team-a").unwrap());
+    let labels = config.label_values(|_| Ok(None), None).unwrap();
+    let scope = config.scope(&config.tenants(b"team-a").unwrap(), &labels).unwrap();
+    let expected = Expected::new(route, config, Some(&scope));
     let headers: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/grpc")];
     let head = AnswerHead { headers: &headers, end_of_stream: false, is_early: false };
     match expected.decide(&head).unwrap().body {

@@ -76,3 +76,83 @@ fn what_is_not_utf_8_concerns_its_owner_only() {
         );
     }
 }
+
+fn targets(data: &str) -> (String, Option<Unreadable>) {
+    let body = format!(r#"{{"status":"success","data":{data}}}"#);
+    let read = |size: usize| {
+        let mut filter = Filter::by_owner(Labelled::Targets, owner("team-a"), 2_000);
+        let mut out = Vec::new();
+        body.as_bytes().chunks(size).for_each(|part| filter.push(part, false, &mut out));
+        filter.push(b"", true, &mut out);
+        assert!(filter.fault().is_some() || out.len() <= body.len());
+        (String::from_utf8(out).unwrap(), filter.fault())
+    };
+    let whole = read(usize::MAX);
+    [1, 5, 80].into_iter().for_each(|size| assert_eq!(read(size), whole, "{data} in parts of {size}"));
+    let (text, fault) = whole;
+    let data = text.strip_prefix(r#"{"status":"success","data":"#).and_then(|data| data.strip_suffix('}'));
+    (data.map_or(text.clone(), str::to_owned), fault)
+}
+
+#[test]
+fn targets_are_kept_by_their_labels_and_dropped_ones_by_those_they_were_found_with() {
+    let active = |tenant: &str, at: usize| {
+        format!(
+            r#"{{"discoveredLabels":{{"__address__":"{at}","tenant_id":"team-a"}},"labels":{{"job":"x"{tenant}}},"scrapePool":"p","lastError":"of {at}"}}"#
+        )
+    };
+    let dropped = |label: &str| format!(r#"{{"discoveredLabels":{{"__address__":"1"{label}}},"scrapePool":"of all"}}"#);
+    let (own, other, bare) = (r#","tenant_id":"team-a""#, r#","tenant_id":"team-b""#, "");
+    let data = format!(
+        r#"{{"activeTargets":[{},{},{},{}],"droppedTargets":[{},{},{}],"droppedTargetCounts":{{"team-b's pool":7}},"other":["team-b"]}}"#,
+        active(other, 0),
+        active(own, 1),
+        active(bare, 2),
+        active(own, 3),
+        dropped(bare),
+        dropped(other),
+        dropped(own)
+    );
+    let expected = format!(
+        r#"{{"activeTargets":[{},{}],"droppedTargets":[{}],"droppedTargetCounts":{{}}}}"#,
+        active(own, 1),
+        active(own, 3),
+        dropped(own)
+    );
+    assert_eq!(targets(&data), (expected, None));
+    assert_eq!(
+        targets(r#"{"activeTargets":null,"droppedTargets":[]}"#).0,
+        r#"{"activeTargets":null,"droppedTargets":[]}"#
+    );
+    assert_eq!(
+        targets(r#"{"droppedTargetCounts":{"a":1},"droppedTargets":[],"activeTargets":[]}"#).0,
+        r#"{"droppedTargetCounts":{},"droppedTargets":[],"activeTargets":[]}"#
+    );
+}
+
+#[test]
+fn targets_are_bounded_by_the_tenant_s_own_largest() {
+    let target = |tenant: &str, length: usize| {
+        format!(r#"{{"lastError":"{}","labels":{{"tenant_id":"{tenant}"}}}}"#, "x".repeat(length))
+    };
+    let data = |first: &str, second: &str| format!(r#"{{"activeTargets":[{first},{second}]}}"#);
+    let own = target("team-a", 10);
+    assert_eq!(targets(&data(&target("team-b", 100_000), &own)).0, format!(r#"{{"activeTargets":[{own}]}}"#));
+    assert_eq!(targets(&data(&own, &target("team-a", 3_000))).1, Some(Unreadable::TooLarge));
+}
+
+#[test]
+fn targets_of_another_shape_are_faults() {
+    for data in [
+        "[]",
+        r#"{"activeTargets":{}}"#,
+        r#"{"activeTargets":[],"activeTargets":[]}"#,
+        r#"{"activeTargets":["team-b"]}"#,
+        r#"{"activeTargets":[{"labels":{"tenant_id":"team-b"},"Labels":{"tenant_id":"team-a"}}]}"#,
+        r#"{"droppedTargetCounts":[1]}"#,
+        r#"{"droppedTargets":[{"discoveredLabels":{"tenant_id":"team-b","tenant_id":"team-a"}}]}"#,
+    ] {
+        let (out, fault) = targets(data);
+        assert!(fault.is_some() && !out.contains("team-"), "{data}: {out}");
+    }
+}

@@ -67,6 +67,10 @@ impl Info {
             (3 | 5, _) => store.extend_from_slice(part),
             (6, Value::Bytes(database)) => {
                 let set = merged(database, 1)?;
+                let standing = standing(scoped, &set)?;
+                if standing == Standing::Outside {
+                    return Ok(());
+                }
                 let info: TsdbInfo<'_> = read(database).map_err(StreamError::Message)?;
                 let mut add = |set: &[u8]| {
                     let mut own = Vec::new();
@@ -74,10 +78,9 @@ impl Info {
                     TsdbInfo { labels: None, ..info.clone() }.write(&mut own);
                     write_bytes(6, &own, store);
                 };
-                match standing(scoped, &set)? {
+                match standing {
                     Standing::Inside => add(&set),
-                    Standing::Lacking => scoped.sets.iter().for_each(|set| add(set)),
-                    Standing::Outside => return Ok(()),
+                    Standing::Lacking | Standing::Outside => scoped.sets.iter().for_each(|set| add(set)),
                 }
                 let (min, max) = self.times.unwrap_or((info.min_time, info.max_time));
                 self.times = Some((min.min(info.min_time), max.max(info.max_time)));

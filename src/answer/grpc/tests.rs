@@ -14,14 +14,14 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 fn scope(tenants: &str) -> Scope {
     let federation = Federation::On { max_tenants: 0 };
     let tenants = Tenants::parse(tenants.as_bytes(), Format::Cortex, federation).unwrap();
-    Config::parse(b"{}").unwrap().scope(&tenants)
+    Config::parse(b"{}").unwrap().scope_of(&tenants)
 }
 
 fn scoped(call: Call, tenants: &str, max: usize) -> Scoped {
     let federation = if tenants.contains('|') { r#"{"tenant_federation":{"enabled":true}}"# } else { "{}" };
     let config = Config::parse(federation.as_bytes()).unwrap();
     let tenants = config.tenants(tenants.as_bytes()).unwrap();
-    Scoped::new(call, Some(&config.scope(&tenants)), false, max)
+    Scoped::new(call, Some(&config.scope_of(&tenants)), false, max)
 }
 
 fn field(number: u32, content: &[u8]) -> Vec<u8> {
@@ -420,4 +420,18 @@ fn shared_rules_show_the_tenants_alerts_only() {
     assert_eq!(pass(&call, &group(&rules)), (group(&expected), 0, None));
     // Without the key, a rule has to be the tenant's.
     assert_eq!(pass(&scoped(Call::Rules, "team-a", 1000), &group(&rules)), (Vec::new(), 0, None));
+}
+
+#[test]
+fn where_a_pattern_can_not_be_run_nothing_passes_that_it_would_filter() {
+    // A pattern of RE2's that the filter does not run.
+    let scope = Scope::matching("tenant_id".into(), r"\pL+".into());
+    let headers: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/grpc")];
+    let head = Head { headers: &headers, end_of_stream: false, is_early: false };
+    assert!(Owner::new(&scope).is_err());
+    for call in [Call::Rules, Call::Targets, Call::Exemplars, Call::Info] {
+        let refused = Scoped::new(call, Some(&scope), false, 1000).decide(&head);
+        assert_eq!(refused.unwrap_err(), Unreadable::Foreign, "{call:?}");
+    }
+    assert!(Scoped::new(Call::Series, Some(&scope), false, 1000).decide(&head).is_ok());
 }

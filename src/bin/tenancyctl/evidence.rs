@@ -16,6 +16,31 @@ pub fn metadata(path: &[String], claim: Json) -> Vec<u8> {
     encode(&path.iter().rev().fold(claim, |inner, part| serde_json::json!({ part: inner })))
 }
 
+/// Metadata in which each of these paths leads to a value, or to a list of those that are separated by `|`.
+pub fn all(claims: &[(Vec<String>, String)]) -> Vec<u8> {
+    let mut whole = serde_json::json!({});
+    for (path, values) in claims {
+        let claim = match values.contains('|') {
+            true => values.split('|').collect(),
+            false => Json::from(&**values),
+        };
+        let object = path.iter().rev().fold(claim, |inner, part| serde_json::json!({ part: inner }));
+        merge(&mut whole, object);
+    }
+    encode(&whole)
+}
+
+fn merge(whole: &mut Json, other: Json) {
+    match (whole, other) {
+        (Json::Object(whole), Json::Object(other)) => {
+            for (key, value) in other {
+                merge(whole.entry(key).or_insert(Json::Null), value);
+            }
+        }
+        (whole, other) => *whole = other,
+    }
+}
+
 /// An object of namespaces, each an object, as Envoy writes it.
 pub fn encode(namespaces: &Json) -> Vec<u8> {
     map(namespaces, |namespace| map(namespace, value))

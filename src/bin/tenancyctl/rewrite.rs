@@ -3,13 +3,13 @@
 //! With `--jsonl`, one JSON string a line in and one JSON object a line out, for tests that ask a million times: locked and
 //! buffered, and flushed whenever the next line isn't here yet, so that a program can also ask one line at a time.
 
-use super::second_opinion::{Opinion, Wanted, second_opinion};
-use super::{Failure, configuration};
+use super::second_opinion::{Operator, Opinion, Wanted, second_opinion};
+use super::{Failure, configuration, confined};
 use clap::Args;
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::promql;
-use promql_tenancy_filter::scope::Scope;
-use promql_tenancy_filter::tenant::{Source, Tenants};
+use promql_tenancy_filter::scope::{MatchOp, Scope};
+use promql_tenancy_filter::tenant::Tenants;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -23,6 +23,11 @@ pub struct Rewrite {
     /// names it
     #[arg(long)]
     tenant: Option<String>,
+    #[command(flatten)]
+    labels: confined::Labels,
+    /// Also say, on standard error, what the tenant is confined to, and which key is behind each matcher
+    #[arg(long)]
+    explain: bool,
     /// The plugin's configuration as JSON (label, on_conflict, tenant_federation, …); the defaults without it
     #[arg(long)]
     config: Option<PathBuf>,
@@ -45,6 +50,7 @@ Examples:
   tenancyctl rewrite --tenant team-a --selector '{job=\"api\"}'
   tenancyctl rewrite --tenant team-a --verify 'sum by (job) (up) / on (job) foo'
   tenancyctl rewrite --tenant 'team-a|team-b' --config federated.json up
+  tenancyctl rewrite --tenant team-a --label cluster=eu --config labels.json --explain up
   printf '%s\\n' '\"up\"' '\"up{\"' | tenancyctl rewrite --tenant team-a --jsonl
 
 With --jsonl, each answer is one of
@@ -112,32 +118,13 @@ impl Rewriter {
 impl Rewrite {
     pub fn run(&self) -> Result<(), Failure> {
         let config = configuration(self.config.as_ref())?;
-        let no = |reason: String| Failure::No(Some(reason));
-        let tenants = match (config.source(), &self.tenant) {
-            (Source::Static(tenants), None) => tenants.clone(),
-            (Source::Static(_), Some(_)) => {
-                return Err(Failure::Broken("static_tenant_ids names the tenant: leave --tenant out".to_owned()));
-            }
-            (
-                Source::Header { .. }
-                | Source::Parameter(_)
-                | Source::Allowed { .. }
-                | Source::Certificate(_)
-                | Source::Metadata(_),
-                tenant,
-            ) => {
-                let tenant = tenant.as_ref().ok_or_else(|| Failure::Broken("--tenant is needed".to_owned()))?;
-                config.tenants(tenant.as_bytes()).map_err(|error| no(error.to_string()))?
-            }
-        };
-        if let Some(id) = tenants.ids().find(|id| !config.allows(id)) {
-            return Err(no(format!("tenant {id:?} is not in allowed_tenants")));
+        let tenants = confined::tenants(&config, self.tenant.as_deref())?;
+        let scope = confined::scope(&config, &tenants, &self.labels.values(&config)?)?;
+        if self.explain {
+            anstream::eprint!("{}", confined::lines(&config, &tenants, &scope));
         }
-        let rewriter = Rewriter {
-            scope: config.scope(&tenants),
-            wanted: self.verify.then(|| wanted(&config, &tenants)),
-            selector: self.selector,
-        };
+        let rewriter =
+            Rewriter { wanted: self.verify.then(|| wanted(&config, &tenants, &scope)), scope, selector: self.selector };
         if self.jsonl { lines(&rewriter) } else { self.single(&rewriter) }
     }
 
@@ -172,10 +159,31 @@ impl Rewrite {
     }
 }
 
-fn wanted(config: &Config, tenants: &Tenants) -> Wanted {
-    match config.view() {
-        Some(pattern) => Wanted::pattern(config.label(), pattern),
-        None => Wanted::new(config.label(), &tenants.ids().collect::<Vec<_>>()),
+fn wanted(config: &Config, tenants: &Tenants, scope: &Scope) -> Wanted {
+    let mut matchers = scope.matchers();
+    match (config.view(), matchers.next(), matchers.next()) {
+        // What is quoted is quoted here once more, so that the opinion doesn't rest on the filter's own quoting.
+        (None, Some(_), None) if config.is_by_label(tenants) => {
+            Wanted::new(config.label(), &tenants.ids().collect::<Vec<_>>())
+        }
+        (Some(pattern), Some(_), Some(_)) if config.enforced_labels().is_empty() => {
+            Wanted::pattern(config.label(), pattern)
+        }
+        _ => Wanted::all(
+            &scope
+                .matchers()
+                .map(|matcher| (&*matcher.label, operator(matcher.op), &*matcher.value))
+                .collect::<Vec<_>>(),
+        ),
+    }
+}
+
+fn operator(op: MatchOp) -> Operator {
+    match op {
+        MatchOp::Equal => Operator::Equal,
+        MatchOp::NotEqual => Operator::NotEqual,
+        MatchOp::Regex => Operator::Regex,
+        MatchOp::NotRegex => Operator::NotRegex,
     }
 }
 

@@ -1,11 +1,12 @@
 //! `tenancyctl route`: what becomes of a request, or the whole API table.
 
 use super::naming::Identity;
-use super::{Failure, configuration, print, table};
+use super::{Failure, configuration, confined, print, table};
 use clap::Args;
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::rejection::Rejection;
-use promql_tenancy_filter::request::{BodyDecision, BodyPlan, Decision, Forward, Head, Reply, decide};
+use promql_tenancy_filter::request::{Ask, BodyDecision, BodyPlan, Decision, Forward, Head, Reply, decide};
+use promql_tenancy_filter::tenant::Tenants;
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct Route {
     /// The claim as the identity provider writes it, where tenant_metadata reads one: JSON, or a text
     #[arg(long, requires = "method", conflicts_with = "tenant")]
     claim: Option<String>,
+    #[command(flatten)]
+    labels: confined::Labels,
     /// A header, as "name: value"; may be repeated
     #[arg(long = "header", short = 'H', requires = "method", value_parser = header)]
     headers: Vec<(String, String)>,
@@ -62,21 +65,52 @@ impl Route {
         let path = identity.path();
         let mut headers: Vec<(&[u8], &[u8])> = vec![(b":method", method.as_bytes()), (b":path", path.as_bytes())];
         headers.extend(identity.header());
-        for (name, value) in &self.headers {
-            headers.push((name.as_bytes(), value.as_bytes()));
-        }
+        self.labels.check(&config)?;
+        let of_labels = self.labels.headers(&config);
+        let given = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        headers.extend(of_labels.chain(given).map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+        let label_evidence = self.labels.metadata(&config);
         if data.is_some() && !self.headers.iter().any(|(name, _)| name == "content-type") {
             headers.push((b"content-type", b"application/x-www-form-urlencoded"));
         }
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let now_ms = now.ok().and_then(|now| i64::try_from(now.as_millis()).ok());
-        let head = Head { headers: &headers, evidence: identity.evidence(), end_of_stream: data.is_none(), now_ms };
+        let head = Head {
+            headers: &headers,
+            evidence: identity.evidence(),
+            label_evidence: label_evidence.as_deref(),
+            end_of_stream: data.is_none(),
+            now_ms,
+        };
         let why = identity.why(&config, &headers);
         let out = match outcome(&head, &config, data.as_deref()).map_err(|rejection| refused(&rejection, &why))? {
-            Outcome::Forwarded(forward, body) => describe(&forward, data, body.as_deref(), path, &why),
+            Outcome::Forwarded(forward, body) => {
+                let confined = forward.tenant.as_deref().map(|tenant| self.confined(&config, &headers, tenant));
+                describe(&forward, data, body.as_deref(), path, &why, &confined.unwrap_or_default())
+            }
+            Outcome::Asks(ask) => asks(&ask),
             Outcome::Answered(reply) => answered(&reply),
         };
         print(&out)
+    }
+
+    /// What the request is confined to, and why.
+    fn confined(&self, config: &Config, headers: &[(&[u8], &[u8])], tenant: &str) -> String {
+        if !config.enforces() {
+            return confined::BY_HEADER.to_owned();
+        }
+        let ids: Vec<&[u8]> = tenant.split('|').map(str::as_bytes).collect();
+        let header = |index: usize| {
+            let name = config.enforced_labels().get(index).and_then(|label| label.header());
+            let mut found = headers.iter().filter(|(header, _)| name.is_some_and(|name| name.as_bytes() == *header));
+            Ok(found.next().map(|(_, value)| *value))
+        };
+        let metadata = self.labels.metadata(config);
+        let labels = config.label_values(header, metadata.as_deref()).ok();
+        let tenants = Tenants::several(&ids, config.format(), 0).ok();
+        let scope = tenants.as_ref().zip(labels).and_then(|(tenants, labels)| config.scope(tenants, &labels).ok());
+        // What was decided on has all of them.
+        tenants.zip(scope).map_or(String::new(), |(tenants, scope)| confined::lines(config, &tenants, &scope))
     }
 
     /// The form that is sent as the body.
@@ -93,7 +127,7 @@ fn outcome(head: &Head<'_>, config: &Config, form: Option<&str>) -> Result<Outco
     let forward = match decide(head, config, &RefCell::default()).map_err(|refused| refused.rejection)? {
         Decision::Forward(forward) => forward,
         Decision::Reply(reply) => return Ok(Outcome::Answered(reply)),
-        Decision::Ask(ask) => match ask.pending {},
+        Decision::Ask(ask) => return Ok(Outcome::Asks(Box::new(ask))),
     };
     let Some(form) = form else { return Ok(Outcome::Forwarded(forward.into(), None)) };
     match forward.body.finish(form.as_bytes(), head.now_ms, &RefCell::default())? {
@@ -106,6 +140,8 @@ fn outcome(head: &Head<'_>, config: &Config, form: Option<&str>) -> Result<Outco
 enum Outcome {
     /// It goes upstream, with the new body where that is replaced.
     Forwarded(Box<Forward>, Option<Vec<u8>>),
+    /// The upstream is asked something first.
+    Asks(Box<Ask>),
     /// The filter answers it.
     Answered(Reply),
 }
@@ -129,13 +165,31 @@ fn answered(reply: &Reply) -> String {
     )
 }
 
-fn describe(forward: &Forward, data: Option<String>, body: Option<&[u8]>, path: &str, why: &[String]) -> String {
+fn asks(ask: &Ask) -> String {
+    let mut out = String::new();
+    line(&mut out, "asks", &format!("{} first, in the cluster {}", ask.route.handler, ask.cluster));
+    line(&mut out, "tenant", &ask.tenant);
+    for (name, value) in &ask.headers {
+        line(&mut out, "with", &format!("{name}: {value}"));
+    }
+    out
+}
+
+fn describe(
+    forward: &Forward,
+    data: Option<String>,
+    body: Option<&[u8]>,
+    path: &str,
+    why: &[String],
+    confined: &str,
+) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let path = forward.path.as_deref().map_or(path.to_owned(), text);
     let mut out = String::new();
     line(&mut out, "forwarded", forward.route.handler);
     line(&mut out, "tenant", forward.tenant.as_deref().unwrap_or("none: it is served to everybody"));
     why.iter().for_each(|why| line(&mut out, "", why));
+    out.push_str(confined);
     line(&mut out, "path", &path);
     if let Some((_, query)) = path.split_once('?') {
         parameters(&mut out, query);
@@ -191,7 +245,7 @@ fn target(argument: &str) -> Result<String, Failure> {
     Ok(url[Position::BeforePath..Position::AfterQuery].to_owned())
 }
 
-fn parameter(text: &str) -> Result<(String, String), String> {
+pub fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("a parameter is name=value")?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -84,6 +84,7 @@ pub fn markdown() -> String {
                 | Rule::RemoteRead
                 | Rule::Write(_)
                 | Rule::Grpc(_)
+                | Rule::Metadata
                 | Rule::Passthrough => writeln!(
                     out,
                     "| {path} | {upstreams} | {} | {} | {} | {} | {} | {} | {} |",
@@ -121,6 +122,7 @@ fn serves(route: &Route) -> bool {
         | Rule::RemoteRead
         | Rule::Write(_)
         | Rule::Grpc(_)
+        | Rule::Metadata
         | Rule::Passthrough => true,
         Rule::Refuse(_) => false,
     }
@@ -169,6 +171,7 @@ fn request(route: &Route) -> &'static str {
         Rule::ByHeaderUnread => {
             "forwarded, its body unread; refused with `enforce_tenancy: true`, and where limits apply that would have to read it"
         }
+        Rule::Metadata => "by `names`, forwarded; of `targets`, their metadata is asked for",
         Rule::RemoteRead => "a message, written anew; each query gains the matcher",
         Rule::Write(_) if route.at_root => "forwarded unread, of one tenant; also without a prefix",
         Rule::Write(_) => "forwarded unread, of one tenant",
@@ -188,6 +191,9 @@ fn answer(answer: Answer) -> &'static str {
         Answer::Rules | Answer::Alerts => "filtered by label",
         Answer::AlertsOfRules => "the alerts in the tenant's rules",
         Answer::Exemplars => "filtered by series label",
+        Answer::Metadata => "filtered by the tenant's names, or made of its targets'",
+        Answer::Targets => "filtered by label",
+        Answer::TargetMetadata => "filtered by target label",
         Answer::Series => "its series' labels checked",
         Answer::Untouched => "as it is",
         Answer::Grpc(Call::Exemplars | Call::Rules | Call::Targets | Call::Info) => "filtered by label",

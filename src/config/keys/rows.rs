@@ -5,8 +5,8 @@ use super::super::json::Field;
 use super::super::shape::{self, Shape, words};
 use super::super::source::{CERTIFICATE_FIELDS, MAX_PATTERN};
 use super::super::{
-    Allowed, CONFLICTS, Config, ConfigError, FORMATS, Stats, TenantPath, allowed, check, claims, effective, stats,
-    writes,
+    Allowed, CONFLICTS, Config, ConfigError, FORMATS, METADATA, MetadataBy, Stats, TenantPath, allowed, check, claims,
+    confinement, effective, stats, writes,
 };
 use super::Key;
 use crate::limits::Unit;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 const WRITE_VERSION: Shape = Shape::Word(|| words(writes::VERSIONS));
 
-pub const ROWS: [Key; 36] = [
+pub const ROWS: [Key; 42] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -223,6 +223,42 @@ pub const ROWS: [Key; 36] = [
         says: Some(explain::what_conflicts_do),
     },
     Key {
+        name: "tenant_selectors",
+        shape: Shape::ByTenant(&Shape::NAME),
+        default: "{}",
+        meaning: "by tenant ID, the PromQL selector that the tenant is confined to instead of the tenant label",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.confinement.selectors, field),
+        show: explain::selectors,
+        says: Some(explain::what_selectors_do),
+    },
+    Key {
+        name: "enforced_labels",
+        shape: confinement::LABELS,
+        default: "[]",
+        meaning: "labels that are enforced beside the tenant's, each with its value from a header, metadata or a fixed list",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.confinement.labels, field),
+        show: explain::enforced_labels,
+        says: Some(|config| {
+            let some = "each selector gains a matcher on each of these labels; a request without a value for one is refused with 401";
+            either(config.enforced_labels().is_empty(), "no other label is enforced", some)
+        }),
+    },
+    Key {
+        name: "shared_tenants",
+        shape: Shape::set(&Shape::NAME, 0),
+        default: "[]",
+        meaning: "tenants whose data every tenant sees beside its own",
+        docs: "docs/tenants.md",
+        read: |draft, field| keep(&mut draft.confinement.shared, field),
+        show: explain::shared_tenants,
+        says: Some(|config| {
+            let some = "every tenant sees the data of these tenants beside its own";
+            either(config.confinement.shared.is_some(), some, "a tenant sees its own data only")
+        }),
+    },
+    Key {
         name: "path_prefixes",
         shape: Shape::set(&Shape::PREFIX, 1),
         default: r#"[""]"#,
@@ -357,6 +393,43 @@ pub const ROWS: [Key; 36] = [
         says: Some(|config| {
             let on = "a refused request's query stands in its line of the log";
             either(config.log_queries, on, "no query's text is logged")
+        }),
+    },
+    Key {
+        name: "call_out_cluster",
+        shape: Shape::NAME,
+        default: "",
+        meaning: "the Envoy cluster of the upstream, which is asked where a decision needs it",
+        docs: "docs/metadata.md",
+        read: |draft, field| put(&mut draft.config.call_out_cluster, check::call_out_cluster(&field)),
+        show: |config| config.call_out_cluster.as_deref().map_or(Value::Null, Value::from),
+        says: None,
+    },
+    Key {
+        name: "call_out_timeout",
+        shape: Shape::DURATION,
+        default: r#""5s""#,
+        meaning: "how long the upstream's answer to such a question is waited for",
+        docs: "docs/metadata.md",
+        read: |draft, field| put(&mut draft.config.call_out_timeout_ms, check::call_out_timeout(&field)),
+        show: |config| Unit::Duration.write(config.call_out_timeout_ms.into()).into(),
+        says: None,
+    },
+    Key {
+        name: "enable_metadata",
+        shape: Shape::Either(&[Shape::Boolean, Shape::Word(|| words(METADATA))]),
+        default: "false",
+        meaning: "metadata and targets are served: metadata by the names of the tenant's metrics, or of the tenant's targets",
+        docs: "docs/metadata.md",
+        read: |draft, field| {
+            let by = check::enable_metadata(&field, &draft.config);
+            put(&mut draft.config.metadata_by, by)
+        },
+        show: |config| config.metadata_by.map_or(Value::from(false), |by| explain::name(METADATA, by).into()),
+        says: Some(|config| match config.metadata_by {
+            None => "metadata and targets are refused".to_owned(),
+            Some(MetadataBy::Names) => "metadata of the tenant's metric names is shown, without help texts".to_owned(),
+            Some(MetadataBy::Targets) => "metadata of the tenant's targets is shown".to_owned(),
         }),
     },
     Key {

@@ -1,9 +1,10 @@
 //! The host functions of proxy-wasm ABI 0.2.1 that are used here, as safe functions. A status is a plain number, so
 //! that one which no specification knows is an error and not undefined behaviour.
 
-use crate::exchange::{Fault, HostError, Level};
+use crate::exchange::{CallOut, Fault, HostError, Level};
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, StreamType};
 use std::ptr::null_mut;
+use std::time::Duration;
 
 /// `WasmResult::Ok`.
 const OK: u32 = 0;
@@ -48,6 +49,7 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_get_current_time_nanoseconds(return_time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, return_id: *mut u32) -> u32;
@@ -164,6 +166,22 @@ pub fn send_local_response(
         )
     };
     done("proxy_send_local_response", status)
+}
+
+/// Sends a request to a cluster; its answer comes with the number that is given. This is the one function of the SDK that is used,
+/// since its dispatcher has to know that number. It panics on a status that no host gives here (`ContextBase::httpCall` and Envoy's
+/// `Context::httpCall` know three).
+pub fn http_call(call_out: &CallOut) -> Result<u32, HostError> {
+    let headers = call_out.headers.iter().map(|(name, value)| (&**name, value.as_str())).collect();
+    let timeout = Duration::from_millis(call_out.timeout_ms.into());
+    proxy_wasm::hostcalls::dispatch_http_call(&call_out.cluster, headers, None, Vec::new(), timeout)
+        .map_err(|status| HostError { call: "proxy_http_call", fault: Fault::Status(status as u32) })
+}
+
+/// Lets a request that was held back go on.
+pub fn resume_request() -> Result<(), HostError> {
+    // SAFETY: takes a number only.
+    done("proxy_continue_stream", unsafe { proxy_continue_stream(StreamType::HttpRequest as u32) })
 }
 
 /// Cuts a stream off.

@@ -4,7 +4,8 @@ use super::effects::Stream;
 use super::{calls, local, pairs};
 use crate::config::Config;
 use crate::exchange::ledger::TICK_MILLISECONDS;
-use crate::exchange::{Arrival, Event, Half, HostError, Level, Line, Worker, reloads};
+use crate::exchange::{Arrival, Event, Fault, Half, HostError, Level, Line, Worker, reloads};
+use crate::request::Answered;
 use crate::tenant::Evidence;
 use crate::text;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -80,16 +81,57 @@ impl Stream {
         let headers = pairs::checked(&map)?;
         #[cfg(feature = "trap")]
         super::trap::trap_when_asked(&headers);
-        let evidence = match self.worker.evidence() {
-            Some(evidence) => calls::property(property(evidence))?,
-            None => None,
+        let (of_tenant, of_labels) = (self.worker.evidence(), self.worker.label_evidence());
+        let read = |evidence| match evidence {
+            Some(evidence) => calls::property(property(evidence)),
+            None => Ok(None),
         };
-        let arrival = Arrival { headers: &headers, evidence: evidence.as_deref(), end_of_stream };
+        let evidence = read(of_tenant)?;
+        // Read once where both need the same.
+        let other = read(of_labels.filter(|_| of_labels != of_tenant))?;
+        let label_evidence = if of_labels == of_tenant { evidence.as_deref() } else { other.as_deref() };
+        let arrival = Arrival { headers: &headers, evidence: evidence.as_deref(), label_evidence, end_of_stream };
         Ok(self.on(Event::RequestHead(arrival)))
     }
 }
 
-impl Context for Stream {}
+impl Stream {
+    /// The upstream's answer to a question: its status, and its body unless that is too long.
+    fn answered(&self, max: usize, headers: usize, size: usize) -> Result<(u16, Option<Vec<u8>>), HostError> {
+        const CALL: &str = "proxy_on_http_call_response";
+        // Envoy tells that there was no answer by an empty head.
+        if headers == 0 {
+            return Err(HostError { call: CALL, fault: Fault::Data });
+        }
+        let map = calls::header_map(MapType::HttpCallResponseHeaders)?;
+        let headers = pairs::checked(&map)?;
+        let status = headers.iter().find(|(name, _)| *name == b":status").map(|(_, status)| *status);
+        let status = status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+        let status = status.ok_or(HostError { call: CALL, fault: Fault::Data })?;
+        let body = match size {
+            0 => Some(Vec::new()),
+            _ if size > max => None,
+            _ => Some(calls::buffer(BufferType::HttpCallResponseBody)?).filter(|body| body.len() == size),
+        };
+        Ok((status, body))
+    }
+}
+
+impl Context for Stream {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _trailers: usize) {
+        let Some((_, max)) = self.call_out.take_if(|(asked, _)| *asked == token) else { return };
+        let answered = self.answered(max, headers, body_size);
+        let answered = match &answered {
+            Ok((status, body)) => Answered::Answer { status: *status, body: body.as_deref() },
+            Err(_) => Answered::Failed,
+        };
+        if self.on(Event::CalledOut(answered)) == Action::Continue
+            && let Err(error) = calls::resume_request()
+        {
+            self.on(Event::Failed(error));
+        }
+    }
+}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {

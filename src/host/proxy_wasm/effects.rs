@@ -5,6 +5,7 @@ use crate::exchange::{
     AnswerEdits, Effect, Event, Exchange, Fault, Flow, Half, HostError, RequestEdits, SeriesId, Worker,
 };
 use crate::exchange::{Level, Line};
+use crate::request::Answered;
 use crate::workers::leases::{Grant, Wanted};
 use proxy_wasm::types::{Action, BufferType, MapType, StreamType};
 use std::rc::Rc;
@@ -17,6 +18,8 @@ pub struct Stream {
     series: Option<SeriesId>,
     /// The tenants whose queries are counted, while this one runs.
     lease: Vec<Wanted>,
+    /// The question that the upstream has not answered yet, and the longest answer that is read.
+    pub(super) call_out: Option<(u32, usize)>,
 }
 
 impl Drop for Stream {
@@ -29,7 +32,7 @@ impl Drop for Stream {
 
 impl Stream {
     pub fn new(worker: Rc<Worker>) -> Self {
-        Stream { exchange: Exchange::new(worker.clone()), worker, series: None, lease: Vec::new() }
+        Stream { exchange: Exchange::new(worker.clone()), worker, series: None, lease: Vec::new(), call_out: None }
     }
 
     /// Tells the exchange what has happened, and does what it asks for, until it asks for nothing more.
@@ -82,6 +85,11 @@ impl Stream {
                 let body = body(BufferType::HttpRequestBody, size)?;
                 return Ok(Some(self.exchange.on(Event::RequestBodyRead { body, now })));
             }
+            Effect::CallOut(call_out) => match calls::http_call(&call_out) {
+                Ok(token) => self.call_out = Some((token, call_out.max_answer)),
+                // Whatever the reason, the question was not asked.
+                Err(_) => return Ok(Some(self.exchange.on(Event::CalledOut(Answered::Failed)))),
+            },
             Effect::ReadAnswerHead => {
                 let map = calls::header_map(MapType::HttpResponseHeaders)?;
                 let headers = pairs::checked(&map)?;

@@ -159,7 +159,7 @@ fn heads_that_are_ambiguous_are_refused() {
     }
     let announced = query().header("content-length", "8").body("query=up").decide(&config("{}"));
     assert_eq!(announced.unwrap_err().rejection.reason(), "unexpected_body", "before the body is read");
-    let nothing = Head { headers: &[], evidence: None, end_of_stream: true, now_ms: None };
+    let nothing = Head { headers: &[], evidence: None, label_evidence: None, end_of_stream: true, now_ms: None };
     assert_eq!(decide(&nothing, &config("{}"), &RefCell::default()).unwrap_err().rejection.reason(), "bad_head");
 }
 

@@ -366,7 +366,7 @@ fn length_is_bounded() {
 fn without_the_time_a_limited_request_is_refused() {
     let target = b"/api/v1/query?query=up".as_slice();
     let headers: [(&[u8], &[u8]); 3] = [(b":method", b"GET"), (b":path", target), (b"thanos-tenant", b"team-a")];
-    let head = Head { headers: &headers, evidence: None, end_of_stream: true, now_ms: None };
+    let head = Head { headers: &headers, evidence: None, label_evidence: None, end_of_stream: true, now_ms: None };
     assert_eq!(decide(&head, &thirty_days(), &RefCell::default()).expect_err("refused").rejection.status(), 500);
     assert!(thirty_days().needs_the_time());
     let config = limited(r#""max_selectors_per_query": 5"#);
@@ -393,6 +393,6 @@ impl Request {
     pub(super) fn clone_for(&self, tenant: &str) -> Request {
         let mut headers = self.headers.clone();
         headers.retain(|(name, _)| name != b"thanos-tenant");
-        Request { headers, evidence: None, body: self.body.clone() }.tenant(tenant)
+        Request { headers, evidence: None, label_evidence: None, body: self.body.clone() }.tenant(tenant)
     }
 }

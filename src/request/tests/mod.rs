@@ -1,5 +1,6 @@
 //! Requests as tables: what goes upstream, or why not.
 
+mod confinement;
 mod enforcement;
 mod frontends;
 mod grpc;
@@ -9,6 +10,7 @@ mod limits;
 mod limits_parsing;
 mod limits_rules;
 mod memory;
+mod metadata;
 mod naming;
 mod properties;
 mod remote_read;
@@ -26,6 +28,7 @@ pub const NOW: i64 = 1_800_000_000_000;
 pub struct Request {
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     evidence: Option<Vec<u8>>,
+    label_evidence: Option<Vec<u8>>,
     body: Option<Vec<u8>>,
 }
 
@@ -50,6 +53,7 @@ impl Request {
                 pair(":authority", b"localhost"),
             ],
             evidence: None,
+            label_evidence: None,
             body: None,
         }
     }
@@ -81,6 +85,12 @@ impl Request {
         self
     }
 
+    /// What the proxy says of labels that are enforced beside the tenant's.
+    pub fn label_evidence(mut self, evidence: impl AsRef<[u8]>) -> Request {
+        self.label_evidence = Some(evidence.as_ref().to_vec());
+        self
+    }
+
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Request {
         self.body = Some(body.as_ref().to_vec());
         self
@@ -91,15 +101,20 @@ impl Request {
         self.decision(config).map(|decision| match decision {
             Decision::Forward(forward) => forward,
             Decision::Reply(reply) => panic!("answered: {reply:?}"),
-            Decision::Ask(ask) => match ask.pending {},
+            Decision::Ask(ask) => panic!("asked: {ask:?}"),
         })
     }
 
     fn decision(&self, config: &Worker) -> Result<Decision, Refused> {
         let headers: Vec<(&[u8], &[u8])> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let evidence = self.evidence.as_deref();
         decide(
-            &Head { headers: &headers, evidence, end_of_stream: self.body.is_none(), now_ms: Some(NOW) },
+            &Head {
+                headers: &headers,
+                evidence: self.evidence.as_deref(),
+                label_evidence: self.label_evidence.as_deref(),
+                end_of_stream: self.body.is_none(),
+                now_ms: Some(NOW),
+            },
             config,
             &config.memo,
         )
@@ -115,7 +130,7 @@ impl Request {
         let forward = match self.decision(config).map_err(|refused| refused.rejection)? {
             Decision::Forward(forward) => forward,
             Decision::Reply(reply) => return Ok(Err(reply)),
-            Decision::Ask(ask) => match ask.pending {},
+            Decision::Ask(ask) => panic!("asked: {ask:?}"),
         };
         let mut headers = self.headers.clone();
         headers.retain(|(name, _)| !forward.remove.iter().any(|removed| removed.as_bytes() == &**name));

@@ -139,7 +139,7 @@ proptest! {
         for json in CONFIGS {
             let config = config(json);
             for end_of_stream in [true, false] {
-                match decide(&Head { headers: &pairs, evidence: None, end_of_stream, now_ms: None }, &config, &RefCell::default()) {
+                match decide(&Head { headers: &pairs, evidence: None, label_evidence: None, end_of_stream, now_ms: None }, &config, &RefCell::default()) {
                     Ok(decision) => { let _ = decision.forwarded().expect("without limits nothing is answered").body.finish(&body, None, &RefCell::default()).map_err(|rejection| rejection.body()); }
                     Err(refused) => prop_assert!(serde_json::from_slice::<serde_json::Value>(&refused.rejection.body()).is_ok()),
                 }
@@ -196,7 +196,7 @@ proptest! {
                 Source::Static(tenants) => tenants.clone(),
                 _ => config.tenants(sent.tenant.as_bytes()).unwrap(),
             };
-            let matcher = config.scope(&tenants).selector();
+            let matcher = config.scope_of(&tenants).selector();
             let matcher = matcher.trim_start_matches('{').trim_end_matches('}');
             let selectors = values(&sent, "match[]");
             for selector in &selectors {

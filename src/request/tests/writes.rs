@@ -64,12 +64,20 @@ fn several_tenants_and_views_are_refused_for_good() {
     for (path, json) in [("/api/v1/receive", RECEIVE), ("/api/v1/push", CORTEX)] {
         let rejection = refused(&post(path, "team-a|team-b"), json);
         assert_eq!((rejection.status(), rejection.reason()), (400, "bad_tenant"));
-        assert_eq!(rejection.message(), "a write needs exactly one tenant, and several are named");
+        assert_eq!(rejection.message(), "a write needs exactly one tenant, and several are named: name one");
         assert!(post(path, "team-a|team-a").decide(&config(json)).is_ok());
     }
     let view =
         r#"{"upstream": "thanos", "allow_writes": true, "static_tenant_ids": ["ops"], "tenant_regex": "team-.*"}"#;
     assert_eq!(refused(&write("/api/v1/receive"), view).reason(), "bad_tenant");
+}
+
+#[test]
+fn shared_tenants_are_not_written_to() {
+    let sharing = r#"{"upstream": "cortex", "allow_writes": true, "shared_tenants": ["platform"], "tenant_federation": {"enabled": true}}"#;
+    let forward = forward(&write("/api/v1/push"), sharing);
+    let header = forward.set.iter().find(|(name, _)| &**name == "x-scope-orgid").map(|(_, value)| &**value);
+    assert_eq!(header, Some("team-a"));
 }
 
 #[test]

@@ -83,8 +83,7 @@ impl Setup {
 
     /// Lets HTTP/1 trailers through, which Envoy drops unless told otherwise.
     pub fn http1_trailers(self) -> Setup {
-        let anchor = "http2_protocol_options:\n";
-        self.replace(anchor, &format!("http_protocol_options: {{ enable_trailers: true }}\n          {anchor}"))
+        self.replace("{ accept_http_10: true }", "{ accept_http_10: true, enable_trailers: true }")
             .replace("http_protocol_options: {} }", "http_protocol_options: { enable_trailers: true } }")
     }
 

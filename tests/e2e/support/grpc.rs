@@ -107,8 +107,8 @@ pub fn serve(frames: Vec<u8>, times: usize) -> u16 {
                 let frames = frames.clone();
                 tokio::task::spawn_local(async move {
                     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-                    while let Some(Ok((_, respond))) = connection.accept().await {
-                        tokio::task::spawn_local(answer(respond, frames.clone(), times));
+                    while let Some(Ok((request, respond))) = connection.accept().await {
+                        tokio::task::spawn_local(answer(request.into_body(), respond, frames.clone(), times));
                     }
                 });
             }
@@ -117,7 +117,16 @@ pub fn serve(frames: Vec<u8>, times: usize) -> u16 {
     port
 }
 
-async fn answer(mut respond: h2::server::SendResponse<Bytes>, frames: Bytes, times: usize) {
+/// Once the request has come whole: an answer before that is none to the filter.
+async fn answer(
+    mut request: h2::RecvStream,
+    mut respond: h2::server::SendResponse<Bytes>,
+    frames: Bytes,
+    times: usize,
+) {
+    while let Some(Ok(data)) = request.data().await {
+        let _ = request.flow_control().release_capacity(data.len());
+    }
     let head = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
     let Ok(mut stream) = respond.send_response(head, false) else { return };
     for _ in 0..times {

@@ -92,6 +92,29 @@ fn pass_on(mut stream: TcpStream, port: u16, client: Option<&Client>) {
     let _ = writer.join();
 }
 
+/// Whether a second connection of this client resumes the session of the first one. `version` is that of TLS, as `s_client` takes it.
+pub fn resumes(port: u16, client: &Client, version: &str) -> bool {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let session = folder().join(format!("session-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    let connect = |option: &str| {
+        // A session's ticket may come after the handshake: an answer is waited for.
+        let mut command = openssl(&["s_client", "-ign_eof", version, option]);
+        command.arg(&session).arg("-connect").arg(format!("127.0.0.1:{port}"));
+        command.arg("-CAfile").arg(folder().join("authority.pem"));
+        command.arg("-cert").arg(&client.pem).arg("-key").arg(&client.key);
+        let request = b"GET /api/v1/query?query=up HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        String::from_utf8_lossy(&run(&mut command, request)).into_owned()
+    };
+    let first = connect("-sess_out");
+    assert!(first.contains("\nNew, ") && first.contains("HTTP/1.1 200"), "{first}");
+    if !session.exists() {
+        return false;
+    }
+    let second = connect("-sess_in");
+    assert!(second.contains("HTTP/1.1 200"), "{second}");
+    second.contains("\nReused, ")
+}
+
 /// Until one of both ends.
 fn copy(from: &mut impl Read, to: &mut impl Write) {
     let mut buffer = vec![0; 1 << 14];

@@ -79,13 +79,15 @@ impl Kind {
         self.document(
             &["team-b", "team-a", "team-b"],
             "0.5",
-            "receive series from thanos-team-b:10901: rpc error: code = Unavailable desc = LabelSets: team-b",
+            "receive series from thanos-team-b:10901: rpc error: code = Unavailable desc = connection refused, LabelSets: {tenant=team-b}",
         )
     }
 
     /// What the client may receive of it.
     fn filtered(self) -> String {
-        self.document(&["team-a"], "0", "a message of the upstream is withheld: it may name what is not this tenant's")
+        self.document(&["team-a"], "0", 
+            "the answer may be incomplete: a warning of the upstream is withheld, since it may name what is not this tenant's",
+        )
     }
 
     fn document(self, tenants: &[&str], time: &str, warning: &str) -> String {

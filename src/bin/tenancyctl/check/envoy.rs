@@ -5,6 +5,7 @@ use super::mistake::Found;
 use super::plugin::{Plugin, is_ours, names_it, wasm};
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::stats::Naming;
+use promql_tenancy_filter::tenant::Source;
 
 /// What a listener holds back where nothing is set.
 pub const BUFFER_LIMIT: u64 = 1 << 20;
@@ -173,6 +174,11 @@ fn order(filters: &[Node], ours: usize, path: &str, config: Option<&Config>, sto
         let place = join(path, &format!("http_filters[{at}]"));
         let is_before = at < ours;
         let differs_in_header = config.is_some_and(|config| !config.enforces() || config.passes_through());
+        // A certificate is verified before any filter, and what the configuration says needs no verification.
+        let believes = config.is_none_or(|config| match config.source() {
+            Source::Header { .. } | Source::Parameter(_) | Source::Allowed { .. } | Source::Metadata(_) => true,
+            Source::Certificate(_) | Source::Static(_) => false,
+        });
         let mistake = match (kind(filter), is_before) {
             (Kind::Cache, true) => Some((
                 "stands before the tenancy filter and asks the upstream itself, past it: no request and no answer is filtered",
@@ -182,7 +188,7 @@ fn order(filters: &[Node], ours: usize, path: &str, config: Option<&Config>, sto
                 "keeps answers by URL, and what is forwarded here differs between tenants in the header only",
                 "remove it",
             )),
-            (Kind::Authentication, false) => Some((
+            (Kind::Authentication, false) if believes => Some((
                 "stands after the tenancy filter, which takes the tenant from what nobody has verified yet",
                 "place it before the tenancy filter",
             )),

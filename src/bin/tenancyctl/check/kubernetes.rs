@@ -60,8 +60,7 @@ pub fn istio(document: &Node, around: &Around<'_>, found: &mut Found<'_>) -> Opt
         let line = spec.get("fail_strategy").map_or(spec.line, |strategy| strategy.line);
         found.add(line, "spec.failStrategy", FAILS_OPEN, "use FAIL_RELOAD, from Istio 1.27");
     }
-    if ["", "AUTHN"].contains(&spec.word("phase")) {
-        let line = spec.get("phase").map_or(spec.line, |phase| phase.line);
+    if let Some(line) = spec.get("phase").filter(|phase| phase.text() == Some("AUTHN")).map(|phase| phase.line) {
         let wrong = "places the filter before Istio has verified tokens and identities";
         found.add(line, "spec.phase", wrong, "use STATS, which stands behind authentication and authorization");
     }

@@ -11,7 +11,7 @@ mod kubernetes;
 mod mistake;
 mod plugin;
 
-use super::{Failure, print, read};
+use super::{Failure, confined, print, read};
 use anstyle::Style;
 use clap::Args;
 use document::Node;
@@ -20,6 +20,7 @@ use kubernetes::Around;
 use mistake::{Found, Mistake};
 use plugin::Plugin;
 use promql_tenancy_filter::config::Config;
+use promql_tenancy_filter::tenant::Source;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,11 @@ pub struct Check {
     /// Print one JSON object instead
     #[arg(long)]
     json: bool,
+    /// Print what this tenant is confined to and why, and its limits, instead of the configuration
+    #[arg(long, conflicts_with = "json")]
+    tenant: Option<String>,
+    #[command(flatten)]
+    labels: confined::Labels,
 }
 
 const EXAMPLES: &str = "\
@@ -47,6 +53,7 @@ Examples:
   tenancyctl check envoy/envoy.yaml                              # and envoy/promql_tenancy.yaml, which it discovers
   tenancyctl check wasmplugin.yaml envoyfilter.yaml
   helm template . | tenancyctl check -
+  tenancyctl check plugin.json --tenant team-a --label cluster=eu
   echo '{\"upstream\": \"cortex\"}' | tenancyctl check -
   echo '{\"tenant_heder\": \"X-Tenant\"}' | tenancyctl check -    # tenant_heder: unknown key; known are …
 
@@ -84,7 +91,10 @@ impl Check {
             print(&format!("{:#}\n", report.json()))?;
             return if report.mistakes.is_empty() { Ok(()) } else { Err(Failure::No(None)) };
         }
-        print(&report.settings())?;
+        match &self.tenant {
+            Some(tenant) => print(&report.of_tenant(tenant, &self.labels)?)?,
+            None => print(&report.settings())?,
+        }
         if report.mistakes.is_empty() {
             return Ok(());
         }
@@ -241,18 +251,40 @@ impl Report {
 
     fn settings(&self) -> String {
         let mut out = String::new();
-        let configs = || self.plugins.iter().filter(|(_, plugin)| plugin.config.is_some());
-        let is_one = configs().count() == 1;
-        for (file, plugin) in configs() {
-            if !is_one {
-                // Writing to a String can't fail.
-                let _ = writeln!(out, "{KEY}{file}: {}{KEY:#}", plugin.place);
-            }
-            if let Some(config) = &plugin.config {
-                explain(config, &mut out);
-            }
+        for (name, config) in self.configs() {
+            out.push_str(&name);
+            explain(config, &mut out);
         }
         out
+    }
+
+    /// What one tenant is confined to, and its limits.
+    fn of_tenant(&self, tenant: &str, labels: &confined::Labels) -> Result<String, Failure> {
+        let mut out = String::new();
+        for (name, config) in self.configs() {
+            out.push_str(&name);
+            // Where the configuration names the tenants, their names are a question, and no claim.
+            let is_fixed = matches!(config.source(), Source::Static(tenants) if **tenants.joined() == *tenant);
+            let tenants = confined::tenants(config, (!is_fixed).then_some(tenant))?;
+            out.push_str(&confined::all(config, &tenants, labels)?);
+            // Writing to a String can't fail.
+            let _ =
+                writeln!(out, "header    {}: {}", config.forward_tenant_header(), config.forwarded(&tenants, false));
+            for id in tenants.ids() {
+                limits(&mut out, config, Some(id), id);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Each configuration that is valid, with a line that names it where there are several.
+    fn configs(&self) -> impl Iterator<Item = (String, &Config)> {
+        let configs = || self.plugins.iter().filter_map(|(file, plugin)| Some((file, plugin, plugin.config.as_ref()?)));
+        let is_one = configs().count() == 1;
+        configs().map(move |(file, plugin, config)| match is_one {
+            true => (String::new(), config),
+            false => (format!("{KEY}{file}: {}{KEY:#}\n", plugin.place), config),
+        })
     }
 }
 
@@ -260,27 +292,39 @@ fn explain(config: &Config, out: &mut String) {
     let settings = config.explain();
     let width = settings.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
     for setting in settings {
+        // Writing to a String can't fail.
         let value = if setting.value.is_empty() { "not set" } else { &setting.value };
         let origin = if setting.given { "" } else { " (default)" };
         // Each tenant has lines of its own below.
-        let value = if setting.key == "overrides" && setting.given { "…" } else { value };
+        let is_by_tenant = ["overrides", "tenant_selectors"].contains(&setting.key);
+        let value = if is_by_tenant && setting.given { "…" } else { value };
         let (key, meaning) = (setting.key, setting.meaning);
         let _ = writeln!(out, "{KEY}{key:width$}{KEY:#}  {value}{origin}\n{:width$}  {NOTE}# {meaning}{NOTE:#}", "");
     }
+    let selectors: Vec<(&str, String)> = config.own_selectors().collect();
+    if !selectors.is_empty() {
+        let _ = writeln!(out, "\n{KEY}tenants with a selector of their own{KEY:#}");
+    }
+    for (tenant, selector) in selectors {
+        let _ = writeln!(out, "  {tenant:31}  {selector}");
+    }
     let without = if config.overridden().next().is_some() { "every other tenant" } else { "every tenant" };
     for tenant in config.overridden().map(Some).chain([None]) {
-        let limits = config.effective(tenant);
-        if limits.is_empty() && tenant.is_none() {
-            continue;
+        if tenant.is_some() || !config.effective(tenant).is_empty() {
+            limits(out, config, tenant, tenant.unwrap_or(without));
         }
-        let _ = writeln!(out, "\n{KEY}limits of {}{KEY:#}", tenant.unwrap_or(without));
-        for limit in &limits {
-            let origin = if limit.is_override { "overrides" } else { "limits" };
-            let _ = writeln!(out, "  {:31}  {} ({origin})", limit.name, limit.value);
-        }
-        if limits.is_empty() {
-            out.push_str("  none\n");
-        }
+    }
+}
+
+fn limits(out: &mut String, config: &Config, tenant: Option<&str>, name: &str) {
+    let limits = config.effective(tenant);
+    let _ = writeln!(out, "\n{KEY}limits of {name}{KEY:#}");
+    for limit in &limits {
+        let origin = if limit.is_override { "overrides" } else { "limits" };
+        let _ = writeln!(out, "  {:31}  {} ({origin})", limit.name, limit.value);
+    }
+    if limits.is_empty() {
+        out.push_str("  none\n");
     }
 }
 

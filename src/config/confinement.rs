@@ -1,0 +1,290 @@
+//! What tenants are confined to beyond one label: `tenant_selectors`, `enforced_labels` and `shared_tenants`.
+//!
+//! All conditions of a scope have to hold together, so that selectors can be narrowed, by more labels, but never be joined:
+//!
+//! ```text
+//!                    tenant_selectors           enforced_labels   shared_tenants
+//! tenant_federation  refused with 400 where     yes               yes: beside all that are named
+//!                    one of several has one
+//! several            refused at load where      yes               yes
+//! static_tenant_ids  one of them has one
+//! tenant_regex       refused at load            yes               refused at load: the pattern can name them
+//! tenant_selectors                              yes               refused at load: each selector can name them
+//! enforce_tenancy    refused at load            refused at load   only where the upstream isolates tenants by the header, and
+//! is false                                                        with tenant_federation: the header names them
+//! ```
+
+#[cfg(test)]
+mod tests;
+
+use super::json::Field;
+use super::shape::{Member, Shape, member};
+use super::{Config, ConfigError, check};
+use crate::promql::{self, Query};
+use crate::scope::{MAX_MATCHERS, Matcher, OnConflict, Scope, Unfit};
+use crate::tenant::{EnforcedLabel, Federation, LabelSource, Source, Tenants, label};
+use crate::text;
+use std::sync::Arc;
+
+/// The longest selector, in bytes. Each selector of a query grows by about as much.
+const MAX_SELECTOR: usize = 16_384;
+
+/// What the three keys say. They are read last, since what is valid depends on other keys.
+#[derive(Default)]
+pub struct Given {
+    pub selectors: Option<Field>,
+    pub labels: Option<Field>,
+    pub shared: Option<Field>,
+}
+
+/// What tenants are confined to beyond the one label.
+#[derive(Debug, Clone, Default)]
+pub struct Confinement {
+    pub selectors: Selectors,
+    pub labels: Arc<[EnforcedLabel]>,
+    pub shared: Option<Tenants>,
+}
+
+/// Tenants' own selectors, found by a hash of the ID: the time to read and to find them does not depend on their order.
+#[derive(Debug, Clone, Default)]
+pub struct Selectors {
+    entries: Vec<(Box<str>, Scope)>,
+    /// At each place the number of an entry, counted from 1; 0 where there is none. At least twice as many places as entries, so
+    /// that there is one without.
+    places: Vec<u32>,
+}
+
+/// What `enforced_labels` takes.
+pub(super) const LABELS: Shape = Shape::List { of: &Shape::Object(|| MEMBERS.into()), least: 0, distinct: false };
+
+const MEMBERS: [Member; 4] = [
+    member("label", Shape::NAME, "", "the label that is enforced"),
+    member("header", Shape::HEADER, "", "the client's header that has its value; it is not forwarded"),
+    member(
+        "metadata",
+        Shape::List { of: &Shape::NAME, least: 2, distinct: false },
+        "",
+        "where Envoy's dynamic metadata has its value, or a list of values: a namespace, and keys below it",
+    ),
+    member("values", Shape::set(&Shape::NAME, 1), "", "its values for every request"),
+];
+
+/// Reads the keys into a configuration that is valid in all others.
+pub fn read(given: Given, config: &mut Config) -> Result<(), ConfigError> {
+    let Given { selectors, labels, shared } = given;
+    let mut confinement = Confinement::default();
+    if let Some(field) = labels {
+        confinement.labels = enforced_labels(field, config)?;
+    }
+    if let Some(field) = selectors {
+        let others = confinement.labels.len();
+        confinement.selectors = tenant_selectors(field, config, others)?;
+    }
+    if let Some(field) = shared {
+        confinement.shared = shared_tenants(field, config, &confinement.selectors)?;
+    }
+    config.confinement = confinement;
+    Ok(())
+}
+
+const NOT_ENFORCED: &str = "has no effect while enforce_tenancy is false";
+
+fn enforced_labels(field: Field, config: &Config) -> Result<Arc<[EnforcedLabel]>, ConfigError> {
+    let mut labels: Vec<EnforcedLabel> = Vec::new();
+    let path = field.path.clone();
+    for field in field.items("a list of objects")? {
+        let path = field.path.clone();
+        let label = enforced_label(field, config)?;
+        if label.name == config.label {
+            return Err(ConfigError::new(path, "the label of tenant_label_name is enforced already"));
+        }
+        if labels.iter().any(|other| other.name == label.name) {
+            return Err(ConfigError::new(path, "the label is in the list twice"));
+        }
+        labels.push(label);
+    }
+    match labels.len() {
+        0 => {}
+        _ if !config.enforce => return Err(ConfigError::new(path, NOT_ENFORCED)),
+        // One or two more are the tenant's.
+        more if more > MAX_MATCHERS - 2 => return Err(ConfigError::new(path, "too many labels")),
+        _ => {}
+    }
+    Ok(labels.into())
+}
+
+fn enforced_label(field: Field, config: &Config) -> Result<EnforcedLabel, ConfigError> {
+    let path = field.path.clone();
+    let mut object = field.object()?;
+    let [name, header, metadata, values] = ["label", "header", "metadata", "values"].map(|key| object.take(key));
+    object.finish(&["label", "header", "metadata", "values"], &[])?;
+    let needed = |what: &str| ConfigError::new(path.clone(), format!("needs {what}"));
+    let name = check::label(&name.ok_or_else(|| needed("a label"))?)?.into();
+    let source = match (header, metadata, values) {
+        (Some(field), None, None) => {
+            let header: Arc<str> = check::header(&field)?.into();
+            if config.source.header() == Some(&header) {
+                return Err(field.error("this header names the tenant"));
+            }
+            LabelSource::Header(header)
+        }
+        (None, Some(field), None) => LabelSource::Metadata(super::claims::path(field)?.into()),
+        (None, None, Some(field)) => LabelSource::Values(fixed(field)?),
+        _ => return Err(needed("exactly one of header, metadata and values")),
+    };
+    Ok(EnforcedLabel { name, source })
+}
+
+fn fixed(field: Field) -> Result<Arc<[String]>, ConfigError> {
+    let path = field.path.clone();
+    let mut values: Vec<String> = Vec::new();
+    for (field, value) in field.texts()? {
+        label::check(&value).map_err(|problem| field.error(format!("{value:?} {problem}")))?;
+        let place = values.partition_point(|other| *other < value);
+        values.insert(place, value);
+    }
+    if values.is_empty() {
+        return Err(ConfigError::new(path, "an empty list would match nothing"));
+    }
+    Ok(values.into())
+}
+
+fn tenant_selectors(field: Field, config: &Config, others: usize) -> Result<Selectors, ConfigError> {
+    let path = field.path.clone();
+    let entries = field.entries()?;
+    let mut selectors = Selectors::with_capacity(entries.len());
+    for (id, field) in entries {
+        Tenants::one(id.as_bytes(), config.format).map_err(|error| field.error(error.to_string()))?;
+        let scope = selector(&field, config.on_conflict, others)?;
+        if selectors.add(id.into(), scope).is_err() {
+            return Err(ConfigError::twice(field.path));
+        }
+    }
+    if selectors.entries.is_empty() {
+        return Ok(selectors);
+    }
+    let problem = match &config.source {
+        _ if !config.enforce => NOT_ENFORCED.to_owned(),
+        _ if config.view.is_some() => "has no effect beside tenant_regex".to_owned(),
+        Source::Static(tenants) => match selectors.of(tenants) {
+            Ok(_) => return Ok(selectors),
+            Err(id) => format!("static_tenant_ids names {id} together with others: their selectors can't be joined"),
+        },
+        Source::Header { .. }
+        | Source::Parameter(_)
+        | Source::Allowed { .. }
+        | Source::Certificate(_)
+        | Source::Metadata(_) => return Ok(selectors),
+    };
+    Err(ConfigError::new(path, problem))
+}
+
+/// A tenant's selector.
+fn selector(field: &Field, on_conflict: OnConflict, others: usize) -> Result<Scope, ConfigError> {
+    let text = field.text()?;
+    if text.len() > MAX_SELECTOR {
+        return Err(field.error(format!("is longer than {MAX_SELECTOR} bytes")));
+    }
+    let query = Query::parse_selector(text.as_bytes()).map_err(|error| field.error(error.to_string()))?;
+    // No upstream reads U+FFFD in a string.
+    let is_readable = |text: &str| !text.contains(char::REPLACEMENT_CHARACTER);
+    let all_are_readable = |matchers: &Vec<Matcher>| {
+        matchers.iter().all(|matcher| is_readable(&matcher.label) && is_readable(&matcher.value))
+    };
+    let matchers = query.matchers().filter(all_are_readable);
+    let matchers = matchers.ok_or_else(|| field.error("holds a name or a value that is not UTF-8"))?;
+    if let Some(matcher) = matchers.iter().find(|matcher| promql::runs_as_query(matcher.label.as_bytes())) {
+        return Err(field.error(format!("{:?} {}", matcher.label, check::RUN_AS_QUERY)));
+    }
+    let enforced: Vec<(Matcher, OnConflict)> = matchers.into_iter().map(|matcher| (matcher, on_conflict)).collect();
+    let scope = match enforced.len() + others {
+        more if more > MAX_MATCHERS => Err(Unfit::TooMany),
+        _ => Scope::new(enforced),
+    };
+    // Rules, alerts and exemplars are filtered by it as well.
+    let scope = scope.and_then(|scope| scope.inside().map(|_| scope));
+    scope.map_err(|unfit| field.error(unfit.to_string()))
+}
+
+fn shared_tenants(field: Field, config: &Config, selectors: &Selectors) -> Result<Option<Tenants>, ConfigError> {
+    let path = field.path.clone();
+    let texts = field.texts()?;
+    for (field, text) in &texts {
+        Tenants::one(text.as_bytes(), config.format).map_err(|error| field.error(error.to_string()))?;
+    }
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let ids: Vec<&[u8]> = texts.iter().map(|(_, text)| text.as_bytes()).collect();
+    let shared =
+        Tenants::several(&ids, config.format, 0).map_err(|error| ConfigError::new(path.clone(), error.to_string()))?;
+    let isolates = config.upstream.profile().isolates_tenants;
+    let problem = if config.view.is_some() {
+        "can't widen tenant_regex: let the pattern match them"
+    } else if !selectors.entries.is_empty() {
+        "can't be joined with tenant_selectors: let each tenant's selector match the shared data"
+    } else if isolates && config.federation == Federation::Off {
+        "the header has to name several tenants, which needs tenant_federation.enabled, here and at the upstream"
+    } else if !isolates && !config.enforce {
+        NOT_ENFORCED
+    } else {
+        return Ok(Some(shared));
+    };
+    Err(ConfigError::new(path, problem))
+}
+
+impl Selectors {
+    fn with_capacity(entries: usize) -> Self {
+        let places = if entries == 0 { 0 } else { (entries * 2).next_power_of_two() };
+        Selectors { entries: Vec::with_capacity(entries), places: vec![0; places] }
+    }
+
+    /// A tenant's own selector.
+    pub fn get(&self, id: &str) -> Option<&Scope> {
+        self.find(id).ok()
+    }
+
+    /// The selector of these tenants, where they are one that has its own. An error is the ID of one that has its own and is named
+    /// together with others.
+    pub fn of(&self, tenants: &Tenants) -> Result<Option<&Scope>, String> {
+        if self.entries.is_empty() {
+            return Ok(None);
+        }
+        match tenants.single() {
+            Some(id) => Ok(self.get(id)),
+            None => match tenants.ids().find(|id| self.get(id).is_some()) {
+                Some(id) => Err(text::quote(id.as_bytes())),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// All of them, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Scope)> {
+        self.entries.iter().map(|(id, scope)| (&**id, scope))
+    }
+
+    fn add(&mut self, id: Box<str>, scope: Scope) -> Result<(), ()> {
+        match self.find(&id) {
+            Ok(_) => Err(()),
+            Err(place) => {
+                self.entries.push((id, scope));
+                *self.places.get_mut(place).ok_or(())? = u32::try_from(self.entries.len()).map_err(|_| ())?;
+                Ok(())
+            }
+        }
+    }
+
+    /// The selector, or the place for it.
+    fn find(&self, id: &str) -> Result<&Scope, usize> {
+        let last = self.places.len().wrapping_sub(1);
+        let mut place = (text::hash(0, id.as_bytes()) >> 32) as usize & last;
+        while let Some(&number @ 1..) = self.places.get(place) {
+            match self.entries.get(number as usize - 1) {
+                Some((other, scope)) if **other == *id => return Ok(scope),
+                _ => place = place.wrapping_add(1) & last,
+            }
+        }
+        Err(place)
+    }
+}

@@ -1,0 +1,133 @@
+//! A question to the upstream, which is asked before a request is decided on: which names are the tenant's, whose silence is it?
+//!
+//! To add one, add a variant to [`Pending`] with what is needed to decide, and return [`Decision::Ask`]. The question goes to
+//! `call_out_cluster`, with the tenant's header and with what the upstream needs to take it for the client's own request. While it is
+//! on its way, the request is held back.
+
+use super::metadata::PendingNames;
+use super::{Decision, Head, Rejection, Tenants};
+use crate::api::{Method, Route};
+use crate::config::Config;
+use crate::memo::Memo;
+use crate::rejection::CallOutFault;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// The host of a question where the client named none that can be written.
+const AUTHORITY: &str = "promql-tenancy-filter";
+
+/// A question to the upstream.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The tenant; several are joined by `|`.
+    pub tenant: Arc<str>,
+    /// The row of the API table that applies.
+    pub route: &'static Route,
+    /// The cluster that is asked.
+    pub cluster: Arc<str>,
+    /// How long an answer is waited for, in milliseconds.
+    pub timeout_ms: u32,
+    /// The longest answer that is read.
+    pub max_answer: usize,
+    /// The head of the question, `:method`, `:path` and `:authority` among it.
+    pub headers: Vec<(Arc<str>, String)>,
+    /// What is kept to decide on the upstream's answer.
+    pub pending: Pending,
+}
+
+/// What is kept until the upstream has answered a question: one variant for each endpoint that asks.
+#[derive(Debug, Clone)]
+pub enum Pending {
+    /// The names of the tenant's metrics, by which metadata is filtered.
+    Names(Box<PendingNames>),
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered<'a> {
+    /// The upstream answered, in whatever way.
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// The body; `None` where it is longer than [`Ask::max_answer`].
+        body: Option<&'a [u8]>,
+    },
+    /// There was no answer.
+    Failed,
+}
+
+impl Ask {
+    /// A question without a body.
+    pub fn new(
+        config: &Config,
+        tenants: &Tenants,
+        route: &'static Route,
+        head: &Head<'_>,
+        method: Method,
+        path: Vec<u8>,
+        pending: Pending,
+    ) -> Result<Ask, Rejection> {
+        let internal = Rejection::Internal("a question to the upstream can't be asked");
+        let cluster = config.call_out_cluster().ok_or(internal.clone())?.clone();
+        let path = String::from_utf8(path).map_err(|_| internal)?;
+        let given = |name: &str| {
+            let mut values =
+                head.headers.iter().filter(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value);
+            values.next().and_then(|value| std::str::from_utf8(value).ok()).map(str::to_owned)
+        };
+        let mut headers: Vec<(Arc<str>, String)> = vec![
+            (":method".into(), method.name().to_owned()),
+            (":path".into(), path),
+            (":authority".into(), given(":authority").unwrap_or_else(|| AUTHORITY.to_owned())),
+            ("accept".into(), "application/json".to_owned()),
+            (config.forward_tenant_header().clone(), config.forwarded(tenants, route.one_tenant).to_string()),
+        ];
+        // Whatever lets the request itself into the upstream.
+        if let Some(authorization) = given("authorization").filter(|_| !config.removes(b"authorization")) {
+            headers.push(("authorization".into(), authorization));
+        }
+        Ok(Ask {
+            tenant: tenants.joined().clone(),
+            route,
+            cluster,
+            timeout_ms: config.call_out_timeout_ms(),
+            max_answer: config.max_response_bytes(),
+            headers,
+            pending,
+        })
+    }
+}
+
+impl Pending {
+    /// Decides on the request, once the upstream has answered. The time is that of the request's head.
+    ///
+    /// # Errors
+    /// Why the request goes no further.
+    pub fn finish(
+        self,
+        answered: &Answered<'_>,
+        now_ms: Option<i64>,
+        memo: &RefCell<Memo>,
+    ) -> Result<Decision, Rejection> {
+        match self {
+            Pending::Names(names) => names.finish(answered, now_ms, memo),
+        }
+    }
+}
+
+impl<'a> Answered<'a> {
+    /// The body of an answer that is a success.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn body(&self) -> Result<&'a [u8], Rejection> {
+        let fault = match *self {
+            Answered::Answer { status: 200..=299, body: Some(body) } => return Ok(body),
+            Answered::Answer { status: 200..=299, body: None } => CallOutFault::TooLong,
+            Answered::Answer { status: 504, .. } => CallOutFault::Timeout,
+            Answered::Answer { status, .. } => CallOutFault::Status(status),
+            Answered::Failed => CallOutFault::Failed,
+        };
+        Err(Rejection::CallOut(fault))
+    }
+}

@@ -1,0 +1,163 @@
+//! `metadata`, of which the upstream does not say whose it is. By the names of the tenant's metrics, the upstream is asked for these
+//! first; by its targets, the upstream is asked for `targets/metadata` instead, with the tenant's matchers.
+
+use super::ask::{Answered, Ask, Pending};
+use super::head::Edits;
+use super::{BodyPlan, Decision, Enforcement, Forward, Head, Place, Rejection, Tenants};
+use crate::answer::{Expected, MetadataAsked, MetadataOf};
+use crate::api::{Method, Path, Route};
+use crate::config::{Config, MetadataBy};
+use crate::go::form;
+use crate::memo::Memo;
+use crate::names::Names;
+use crate::path;
+use crate::rejection::CallOutFault;
+use crate::scope::Scope;
+use crate::text;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+const METADATA: Path = Path::Exact("/api/v1/metadata");
+const TARGETS_METADATA: Path = Path::Exact("/api/v1/targets/metadata");
+const METRIC_NAMES: Path = Path::Around("/api/v1/label/", "/values");
+
+/// Names of metrics that had samples in this time are asked for. Prometheus holds the metadata of targets that it scrapes now.
+const RECENT_MS: i64 = 24 * 3_600_000;
+
+/// What is known of the request.
+pub struct Facts<'r> {
+    pub route: &'static Route,
+    pub prefix: &'r str,
+    /// The query string, as it came.
+    pub query: &'r [u8],
+    pub target: &'r [u8],
+    pub head: &'r Head<'r>,
+    pub edits: Edits,
+    pub expected: Expected,
+}
+
+/// What is kept until the names have come.
+#[derive(Debug, Clone)]
+pub struct PendingNames {
+    forward: Forward,
+    asked: MetadataAsked,
+    key: String,
+}
+
+/// Decides on a request for metadata.
+pub fn decide(
+    facts: Facts<'_>,
+    by: MetadataBy,
+    config: &Config,
+    tenants: &Tenants,
+    scope: &Scope,
+    memo: &RefCell<Memo>,
+) -> Result<Decision, Rejection> {
+    let Facts { route, prefix, head, .. } = facts;
+    let mut given = Vec::new();
+    Enforcement::new(route, config, Some(scope.clone())).rewrite(facts.query, Place::Url, None, memo, &mut given)?;
+    let asked = read(&given)?;
+    let mut query = Vec::new();
+    let path = match by {
+        MetadataBy::Targets => {
+            form::append(&mut query, b"match_target", scope.selector().as_bytes());
+            TARGETS_METADATA
+        }
+        MetadataBy::Names => {
+            if let Some(metric) = &asked.metric {
+                form::append(&mut query, b"metric", metric.as_bytes());
+            }
+            METADATA
+        }
+    };
+    let path = path::write(prefix, path, None, &query).map_err(Rejection::Path)?;
+    let mut forward = Forward {
+        tenant: Some(tenants.joined().clone()),
+        route,
+        path: (path != facts.target).then_some(path),
+        selectors: 0,
+        set: facts.edits.set,
+        remove: facts.edits.remove,
+        body: if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::MustBeEmpty },
+        expected: facts.expected,
+        concurrency: Vec::new(),
+    };
+    match by {
+        MetadataBy::Targets => {
+            forward.selectors = 1;
+            forward.expected = forward.expected.of_metadata(MetadataOf { asked, names: None });
+            Ok(Decision::Forward(forward))
+        }
+        MetadataBy::Names => {
+            let key = [prefix, "\n", tenants.joined(), "\n", scope.written()].concat();
+            let pending = PendingNames { forward, asked, key };
+            let known = head.now_ms.and_then(|now| memo.try_borrow().ok()?.names.get(&pending.key, now).cloned());
+            if let Some(names) = known {
+                return Ok(pending.forward_with(names));
+            }
+            let profile = config.upstream().profile();
+            let selector = if profile.needs_second_matcher { scope.named_selector() } else { scope.selector() };
+            let mut query = Vec::new();
+            form::append(&mut query, b"match[]", selector.as_bytes());
+            if let Some(now) = head.now_ms {
+                let mut start = Vec::new();
+                crate::go::time::write(now.saturating_sub(RECENT_MS), &mut start);
+                form::append(&mut query, b"start", &start);
+            }
+            let path = path::write(prefix, METRIC_NAMES, Some(b"__name__"), &query).map_err(Rejection::Path)?;
+            let pending = Pending::Names(Box::new(pending));
+            Ask::new(config, tenants, route, head, Method::Get, path, pending).map(Decision::Ask)
+        }
+    }
+}
+
+/// What the client asks for. Of each parameter there is one at most.
+fn read(given: &[u8]) -> Result<MetadataAsked, Rejection> {
+    let mut asked = MetadataAsked::default();
+    for pair in form::raw_pairs(given) {
+        let pair = pair.map_err(|error| Rejection::Form(Place::Url, error))?;
+        let value = pair.value().map_err(|error| Rejection::Form(Place::Url, error))?;
+        if value.is_empty() {
+            continue;
+        }
+        let number = |name| {
+            let number = std::str::from_utf8(&value).ok().and_then(|digits| digits.parse::<i64>().ok());
+            number.map(Some).ok_or_else(|| Rejection::Value(name, text::quote(&value)))
+        };
+        match &*pair.key {
+            b"limit" => asked.limit = number("limit")?,
+            b"limit_per_metric" => asked.limit_per_metric = number("limit_per_metric")?,
+            b"metric" => {
+                let metric =
+                    std::str::from_utf8(&value).map_err(|_| Rejection::Value("metric", text::quote(&value)))?;
+                asked.metric = Some(metric.into());
+            }
+            _ => {}
+        }
+    }
+    Ok(asked)
+}
+
+impl PendingNames {
+    /// The upstream has told the names of the tenant's metrics, or has not.
+    pub fn finish(
+        self,
+        answered: &Answered<'_>,
+        now_ms: Option<i64>,
+        memo: &RefCell<Memo>,
+    ) -> Result<Decision, Rejection> {
+        let body = answered.body()?;
+        let names = Names::read(body).map_err(|_| Rejection::CallOut(CallOutFault::Unreadable))?;
+        let names = Arc::new(names);
+        if let (Some(now), Ok(mut memo)) = (now_ms, memo.try_borrow_mut()) {
+            memo.names.keep(self.key.clone(), names.clone(), now);
+        }
+        Ok(self.forward_with(names))
+    }
+
+    fn forward_with(self, names: Arc<Names>) -> Decision {
+        let PendingNames { mut forward, asked, .. } = self;
+        forward.expected = forward.expected.of_metadata(MetadataOf { asked, names: Some(names) });
+        Decision::Forward(forward)
+    }
+}
