@@ -6,6 +6,7 @@
 //! - `stores`: what Thanos reports about its stores, rulers, and how it runs queries
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `foreign`: queries that try to read another tenant's data
+//! - `metadata`: metadata and targets
 //! - `remote_read`: a Prometheus that reads another as a tenant
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: which requests reach the upstream, at the edges of HTTP
@@ -44,6 +45,7 @@ mod headers;
 mod hostile;
 mod kubernetes;
 mod limits;
+mod metadata;
 mod naming;
 mod paths;
 mod picture;
