@@ -7,6 +7,7 @@
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `errors`: every error looks like one, whoever made it, and says what its reader needs
 //! - `foreign`: queries that try to read another tenant's data
+//! - `metadata`: metadata and targets
 //! - `remote_read`: a Prometheus that reads another as a tenant
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: which requests reach the upstream, at the edges of HTTP
@@ -46,6 +47,7 @@ mod headers;
 mod hostile;
 mod kubernetes;
 mod limits;
+mod metadata;
 mod naming;
 mod paths;
 mod picture;
