@@ -5,7 +5,9 @@
 //! - `grpc`: Thanos's gRPC services, and Thanos Query and Ruler as clients of the filter
 //! - `stores`: what Thanos reports about its stores, rulers, and how it runs queries
 //! - `answers`: answers that are filtered, because the request can't be scoped
+//! - `errors`: every error looks like one, whoever made it, and says what its reader needs
 //! - `foreign`: queries that try to read another tenant's data
+//! - `metadata`: metadata and targets
 //! - `remote_read`: a Prometheus that reads another as a tenant
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: which requests reach the upstream, at the edges of HTTP
@@ -33,6 +35,7 @@ mod clients;
 mod configuration;
 mod dashboards;
 mod deployments;
+mod errors;
 mod ext_authz;
 mod foreign;
 #[path = "../generator/mod.rs"]
@@ -44,6 +47,7 @@ mod headers;
 mod hostile;
 mod kubernetes;
 mod limits;
+mod metadata;
 mod naming;
 mod paths;
 mod picture;

@@ -375,3 +375,46 @@ fn an_answer_that_is_not_the_tenant_s_is_cut_off() {
         envoy.assert_healthy();
     }
 }
+
+/// Prints how fast a streamed answer passes, beside Envoy without the filter: `cargo test --test e2e -- --ignored figures_of_a_streamed_read`.
+#[test]
+#[ignore = "it measures, and asserts nothing but that the answer is whole"]
+fn figures_of_a_streamed_read() {
+    use std::io::{Read, Write};
+    const FRAMES: usize = 256;
+    let upstream = Scripted::start();
+    let frame = frame(&["team-a"; 64], (1 << 20) / 64);
+    let mut steps = vec![Step::Send(
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse\r\n\
+          transfer-encoding: chunked\r\n\r\n"
+            .to_vec(),
+    )];
+    let chunk = [format!("{:x}\r\n", frame.len()).as_bytes(), &frame, b"\r\n"].concat();
+    steps.extend((0..FRAMES).map(|_| Step::Send(chunk.clone())));
+    steps.push(Step::Send(b"0\r\n\r\n".to_vec()));
+    upstream.steps("long", steps);
+    let setup = || Setup::shipped(upstream.port).plugin(json!({"enable_remote_read": true}));
+    let envoys = [
+        ("router alone", setup().without_filter().start("envoy-read-router")),
+        ("filter", setup().start("envoy-read-figures")),
+        ("filter, without stop iteration", setup().stop_iteration(false).start("envoy-read-figures-continue")),
+    ];
+    let request = read(vec![over_all(vec![equal("__name__", "up")])], &[1]).tenant("team-a").header(SCRIPT, "long");
+    for round in 0..4 {
+        for (name, envoy) in &envoys {
+            let began = std::time::Instant::now();
+            let mut stream = crate::support::http::connect(envoy.port()).unwrap();
+            stream.write_all(&request.encode()).unwrap();
+            let (mut count, mut buffer) = (0, vec![0; 1 << 18]);
+            loop {
+                match stream.read(&mut buffer).unwrap() {
+                    0 => break,
+                    size => count += size,
+                }
+            }
+            assert!(count >= FRAMES * frame.len(), "{name}: {count}");
+            let seconds = began.elapsed().as_secs_f64();
+            println!("round {round}, {name}: {:.0} MB/s", count as f64 / 1e6 / seconds);
+        }
+    }
+}
