@@ -301,6 +301,17 @@ fn the_dead_have_nothing_in_flight() {
     assert_eq!(envoy.metric(IN_FLIGHT).unwrap().1, 0);
 }
 
+/// A worker's VM comes back with the next request, which may come late. Nobody else may have looked at the gauge meanwhile.
+#[test]
+fn a_vm_that_starts_anew_sets_right_what_the_dead_one_has_left() {
+    let mut envoy = Harness::new("{}").unwrap();
+    envoy.advance_ns(3_600_000_000_000);
+    envoy.share("tenancy_in_flight", &of_a_dead_vm(99, 58_000_000_000, IN_FLIGHT, 5));
+    envoy.tick();
+    assert_eq!(envoy.metric(IN_FLIGHT), Some((MetricKind::Gauge, 0)));
+    assert!(envoy.shared_data(b"tenancy_in_flight").is_empty());
+}
+
 #[test]
 fn a_configuration_is_counted_once_however_many_vms_read_it() {
     let reloads = |envoy: &Harness, result: &str| {
