@@ -15,6 +15,7 @@ use crate::stats::{
     self, DURATION, IN_FLIGHT, Naming, OTHER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SAMPLES,
     SELECTORS, Stat, StatType, UNREADABLE, WITHHELD,
 };
+use crate::tenant::is_joined;
 use crate::workers::{Number, Roster, Store, in_flight};
 
 /// How often [`Ledger::tick`] has to be called.
@@ -124,7 +125,11 @@ impl Ledger {
             self.roster.admits(store, id, is_named, max)
         });
         self.count_tenants(meter);
-        let at = self.find(config.stats().tags, named.unwrap_or(OTHER), handler);
+        let (naming, separator) = (config.stats().tags, config.stats().separator);
+        let at = match named {
+            Some(several) if is_joined(several) => self.find(naming, &several.replace('|', separator), handler),
+            one => self.find(naming, one.unwrap_or(OTHER), handler),
+        };
         if let Some(series) = self.series.get_mut(at) {
             series.in_flight = series.in_flight.saturating_add(1);
         }
