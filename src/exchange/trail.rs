@@ -187,7 +187,7 @@ mod tests {
         let path = [b"/api/v1/query", &long[..], b"?query=", &long].concat();
         let headers: [(&[u8], &[u8]); 4] =
             [(b":path", &path), (b"x-request-id", &long), (b"user-agent", &long), (b"cookie", &long)];
-        let arrival = Arrival { headers: &headers, evidence: Some(&long), end_of_stream: true };
+        let arrival = Arrival { headers: &headers, evidence: Some(&long), label_evidence: None, end_of_stream: true };
         let kept = |with_query: bool| {
             let subject = Subject::read(&arrival, "thanos-tenant", with_query);
             subject.path.len()
