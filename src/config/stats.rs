@@ -7,12 +7,15 @@ use crate::stats::Naming;
 
 /// Each tenant costs Envoy some ten kilobytes (docs/stats.md has the figures).
 const MOST_TENANTS: u32 = 100_000;
+/// What may stand between several tenants. A `/` is in no ID but the one that is nothing else; a `+` may be in one of the format `thanos`.
+const SEPARATORS: &[(&str, &str)] = &[("|", "|"), ("/", "/"), ("+", "+")];
 const NAMINGS: &[(&str, Naming)] = &[("envoy", Naming::Envoy), ("istio", Naming::Istio)];
 
 /// The members of the key.
-pub(super) const MEMBERS: [Member; 3] = [
+pub(super) const MEMBERS: [Member; 4] = [
     member("max_tenants", Shape::Count(0, MOST_TENANTS), "1000", "how many tenants get series of their own"),
     member("samples", Shape::Boolean, "false", "the upstream is asked how many samples each query reads"),
+    member("tenant_separator", Shape::Word(|| words(SEPARATORS)), r#""|""#, "what stands between several tenants"),
     member("tags", Shape::Word(|| words(NAMINGS)), r#""envoy""#, "how labels stand in a stat's name"),
 ];
 
@@ -25,11 +28,13 @@ pub struct Stats {
     pub samples: bool,
     /// How tags are written into names.
     pub tags: Naming,
+    /// What stands between the tenants of a request that names several.
+    pub separator: &'static str,
 }
 
 impl Default for Stats {
     fn default() -> Self {
-        Stats { max_tenants: 1_000, samples: false, tags: Naming::Envoy }
+        Stats { max_tenants: 1_000, samples: false, tags: Naming::Envoy, separator: "|" }
     }
 }
 
@@ -50,6 +55,9 @@ impl Stats {
         if let Some(field) = object.take("tags") {
             stats.tags = field.word(NAMINGS)?;
         }
+        if let Some(field) = object.take("tenant_separator") {
+            stats.separator = field.word(SEPARATORS)?;
+        }
         object.finish(&names(&MEMBERS), &[])?;
         Ok(stats)
     }
@@ -57,7 +65,7 @@ impl Stats {
     /// As JSON, every default made explicit.
     pub fn explain(self) -> serde_json::Value {
         let tags = NAMINGS.iter().find(|(_, other)| *other == self.tags).map_or("", |(word, _)| *word);
-        serde_json::json!({"max_tenants": self.max_tenants, "samples": self.samples, "tags": tags})
+        serde_json::json!({"max_tenants": self.max_tenants, "samples": self.samples, "tags": tags, "tenant_separator": self.separator})
     }
 
     /// What that does.

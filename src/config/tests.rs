@@ -80,7 +80,7 @@ fn every_key_is_read() {
             "tenant_selectors": {"b": "{namespace=~\"b-.*\"}"},
             "enforced_labels": [{"label": "cluster", "header": "X-Cluster"}],
             "shared_tenants": [],
-            "stats": {"max_tenants": 7, "samples": true, "tags": "istio"}
+            "stats": {"max_tenants": 7, "samples": true, "tags": "istio", "tenant_separator": "/"}
         }"#,
     )
     .unwrap();
@@ -135,7 +135,10 @@ fn every_key_is_read() {
     for setting in config.explain() {
         assert!(setting.given || sources.contains(&setting.key), "{} is missing here", setting.key);
     }
-    assert_eq!(config.stats(), Stats { max_tenants: 7, samples: true, tags: crate::stats::Naming::Istio });
+    assert_eq!(
+        config.stats(),
+        Stats { max_tenants: 7, samples: true, tags: crate::stats::Naming::Istio, separator: "/" }
+    );
     assert!(config.is_named("a") && config.is_named("b") && !config.is_named("c"));
 }
 
@@ -164,6 +167,7 @@ fn stats_are_bounded() {
     assert_eq!(parse(r#"{"stats": {"max_tenants": 100000}}"#).unwrap().stats().max_tenants, 100_000);
     refused(r#"{"stats": {"max_tenants": 100001}}"#, "stats.max_tenants", "from 0 to 100000");
     refused(r#"{"stats": {"tags": "statsd"}}"#, "stats.tags", r#"use "envoy", "istio""#);
+    refused(r#"{"stats": {"tenant_separator": ";"}}"#, "stats.tenant_separator", r#"use "|", "/", "+""#);
     refused(r#"{"stats": {"tenants": 1}}"#, "stats.tenants", "unknown key");
     assert!(parse("{}").unwrap().is_named("default-tenant"));
     assert!(parse(r#"{"overrides": {"a": {"max_query_points": 1}}}"#).unwrap().is_named("a"));

@@ -278,7 +278,7 @@ impl Exchange {
 
     /// After the head, nothing can be said any more.
     pub(super) fn cut_off_answer(&mut self, name: &'static str, reason: &str) -> Step {
-        let line = self.answer_line(Line::AnswerCutOff, Level::Error, &format!("reason={reason:?}"));
+        let line = self.line(Line::AnswerCutOff, Level::Error, &format!("reason={reason:?}"));
         self.record.unreadable(name);
         self.request = RequestStage::Cut;
         Step::pauses(line.into_iter().chain([Effect::Reset(Half::Answer)]).collect())
@@ -289,15 +289,16 @@ impl Exchange {
         if let Some(fault) = filter.fault() {
             // Where nothing had been forwarded, an error object has taken the answer's place.
             let line = if filter.has_written() { Line::AnswerCutShort } else { Line::AnswerWithheld };
-            return self.answer_line(line, Level::Error, &["reason=", fault.name()].concat());
+            return self.line(line, Level::Error, &["reason=", fault.name()].concat());
         }
         match filter.withheld() {
             0 => None,
-            count => self.answer_line(Line::MessagesWithheld, Level::Info, &format!("count={count}")),
+            count => self.line(Line::MessagesWithheld, Level::Info, &format!("count={count}")),
         }
     }
 
-    pub(super) fn answer_line(&self, what: Line, level: Level, details: &str) -> Option<Effect> {
+    /// A line about this exchange, if one may be written.
+    pub(super) fn line(&self, what: Line, level: Level, details: &str) -> Option<Effect> {
         let suppressed = self.worker.lines.admit(self.subject.tenant(), level, self.record.began())?;
         Some(Effect::Log(level, self.subject.line(what, details, suppressed)))
     }

@@ -150,6 +150,10 @@ pub enum Effect {
     },
     /// Cuts a half off. Can't fail.
     Reset(Half),
+    /// Asks which status the client got: [`Event::StatusRead`]. Can't fail.
+    ///
+    /// [`Event::StatusRead`]: super::Event::StatusRead
+    ReadStatus,
     /// Sets the filter state `wasm.tenancy` of access logs. Can't fail.
     Note(String),
     /// Writes a line to the host's log. Can't fail.

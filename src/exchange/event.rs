@@ -69,6 +69,8 @@ pub enum Event<'a> {
         /// Every pair, names in lower case.
         trailers: &'a [(&'a [u8], &'a [u8])],
     },
+    /// The status that the client got; `None` where it got none, or the host does not tell.
+    StatusRead(Option<u16>),
     /// An effect was not carried out. No effect after it was.
     Failed(HostError),
 

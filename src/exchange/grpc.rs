@@ -65,9 +65,9 @@ impl Exchange {
             Some(fault) => {
                 self.record.unreadable(fault.name());
                 let line = if has_written { Line::AnswerCutShort } else { Line::AnswerWithheld };
-                self.answer_line(line, Level::Error, &["reason=", fault.name()].concat())
+                self.line(line, Level::Error, &["reason=", fault.name()].concat())
             }
-            None if withheld > 0 => self.answer_line(Line::MessagesWithheld, Level::Info, &format!("count={withheld}")),
+            None if withheld > 0 => self.line(Line::MessagesWithheld, Level::Info, &format!("count={withheld}")),
             None => None,
         }
     }

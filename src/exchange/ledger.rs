@@ -15,6 +15,7 @@ use crate::stats::{
     self, DURATION, IN_FLIGHT, Naming, OTHER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SAMPLES,
     SELECTORS, Stat, StatType, UNREADABLE, WITHHELD,
 };
+use crate::tenant::is_joined;
 use crate::workers::{Number, Roster, Store, in_flight};
 
 /// How often [`Ledger::tick`] has to be called.
@@ -22,7 +23,7 @@ pub const TICK_MILLISECONDS: u32 = 1_000;
 /// How many requests are handed over at once after a tick.
 const AT_ONCE: u32 = 16;
 /// An idle worker looks after the gauge of requests in flight once in so many ticks, for workers that died.
-const IDLE_TICKS: u32 = 10;
+const IDLE_TICKS: u32 = 2;
 
 /// What an adapter does with one stat.
 pub struct Metric<'m> {
@@ -101,9 +102,13 @@ struct Pending {
 struct Gauge {
     name: Box<str>,
     id: Option<u32>,
+    /// What this worker has set it to, as far as it knows.
     set: u64,
     sum: u64,
 }
+
+/// A worker does not know what a gauge stands at that it has not set: another one may have died since.
+const UNKNOWN: u64 = u64::MAX;
 
 impl Ledger {
     /// Notes that a request has begun.
@@ -120,7 +125,11 @@ impl Ledger {
             self.roster.admits(store, id, is_named, max)
         });
         self.count_tenants(meter);
-        let at = self.find(config.stats().tags, named.unwrap_or(OTHER), handler);
+        let (naming, separator) = (config.stats().tags, config.stats().separator);
+        let at = match named {
+            Some(several) if is_joined(several) => self.find(naming, &several.replace('|', separator), handler),
+            one => self.find(naming, one.unwrap_or(OTHER), handler),
+        };
         if let Some(series) = self.series.get_mut(at) {
             series.in_flight = series.in_flight.saturating_add(1);
         }
@@ -236,7 +245,7 @@ fn add(gauges: &mut Vec<Gauge>, name: &str, count: u32) {
     let at = match gauges.binary_search_by(|gauge| (*gauge.name).cmp(name)) {
         Ok(at) => at,
         Err(at) => {
-            gauges.insert(at, Gauge { name: name.into(), id: None, set: 0, sum: 0 });
+            gauges.insert(at, Gauge { name: name.into(), id: None, set: UNKNOWN, sum: 0 });
             at
         }
     };

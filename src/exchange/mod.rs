@@ -151,9 +151,32 @@ impl Exchange {
             }
             Event::TrailersRead { trailers } => self.trailers_read(trailers),
             Event::Failed(error) => return self.failed(error),
-            Event::Done { now } => return Step::forwards(self.record.end(now).map(Effect::End).into_iter().collect()),
+            Event::Done { now } => return self.done(now),
+            Event::StatusRead(status) => {
+                self.record.told(status);
+                return self.end();
+            }
         };
         outcome.unwrap_or_else(|refusal| self.refuse(&refusal))
+    }
+
+    /// The exchange is over. Where the answer's head is still held back, the client never got it: Envoy answered in its place (500, where the
+    /// body did not fit into its buffer; 502, where the upstream broke off) and told no filter, or the client left (observed with Envoy 1.40.0).
+    fn done(&mut self, now: u64) -> Step {
+        self.record.done(now);
+        match self.answer {
+            AnswerStage::Holding { .. } => Step::asks(Effect::ReadStatus),
+            AnswerStage::Waiting
+            | AnswerStage::Passing
+            | AnswerStage::Filtering(_)
+            | AnswerStage::Frames(_)
+            | AnswerStage::Replacing(_)
+            | AnswerStage::Ended => self.end(),
+        }
+    }
+
+    fn end(&mut self) -> Step {
+        Step::forwards(self.record.end().map(Effect::End).into_iter().collect())
     }
 
     /// An effect was not carried out.

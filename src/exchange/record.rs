@@ -14,6 +14,7 @@ pub struct Record {
     has_begun: bool,
     /// `None` where the host has no clock.
     began: Option<u64>,
+    ended: u64,
     /// The bytes of the request's body that have been forwarded.
     forwarded: u64,
     summary: Summary,
@@ -134,13 +135,23 @@ impl Record {
         self.summary.samples = samples;
     }
 
-    /// The exchange is over.
-    pub fn end(&mut self, now: u64) -> Option<Box<Summary>> {
+    /// What the client got as the status, where the host knows it better.
+    pub fn told(&mut self, status: Option<u16>) {
+        self.summary.status = status.unwrap_or(0);
+    }
+
+    /// The exchange ends now.
+    pub fn done(&mut self, now: u64) {
+        self.ended = now;
+    }
+
+    /// What the exchange was, once.
+    pub fn end(&mut self) -> Option<Box<Summary>> {
         if !std::mem::take(&mut self.has_begun) {
             return None;
         }
         let mut summary = std::mem::take(&mut self.summary);
-        summary.milliseconds = now.saturating_sub(self.began.unwrap_or(now)) / 1_000_000;
+        summary.milliseconds = self.ended.saturating_sub(self.began.unwrap_or(self.ended)) / 1_000_000;
         Some(Box::new(summary))
     }
 }

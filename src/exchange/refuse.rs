@@ -122,10 +122,8 @@ impl Exchange {
     pub(super) fn cut_off_request(&mut self, error: &HostError) -> Step {
         self.record.cut_off();
         self.request = RequestStage::Cut;
-        Step::pauses(vec![
-            Effect::Log(Level::Error, format!("{}: {error}", Line::RequestCutOff.begin())),
-            Effect::Reset(Half::Request),
-        ])
+        let line = self.line(Line::RequestCutOff, Level::Error, &format!("error={:?}", error.to_string()));
+        Step::pauses(line.into_iter().chain([Effect::Reset(Half::Request)]).collect())
     }
 
     /// Makes the head name who was identified, or no tenant, in place of what the client said: traces and access logs read it. Only

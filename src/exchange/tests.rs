@@ -153,6 +153,24 @@ fn an_answer_is_filtered_as_it_comes_and_counted() {
     assert_eq!((summary.status, summary.withheld, summary.answer_bytes, summary.milliseconds), (200, 1, length, 5));
 }
 
+/// Envoy answers in the place of an answer that it can't hold, and tells no filter.
+#[test]
+fn while_an_answer_is_held_back_the_host_says_what_the_client_got() {
+    for (told, status) in [(Some(500), 500), (Some(502), 502), (None, 0)] {
+        let mut exchange = exchange(r#"{"allow_on_headers_stop_iteration": true}"#);
+        head(&mut exchange, "GET", "/api/v1/rules", true);
+        exchange.on(Event::AnswerHead { end_of_stream: false });
+        let headers: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/json")];
+        assert_eq!(exchange.on(Event::AnswerHeadRead { headers: &headers }).flow, Flow::Pause);
+        exchange.on(Event::AnswerBody { size: 9, end_of_stream: false });
+        let asked = exchange.on(Event::Done { now: NOW + 5_000_000 });
+        assert!(matches!(asked.effects[..], [Effect::ReadStatus]), "{asked:?}");
+        let end = exchange.on(Event::StatusRead(told));
+        let [Effect::End(summary)] = &end.effects[..] else { panic!("{end:?}") };
+        assert_eq!((summary.status, summary.milliseconds), (status, 5));
+    }
+}
+
 #[test]
 fn an_upstream_s_error_of_another_shape_is_told_in_its_head_s_place() {
     for (status, content_type, end_of_stream) in [

@@ -173,3 +173,28 @@ impl Lines {
         Some(std::mem::take(&mut slot.suppressed))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    /// A stream that waits for its answer keeps this, and a worker may have thousands of them.
+    #[test]
+    fn no_more_of_a_head_is_kept_than_a_line_shows() {
+        let long = vec![b'x'; 60_000];
+        let path = [b"/api/v1/query", &long[..], b"?query=", &long].concat();
+        let headers: [(&[u8], &[u8]); 4] =
+            [(b":path", &path), (b"x-request-id", &long), (b"user-agent", &long), (b"cookie", &long)];
+        let arrival = Arrival { headers: &headers, evidence: Some(&long), label_evidence: None, end_of_stream: true };
+        let kept = |with_query: bool| {
+            let subject = Subject::read(&arrival, "thanos-tenant", with_query);
+            subject.path.len()
+                + subject.request_id.len()
+                + subject.queries.iter().map(|query| query.len()).sum::<usize>()
+        };
+        assert_eq!(kept(false), 2 * MAX_SHOWN);
+        assert_eq!(kept(true), 2 * MAX_SHOWN + MAX_QUERY);
+    }
+}

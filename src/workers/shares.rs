@@ -27,10 +27,20 @@ pub struct Share<'s> {
 }
 
 /// Reads the shares of all workers that are alive, but for one's own. Bytes that make no sense end the list.
-pub fn of_others(mut value: &[u8], own: u32, now: u64) -> Vec<Share<'_>> {
-    iter::from_fn(|| take_share(&mut value))
-        .filter(|share| share.worker != own && share.time.abs_diff(now) < DEAD_AFTER)
-        .collect()
+pub fn of_others(value: &[u8], own: u32, now: u64) -> Vec<Share<'_>> {
+    all(value).filter(|share| share.worker != own && share.is_alive(now, DEAD_AFTER)).collect()
+}
+
+/// Reads the shares of all workers, dead or alive.
+pub fn all(mut value: &[u8]) -> impl Iterator<Item = Share<'_>> {
+    iter::from_fn(move || take_share(&mut value))
+}
+
+impl Share<'_> {
+    /// Whether the worker has written this share within so many nanoseconds.
+    pub fn is_alive(&self, now: u64, dead_after: u64) -> bool {
+        self.time.abs_diff(now) < dead_after
+    }
 }
 
 /// How often something runs, over all of these.

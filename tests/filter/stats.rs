@@ -153,6 +153,22 @@ fn several_tenants_at_once_are_one() {
     assert_eq!(count(&envoy, "tenancy_requests_total;code=2xx", "__other__"), 1);
 }
 
+/// A DogStatsD sink ends a tag at `|`.
+#[test]
+fn what_stands_between_several_tenants_is_an_option() {
+    let federated = r#""tenant_federation": {"enabled": true}"#;
+    let mut envoy = Harness::new(format!(r#"{{{federated}, "stats": {{"tenant_separator": "/"}}}}"#)).unwrap();
+    envoy.request(query("b|a"));
+    envoy.request(query("a"));
+    assert_eq!(count(&envoy, "tenancy_requests_total;code=2xx", "a/b"), 1);
+    assert_eq!(count(&envoy, "tenancy_requests_total;code=2xx", "a"), 1);
+    // A reload changes it. The tenants keep their places.
+    envoy.reload(format!(r#"{{{federated}, "stats": {{"tenant_separator": "+", "max_tenants": 1}}}}"#)).unwrap();
+    envoy.request(query("b|a"));
+    assert_eq!(count(&envoy, "tenancy_requests_total;code=2xx", "a+b"), 1);
+    assert!(Harness::new(r#"{"stats": {"tenant_separator": ";"}}"#).is_err());
+}
+
 #[test]
 fn no_tenant_forges_a_tag() {
     let mut envoy = Harness::new(r#"{"tenant_id_format": "thanos"}"#).unwrap();
@@ -299,6 +315,17 @@ fn the_dead_have_nothing_in_flight() {
     envoy.advance_ns(4_000_000_000);
     envoy.tick();
     assert_eq!(envoy.metric(IN_FLIGHT).unwrap().1, 0);
+}
+
+/// A worker's VM comes back with the next request, which may come late. Nobody else may have looked at the gauge meanwhile.
+#[test]
+fn a_vm_that_starts_anew_sets_right_what_the_dead_one_has_left() {
+    let mut envoy = Harness::new("{}").unwrap();
+    envoy.advance_ns(3_600_000_000_000);
+    envoy.share("tenancy_in_flight", &of_a_dead_vm(99, 58_000_000_000, IN_FLIGHT, 5));
+    envoy.tick();
+    assert_eq!(envoy.metric(IN_FLIGHT), Some((MetricKind::Gauge, 0)));
+    assert!(envoy.shared_data(b"tenancy_in_flight").is_empty());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the operator can read afterwards: the state for access logs, the tenant in the head, the lines of refusals.
 
-use crate::harness::{Fault, Harness, Outcome, Request, Upon};
+use crate::harness::{Fault, Harness, Outcome, Request, Response, Upon};
 
 const UNKNOWN_PATH: &str =
     "unknown path: use an endpoint of the API table, under a prefix that the operator has in path_prefixes";
@@ -132,6 +132,34 @@ fn lines_are_bounded_by_the_second_and_say_how_many_are_missing() {
     assert!(later.len() == 3 && later[1..].iter().all(|line| !line.contains("suppressed")), "{later:?}");
     envoy.advance_ns(SECOND);
     assert!(lines(&mut envoy, 1).iter().all(|line| !line.contains("suppressed")));
+}
+
+/// What upstreams say can be made to come as often as a client likes.
+#[test]
+fn lines_about_answers_are_bounded_and_say_whose_they_are() {
+    let answers = [
+        ("messages withheld", r#"{"status":"success","data":[],"warnings":["store team-b"]}"#, " count=1"),
+        ("answer cut short", r#"{"status":"success","data":["a","b","c","d","e","f","g"],"#, " reason="),
+    ];
+    for (what, body, details) in answers {
+        let mut envoy = envoy();
+        envoy.upstream_answers(Response::new(200, body).header("content-type", "application/json"));
+        let lines = |envoy: &mut Harness, count: usize, tenant: &str| -> Vec<String> {
+            let request = || {
+                Request::get("/api/v1/query?query=up").header("THANOS-TENANT", tenant).header("x-request-id", "id-1")
+            };
+            let outs: Vec<Outcome> = (0..count).map(|_| envoy.request(request())).collect();
+            let lines = outs.iter().flat_map(|out| out.logs.iter().map(|line| line.text.clone()));
+            lines.filter(|line| line.starts_with(what)).collect()
+        };
+        let first = lines(&mut envoy, 100, "team-a");
+        assert_eq!(first.len(), 5, "{what}: {first:?}");
+        assert!(first[0].starts_with(&format!("{what}: tenant=team-a path=/api/v1/query{details}")), "{first:?}");
+        assert!(first[0].contains(" request_id=id-1"), "{first:?}");
+        assert_eq!(lines(&mut envoy, 1, "team-b").len(), 1, "{what}");
+        envoy.advance_ns(SECOND);
+        assert!(lines(&mut envoy, 1, "team-a")[0].ends_with(" suppressed=95"), "{what}");
+    }
 }
 
 #[test]

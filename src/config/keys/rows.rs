@@ -332,7 +332,7 @@ pub const ROWS: [Key; 42] = [
     Key {
         name: "stats",
         shape: Shape::Object(|| stats::MEMBERS.into()),
-        default: r#"{"max_tenants":1000,"samples":false,"tags":"envoy"}"#,
+        default: r#"{"max_tenants":1000,"samples":false,"tags":"envoy","tenant_separator":"|"}"#,
         meaning: "what is counted, and for how many tenants",
         docs: "docs/stats.md",
         read: |draft, field| put(&mut draft.config.stats, Stats::read(field)),

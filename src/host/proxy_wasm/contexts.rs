@@ -19,6 +19,15 @@ pub struct Root {
     worker: Rc<Worker>,
 }
 
+/// Dropped when the proxy deletes the context. It has no use for this configuration any more, and maybe for this VM: where the plugin's
+/// `vm_id` has changed, the new VM does not see what this one shares, and would leave its gauges as they are. So what this VM has in
+/// flight, which by now is nothing in that case, is written down once more.
+impl Drop for Root {
+    fn drop(&mut self) {
+        local::tick();
+    }
+}
+
 impl Context for Root {}
 
 impl RootContext for Root {

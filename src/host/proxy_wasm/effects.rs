@@ -124,6 +124,12 @@ impl Stream {
                 Half::Request => StreamType::HttpRequest,
                 Half::Answer => StreamType::HttpResponse,
             }),
+            Effect::ReadStatus => {
+                let status = calls::property("response\0code").ok().flatten();
+                let status = status.and_then(|bytes| bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)));
+                let status = status.and_then(|status| u16::try_from(status).ok());
+                return Ok(Some(self.exchange.on(Event::StatusRead(status))));
+            }
             Effect::Note(state) => calls::set_property("tenancy", state.as_bytes()),
             Effect::Log(level, line) => calls::log(level, &line),
             Effect::End(summary) => {

@@ -6,6 +6,8 @@ mod frontends;
 mod grpc;
 mod hostile;
 mod isolated;
+#[cfg(not(target_family = "wasm"))]
+mod leaks;
 mod limits;
 mod limits_parsing;
 mod limits_rules;
