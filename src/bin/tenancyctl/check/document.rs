@@ -193,6 +193,10 @@ fn node(yaml: MarkedYamlOwned, lines: &[&str], before: usize) -> Node {
 
 /// The line on which a text's content begins: below its `|`, where it is a block.
 fn first_line_of(text: &str, line: usize, lines: &[&str]) -> usize {
+    // A text of one line begins where it stands; looking for each in one long line of JSON would take the square of its length.
+    if !text.contains('\n') {
+        return line;
+    }
     let Some(first) = text.lines().map(str::trim).find(|line| !line.is_empty()) else { return line };
     let below = lines.iter().enumerate().skip(line.saturating_sub(1));
     // A text in quotes is not found where it holds escapes: it begins where it begins.
