@@ -4,6 +4,7 @@
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::Request;
 use crate::support::process;
+use crate::support::scripted::{SCRIPT, Scripted, Step};
 use crate::support::stub::{BEHAVIOUR, HALF, Stub};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -327,4 +328,61 @@ fn a_trap_leaves_no_request_in_flight_for_ever() {
         metrics.sum("tenancy_requests_total", &[("tenant", "team-a"), ("code", "2xx")]) >= before + 10.0
     });
     assert_eq!(envoy.metrics().sum("tenancy_tenants_tracked", &[]), 1.0);
+}
+
+/// The answer is held back, and is more than Envoy holds: Envoy answers in its place, and tells no filter.
+#[test]
+fn an_answer_that_envoy_took_the_place_of_is_counted_as_what_the_client_got() {
+    let upstream = Scripted::start();
+    let rule =
+        r#"{"name":"r","query":"1","labels":{"tenant_id":"team-a"},"health":"ok","type":"recording"},"#.repeat(2_000);
+    let body = format!(
+        r#"{{"status":"success","data":{{"groups":[{{"name":"g","file":"f","rules":[{}]}}]}}}}"#,
+        rule.trim_end_matches(',')
+    );
+    let answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    upstream.steps("large", vec![Step::Send(answer.into_bytes())]);
+    let half = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
+        body.len(),
+        &body[..1_000]
+    );
+    upstream.steps("broken", vec![Step::Send(half.into_bytes()), Step::Pause, Step::Reset]);
+    let envoy = Setup::shipped(upstream.port)
+        .replace("per_connection_buffer_limit_bytes: 2097152", "per_connection_buffer_limit_bytes: 16384")
+        .start("envoy-stats-buffer");
+    for (tenant, script) in [("team-a", "large"), ("team-b", "broken")] {
+        let answer = Request::get("/api/v1/rules").tenant(tenant).header(SCRIPT, script).send(envoy.port());
+        assert!((500..600).contains(&answer.status), "{script}: {} {}", answer.status, answer.text());
+        let metrics = envoy
+            .wait_for_metrics("tenancy", |metrics| metrics.sum("tenancy_requests_total", &[("tenant", tenant)]) == 1.0);
+        assert_eq!(metrics.sum("tenancy_requests_total", &[("tenant", tenant), ("code", "5xx")]), 1.0, "{script}");
+    }
+}
+
+/// A new `vm_id` is a new VM with shared data of its own, which knows nothing of the gauges that the old one has set.
+#[test]
+fn a_change_of_the_vm_id_leaves_no_request_in_flight_for_ever() {
+    let stub = Stub::start();
+    let setup = |vm: &str| {
+        Setup::shipped(stub.port).workers(2).replace("vm_config:\n", &format!("vm_config:\n        vm_id: {vm}\n"))
+    };
+    let envoy = setup("first").start("envoy-stats-vm-id");
+    let in_flight = |metrics: &crate::support::metrics::Metrics| {
+        metrics.sum("tenancy_requests_in_flight", &[("tenant", "team-a"), ("handler", "query")])
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| get("team-a").header(BEHAVIOUR, "4000").send(envoy.port()));
+        }
+        envoy.wait_for_metrics("in_flight", |metrics| in_flight(metrics) == 6.0);
+        envoy.reload(&setup("second"));
+    });
+    let start = Instant::now();
+    envoy.wait_for_metrics("in_flight", |metrics| in_flight(metrics) == 0.0);
+    println!("the gauge was right again after {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(6));
+    assert_eq!(get("team-b").send(envoy.port()).status, 200);
+    envoy.assert_healthy();
 }
