@@ -1,6 +1,7 @@
 //! Thanos's gRPC services behind the filter: Query, Receive and Sidecar as they are, and Query and Ruler as clients. The leak without the filter comes
 //! first.
 
+use crate::support;
 use crate::support::data::{self, NOBODY, TENANTS};
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::grpc::{self, Answer, call, request, send};
@@ -18,7 +19,7 @@ use std::sync::LazyLock;
 const WITHHELD: &str = "a message of the upstream is withheld: it may name what is not this tenant's";
 
 struct Thanos {
-    stores: Stores,
+    stores: &'static Stores,
     /// In front of the gRPC ports of Query, Receive and sidecar.
     query: Envoy,
     receive: Envoy,
@@ -27,7 +28,7 @@ struct Thanos {
 
 fn thanos() -> &'static Thanos {
     static THANOS: LazyLock<Thanos> = LazyLock::new(|| {
-        let stores = Stores::start();
+        let stores = support::stores();
         let Grpc { query, receive, sidecar } = stores.grpc();
         Thanos {
             query: grpc::setup(query).start("envoy-grpc-query"),

@@ -1,5 +1,6 @@
 //! What Thanos reports about stores, rulers and remote engines. Its own answers name the other tenant, and answers through the filter don't.
 
+use crate::support;
 use crate::support::compare::{BOTH, assert_only_of};
 use crate::support::data;
 use crate::support::envoy::{Envoy, Setup};
@@ -13,7 +14,7 @@ const INCOMPLETE: &str =
 const WITHHELD: &str = "a message of the upstream is withheld: it may name what is not this tenant's";
 
 struct Thanos {
-    stores: Stores,
+    stores: &'static Stores,
     /// In front of the Query that asks its stores: with and without `allow_on_headers_stop_iteration`.
     leaf: [Envoy; 2],
     /// In front of the one that asks another Query.
@@ -22,7 +23,7 @@ struct Thanos {
 
 fn thanos() -> &'static Thanos {
     static THANOS: LazyLock<Thanos> = LazyLock::new(|| {
-        let stores = Stores::start();
+        let stores = support::stores();
         let setup = |port: u16| Setup::shipped(port).plugin(json!({"upstream": "thanos"}));
         let leaf = [
             setup(stores.leaf()).start("envoy-stores"),

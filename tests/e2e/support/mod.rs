@@ -28,6 +28,7 @@ use envoy::{Envoy, Setup};
 use serde_json::json;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use stores::Stores;
 use stub::Stub;
 use upstreams::Upstream;
 pub use upstreams::demo_prometheus;
@@ -64,6 +65,12 @@ pub fn thanos() -> &'static Pair {
         Pair { envoy: setup.start("envoy-thanos"), upstream }
     });
     &PAIR
+}
+
+/// A Thanos with everything that can reveal other tenants.
+pub fn stores() -> &'static Stores {
+    static STORES: LazyLock<Stores> = LazyLock::new(Stores::start);
+    &STORES
 }
 
 /// The recording upstream.

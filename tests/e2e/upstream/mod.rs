@@ -21,7 +21,6 @@ use crate::support::http::Request;
 use crate::support::observe::{Observed, over_h1, over_h2};
 use crate::support::scripted::{Frames, PROTOCOL, SCRIPT, Scripted, Step};
 use crate::support::unique;
-use serde_json::json;
 use std::sync::LazyLock;
 
 /// A text that is in everything that belongs to another tenant.
@@ -36,7 +35,6 @@ fn setup(stop_iteration: bool) -> Setup {
     Setup::shipped(upstream().port)
         .second_upstream(PROTOCOL, upstream().h2_port, "http2")
         .http1_trailers()
-        .plugin(json!({"upstream": "thanos"}))
         .stop_iteration(stop_iteration)
 }
 
