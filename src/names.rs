@@ -60,7 +60,7 @@ impl Names {
     }
 
     fn add(&mut self, name: String) {
-        self.size = self.size.saturating_add(name.len());
+        self.size = self.size.saturating_add(name.len() + PLACE);
         self.names.insert(name);
     }
 
@@ -88,9 +88,12 @@ struct Kept {
     names: Arc<Names>,
 }
 
+/// What a text takes beside its bytes: its place in a set or list, and what the allocator rounds up.
+const PLACE: usize = 64;
+
 impl Kept {
     fn size(&self) -> usize {
-        self.key.len().saturating_add(self.names.size)
+        (self.key.len() + PLACE).saturating_add(self.names.size)
     }
 }
 
@@ -105,7 +108,8 @@ impl Cache {
     /// Keeps a list.
     pub fn keep(&mut self, key: String, names: Arc<Names>, now_ms: i64) {
         let kept = Kept { key: key.into(), from_ms: now_ms, names };
-        self.lists.retain(|other| other.key != kept.key);
+        let is_recent = |other: &Kept| (0..LIFETIME_MS).contains(&now_ms.saturating_sub(other.from_ms));
+        self.lists.retain(|other| other.key != kept.key && is_recent(other));
         self.held = self.lists.iter().map(Kept::size).fold(kept.size(), usize::saturating_add);
         if kept.size() > MAX_HELD {
             return;

@@ -20,7 +20,7 @@ fn is_read(config: &Value) -> bool {
 }
 
 /// Configurations that hold every key, and every member of every key.
-fn whole() -> [Value; 7] {
+fn whole() -> [Value; 8] {
     let limits = json!({
         "retention_period": "30d", "max_query_lookback": "1h30m", "max_query_length": 0, "max_query_into_future": "0",
         "max_query_expression_size_bytes": 4294967295u32, "max_subquery_steps": 1, "min_query_step": "500ms",
@@ -46,7 +46,6 @@ fn whole() -> [Value; 7] {
         "log_queries": true, "enable_remote_read": true, "enable_grpc": true, "call_out_cluster": "upstream", "call_out_timeout": "2s", "enable_metadata": "names", "extra_parameters": ["trace"], "tenant_selectors": {"a": "{namespace=~\"a-.*\"}"},
         "enforced_labels": [{"label": "cluster", "header": "X-Cluster"}, {"label": "env", "values": ["dev", "prod"]}],
         "shared_tenants": [],
-        "allow_writes": true, "remote_write_versions": ["2.0"], "write_tenant_in_body": true,
     });
     [
         header,
@@ -55,6 +54,7 @@ fn whole() -> [Value; 7] {
         json!({"tenant_metadata": {"path": ["n", "groups"], "strip_prefix": "/", "drop_unknown": true}, "tenant_path": "/t/"}),
         json!({"tenant_metadata": ["n", "groups"], "tenant_groups": {"sre": ["a", "b"]}}),
         json!({"tenant_parameter": "namespace"}),
+        json!({"upstream": "thanos", "allow_writes": true, "remote_write_versions": ["2.0"], "write_tenant_in_body": true}),
         json!({
             "tenant_metadata": ["envoy.filters.http.jwt_authn", "payload", "tenant"], "shared_tenants": ["platform"],
             "enforced_labels": [{"label": "cluster", "metadata": ["envoy.filters.http.jwt_authn", "payload", "clusters"]}],

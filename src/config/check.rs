@@ -165,6 +165,18 @@ pub fn header(field: &Field) -> Result<String, ConfigError> {
     header_name(field, field.text()?)
 }
 
+/// `forward_tenant_header`: none of those that the filter sets, removes or has another meaning for on a forwarded request.
+pub fn forward_tenant_header(field: &Field) -> Result<String, ConfigError> {
+    let name = header(field)?;
+    let is_taken = ["range", "thanos-replica", super::FORWARDED_PREFIX].contains(&name.as_str())
+        || ["accept", "grpc-", "if-", "x-mimir-"].iter().any(|prefix| name.starts_with(prefix));
+    if is_taken {
+        Err(field.error(format!("{name:?} has a meaning of its own on a forwarded request")))
+    } else {
+        Ok(name)
+    }
+}
+
 fn header_name(field: &Field, name: &str) -> Result<String, ConfigError> {
     // RFC 9110, section 5.6.2: token.
     let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -271,7 +283,10 @@ pub fn passthrough_paths(field: Field) -> Result<BTreeSet<String>, ConfigError> 
 /// be wrong.
 fn row_at_end(path: &str) -> Option<&'static str> {
     let suffixes = path.match_indices('/').filter_map(|(at, _)| path.get(at..));
-    let mut found = suffixes.flat_map(|suffix| Upstream::ALL.map(|upstream| api::find(upstream, suffix.as_bytes())));
+    let mut found = suffixes.flat_map(|suffix| {
+        let suffix = suffix.as_bytes();
+        Upstream::ALL.map(|upstream| api::find(upstream, suffix).or_else(|| api::find_call(upstream, suffix)))
+    });
     found.find_map(|found| Some(found?.route.handler))
 }
 

@@ -69,6 +69,13 @@ const MEMBERS: [Member; 4] = [
     member("values", Shape::set(&Shape::NAME, 1), "", "its values for every request"),
 ];
 
+impl Confinement {
+    /// Whether something other than the tenant's label, or beside it, says whose series are.
+    pub fn is_by_other_labels(&self) -> bool {
+        !self.selectors.entries.is_empty() || !self.labels.is_empty()
+    }
+}
+
 /// Reads the keys into a configuration that is valid in all others.
 pub fn read(given: Given, config: &mut Config) -> Result<(), ConfigError> {
     let Given { selectors, labels, shared } = given;

@@ -181,6 +181,7 @@ impl Config {
         let in_force = source::source(source, &context)?;
         (config.source, config.view) = (in_force.source, in_force.view);
         confinement::read(confinement, &mut config)?;
+        config.check_joined()?;
         let headers: Vec<&str> =
             config.source.header().into_iter().chain(config.label_headers()).map(|name| &**name).collect();
         config.vary = (!headers.is_empty()).then(|| headers.join(", ").into());
@@ -204,6 +205,24 @@ impl Config {
         config.removed_lengths = removed.iter().fold(0, |lengths, name| lengths | length_bit(name.len()));
         config.removed = removed.into_iter().map(str::to_owned).collect();
         Ok(config)
+    }
+
+    /// Refuses keys that together would open what each closes alone.
+    fn check_joined(&self) -> Result<(), ConfigError> {
+        let refused = |key: &str, problem: &str| Err(ConfigError::new(key.to_owned(), problem));
+        if self.writes.are_allowed && self.confinement.is_by_other_labels() {
+            return refused("allow_writes", writes::LABELS_OF_THE_WRITER);
+        }
+        if self.writes.are_allowed && self.upstream.profile().isolates_tenants && self.enforce {
+            return refused("allow_writes", writes::NOT_ISOLATED);
+        }
+        if self.serves_grpc && matches!(self.source, Source::Parameter(_)) {
+            return refused(
+                "enable_grpc",
+                "a gRPC method has no query string, in which tenant_parameter could name a tenant",
+            );
+        }
+        Ok(())
     }
 
     /// The default of each key. What depends on several keys is worked out in [`Config::parse`], once all are read.

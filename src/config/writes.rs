@@ -24,6 +24,13 @@ pub enum WriteVersion {
     Two,
 }
 
+/// Why `allow_writes` can't be joined with `tenant_selectors` and `enforced_labels`.
+pub const LABELS_OF_THE_WRITER: &str = "can't be joined with tenant_selectors or enforced_labels: a write is isolated by the tenant header \
+                                        alone, and a tenant could write series with the labels by which another reads its own";
+/// Why `allow_writes` can't be joined with `enforce_tenancy` before an upstream that isolates tenants.
+pub const NOT_ISOLATED: &str = "can't be joined with \"enforce_tenancy\": true before this upstream: writes are isolated only where the upstream \
+                                isolates tenants by the header";
+
 /// The words of `remote_write_versions`.
 pub const VERSIONS: &[(&str, WriteVersion)] = &[("1.0", WriteVersion::One), ("2.0", WriteVersion::Two)];
 

@@ -75,7 +75,8 @@ pub fn decide(
     let Edits { mut set, mut remove } = head::edit(facts, config, tenants, route, false)?;
     let encoding = read_head(head, facts, &mut set, &mut remove)?;
     let limits = super::limits_on(route, config, tenants, head.headers);
-    let concurrency = if route.evaluates { config.limits().concurrency(tenants) } else { Vec::new() };
+    let concurrency =
+        if route.evaluates || call == Call::Series { config.limits().concurrency(tenants) } else { Vec::new() };
     let tenant = tenants.joined().clone();
     let limits = limits.map(Box::new);
     let expected = Expected::new(route, config, scope.as_ref()).narrowed(true);

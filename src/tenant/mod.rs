@@ -88,7 +88,7 @@ pub struct Rules<'a> {
 impl Rules<'_> {
     /// Whether this is the ID of a tenant that is served.
     fn serves(&self, id: &[u8]) -> bool {
-        check(id, self.format).is_ok_and(|id| (self.allows)(id))
+        !id.is_empty() && check(id, self.format).is_ok_and(|id| (self.allows)(id))
     }
 }
 

@@ -41,7 +41,15 @@ impl Group {
                 self.has_rule = true;
                 write_field(3, &kept, &mut self.text, &mut self.is_over, scoped.max);
             }
-            (1 | 2 | 4 | 6 | 8 | 9, _) => {
+            (6, Value::Bytes(time)) => {
+                write_seconds(6, time, &mut kept)?;
+                if self.text.len().saturating_add(kept.len()) > scoped.max {
+                    self.is_over = true;
+                } else {
+                    self.text.append(&mut kept);
+                }
+            }
+            (1 | 2 | 4 | 8 | 9, _) => {
                 if self.text.len().saturating_add(part.len()) > scoped.max {
                     self.is_over = true;
                 } else {
@@ -94,8 +102,31 @@ fn rewritten(scoped: &Scoped, mut rule: &[u8], out: &mut Vec<u8>) -> Result<bool
     Ok(is_kept)
 }
 
+/// Writes a time to the second, as over HTTP: the time between two evaluations is what others' rules between them took.
+fn write_seconds(number: u32, time: &[u8], out: &mut Vec<u8>) -> Result<(), StreamError> {
+    let mut seconds = Vec::new();
+    write_number(1, last_number(time, 1)?, &mut seconds);
+    write_bytes(number, &seconds, out);
+    Ok(())
+}
+
+/// Writes the last time of this number, where there is one.
+fn copy_seconds(message: &[u8], number: u32, out: &mut Vec<u8>) -> Result<(), StreamError> {
+    let mut last = None;
+    let mut rest = message;
+    while !rest.is_empty() {
+        if let (found, Value::Bytes(time)) = next(&mut rest)?
+            && found == u64::from(number)
+        {
+            last = Some(time);
+        }
+    }
+    last.map_or(Ok(()), |time| write_seconds(number, time, out))
+}
+
 fn rewrite_recording(scoped: &Scoped, recording: &[u8], out: &mut Vec<u8>) -> Result<bool, StreamError> {
-    copy(recording, &[1, 2, 3, 4, 6, 7], out)?;
+    copy(recording, &[1, 2, 3, 4, 6], out)?;
+    copy_seconds(recording, 7, out)?;
     Ok(whose(scoped, recording, 3)? == Whose::Own)
 }
 
@@ -142,7 +173,8 @@ fn rewrite_alert(scoped: &Scoped, alert: &[u8], out: &mut Vec<u8>) -> Result<boo
     if state != 0 {
         write_number(1, state, out);
     }
-    copy(alert, if is_shared { &[2, 3, 4, 5, 6, 8, 11, 12] } else { &[2, 3, 4, 5, 6, 8, 10, 11, 12] }, out)?;
+    copy(alert, if is_shared { &[2, 3, 4, 5, 6, 8, 12] } else { &[2, 3, 4, 5, 6, 8, 10, 12] }, out)?;
+    copy_seconds(alert, 11, out)?;
     out.append(&mut instances);
     Ok(true)
 }
@@ -182,4 +214,35 @@ fn copy(mut message: &[u8], numbers: &[u64], out: &mut Vec<u8>) -> Result<(), St
 
 fn next<'m>(message: &mut &'m [u8]) -> Result<(u64, Value<'m>), StreamError> {
     protobuf::next(message).map_err(StreamError::Message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_family = "wasm")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn times_are_told_to_the_second() {
+        let time = |seconds: u64, nanoseconds: u64| {
+            let mut time = Vec::new();
+            write_number(1, seconds, &mut time);
+            write_number(2, nanoseconds, &mut time);
+            time
+        };
+        // Before 1970, too; and the last of several counts.
+        for seconds in [0, 1, 1_800_000_000, u64::MAX] {
+            let (mut rule, mut out, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+            write_bytes(7, &time(5, 6), &mut rule);
+            write_bytes(7, &time(seconds, 999_999_999), &mut rule);
+            copy_seconds(&rule, 7, &mut out).unwrap();
+            let mut whole = Vec::new();
+            write_number(1, seconds, &mut whole);
+            write_bytes(7, &whole, &mut expected);
+            assert_eq!(out, expected, "{seconds}");
+        }
+        let mut out = Vec::new();
+        copy_seconds(&[], 7, &mut out).unwrap();
+        assert!(out.is_empty());
+    }
 }

@@ -173,7 +173,9 @@ pub const ROWS: [Key; 42] = [
         default: r#""thanos-tenant""#,
         meaning: "the header that is set upstream, once",
         docs: "docs/tenants.md",
-        read: |draft, field| put(&mut draft.config.forward_tenant_header, check::header(&field).map(Into::into)),
+        read: |draft, field| {
+            put(&mut draft.config.forward_tenant_header, check::forward_tenant_header(&field).map(Into::into))
+        },
         show: |config| (*config.forward_tenant_header).into(),
         says: None,
     },

@@ -80,6 +80,27 @@ fn shared_tenants_are_not_written_to() {
     assert_eq!(header, Some("team-a"));
 }
 
+/// What a tenant writes under the labels of another would be read as the other's.
+#[test]
+fn what_reads_are_confined_to_has_to_bind_writes_too() {
+    for (json, key) in [
+        (r#"{"upstream": "thanos", "allow_writes": true, "tenant_selectors": {"a": "{ns=\"a\"}"}}"#, "allow_writes"),
+        (
+            r#"{"upstream": "thanos", "allow_writes": true, "enforced_labels": [{"label": "ns", "header": "X-Ns"}]}"#,
+            "allow_writes",
+        ),
+        (r#"{"upstream": "cortex", "allow_writes": true, "enforce_tenancy": true}"#, "allow_writes"),
+        (r#"{"upstream": "thanos", "enable_grpc": true, "tenant_parameter": "t"}"#, "enable_grpc"),
+        (r#"{"passthrough_paths": ["/thanos.Store/Series"]}"#, "passthrough_paths[0]"),
+        (r#"{"passthrough_paths": ["/x/thanos.Query/Query"]}"#, "passthrough_paths[0]"),
+        (r#"{"forward_tenant_header": "X-Forwarded-Prefix"}"#, "forward_tenant_header"),
+        (r#"{"forward_tenant_header": "THANOS-REPLICA"}"#, "forward_tenant_header"),
+        (r#"{"forward_tenant_header": "grpc-encoding"}"#, "forward_tenant_header"),
+    ] {
+        assert_eq!(Config::parse(json.as_bytes()).unwrap_err().path, key, "{json}");
+    }
+}
+
 #[test]
 fn writes_are_off_until_allowed_and_never_go_to_prometheus() {
     for path in ["/api/v1/receive", "/api/v1/otlp"] {
