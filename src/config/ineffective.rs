@@ -42,8 +42,10 @@ impl Config {
         }
         // A similar ID is looked for among all of them, so for the first tenants only.
         let mut looks = 20;
-        for (id, _) in self.limits.overridden() {
-            let path = ["overrides.", id].concat();
+        let overridden = self.limits.overridden().map(|(id, _)| ("overrides.", id));
+        let selecting = self.confinement.selectors.iter().map(|(id, _)| ("tenant_selectors.", id));
+        for (key, id) in overridden.chain(selecting) {
+            let path = [key, id].concat();
             if !self.allows(id) {
                 looks -= i32::from(looks > 0);
                 match self.allowed.as_ref().filter(|_| looks > 0).and_then(|allowed| allowed.like(id)) {
@@ -95,6 +97,15 @@ mod tests {
             ],
         );
         assert_found(&format!("{{{overrides}}}"), &[]);
+        let selectors = r#""tenant_selectors": {"Team-a": "{ns=\"x\"}", "team-a": "{ns=\"y\"}"}"#;
+        assert_found(
+            &format!(r#"{{"allowed_tenants": ["team-a"], {selectors}}}"#),
+            &["tenant_selectors.Team-a: has no effect: the tenant is not served, but team-a is"],
+        );
+        assert_found(
+            &format!(r#"{{"static_tenant_ids": ["team-a"], {selectors}}}"#),
+            &["tenant_selectors.Team-a: has no effect: static_tenant_ids does not name the tenant"],
+        );
         assert_found(
             r#"{"static_tenant_ids": ["a", "b"], "overrides": {"a": {}, "c": {}}}"#,
             &["overrides.c: has no effect: static_tenant_ids does not name the tenant"],

@@ -71,13 +71,18 @@ pub fn read(
     }
     let mut served = api::TABLE.iter().filter(|route| route.upstreams.contains(&upstream));
     let hides = |path: &str| path.starts_with(text) || text.starts_with(path);
-    let hides_row = |route: &api::Route| {
-        prefixes.iter().any(|prefix| match route.path {
-            Path::Exact(exact) => (prefix.clone() + exact).starts_with(text),
-            Path::Below(base) | Path::Around(base, _) => hides(&(prefix.clone() + base)),
-        })
+    let hides_below = |prefix: &str, route: &api::Route| match route.path {
+        Path::Exact(exact) => [prefix, exact].concat().starts_with(text),
+        Path::Below(base) | Path::Around(base, _) => hides(&[prefix, base].concat()),
     };
-    if served.any(hides_row) || passthrough.iter().any(|path| path.starts_with(text)) {
+    let hides_row = |route: &api::Route| {
+        prefixes.iter().any(|prefix| hides_below(prefix, route)) || route.at_root && hides_below("", route)
+    };
+    let mut services = api::SERVICES.iter().filter(|route| route.upstreams.contains(&upstream));
+    if served.any(hides_row)
+        || services.any(|route| hides_below("", route))
+        || passthrough.iter().any(|path| path.starts_with(text))
+    {
         return Err(field.error(format!("{text:?} is where paths of the API, or of passthrough_paths, begin")));
     }
     Ok(Some(TenantPath(text.into())))
@@ -99,6 +104,19 @@ mod tests {
 
     fn with(path: &str) -> Value {
         json!({"tenant_path": path, "allowed_tenants": ["a"]})
+    }
+
+    #[test]
+    fn what_is_served_without_a_prefix_is_not_hidden() {
+        for (upstream, path) in [
+            ("cortex", "/api/v1/"),
+            ("cortex", "/otlp/"),
+            ("thanos", "/grpc.health.v1.Health/"),
+            ("thanos", "/thanos.Query/"),
+        ] {
+            let json = json!({"upstream": upstream, "tenant_path": path, "static_tenant_ids": ["a"]});
+            refused(json, "tenant_path", "is where paths of the API");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Set: the tenant's header, once; with a form, `content-type`.
 
 use super::{Rejection, Tenants};
-use crate::api::Route;
+use crate::api::{Route, Rule};
 use crate::config::Config;
 use crate::tenant::{self, LabelError};
 use std::sync::Arc;
@@ -172,7 +172,9 @@ pub fn edit(
     route: &Route,
     has_form: bool,
 ) -> Result<Edits, Rejection> {
-    let named = config.forwarded(tenants, route.one_tenant);
+    // What the operator passes through may answer for one tenant only.
+    let of_one = route.one_tenant || route.rule == Rule::Passthrough;
+    let named = config.forwarded(tenants, of_one);
     let mut set = vec![(config.forward_tenant_header().clone(), named)];
     let mut remove = facts.remove.clone();
     if route.answer.is_read() {

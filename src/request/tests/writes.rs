@@ -78,6 +78,11 @@ fn shared_tenants_are_not_written_to() {
     let forward = forward(&write("/api/v1/push"), sharing);
     let header = forward.set.iter().find(|(name, _)| &**name == "x-scope-orgid").map(|(_, value)| &**value);
     assert_eq!(header, Some("team-a"));
+    // Nor is what is passed through asked for them: it may answer for one tenant only.
+    let passing = r#"{"upstream": "cortex", "passthrough_paths": ["/config/v1/rules"], "shared_tenants": ["platform"],
+        "tenant_federation": {"enabled": true}}"#;
+    let sent = Request::get("/config/v1/rules").tenant("team-a").send(&config(passing)).unwrap();
+    assert_eq!(sent.headers, [("x-scope-orgid".to_owned(), "team-a".to_owned())]);
 }
 
 /// What a tenant writes under the labels of another would be read as the other's.
