@@ -338,8 +338,8 @@ fn an_answer_that_is_not_the_tenant_s_is_cut_off() {
     let envoys =
         [setup().start("envoy-read-scripted"), setup().stop_iteration(false).start("envoy-read-scripted-continue")];
     for (name, head, parts, is_whole) in cases {
-        let mut steps =
-            vec![Step::Send(format!("HTTP/1.1 200 OK\r\n{head}\r\ntransfer-encoding: chunked\r\n\r\n").into_bytes())];
+        let head = format!("HTTP/1.1 200 OK\r\n{head}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n");
+        let mut steps = vec![Step::ReadBody, Step::Send(head.into_bytes())];
         for part in &parts {
             steps.push(Step::Pause);
             let chunk = [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat();

@@ -19,6 +19,8 @@ pub const PROTOCOL: &str = "x-e2e-upstream";
 /// One thing that the HTTP/1 upstream does.
 #[derive(Debug, Clone)]
 pub enum Step {
+    /// Reads the chunked body of the request. An answer that comes before it is refused, where the body confines the request.
+    ReadBody,
     Send(Vec<u8>),
     /// Long enough for Envoy to read what was sent before.
     Pause,
@@ -113,6 +115,16 @@ fn serve(mut stream: TcpStream, scripts: &Mutex<Scripts>) -> std::io::Result<()>
     for step in steps.unwrap_or_else(|| vec![Step::Send(usual.into_bytes())]) {
         match step {
             Step::Send(bytes) => stream.write_all(&bytes)?,
+            Step::ReadBody => {
+                assert!(head.to_ascii_lowercase().contains("transfer-encoding: chunked"), "{head}");
+                let mut body = Vec::new();
+                while !body.ends_with(b"0\r\n\r\n") {
+                    if stream.read(&mut byte)? == 0 {
+                        return Ok(());
+                    }
+                    body.push(byte[0]);
+                }
+            }
             Step::Pause => std::thread::sleep(PAUSE),
             Step::Reset => reset(&stream),
         }
