@@ -167,7 +167,9 @@ fn numbers(text: &[u8]) -> Option<(usize, usize, usize)> {
 fn number(text: &[u8]) -> Option<(usize, &[u8])> {
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at_checked(length)?;
-    Some((std::str::from_utf8(digits).ok()?.parse().ok()?, rest))
+    // A number that no query is long enough for is a place all the same, on 32 bits too.
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some((usize::try_from(number).unwrap_or(usize::MAX), rest))
 }
 
 #[cfg(test)]
