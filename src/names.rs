@@ -155,6 +155,16 @@ mod tests {
         }
     }
 
+    /// Short names take their places, and what is over a minute old takes none.
+    #[test]
+    fn what_a_list_takes_is_more_than_its_bytes() {
+        assert!(list(1_000, 3).size >= 1_000 * (3 + PLACE));
+        let mut cache = Cache::default();
+        cache.keep("old".into(), list(1, 3), 0);
+        cache.keep("new".into(), list(1, 3), LIFETIME_MS);
+        assert_eq!((cache.lists.len(), cache.held), (1, 2 * PLACE + 6));
+    }
+
     #[test]
     fn a_list_is_used_again_for_a_minute_and_for_its_own_key_alone() {
         let mut cache = Cache::default();

@@ -191,12 +191,11 @@ impl Expected {
             can_hold_head: config.can_hold_heads(),
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
-            grpc: match answer {
-                Answer::Grpc(call) => {
-                    let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
-                    Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
-                }
-                _ => None,
+            grpc: if let Answer::Grpc(call) = answer {
+                let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
+                Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
+            } else {
+                None
             },
         }
     }

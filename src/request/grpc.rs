@@ -289,21 +289,30 @@ impl<'p> Writing<'p> {
         write(&request)
     }
 
+    /// Confines a request for names, and moves its times to where limits allow them.
+    fn names<'m>(&mut self, matchers: &mut Vec<Matcher<'m>>, start: &mut i64, end: &mut i64) -> Result<(), Stopped>
+    where
+        'p: 'm,
+    {
+        *matchers = self.matchers(std::mem::take(matchers))?;
+        if let Some(bounds) = self.bounds() {
+            match bounds.decide(&Asked::between(matchers, *start, *end))? {
+                Within::Times(within) => {
+                    *start = within.start_ms.unwrap_or(*start);
+                    *end = within.end_ms.unwrap_or(*end);
+                }
+                Within::Nothing(_) => matchers.push(Scope::nothing_on_the_wire()),
+            }
+        }
+        Ok(())
+    }
+
     fn label_names<'m>(&mut self, mut request: LabelNamesRequest<'m>) -> Result<Vec<u8>, Stopped>
     where
         'p: 'm,
     {
         self.check_replicas("without_replica_labels", &request.without_replica_labels)?;
-        request.matchers = self.matchers(std::mem::take(&mut request.matchers))?;
-        if let Some(bounds) = self.bounds() {
-            match bounds.decide(&Asked::between(&request.matchers, request.start, request.end))? {
-                Within::Times(within) => {
-                    request.start = within.start_ms.unwrap_or(request.start);
-                    request.end = within.end_ms.unwrap_or(request.end);
-                }
-                Within::Nothing(_) => request.matchers.push(Scope::nothing_on_the_wire()),
-            }
-        }
+        self.names(&mut request.matchers, &mut request.start, &mut request.end)?;
         write(&request)
     }
 
@@ -312,16 +321,7 @@ impl<'p> Writing<'p> {
         'p: 'm,
     {
         self.check_replicas("without_replica_labels", &request.without_replica_labels)?;
-        request.matchers = self.matchers(std::mem::take(&mut request.matchers))?;
-        if let Some(bounds) = self.bounds() {
-            match bounds.decide(&Asked::between(&request.matchers, request.start, request.end))? {
-                Within::Times(within) => {
-                    request.start = within.start_ms.unwrap_or(request.start);
-                    request.end = within.end_ms.unwrap_or(request.end);
-                }
-                Within::Nothing(_) => request.matchers.push(Scope::nothing_on_the_wire()),
-            }
-        }
+        self.names(&mut request.matchers, &mut request.start, &mut request.end)?;
         write(&request)
     }
 

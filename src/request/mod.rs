@@ -270,7 +270,8 @@ fn decide_noting(
         enforcement.rewrite(target.query, Place::Url, None, memo, &mut query)?;
         let path = path::write(prefix, route.path, found.segment, &query).map_err(Rejection::Path)?;
         let path = (path != facts.target).then_some(path);
-        return write::decide(protocol, route, head, &facts, config, &tenants, (path, edits)).map(Decision::Forward);
+        return write::decide(protocol, route, head, &facts, config, &tenants, (path, edits, expected))
+            .map(Decision::Forward);
     }
 
     if is_message {

@@ -29,7 +29,7 @@ pub(super) fn decide(
     facts: &Facts<'_>,
     config: &Config,
     tenants: &Tenants,
-    (path, mut edits): (Option<Vec<u8>>, Edits),
+    (path, mut edits, expected): (Option<Vec<u8>>, Edits, Expected),
 ) -> Result<Forward, Rejection> {
     if config.writes().tenant_is_in_body {
         return Err(Rejection::Forbidden(IN_BODY));
@@ -76,7 +76,7 @@ pub(super) fn decide(
         set: edits.set,
         remove: edits.remove,
         body,
-        expected: Expected::new(route, config, None),
+        expected,
         concurrency: concurrency.map(|allowed| (leases::of_writes(id), allowed)).into_iter().collect(),
     })
 }

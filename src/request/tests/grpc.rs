@@ -58,6 +58,22 @@ fn without_the_key_no_grpc_method_is_known() {
     assert_eq!(error.path, "enable_grpc");
 }
 
+/// Series read as many samples as queries do.
+#[test]
+fn what_reads_samples_takes_a_lease() {
+    let config = limited(r#"{"max_concurrent_queries": 3}"#);
+    for (path, is_counted) in [
+        ("/thanos.Query/Query", true),
+        ("/thanos.Query/QueryRange", true),
+        ("/thanos.Store/Series", true),
+        ("/thanos.Store/LabelNames", false),
+        ("/thanos.Rules/Rules", false),
+    ] {
+        let forward = call(path).tenant("a").decide(&config).map_err(|refused| refused.rejection).unwrap();
+        assert_eq!(forward.concurrency == [("a".into(), 3)], is_counted, "{path}");
+    }
+}
+
 #[test]
 fn what_is_no_call_is_refused_with_its_code() {
     let config = config(GRPC);
