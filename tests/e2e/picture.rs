@@ -125,5 +125,5 @@ fn picture_of_the_dashboard() {
         std::thread::sleep(length.mul_f64(0.5));
         scene.trap();
     });
-    std::fs::write(process::program("TENANCY_PICTURE"), scene.picture(minutes, SCRAPED)).unwrap();
+    std::fs::write(process::program("TENANCY_PICTURE"), scene.picture(minutes, SCRAPED).unwrap()).unwrap();
 }
