@@ -271,6 +271,21 @@ fn what_switches_the_filter_off_or_undoes_it_is_found() {
 }
 
 #[test]
+fn two_plugins_of_one_name_and_different_configurations_are_found() {
+    let text = std::fs::read_to_string(root().join(BOOTSTRAP)).expect("the bootstrap");
+    let listener = text.get(text.find("  listeners:").expect("listeners")..text.find("  clusters:").expect("clusters"));
+    let listener = listener.and_then(|text| text.split_once('\n')).expect("a listener").1;
+    let message = "another plugin of this name is configured differently";
+    let second = |other: &str| {
+        let twice = format!("{}  clusters:", listener.replace("team-a", other));
+        check(&[&copy("names", BOOTSTRAP, &[("  clusters:", &twice)])], &[]).2
+    };
+    assert!(!second("team-a").contains(message));
+    let found = second("team-b");
+    assert!(found.contains(message), "{found}");
+}
+
+#[test]
 fn missing_tags_and_capabilities_are_found() {
     let tags = [("  - { tag_name: tenant, regex: '(;tenant=([^;]*))' }\n", "")];
     let path = copy("tags", BOOTSTRAP, &tags);

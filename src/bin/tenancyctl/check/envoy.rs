@@ -83,6 +83,7 @@ pub fn chains(document: &Node, discovered: &[Discovered], found: &mut Found<'_>)
     // A listener's own limit holds for the connection managers in it.
     let mut listeners: Vec<(String, u64, usize)> = Vec::new();
     let mut managers: Vec<(String, &Node)> = Vec::new();
+    let mut named: Vec<(&str, String)> = Vec::new();
     document.walk("", &mut |path, node| {
         if node.get("filter_chains").is_some() || node.get("default_filter_chain").is_some() {
             let limit = node.get("per_connection_buffer_limit_bytes");
@@ -128,7 +129,10 @@ pub fn chains(document: &Node, discovered: &[Discovered], found: &mut Found<'_>)
         }
         let here = filter.get("typed_config").and_then(|typed| {
             found.check_keys(typed, &join(&place, "typed_config"), &["config"]);
-            typed.get("config").map(|config| wasm(config, &join(&place, "typed_config.config"), found))
+            typed.get("config").map(|config| {
+                check_name(config, &join(&place, "typed_config.config.name"), &mut named, found);
+                wasm(config, &join(&place, "typed_config.config"), found)
+            })
         });
         if let Some(discovery) = filter.get("config_discovery") {
             found.check_keys(discovery, &join(&place, "config_discovery"), DISCOVERY);
@@ -157,6 +161,22 @@ pub fn chains(document: &Node, discovered: &[Discovered], found: &mut Found<'_>)
         check_tags(document, document.line, found);
     }
     (count, plugins)
+}
+
+/// Plugins are told apart by their names. `named`: those that were seen, with what each is configured to be.
+fn check_name<'a>(config: &'a Node, place: &str, named: &mut Vec<(&'a str, String)>, found: &mut Found<'_>) {
+    let name = config.word("name");
+    let configured = config.get("configuration").map(|any| any.json().to_string()).unwrap_or_default();
+    match named.iter().find(|(other, _)| *other == name) {
+        Some((_, other)) if *other != configured => found.add(
+            config.line,
+            place,
+            "another plugin of this name is configured differently: each worker takes the one for a reload of the other, and counts it",
+            "give each its own name",
+        ),
+        Some(_) => {}
+        None => named.push((name, configured)),
+    }
 }
 
 fn stands_for_ours(filter: &Node) -> bool {
