@@ -6,7 +6,8 @@
 //! ```
 //!
 //! - `watch`: what is done with each field of each method's messages
-//! - `rules`, `info`: what is written of a group of rules, and of what a component serves
+//! - `rules`, `targets`, `info`: what is written of a group of rules, of targets, and of what a component serves; `unclaimed`: what is held
+//!   of a rule or target until its labels say whose it is
 //!
 //! Warnings, `grpc-message` and whatever else the upstream says in words go through the same tables as over HTTP (`messages`). Of the
 //! trailers, `grpc-status` and `grpc-message` pass. At a fault, the rest of the answer is dropped, and the trailers say why: the client
@@ -14,18 +15,22 @@
 
 mod info;
 mod rules;
+mod targets;
+mod unclaimed;
 mod watch;
 
 use super::head::{Body, Head, Plan, find, number, removed, replaced};
 use super::messages::{MAX_MESSAGE, WITHHELD, is_message};
 use super::owner::Owner;
 use super::status::Author;
+use super::places::{Asked, Places};
 use super::{Samples, Unreadable};
 use crate::api::{Answer, Call, is_grpc};
 use crate::rejection::{Code, Rejection};
 use crate::scope::Scope;
 use crate::text;
 use crate::wire::grpc::{FrameError, Stream, StreamError};
+use std::borrow::Cow;
 use std::sync::Arc;
 use watch::Watcher;
 
@@ -67,6 +72,10 @@ pub struct Trailers {
     pub set: Vec<(&'static str, String)>,
 }
 
+/// What has to be written whole and is the tenant's own (the names of one answer, a group with the rules in it that are kept) may be so many
+/// times as long as what is held of anything.
+pub const WHOLE: usize = 8;
+
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
 /// Details of an error, in messages of any type.
@@ -90,7 +99,7 @@ impl Scoped {
     }
 
     /// Decides on the head.
-    pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
+    pub fn decide(&self, head: &Head<'_>, asked: &Asked) -> Result<Plan, Unreadable> {
         let status = find(head, STATUS);
         if !find(head, "content-type").is_some_and(is_grpc) || find(head, ":status") != Some(b"200") {
             // It comes from something that does not speak gRPC.
@@ -113,20 +122,20 @@ impl Scoped {
         if find(head, DETAILS).is_some() {
             remove.push(DETAILS);
         }
-        let mut messages = head.headers.iter().filter(|(name, _)| *name == MESSAGE.as_bytes());
-        let set = match messages.all(|(_, message)| may_pass(message)) {
-            true => Vec::new(),
-            false => vec![(MESSAGE, instead(status))],
-        };
-        let body = if head.end_of_stream { Body::Untouched } else { Body::Frames(Box::new(Frames::new(self.clone()))) };
-        Ok(Plan { remove, set, is_json: false, body })
+        let mut frames = Box::new(Frames::new(self.clone(), asked.clone()));
+        let messages = head.headers.iter().filter(|(name, _)| *name == MESSAGE.as_bytes());
+        let message = frames.message(messages.map(|(_, message)| *message), status);
+        let set = message.map(|message| (MESSAGE, message)).into_iter().collect();
+        let withheld = frames.withheld();
+        let body = if head.end_of_stream { Body::Untouched } else { Body::Frames(frames) };
+        Ok(Plan { remove, set, withheld, is_json: false, body })
     }
 }
 
 impl Frames {
-    fn new(scoped: Scoped) -> Frames {
+    fn new(scoped: Scoped, asked: Asked) -> Frames {
         let stream = Stream::new(scoped.max);
-        Frames { stream, watcher: Watcher::new(scoped), fault: None, has_written: false }
+        Frames { stream, watcher: Watcher::new(scoped, Places::from(asked)), fault: None, has_written: false }
     }
 
     /// Reads on, and writes what is passed on.
@@ -167,24 +176,35 @@ impl Frames {
         self.watcher.samples()
     }
 
+    /// What the client reads in place of the upstream's messages of a status, of which there is one at most; `None` where they stay.
+    fn message<'m>(
+        &mut self,
+        mut messages: impl Iterator<Item = &'m [u8]> + Clone,
+        status: Option<&[u8]>,
+    ) -> Option<Cow<'static, str>> {
+        if !messages.clone().all(may_pass) {
+            self.watcher.withhold();
+            return Some(instead(status).into());
+        }
+        // A place is digits and a colon, which no escape stands for.
+        let placed = self.watcher.of_client(messages.next()?)?;
+        String::from_utf8(placed).ok().map(Cow::Owned)
+    }
+
     /// Decides on the trailers.
     pub fn trailers(&mut self, trailers: &[(&[u8], &[u8])]) -> Trailers {
-        let (mut edits, mut is_withheld) = (Trailers::default(), false);
-        for (name, value) in trailers {
-            if *name == STATUS.as_bytes() {
-                // It passes, or is replaced below.
-            } else if *name != MESSAGE.as_bytes() {
-                if !edits.remove.iter().any(|seen| seen == name) {
-                    edits.remove.push(name.to_vec());
-                }
-            } else if self.fault.is_none() && !may_pass(value) {
-                is_withheld = true;
+        let mut edits = Trailers::default();
+        for (name, _) in trailers {
+            let passes = *name == STATUS.as_bytes() || *name == MESSAGE.as_bytes();
+            if !passes && !edits.remove.iter().any(|seen| seen == name) {
+                edits.remove.push(name.to_vec());
             }
         }
         let status = trailers.iter().find(|(name, _)| *name == STATUS.as_bytes()).map(|(_, status)| *status);
-        if is_withheld {
-            edits.set.push((MESSAGE, instead(status).to_owned()));
-            self.watcher.withhold();
+        if self.fault.is_none() {
+            let messages = trailers.iter().filter(|(name, _)| *name == MESSAGE.as_bytes());
+            let message = self.message(messages.map(|(_, message)| *message), status);
+            edits.set.extend(message.map(|message| (MESSAGE, message.into_owned())));
         }
         match self.fault {
             // An answer that is cut because the upstream has failed: the upstream's own status says so.
@@ -193,8 +213,10 @@ impl Frames {
             }
             Some(fault) => {
                 let rejection = Rejection::Answer(fault.reason());
+                // What the tenant owns is too large: a client that asks for less is served.
+                let code = if fault == Unreadable::TooLarge { Code::ResourceExhausted } else { rejection.code() };
                 edits.set = vec![
-                    (STATUS, (rejection.code() as u8).to_string()),
+                    (STATUS, (code as u8).to_string()),
                     // Envoy does not escape it (observed with 1.40.0): plain ASCII without a percent sign.
                     (MESSAGE, rejection.message()),
                 ];

@@ -43,6 +43,7 @@ use crate::api::{Answer, Route};
 use crate::config::Config;
 use crate::names::Names;
 use crate::scope::Scope;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What an answer is expected to be. Made with the decision on the request, and kept until the answer comes.
@@ -88,7 +89,9 @@ pub struct Plan {
     /// Headers to remove. Only names that are present, so that no host call is wasted.
     pub remove: Vec<&'static str>,
     /// Headers to set.
-    pub set: Vec<(&'static str, &'static str)>,
+    pub set: Vec<(&'static str, Cow<'static, str>)>,
+    /// How many of its messages are withheld.
+    pub withheld: u32,
     /// The body becomes Prometheus's error object: its content type has to say so.
     pub is_json: bool,
     /// What is done with the body.
@@ -277,7 +280,7 @@ impl Expected {
     /// Likewise, by who has made the answer.
     pub fn decide_by(&self, head: &Head<'_>, author: Author) -> Result<Plan, Unreadable> {
         if let Some(grpc) = &self.grpc {
-            return grpc.decide(head);
+            return grpc.decide(head, &self.asked);
         }
         let find = |name: &str| find(head, name);
         let is_error = find(":status").is_some_and(|status| matches!(status, [b'4' | b'5', _, _]));
@@ -287,7 +290,7 @@ impl Expected {
         let present = |names: &'static [&'static str]| names.iter().copied().filter(|name| find(name).is_some());
         let mut remove: Vec<_> = present(&CROSS_ORIGIN).collect();
         if self.answer == Answer::Untouched {
-            return Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched });
+            return Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: false, body: Body::Untouched });
         }
         remove.extend(present(&TELLING));
         if find(LOCATION).is_some() && !is_redirection(head) {
@@ -298,12 +301,12 @@ impl Expected {
         let error_status = number(find(":status")).filter(|status| !is_success && !status::forbids_body(*status));
         if head.end_of_stream {
             return match error_status {
-                None => Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched }),
+                None => Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: false, body: Body::Untouched }),
                 Some(status) => Ok(replaced(status, head, author)),
             };
         }
         if is_success && self.answer == Answer::Text {
-            return Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched });
+            return Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: false, body: Body::Untouched });
         }
         if is_success && self.answer == Answer::Series {
             return self.series(head);
@@ -351,7 +354,7 @@ impl Expected {
             },
         };
         remove.extend(present(&REMOVED));
-        Ok(Plan { remove, set: Vec::new(), is_json: !is_json, body })
+        Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: !is_json, body })
     }
 
     fn metadata(&self) -> Result<Body, Unreadable> {
@@ -379,7 +382,7 @@ impl Expected {
         let remove = REMOVED.into_iter().filter(is_removed).filter(|name| values(name.as_bytes()).next().is_some());
         let filter = Box::new(Reader::Series(series));
         let body = Body::Filtered(Filtered { filter, holds_head: self.can_hold_head, max_held: self.max });
-        Ok(Plan { remove: remove.collect(), set: Vec::new(), is_json: false, body })
+        Ok(Plan { remove: remove.collect(), set: Vec::new(), withheld: 0, is_json: false, body })
     }
 
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
@@ -466,7 +469,7 @@ pub(super) fn replaced(status: u16, head: &Head<'_>, author: Author) -> Plan {
         message: status::sentence(status, author),
         headers: KEPT.into_iter().chain(is_redirection(head).then_some(LOCATION)).filter_map(kept).collect(),
     };
-    Plan { remove: Vec::new(), set: Vec::new(), is_json: true, body: Body::Replaced(error) }
+    Plan { remove: Vec::new(), set: Vec::new(), withheld: 0, is_json: true, body: Body::Replaced(error) }
 }
 
 fn is_text(head: &Head<'_>) -> bool {

@@ -97,6 +97,28 @@ impl Places {
             return None;
         }
         let found = annotation(message).or_else(|| error(message))?;
+        self.replaced(message, found, room)
+    }
+
+    /// The same for annotations of a query that are joined by commas, each with a place of its own.
+    pub fn of_each(&mut self, messages: &[u8]) -> Option<Vec<u8>> {
+        if let Places::Same = self {
+            return None;
+        }
+        let mut out = Vec::new();
+        for piece in std::str::from_utf8(messages).ok()?.split(", ") {
+            if !out.is_empty() {
+                out.extend_from_slice(b", ");
+            }
+            let piece = piece.as_bytes();
+            let placed =
+                at_end(piece).or_else(|| error(piece)).and_then(|found| self.replaced(piece, found, usize::MAX));
+            out.extend_from_slice(placed.as_deref().unwrap_or(piece));
+        }
+        Some(out)
+    }
+
+    fn replaced(&mut self, message: &[u8], found: Found, room: usize) -> Option<Vec<u8>> {
         let place = self.origin(&found).map(|(first, second)| [&first.to_string(), ":", &second.to_string()].concat());
         let place = place.filter(|place| message.len() - found.numbers.len() + place.len() <= room);
         let (replaced, place) = match place {
@@ -127,7 +149,11 @@ impl Query {
 }
 
 fn annotation(message: &[u8]) -> Option<Found> {
-    let text = message.strip_suffix(b")").filter(|_| message.starts_with(b"PromQL "))?;
+    at_end(message).filter(|_| message.starts_with(b"PromQL "))
+}
+
+fn at_end(message: &[u8]) -> Option<Found> {
+    let text = message.strip_suffix(b")")?;
     let begin = text.iter().rposition(|&byte| byte == b'(')?;
     let (first, second, length) =
         numbers(text.get(begin + 1..)?).filter(|(.., length)| begin + 1 + length == text.len())?;

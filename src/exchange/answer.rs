@@ -120,16 +120,15 @@ impl Exchange {
         // own, which costs one call where merging would cost three.
         let mut edits = AnswerEdits {
             remove: plan.remove,
-            set: vec![(CACHE_CONTROL, PRIVATE)],
+            set: vec![(CACHE_CONTROL, PRIVATE.into())],
             add: self.worker.vary().map(|name| ("vary", name.clone())),
         };
-        if !plan.set.is_empty() {
-            // A message of the upstream is withheld.
-            self.record.found(1, Samples::default());
-            edits.set.extend(plan.set);
+        edits.set.extend(plan.set);
+        if plan.withheld > 0 {
+            self.record.found(plan.withheld, Samples::default());
         }
         if plan.is_json {
-            edits.set.push(("content-type", "application/json"));
+            edits.set.push(("content-type", "application/json".into()));
         }
         let mut step = Step::forwards(vec![Effect::EditAnswer(edits)]);
         self.answer = match plan.body {

@@ -3,6 +3,7 @@
 use super::record::Summary;
 use crate::rejection::Code;
 use crate::workers::leases::Wanted;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What follows from an event: effects, to be carried out in their order, and whether the host goes on then.
@@ -192,7 +193,7 @@ pub struct AnswerEdits {
     /// Names to remove.
     pub remove: Vec<&'static str>,
     /// Headers to set; each replaces all of that name.
-    pub set: Vec<(&'static str, &'static str)>,
+    pub set: Vec<(&'static str, Cow<'static, str>)>,
     /// A header to add beside others of that name.
     pub add: Option<(&'static str, Arc<str>)>,
 }

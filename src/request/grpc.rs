@@ -19,9 +19,10 @@ mod bounds;
 
 use super::head::{self, Edits, Facts};
 use super::{BodyDecision, BodyPlan, Finished, Forward, Head, Rejection, Reply, Tenants};
-use crate::answer::Expected;
+use crate::answer::{self, Expected, MAX_ASKED};
 use crate::api::{Call, Route, is_protobuf};
 use crate::config::Config;
+use crate::go::form;
 use crate::limits::RequestLimits;
 use crate::promql;
 use crate::scope::{CannotMatch, Scope};
@@ -47,6 +48,9 @@ const CONFLICT: Rejection = Rejection::Message(
 const RESERVED: Rejection =
     Rejection::Message("it names a reserved label, whose value Mimir and Cortex would run as a query");
 
+/// A health check names a service at most. Anybody may send one.
+const MAX_HEALTH: usize = 1 << 10;
+
 const STORES: &str = "stores are the operator's to choose";
 const MERGED: &str = "the tenant label can't be merged away";
 
@@ -57,9 +61,11 @@ pub struct MessagePlan {
     route: &'static Route,
     encoding: Encoding,
     /// Where queries and matchers are rewritten.
-    scope: Option<Scope>,
+    scope: Option<Arc<Scope>>,
     limits: Option<Box<RequestLimits>>,
     tenant: Arc<str>,
+    /// The longest body, and the longest message.
+    bound: usize,
 }
 
 /// Decides on the head of a call that a tenant makes.
@@ -80,7 +86,8 @@ pub fn decide(
     let tenant = tenants.joined().clone();
     let limits = limits.map(Box::new);
     let expected = Expected::new(route, config, scope.as_ref()).narrowed(true);
-    let plan = MessagePlan { call, route, encoding, scope, limits, tenant: tenant.clone() };
+    let scope = scope.map(Arc::new);
+    let plan = MessagePlan { call, route, encoding, scope, limits, tenant: tenant.clone(), bound: MAX_MESSAGE };
     Ok(Forward {
         tenant: Some(tenant),
         route,
@@ -104,7 +111,7 @@ pub fn decide_health(
 ) -> Result<Forward, Rejection> {
     let Edits { mut set, mut remove } = head::edit_without_tenant(facts, config, head.headers);
     let encoding = read_head(head, facts, &mut set, &mut remove)?;
-    let plan = MessagePlan { call, route, encoding, scope: None, limits: None, tenant: "".into() };
+    let plan = MessagePlan { call, route, encoding, scope: None, limits: None, tenant: "".into(), bound: MAX_HEALTH };
     Ok(Forward {
         tenant: None,
         route,
@@ -133,7 +140,7 @@ fn read_head(
         return Err(Rejection::Path("a gRPC method has no query string"));
     }
     if head.end_of_stream {
-        return Err(refused(FrameError::Empty));
+        return Err(refused(FrameError::Empty, MAX_MESSAGE));
     }
     let mut encoding = None;
     for (name, value) in head.headers {
@@ -152,18 +159,18 @@ fn read_head(
             remove.push(name.into());
         }
     }
-    Encoding::of(encoding).map_err(refused)
+    Encoding::of(encoding).map_err(|error| refused(error, MAX_MESSAGE))
 }
 
 impl MessagePlan {
     /// Writes the message anew. The time is that at which the body is whole.
     pub fn finish(&self, body: &[u8], now_ms: Option<i64>) -> Result<BodyDecision, Rejection> {
         // It need not be whole then.
-        if body.len() > MAX_MESSAGE {
-            return Err(Rejection::LongMessage(MAX_MESSAGE));
+        if self.is_too_long(body.len()) {
+            return Err(Rejection::LongMessage(self.bound));
         }
-        let message = grpc::message(body, self.encoding, MAX_MESSAGE).map_err(refused)?;
-        let mut writing = Writing { plan: self, now_ms, selectors: 0 };
+        let message = grpc::message(body, self.encoding, self.bound).map_err(|error| refused(error, self.bound))?;
+        let mut writing = Writing { plan: self, now_ms, selectors: 0, asked: None };
         let new = match writing.write(&message) {
             Ok(new) => new,
             Err(Stopped::Empty(empty)) => {
@@ -175,8 +182,13 @@ impl MessagePlan {
             body: (new != body).then_some(new),
             selectors: writing.selectors,
             statistics: None,
-            asked: None,
+            asked: writing.asked,
         }))
+    }
+
+    /// Whether so many bytes can't be a message that is read.
+    pub fn is_too_long(&self, size: usize) -> bool {
+        size > self.bound
     }
 }
 
@@ -199,6 +211,8 @@ struct Writing<'p> {
     plan: &'p MessagePlan,
     now_ms: Option<i64>,
     selectors: u32,
+    /// What the places in the answer's messages refer to.
+    asked: Option<answer::Asked>,
 }
 
 impl<'p> Writing<'p> {
@@ -353,6 +367,13 @@ impl<'p> Writing<'p> {
         let mut written = Vec::new();
         let enforced = promql::rewrite(query, scope, &mut written);
         let enforced = enforced.map_err(|error| Rejection::Query("query", error))?;
+        let mut encoded = Vec::new();
+        if query.len() <= MAX_ASKED {
+            form::escape(&mut encoded, query);
+        } else {
+            encoded.resize(MAX_ASKED + 1, 0);
+        }
+        self.asked = Some(answer::Asked::query(&encoded, scope));
         self.selectors = self.selectors.saturating_add(enforced);
         Ok(written)
     }
@@ -395,13 +416,13 @@ fn read<'m, M: Message<'m> + Default>(message: &'m [u8]) -> Result<M, Rejection>
 }
 
 fn write(message: &dyn Message<'_>) -> Result<Vec<u8>, Stopped> {
-    Ok(grpc::body(message).map_err(refused)?)
+    Ok(grpc::body(message).map_err(|error| refused(error, MAX_MESSAGE))?)
 }
 
-fn refused(error: FrameError) -> Rejection {
+fn refused(error: FrameError, bound: usize) -> Rejection {
     match error {
         FrameError::Encoding => Rejection::MessageEncoding,
-        FrameError::Long | FrameError::Snappy(crate::wire::snappy::Error::Long) => Rejection::LongMessage(MAX_MESSAGE),
+        FrameError::Long | FrameError::Snappy(crate::wire::snappy::Error::Long) => Rejection::LongMessage(bound),
         FrameError::Empty
         | FrameError::Cut
         | FrameError::Second

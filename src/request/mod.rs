@@ -438,7 +438,7 @@ impl BodyPlan {
             BodyPlan::Form(_) => false,
             BodyPlan::RemoteRead(_) => ReadPlan::is_too_long(size),
             // Envoy's buffer limit does not hold for HTTP/2.
-            BodyPlan::Message(_) => size > MAX_MESSAGE,
+            BodyPlan::Message(plan) => plan.is_too_long(size),
         }
     }
 

@@ -9,7 +9,7 @@
 
 mod stream;
 
-pub use stream::{Care, Event, Stream, StreamError, Watch};
+pub use stream::{Care, Event, Part, Stream, StreamError, Watch};
 
 use super::protobuf::Message;
 use super::snappy;

@@ -1,7 +1,7 @@
 //! What holds for all bytes. The fuzz targets `wire_messages`, `wire_streams` and `wire_compressed` call these, and so do the seeded
 //! tests. A property that doesn't hold panics.
 
-use promql_tenancy_filter::wire::grpc::{Care, Encoding, Event, FrameError, Stream, StreamError, Watch, message};
+use promql_tenancy_filter::wire::grpc::{Care, Encoding, Event, FrameError, Part, Stream, StreamError, Watch, message};
 use promql_tenancy_filter::wire::labels::labels;
 use promql_tenancy_filter::wire::remote_read::{self, Frames, series_of_chunks, series_of_samples};
 use promql_tenancy_filter::wire::{protobuf, snappy};
@@ -113,19 +113,26 @@ pub type Run = (Vec<u8>, Vec<Vec<u8>>, Result<(), StreamError>);
 
 /// Runs an answer, of which what is held is removed.
 pub fn run(care: fn(u64) -> Care, bound: usize, answer: &[u8], size: usize) -> Run {
-    let (mut stream, mut watch, mut out) = (Stream::new(bound), Recorder { care, events: Vec::new() }, Vec::new());
+    let (mut stream, mut watch, mut out) =
+        (Stream::new(bound), Recorder { care, depth: 0, events: Vec::new() }, Vec::new());
     let pushed = answer.chunks(size).try_for_each(|piece| stream.push(piece, &mut watch, &mut out));
     (out, watch.events, pushed.and_then(|()| stream.finish()))
 }
 
 struct Recorder {
     care: fn(u64) -> Care,
+    /// How many messages are entered, one within the other.
+    depth: usize,
     events: Vec<Vec<u8>>,
 }
 
 impl Watch for Recorder {
     fn care(&self, number: u64) -> Care {
         (self.care)(number)
+    }
+
+    fn enters(&self, number: u64) -> bool {
+        self.depth < 4 && number == 2
     }
 
     fn series(&mut self, labels: &[u8]) -> Result<bool, StreamError> {
@@ -136,11 +143,13 @@ impl Watch for Recorder {
     fn event(&mut self, event: Event<'_>, _: &mut Vec<u8>) -> Result<(), StreamError> {
         match event {
             Event::Held(bytes) => self.events.push(bytes.to_vec()),
-            Event::Field(bytes) | Event::Part(_, bytes) => {
+            Event::Field(bytes) | Event::Part(Part::Field(_, bytes)) => {
                 assert_eq!(ends(bytes), [0, bytes.len()], "a part is one field");
                 self.events.push(bytes.to_vec());
             }
-            Event::PartsEnd(_) | Event::Over(_) | Event::End => {}
+            Event::Part(Part::Begin(_)) => self.depth += 1,
+            Event::Part(Part::End(_)) => self.depth = self.depth.checked_sub(1).expect("a message that was entered"),
+            Event::Part(Part::Over(_)) | Event::Over(_) | Event::End => {}
         }
         Ok(())
     }

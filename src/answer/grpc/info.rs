@@ -8,7 +8,7 @@
 use super::Scoped;
 use super::watch::merged;
 use crate::scope::{Scope, Standing};
-use crate::wire::grpc::StreamError;
+use crate::wire::grpc::{Part, StreamError};
 use crate::wire::labels::{Label, LabelSet};
 use crate::wire::protobuf::{Message, Value, next, read, write_bytes};
 use crate::wire::thanos::{ExemplarsInfo, StoreInfo, TsdbInfo};
@@ -60,7 +60,12 @@ impl Info {
     }
 
     /// A field of `store`.
-    pub fn part(&mut self, scoped: &Scoped, part: &[u8]) -> Result<(), StreamError> {
+    pub fn part(&mut self, scoped: &Scoped, part: Part<'_>) -> Result<(), StreamError> {
+        let part = match part {
+            Part::Field(_, part) => part,
+            // A database's labels of such a length are not the tenant's.
+            Part::Begin(_) | Part::Over(_) | Part::End(_) => return Ok(()),
+        };
         let (number, value) = next(&mut &*part).map_err(StreamError::Message)?;
         let store = self.store.get_or_insert_default();
         match (number, value) {

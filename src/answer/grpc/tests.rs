@@ -59,7 +59,7 @@ type Passed = (Vec<u8>, u32, Option<Unreadable>);
 
 fn pass(scoped: &Scoped, answer: &[u8]) -> Passed {
     let run = |size: usize| {
-        let (mut frames, mut out) = (Frames::new(scoped.clone()), Vec::new());
+        let (mut frames, mut out) = (Frames::new(scoped.clone(), Asked::Unchanged), Vec::new());
         answer.chunks(size).for_each(|piece| frames.push(piece, &mut out));
         frames.end();
         (out, frames.withheld(), frames.fault())
@@ -129,7 +129,10 @@ fn names_are_written_without_what_the_upstream_says_of_others() {
     assert_eq!((names.names, names.warnings), (vec![&b"job"[..], b"job"], vec![WITHHELD.as_bytes()]));
     assert_eq!((withheld, fault), (2, None));
     assert_eq!(pass(&scoped(Call::LabelValues, "team-a", 1000), &frame(b"")), (frame(b""), 0, None));
-    let long = frame(&field(1, b"x").repeat(1000));
+    // Names are the tenant's own: there may be more of them than is held of anything else.
+    let more = frame(&field(1, b"x").repeat(1000));
+    assert_eq!(pass(&scoped(Call::LabelValues, "team-a", 1000), &more), (more, 0, None));
+    let long = frame(&field(1, b"x").repeat(WHOLE * 1000 / 3 + 1));
     assert_eq!(pass(&scoped(Call::LabelValues, "team-a", 1000), &long).2, Some(Unreadable::TooLarge));
 }
 
@@ -139,9 +142,8 @@ fn exemplars_of_others_are_removed_however_large() {
     let (own, foreign) =
         (data(A, 2000), [data(B, 100_000), data(NOBODY, 1), frame(&field(1, &field(1, &vec![1; 5000])))].concat());
     let (out, withheld, fault) = pass(&scoped(Call::Exemplars, "team-a", 1000), &[&own[..], &foreign, &own].concat());
-    // Labels that are longer than may be held are nobody's that could be told, so that the client hears that something is missing.
-    assert_eq!(out, [&own[..], &frame(&field(2, WITHHELD.as_bytes())), &own].concat());
-    assert_eq!((withheld, fault), (1, None));
+    // Labels that are longer than may be held are not the tenant's. Nothing tells that there was something of others.
+    assert_eq!((out, withheld, fault), ([&own[..], &own].concat(), 0, None));
 }
 
 #[test]
@@ -152,6 +154,30 @@ fn targets_are_the_tenants_by_label() {
     let (out, withheld, fault) = pass(&scoped(Call::Targets, "team-a", 1000), &frame(&field(1, &answer)));
     assert_eq!(out, [frame(&field(1, &active(A))), frame(&field(1, &dropped(A)))].concat());
     assert_eq!((withheld, fault), (0, None));
+}
+
+#[test]
+fn targets_of_others_count_towards_nothing_and_one_s_own_that_is_too_large_is_an_error() {
+    let call = scoped(Call::Targets, "team-a", 1000);
+    let active = |labels, size: usize| {
+        let error = field(6, &vec![b'x'; size]);
+        frame(&field(1, &field(1, &[field(1, &set(NOBODY)), field(2, &set(labels)), error].concat())))
+    };
+    let long_labels =
+        frame(&field(1, &field(1, &field(2, &set(&[("tenant_id", "team-a"), ("x", &"y".repeat(2000))])))));
+    let many = |labels| frame(&field(1, &field(1, &[field(2, &set(labels)), field(9, &[1; 90]).repeat(20)].concat())));
+    let own = active(A, 10);
+    for foreign in [active(B, 5000), many(B), active(NOBODY, 5000), long_labels] {
+        assert_eq!(pass(&call, &[&own[..], &foreign, &own].concat()), (own.repeat(2), 0, None));
+    }
+    for large in [active(A, 5000), many(A)] {
+        assert_eq!(pass(&call, &[&own[..], &large].concat()), (own.clone(), 0, Some(Unreadable::TooLarge)));
+    }
+    let mut frames = Frames::new(call, Asked::Unchanged);
+    frames.push(&active(A, 5000), &mut Vec::new());
+    let edits = trailers(&mut frames, &[("grpc-status", "0")]);
+    let text = "the upstream's answer could not be filtered: it is larger than max_response_bytes";
+    assert_eq!(edits.set, [("grpc-status", "8".to_owned()), ("grpc-message", text.to_owned())]);
 }
 
 #[test]
@@ -274,7 +300,7 @@ fn trailers(frames: &mut Frames, pairs: &[(&str, &str)]) -> Trailers {
 
 #[test]
 fn trailers_keep_the_status_and_a_message_that_may_be_read() {
-    let frames = || Frames::new(scoped(Call::Query, "team-a", 1000));
+    let frames = || Frames::new(scoped(Call::Query, "team-a", 1000), Asked::Unchanged);
     let mut good = frames();
     good.end();
     assert_eq!(trailers(&mut good, &[("grpc-status", "0")]), Trailers::default());
@@ -300,7 +326,7 @@ fn trailers_keep_the_status_and_a_message_that_may_be_read() {
 
 #[test]
 fn a_fault_is_told_in_the_trailers() {
-    let mut frames = Frames::new(scoped(Call::Series, "team-a", 1000));
+    let mut frames = Frames::new(scoped(Call::Series, "team-a", 1000), Asked::Unchanged);
     let mut out = Vec::new();
     frames.push(&frame(&field(1, &set(B))), &mut out);
     frames.push(&frame(&field(1, &set(A))), &mut out);
@@ -313,7 +339,7 @@ fn a_fault_is_told_in_the_trailers() {
     assert!(message.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%' || byte == b' '));
 
     // An answer that is cut since the upstream has failed keeps the upstream's status.
-    let mut cut = Frames::new(scoped(Call::Series, "team-a", 1000));
+    let mut cut = Frames::new(scoped(Call::Series, "team-a", 1000), Asked::Unchanged);
     cut.push(b"\0\0", &mut out);
     cut.end();
     assert_eq!(
@@ -324,7 +350,7 @@ fn a_fault_is_told_in_the_trailers() {
 
 fn decide(headers: &[(&str, &str)], end_of_stream: bool, is_early: bool) -> Result<Plan, Unreadable> {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    scoped(Call::Query, "team-a", 1000).decide(&Head { headers: &headers, end_of_stream, is_early })
+    scoped(Call::Query, "team-a", 1000).decide(&Head { headers: &headers, end_of_stream, is_early }, &Asked::Unchanged)
 }
 
 #[test]
@@ -356,7 +382,7 @@ fn trailers_only_answers_are_filtered_in_the_head() {
         ]
     };
     let plan = decide(&head("receive series from team-b"), true, false).unwrap();
-    assert_eq!((plan.remove, plan.set), (vec!["grpc-status-details-bin"], vec![("grpc-message", WITHHELD)]));
+    assert_eq!((plan.remove, plan.set), (vec!["grpc-status-details-bin"], vec![("grpc-message", WITHHELD.into())]));
     assert!(matches!(plan.body, Body::Untouched));
     assert_eq!(decide(&head("context canceled"), true, true).unwrap().set, []);
 }
@@ -377,7 +403,8 @@ fn samples_are_counted_where_asked_and_the_statistics_pass() {
     let statistics = frame(&field(3, &[number(1, 300), number(2, 20)].concat()));
     let answer = [frame(&field(2, &set(A))), statistics].concat();
     for (asked, expected) in [(false, Samples::default()), (true, Samples { total: Some(300), peak: Some(20) })] {
-        let (mut frames, mut out) = (Frames::new(scoped(Call::QueryRange, "team-a", 1000).counting(asked)), Vec::new());
+        let (mut frames, mut out) =
+            (Frames::new(scoped(Call::QueryRange, "team-a", 1000).counting(asked), Asked::Unchanged), Vec::new());
         answer.chunks(3).for_each(|piece| frames.push(piece, &mut out));
         assert_eq!((out, frames.samples()), (answer.clone(), expected));
     }
@@ -385,7 +412,7 @@ fn samples_are_counted_where_asked_and_the_statistics_pass() {
 
 #[test]
 fn a_status_says_what_happened_where_the_message_may_not() {
-    let mut frames = Frames::new(scoped(Call::Query, "team-a", 1000));
+    let mut frames = Frames::new(scoped(Call::Query, "team-a", 1000), Asked::Unchanged);
     for (status, says) in
         [("14", "UNAVAILABLE"), ("4", "DEADLINE_EXCEEDED"), ("8", "RESOURCE_EXHAUSTED"), ("2", "withheld")]
     {
@@ -422,6 +449,84 @@ fn shared_rules_show_the_tenants_alerts_only() {
     assert_eq!(pass(&scoped(Call::Rules, "team-a", 1000), &group(&rules)), (Vec::new(), 0, None));
 }
 
+/// Others' alerts in a shared rule, others' rules in a group, and one's own: what counts towards what is held.
+#[test]
+fn rules_and_alerts_of_others_count_towards_nothing() {
+    let instance = |labels, size: usize| field(7, &[field(1, &set(labels)), field(2, &vec![b'x'; size])].concat());
+    let alert = |labels, instances: &[u8]| {
+        field(3, &field(2, &[&field(2, b"n")[..], &field(5, &set(labels)), instances].concat()))
+    };
+    let shown = |labels, instances: &[u8]| {
+        field(3, &field(2, &[&number(1, 1)[..], &field(2, b"n"), &field(5, &set(labels)), instances].concat()))
+    };
+    let group = |rules: &[u8]| frame(&field(1, &[&field(1, b"group")[..], rules].concat()));
+    let mut call = scoped(Call::Rules, "team-a", 1000);
+    call.shared = true;
+    let own = instance(A, 5);
+    // Many, one that is large, and one whose labels are.
+    let long_labels = field(7, &field(1, &set(&[("x", &"y".repeat(2000))])));
+    for foreign in [instance(B, 100).repeat(100), instance(B, 5000), long_labels.clone()] {
+        let rule = alert(NOBODY, &[&own[..], &foreign, &own].concat());
+        assert_eq!(pass(&call, &group(&rule)), (group(&shown(NOBODY, &own.repeat(2))), 0, None));
+    }
+    // Nobody's alerts of one's own rule are one's own, and so is what they take.
+    let large = alert(A, &[&own[..], &instance(NOBODY, 5000)].concat());
+    assert_eq!(pass(&call, &group(&large)), (Vec::new(), 0, Some(Unreadable::TooLarge)));
+    for foreign in [alert(B, &instance(B, 5000)), alert(B, &instance(B, 100).repeat(100)), alert(NOBODY, &long_labels)]
+    {
+        let rules = [&foreign[..], &alert(A, &own), &foreign].concat();
+        assert_eq!(pass(&call, &group(&rules)), (group(&alert(A, &own)), 0, None));
+    }
+    // More own rules than are held of anything else, and more than that.
+    let several = alert(A, &instance(A, 500));
+    assert_eq!(pass(&call, &group(&several.repeat(10))).0, group(&several.repeat(10)));
+    assert_eq!(pass(&call, &group(&several.repeat(20))).2, Some(Unreadable::TooLarge));
+    assert_eq!(pass(&call, &group(&alert(B, b"").repeat(1000))), (Vec::new(), 0, None));
+}
+
+#[test]
+fn of_the_members_of_a_rule_the_last_one_counts_and_labels_stand_before_alerts() {
+    let call = scoped(Call::Rules, "team-a", 1000);
+    let recording = |labels| field(1, &[field(1, b"n"), field(3, &set(labels))].concat());
+    let alert = |labels| field(2, &[field(2, b"n"), field(5, &set(labels))].concat());
+    let group = |rule: &[u8]| frame(&field(1, &field(3, rule)));
+    let rule = [recording(B), alert(B), recording(A)].concat();
+    assert_eq!(pass(&call, &group(&rule)), (group(&recording(A)), 0, None));
+    for last in [recording(B), alert(B), alert(NOBODY)] {
+        assert_eq!(pass(&call, &group(&[recording(A), alert(A), last].concat())), (Vec::new(), 0, None));
+    }
+    // Labels in two parts are one set.
+    let both = field(1, &[field(3, &set(A)), field(3, &set(B))].concat());
+    assert_eq!(pass(&call, &group(&both)), (Vec::new(), 0, None));
+    let late = |before: &[u8]| field(2, &[&field(5, &set(A)), before, &field(5, &set(A))].concat());
+    for before in [field(7, &field(1, &set(A))), field(10, b"")] {
+        assert_eq!(pass(&call, &group(&late(&before))).2, Some(Unreadable::Message));
+    }
+}
+
+#[test]
+fn places_in_messages_are_those_of_the_client_s_query() {
+    let scope = Arc::new(scope("team-a"));
+    // `up+ # x⏎ down`, which is sent as `up{tenant_id="team-a"}+ down{tenant_id="team-a"}`.
+    let asked = Asked::query(b"up%2B+%23+x%0A+down", &scope);
+    let frames = || Frames::new(scoped(Call::Query, "team-a", 1000), asked.clone());
+    let (mut out, one) = (Vec::new(), "PromQL info: metric might not be a counter");
+    let of_upstream = format!("{one}, name does not end in _total/_sum/_count/_bucket: \"up\" (1:1), {one} (1:25)");
+    let of_client = format!("{one}, name does not end in _total/_sum/_count/_bucket: \"up\" (1:1), {one} (2:2)");
+    frames().push(&frame(&field(1, of_upstream.as_bytes())), &mut out);
+    assert_eq!(out, frame(&field(1, of_client.as_bytes())));
+    let error = "1:25: parse error: unexpected %22x%22";
+    let edits = trailers(&mut frames(), &[("grpc-status", "3"), ("grpc-message", error)]);
+    assert_eq!(edits.set, [("grpc-message", "2:2: parse error: unexpected %22x%22".to_owned())]);
+    // Trailers-only.
+    let head =
+        [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "3"), ("grpc-message", error)];
+    let headers: Vec<_> = head.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let head = Head { headers: &headers, end_of_stream: true, is_early: false };
+    let plan = scoped(Call::Query, "team-a", 1000).decide(&head, &asked).unwrap();
+    assert_eq!((plan.set, plan.withheld), (vec![("grpc-message", "2:2: parse error: unexpected %22x%22".into())], 0));
+}
+
 #[test]
 fn where_a_pattern_can_not_be_run_nothing_passes_that_it_would_filter() {
     // A pattern of RE2's that the filter does not run.
@@ -430,8 +535,8 @@ fn where_a_pattern_can_not_be_run_nothing_passes_that_it_would_filter() {
     let head = Head { headers: &headers, end_of_stream: false, is_early: false };
     assert!(Owner::new(&scope).is_err());
     for call in [Call::Rules, Call::Targets, Call::Exemplars, Call::Info] {
-        let refused = Scoped::new(call, Some(&scope), false, 1000).decide(&head);
+        let refused = Scoped::new(call, Some(&scope), false, 1000).decide(&head, &Asked::Unchanged);
         assert_eq!(refused.unwrap_err(), Unreadable::Foreign, "{call:?}");
     }
-    assert!(Scoped::new(Call::Series, Some(&scope), false, 1000).decide(&head).is_ok());
+    assert!(Scoped::new(Call::Series, Some(&scope), false, 1000).decide(&head, &Asked::Unchanged).is_ok());
 }

@@ -6,23 +6,26 @@
 //! LabelNames, LabelValues   names 1 pass; warnings 2 read
 //! Exemplars                 data 1 passes if its labels are the tenant's; warning 2 read
 //! Rules                     group 1: see `rules`; warning 2 read
-//! Targets                   targets 1: each by its labels; warning 2 read
+//! Targets                   targets 1: see `targets`; warning 2 read
 //! Info                      see `info`
 //! Health                    status 1
 //! ```
 //!
 //! All other fields are dropped: `hints`, which name blocks, among them. Where the upstream isolates tenants by itself, labels are not looked
-//! at. What is longer than may be held is the tenant's own only by accident: it is left out, and a warning says that something is missing.
+//! at. What is longer than may be held is an error where it is the tenant's own, and is left out where it is not; of a warning, the client
+//! hears that there was one.
 
-use super::Scoped;
 use super::info::Info;
 use super::rules::Group;
+use super::targets::Targets;
+use super::{Scoped, WHOLE};
 use crate::answer::messages::{WITHHELD, are_messages, is_message};
 use crate::answer::owner::Whose;
+use crate::answer::places::Places;
 use crate::answer::usage::Samples;
 use crate::api::Call;
 use crate::scope::Standing;
-use crate::wire::grpc::{Care, Event, StreamError, Watch, write_frame};
+use crate::wire::grpc::{Care, Event, Part, StreamError, Watch, write_frame};
 use crate::wire::protobuf::{self, Value, repeated, write_bytes};
 
 /// Looks at the messages of one answer.
@@ -35,20 +38,24 @@ pub struct Watcher {
     /// What is gathered of a message that is written when it ends.
     gathered: Vec<u8>,
     group: Group,
+    targets: Targets,
     info: Info,
     samples: Samples,
+    places: Places,
 }
 
 impl Watcher {
-    pub fn new(scoped: Scoped) -> Watcher {
+    pub fn new(scoped: Scoped, places: Places) -> Watcher {
         Watcher {
             scoped,
             withheld: 0,
             is_generic_said: false,
             gathered: Vec::new(),
             group: Group::default(),
+            targets: Targets::default(),
             info: Info::default(),
             samples: Samples::default(),
+            places,
         }
     }
 
@@ -65,10 +72,15 @@ impl Watcher {
         self.withheld = self.withheld.saturating_add(1);
     }
 
-    /// The number of the field that holds warnings.
-    fn warning(&self) -> u32 {
+    /// A message that passes, with the client's place in it.
+    pub fn of_client(&mut self, message: &[u8]) -> Option<Vec<u8>> {
+        self.places.of_client(message, usize::MAX)
+    }
+
+    /// Whether the method evaluates a query: its warnings are the field 1 then, and have several in one.
+    fn is_query(&self) -> bool {
         match self.scoped.call {
-            Call::Query | Call::QueryRange => 1,
+            Call::Query | Call::QueryRange => true,
             Call::Series
             | Call::LabelNames
             | Call::LabelValues
@@ -76,19 +88,24 @@ impl Watcher {
             | Call::Rules
             | Call::Targets
             | Call::Info
-            | Call::Health => 2,
+            | Call::Health => false,
         }
+    }
+
+    /// The number of the field that holds warnings.
+    fn warning(&self) -> u32 {
+        if self.is_query() { 1 } else { 2 }
     }
 
     /// Writes what the tenant may read of a warning, as a field.
     fn warn(&mut self, text: Option<&[u8]>, out: &mut Vec<u8>) {
-        let passes = match self.scoped.call {
-            // Several are joined by commas (`NewQueryWarningsResponse` in Thanos 0.42.5).
-            Call::Query | Call::QueryRange => are_messages,
-            _ => is_message,
-        };
+        // Several are joined by commas (`NewQueryWarningsResponse` in Thanos 0.42.5).
+        let passes = if self.is_query() { are_messages } else { is_message };
         match text.filter(|text| passes(text)) {
-            Some(text) => write_bytes(self.warning(), text, out),
+            Some(text) => {
+                let placed = self.places.of_each(text);
+                write_bytes(self.warning(), placed.as_deref().unwrap_or(text), out);
+            }
             None => {
                 self.withhold();
                 if !std::mem::replace(&mut self.is_generic_said, true) {
@@ -107,7 +124,7 @@ impl Watcher {
 
     /// Statistics pass, and are counted: samples_total 1, peak_samples 2.
     fn count(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), StreamError> {
-        if !self.scoped.samples || self.warning() != 1 {
+        if !self.scoped.samples || !self.is_query() {
             return Ok(());
         }
         for statistics in repeated(message, 3) {
@@ -129,34 +146,23 @@ impl Watcher {
     /// One field of the message.
     fn field(&mut self, field: &[u8]) -> Result<(), StreamError> {
         let (number, value) = protobuf::next(&mut &*field).map_err(StreamError::Message)?;
-        match self.scoped.call {
-            Call::Info => self.info.field(&self.scoped, number, value, field)?,
-            Call::LabelNames | Call::LabelValues if number == 2 => {
+        match (self.scoped.call, number) {
+            (Call::Info, _) => self.info.field(&self.scoped, number, value, field)?,
+            (Call::LabelNames | Call::LabelValues, 2) => {
                 let text = if let Value::Bytes(text) = value { Some(text) } else { None };
-                let mut gathered = std::mem::take(&mut self.gathered);
-                self.warn(text, &mut gathered);
-                self.gathered = gathered;
+                self.warn_gathered(text);
             }
-            _ => self.gathered.extend_from_slice(field),
+            (Call::LabelNames | Call::LabelValues | Call::Health, _) => self.gathered.extend_from_slice(field),
+            (Call::Query | Call::QueryRange | Call::Series | Call::Exemplars | Call::Rules | Call::Targets, _) => {}
         }
-        if self.gathered.len() > self.scoped.max { Err(StreamError::Long) } else { Ok(()) }
+        if self.gathered.len() > self.scoped.max.saturating_mul(WHOLE) { Err(StreamError::Long) } else { Ok(()) }
     }
 
-    /// A target that is the tenant's is written in a message of its own: readers put all of them together.
-    fn target(&mut self, part: &[u8], out: &mut Vec<u8>) -> Result<(), StreamError> {
-        let (number, value) = protobuf::next(&mut &*part).map_err(StreamError::Message)?;
-        let of_labels = match number {
-            1 => 2,
-            2 => 1,
-            _ => return Ok(()),
-        };
-        let Value::Bytes(target) = value else { return Err(StreamError::Message(protobuf::Error::Type)) };
-        if self.whose(target, of_labels)? == Whose::Own {
-            let mut message = Vec::new();
-            write_bytes(1, part, &mut message);
-            frame(&message, out)?;
-        }
-        Ok(())
+    /// A warning beside names.
+    fn warn_gathered(&mut self, text: Option<&[u8]>) {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        self.warn(text, &mut gathered);
+        self.gathered = gathered;
     }
 
     /// Whose the label sets of this number are, all taken together, as readers of protobuf do.
@@ -202,6 +208,21 @@ impl Watch for Watcher {
         }
     }
 
+    fn enters(&self, number: u64) -> bool {
+        match self.scoped.call {
+            Call::Rules => self.group.enters(number),
+            Call::Targets => self.targets.enters(number),
+            Call::Query
+            | Call::QueryRange
+            | Call::Series
+            | Call::LabelNames
+            | Call::LabelValues
+            | Call::Exemplars
+            | Call::Info
+            | Call::Health => false,
+        }
+    }
+
     fn series(&mut self, series: &[u8]) -> Result<bool, StreamError> {
         if self.scoped.call == Call::Exemplars {
             return Ok(self.whose(series, 1)? == Whose::Own);
@@ -214,45 +235,65 @@ impl Watch for Watcher {
     }
 
     fn event(&mut self, event: Event<'_>, out: &mut Vec<u8>) -> Result<(), StreamError> {
-        match (event, self.scoped.call) {
-            (Event::Held(message), _) => {
+        match event {
+            Event::Held(message) => {
                 self.count(message, out)?;
                 let mut texts = repeated(message, u64::from(self.warning()));
                 texts.try_for_each(|text| self.warn_in_frame(Some(text.map_err(StreamError::Message)?), out))
             }
-            (Event::Field(field), _) => self.field(field),
-            (Event::Part(_, part), Call::Targets) => self.target(part, out),
-            (Event::Part(_, part), Call::Info) => self.info.part(&self.scoped, part),
-            (Event::Part(_, part), _) => self.group.part(&self.scoped, part),
-            (Event::PartsEnd(_), Call::Rules) => {
-                let mut message = Vec::new();
-                match self.group.end(&self.scoped, &mut message)? {
-                    true => frame(&message, out),
-                    false => Ok(()),
-                }
-            }
-            (Event::PartsEnd(_), _) => Ok(()),
-            (Event::Over(_), Call::Info) => Ok(()),
-            (Event::Over(1), Call::Series | Call::LabelNames | Call::LabelValues | Call::Health) => {
-                Err(StreamError::Long)
-            }
-            (Event::Over(_), Call::LabelNames | Call::LabelValues) => {
-                let mut gathered = std::mem::take(&mut self.gathered);
-                self.warn(None, &mut gathered);
-                self.gathered = gathered;
+            Event::Field(field) => self.field(field),
+            Event::Part(part) => self.part(part, out),
+            Event::Over(number) => self.over(number, out),
+            Event::End => self.end(out),
+        }
+    }
+}
+
+impl Watcher {
+    fn part(&mut self, part: Part<'_>, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        match self.scoped.call {
+            Call::Rules => self.group.part(&self.scoped, part, out),
+            Call::Targets => self.targets.part(&self.scoped, part, out),
+            Call::Info => self.info.part(&self.scoped, part),
+            Call::Query
+            | Call::QueryRange
+            | Call::Series
+            | Call::LabelNames
+            | Call::LabelValues
+            | Call::Exemplars
+            | Call::Health => Ok(()),
+        }
+    }
+
+    /// What could not be held, and has been removed.
+    fn over(&mut self, number: u64, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        match (self.scoped.call, number) {
+            (Call::Series | Call::LabelNames | Call::LabelValues | Call::Health, 1) => Err(StreamError::Long),
+            // Labels of such a length are not the tenant's.
+            (Call::Exemplars, 1) | (Call::Info | Call::Health, _) => Ok(()),
+            (Call::LabelNames | Call::LabelValues, _) => {
+                self.warn_gathered(None);
                 Ok(())
             }
-            (Event::Over(_), _) => self.warn_in_frame(None, out),
-            (Event::End, Call::Info) => {
+            (Call::Query | Call::QueryRange | Call::Series | Call::Exemplars | Call::Rules | Call::Targets, _) => {
+                self.warn_in_frame(None, out)
+            }
+        }
+    }
+
+    /// The message has ended, and nothing of it has passed: what is written in its place.
+    fn end(&mut self, out: &mut Vec<u8>) -> Result<(), StreamError> {
+        match self.scoped.call {
+            Call::Info => {
                 let mut message = Vec::new();
                 self.info.write(&self.scoped, &mut message);
                 frame(&message, out)
             }
-            (Event::End, Call::LabelNames | Call::LabelValues | Call::Health) => {
+            Call::LabelNames | Call::LabelValues | Call::Health => {
                 let message = std::mem::take(&mut self.gathered);
                 frame(&message, out)
             }
-            (Event::End, _) => Ok(()),
+            Call::Query | Call::QueryRange | Call::Series | Call::Exemplars | Call::Rules | Call::Targets => Ok(()),
         }
     }
 }
@@ -266,6 +307,6 @@ pub fn merged(message: &[u8], number: u64) -> Result<Vec<u8>, StreamError> {
     Ok(merged)
 }
 
-fn frame(message: &[u8], out: &mut Vec<u8>) -> Result<(), StreamError> {
+pub fn frame(message: &[u8], out: &mut Vec<u8>) -> Result<(), StreamError> {
     write_frame(message, out).map_err(StreamError::Frame)
 }

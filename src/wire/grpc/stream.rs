@@ -9,8 +9,8 @@
 //! Batch   likewise, and the field holds series in its fields 1
 //! Drop    the frame is removed
 //! Field   the frame is removed, and the field is handed out, whole
-//! Parts   the frame is removed, and each field of the message that is its field is handed out, whole: what is written in its
-//!         place may be less, or several frames
+//! Parts   the frame is removed, and each field of the message that is its field is handed out, whole, or field by field in turn
+//!         where [`Watch::enters`] it: what is written in its place may be less, or several frames
 //! Hold    the message is handed out, whole: what is written in its place may be anything
 //! ```
 //!
@@ -20,14 +20,14 @@
 //! second field would need its frame to have been treated otherwise, that is [`StreamError::Mixed`]. `Pass`, `Series` and `Batch`
 //! go together, and so do `Drop`, `Field` and `Parts`; a message that is held is held to its end. A message without any field passes.
 //!
-//! What would be handed out and is longer than the bound is removed, and told as [`Event::Over`].
+//! What would be handed out and is longer than the bound is removed, and told as [`Event::Over`] or [`Part::Over`].
 //!
 //! Go writes the labels of a series before its samples or chunks. Labels are held until the first other field, or the end of the
 //! series. A label after that is [`StreamError::Late`].
 
 mod watch;
 
-pub use watch::{Care, Event, StreamError, Watch};
+pub use watch::{Care, Event, Part, StreamError, Watch};
 
 use super::{FrameError, HEADER, read_header};
 use crate::wire::protobuf::{self, MAX_NUMBER, Varint};
@@ -38,7 +38,8 @@ pub struct Stream {
     bound: usize,
     header: Vec<u8>,
     way: Way,
-    /// The message, and the messages within it that are entered: at most a batch and a series. Empty between frames.
+    /// The message, and the messages within it that are entered: a batch and a series, or as many as the watch enters. Empty between
+    /// frames.
     levels: Vec<Level>,
     /// The tag of a field, and the number that follows it, as far as they have arrived.
     head: Vec<u8>,
@@ -105,6 +106,8 @@ enum Sink {
     Hold,
     /// Removed, since it is longer than the bound. The field of the message that it belongs to.
     Over(u64),
+    /// The same, of a part. Its own number.
+    PartOver(u64),
 }
 
 impl Stream {
@@ -154,7 +157,7 @@ impl Stream {
                 extent.left -= taken.len() as u64;
                 match extent.sink {
                     Sink::Pass => out.extend_from_slice(taken),
-                    Sink::Drop | Sink::Over(_) => {}
+                    Sink::Drop | Sink::Over(_) | Sink::PartOver(_) => {}
                     Sink::Label | Sink::Part(_) | Sink::Field | Sink::Hold => self.pending.extend_from_slice(taken),
                 }
                 if extent.left > 0 {
@@ -230,7 +233,7 @@ impl Stream {
         level.left = level.left.checked_sub(size).ok_or(StreamError::Message(protobuf::Error::Cut))?;
         let kind = level.kind;
         match kind {
-            Kind::Message => return self.top(number, bytes, size, watch.care(number), out),
+            Kind::Message => return self.top(number, bytes, size, watch, out),
             Kind::Batch if number != 1 => return Err(StreamError::Unknown),
             Kind::Series { .. } if number != 1 => {
                 if self.look(watch, out)? {
@@ -240,7 +243,8 @@ impl Stream {
                     self.drop_level(size, Sink::Drop);
                 }
             }
-            Kind::Parts(part) => self.hold(size, Sink::Part(part), part),
+            Kind::Parts(_) if bytes && watch.enters(number) => self.enter_parts(number, size, watch, out)?,
+            Kind::Parts(_) => self.hold(size, Sink::Part(number), Sink::PartOver(number)),
             Kind::Batch | Kind::Series { .. } if !bytes => return Err(StreamError::Message(protobuf::Error::Type)),
             Kind::Batch => self.enter_series(size, None),
             Kind::Series { seen: true, .. } => return Err(StreamError::Late),
@@ -260,7 +264,15 @@ impl Stream {
     }
 
     /// A field of the message itself.
-    fn top(&mut self, number: u64, bytes: bool, size: u64, care: Care, out: &mut Vec<u8>) -> Result<(), StreamError> {
+    fn top(
+        &mut self,
+        number: u64,
+        bytes: bool,
+        size: u64,
+        watch: &mut dyn Watch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StreamError> {
+        let care = watch.care(number);
         let passes = match care {
             Care::Pass | Care::Series | Care::Batch => Way::Passes,
             Care::Drop | Care::Field | Care::Parts | Care::Hold => Way::Removed,
@@ -289,15 +301,26 @@ impl Stream {
                 self.levels.push(Level { left: size, kind: Kind::Batch });
             }
             Care::Drop => self.value = Some(Extent { left: size, sink: Sink::Drop }),
-            Care::Field => self.hold(size, Sink::Field, number),
-            Care::Parts => self.levels.push(Level { left: size, kind: Kind::Parts(number) }),
+            Care::Field => self.hold(size, Sink::Field, Sink::Over(number)),
+            Care::Parts => self.enter_parts(number, size, watch, out)?,
             Care::Hold => {
                 // The rest of the message is not looked at here.
                 let rest = self.levels.last_mut().map_or(0, |level| std::mem::take(&mut level.left));
-                self.hold(size.saturating_add(rest), Sink::Hold, number);
+                self.hold(size.saturating_add(rest), Sink::Hold, Sink::Over(number));
             }
         }
         Ok(())
+    }
+
+    fn enter_parts(
+        &mut self,
+        number: u64,
+        size: u64,
+        watch: &mut dyn Watch,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StreamError> {
+        self.levels.push(Level { left: size, kind: Kind::Parts(number) });
+        watch.event(Event::Part(Part::Begin(number)), out)
     }
 
     fn enter_series(&mut self, size: u64, first: Option<u64>) {
@@ -313,12 +336,12 @@ impl Stream {
     }
 
     /// Begins to hold a value, with what stands before it. Where it is too long, it is removed.
-    fn hold(&mut self, size: u64, sink: Sink, number: u64) {
+    fn hold(&mut self, size: u64, sink: Sink, over: Sink) {
         let sink = if self.fits(size) {
             self.pending.extend_from_slice(&self.head);
             sink
         } else {
-            Sink::Over(number)
+            over
         };
         self.value = Some(Extent { left: size, sink });
     }
@@ -358,10 +381,11 @@ impl Stream {
             Some(Extent { left: 0, sink }) => {
                 self.value = None;
                 let event = match sink {
-                    Sink::Part(number) => Some(Event::Part(number, &self.pending)),
+                    Sink::Part(number) => Some(Event::Part(Part::Field(number, &self.pending))),
                     Sink::Field => Some(Event::Field(&self.pending)),
                     Sink::Hold => Some(Event::Held(&self.pending)),
                     Sink::Over(number) => Some(Event::Over(number)),
+                    Sink::PartOver(number) => Some(Event::Part(Part::Over(number))),
                     Sink::Pass | Sink::Drop | Sink::Label => None,
                 };
                 if let Some(event) = event {
@@ -379,7 +403,7 @@ impl Stream {
             match kind {
                 Kind::Series { .. } => drop(self.look(watch, out)?),
                 Kind::Batch => out.append(&mut self.pending),
-                Kind::Parts(number) => watch.event(Event::PartsEnd(number), out)?,
+                Kind::Parts(number) => watch.event(Event::Part(Part::End(number)), out)?,
                 Kind::Message => {
                     match self.way {
                         Way::Open => out.extend_from_slice(&self.header),

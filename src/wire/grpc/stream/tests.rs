@@ -27,6 +27,10 @@ impl Watch for Store {
         }
     }
 
+    fn enters(&self, number: u64) -> bool {
+        number == 4
+    }
+
     fn series(&mut self, series: &[u8]) -> Result<bool, StreamError> {
         for label in labels(series) {
             let label = label.map_err(StreamError::Message)?;
@@ -47,14 +51,17 @@ impl Watch for Store {
             Event::Over(number) => format!("over {number}"),
             Event::End => "end".to_owned(),
             Event::Held(message) => format!("held {}", message.len()),
-            Event::Part(number, part) => {
+            Event::Part(Part::Begin(number)) => format!("begin {number}"),
+            Event::Part(Part::Field(number, part)) => {
                 let (field, _) = protobuf::next(&mut &*part).map_err(StreamError::Message)?;
+                assert_eq!(field, number);
                 if field == 1 {
                     write_frame(part, out).map_err(StreamError::Frame)?;
                 }
-                format!("part {number} {field}")
+                format!("part {field}")
             }
-            Event::PartsEnd(number) => format!("end {number}"),
+            Event::Part(Part::Over(number)) => format!("part over {number}"),
+            Event::Part(Part::End(number)) => format!("end {number}"),
         });
         Ok(())
     }
@@ -94,7 +101,7 @@ fn run(answer: &[u8], size: usize) -> Run {
             assert_eq!(stream.finish(), Err(error));
             return (out, store.seen, Err(error));
         }
-        assert!(stream.pending.len() <= BOUND + HEADER && stream.levels.len() <= 3);
+        assert!(stream.pending.len() <= BOUND + HEADER && stream.levels.len() <= 5);
     }
     (out, store.seen, stream.finish())
 }
@@ -174,9 +181,22 @@ fn parts_are_handed_out_whatever_the_message_is_long() {
     let message = [bytes(5, &parts.repeat(20)), bytes(3, b"hint"), bytes(5, b"")].concat();
     let (out, seen, end) = all(&frame(&message));
     assert_eq!(out, frame(&bytes(1, &[5; 100])).repeat(20));
-    let once = ["part 5 1", "part 5 2", "part 5 2"];
-    assert_eq!(seen, [&once.repeat(20)[..], &["end 5", "end 5", "end"]].concat());
+    let once = ["part 1", "part 2", "part 2"];
+    assert_eq!(seen, [&["begin 5"], &once.repeat(20)[..], &["end 5", "begin 5", "end 5", "end"]].concat());
     assert_eq!(end, Ok(()));
+}
+
+#[test]
+fn parts_are_entered_in_turn_and_what_is_long_in_them_is_removed_alone() {
+    let inner = [bytes(2, &[0; BOUND]), bytes(4, &varint(3, 1)), bytes(2, b"x")].concat();
+    let message = bytes(5, &[varint(4, 1), bytes(4, &inner.repeat(2)), bytes(4, b"")].concat());
+    let (out, seen, end) = all(&frame(&message));
+    let once = ["part over 2", "begin 4", "part 3", "end 4", "part 2"];
+    let expected =
+        [&["begin 5", "part 4", "begin 4"], &once.repeat(2)[..], &["end 4", "begin 4", "end 4", "end 5", "end"]];
+    assert_eq!((out, seen, end), (Vec::new(), expected.concat().iter().map(ToString::to_string).collect(), Ok(())));
+    // A field that goes on beyond the one that it is in.
+    assert_eq!(fails(&bytes(5, b"\x22\x02\x12\x05")), StreamError::Message(protobuf::Error::Cut));
 }
 
 #[test]
@@ -202,7 +222,10 @@ fn what_is_held_is_bounded() {
     for (message, seen) in [
         (bytes(2, &[0; BOUND - 2]), &["over 2", "end"][..]),
         ([bytes(2, b""), vec![0; BOUND]].concat(), &["over 2", "end"]),
-        ([bytes(5, &bytes(1, &[0; BOUND])), bytes(6, b"")].concat(), &["over 5", "end 5", "field 2", "end"]),
+        (
+            [bytes(5, &bytes(1, &[0; BOUND])), bytes(6, b"")].concat(),
+            &["begin 5", "part over 1", "end 5", "field 2", "end"],
+        ),
         ([bytes(6, &[0; BOUND]), bytes(6, b"")].concat(), &["over 6", "field 2", "end"]),
         (bytes(1, &[bytes(1, &[0; BOUND]), bytes(1, b""), bytes(2, b"chunk")].concat()), &["over 1", "end"]),
         (bytes(1, &bytes(1, &[0; 10]).repeat(BOUND / 12 + 1)), &["over 1", "end"]),

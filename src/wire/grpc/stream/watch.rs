@@ -29,20 +29,35 @@ pub enum Event<'e> {
     Held(&'e [u8]),
     /// One field, as a message of that field alone.
     Field(&'e [u8]),
-    /// Of the field of this number, one field of its own, as a message of that field alone.
-    Part(u64, &'e [u8]),
-    /// The field of this number has no more parts.
-    PartsEnd(u64),
-    /// A message, a field or a part was longer than the bound, and has been removed. The number of the field that it was, or was part of.
+    /// Of a field whose own fields are handed out.
+    Part(Part<'e>),
+    /// A message or a field was longer than the bound, and has been removed. The number of the field that it was, or began with.
     Over(u64),
     /// The message has ended, and nothing of it has passed.
     End,
+}
+
+/// A message whose fields are handed out one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part<'e> {
+    /// The field of this number is entered. What follows are fields of its own, until it ends.
+    Begin(u64),
+    /// The field of this number, as a message of that field alone.
+    Field(u64, &'e [u8]),
+    /// The field of this number was longer than the bound, and has been removed.
+    Over(u64),
+    /// The field of this number, which was entered, has no more fields.
+    End(u64),
 }
 
 /// Who decides on fields.
 pub trait Watch {
     /// What is done with the fields of a message that have this number.
     fn care(&self, number: u64) -> Care;
+
+    /// Whether a field of this number is entered: its own fields are handed out instead of itself. It is one of the message that was
+    /// entered last. A watch enters only so many, one within the other, as the messages that it knows are nested.
+    fn enters(&self, number: u64) -> bool;
 
     /// Looks at the labels of a series, as a message of which they are fields 1: whether it passes. One of a batch can't be removed, so
     /// that the answer ends there, with [`StreamError::Refused`].
