@@ -14,7 +14,7 @@ use serde_json::Value;
 
 const WRITE_VERSION: Shape = Shape::Word(|| words(writes::VERSIONS));
 
-pub const ROWS: [Key; 42] = [
+pub const ROWS: [Key; 43] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -213,6 +213,25 @@ pub const ROWS: [Key; 42] = [
         read: |draft, field| put(&mut draft.config.label, check::label(&field).map(Into::into)),
         show: |config| (*config.label).into(),
         says: None,
+    },
+    Key {
+        name: "federation_label",
+        shape: Shape::Either(&[Shape::Boolean, Shape::NAME]),
+        default: "false",
+        meaning: "the name by which requests of several tenants know the tenant label, as Cortex's __tenant_id__, which is the name for true",
+        docs: "docs/federation.md",
+        read: |draft, field| {
+            let renaming = check::federation_label(&field, &draft.config);
+            put(&mut draft.config.renaming, renaming)
+        },
+        show: |config| match &config.renaming {
+            None => false.into(),
+            Some(renaming) => (*renaming.federation_label().text).into(),
+        },
+        says: Some(|config| {
+            let on = "requests of several tenants know the tenant label by this name";
+            either(config.renaming.is_some(), on, "labels have the names that they are stored with")
+        }),
     },
     Key {
         name: "on_conflict",
