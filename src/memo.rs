@@ -1,7 +1,7 @@
 //! What expressions were rewritten to: dashboards ask the same ones again and again, and only their times change.
 //!
 //! An entry is found by all that its text depends on, compared byte by byte: the expression as it was sent, how it is read, the
-//! matchers of the scope as they are written, and what they do to the query's own. So one tenant's text is never another's: an
+//! matchers of the scope as they are written, what they do to the query's own, and whether labels are renamed. So one tenant's text is never another's: an
 //! entry can only give what carries the very matchers that this request needs. What is kept ends with its configuration, which decides on all else.
 //!
 //! It is bounded, and nobody can make it grow: an entry is made when the same expression comes for the second time in a row, as
@@ -41,6 +41,8 @@ struct Entry {
     reading: Reading,
     matchers: Box<[u8]>,
     conflicts: u128,
+    /// A configuration has one way to rename labels.
+    is_renamed: bool,
     asked: Box<[u8]>,
     kept: Kept,
 }
@@ -70,6 +72,7 @@ pub struct Key<'k> {
     reading: Reading,
     matchers: &'k [u8],
     conflicts: u128,
+    is_renamed: bool,
     asked: &'k [u8],
     hash: u64,
 }
@@ -78,13 +81,15 @@ impl<'k> Key<'k> {
     /// `asked`: as it was sent, in the encoding of forms. `None` where it is too long to be kept.
     pub fn new(reading: Reading, asked: &'k [u8], scope: &'k Scope) -> Option<Self> {
         let (matchers, conflicts) = (scope.written().as_bytes(), scope.conflicts());
-        let hash = hash(hash((conflicts as u64) << 1 | reading as u64, matchers), asked);
-        (asked.len() < MAX_ENTRY / 2).then_some(Key { reading, matchers, conflicts, asked, hash })
+        let is_renamed = scope.renaming().is_some();
+        let hash = hash(hash((conflicts as u64) << 2 | u64::from(is_renamed) << 1 | reading as u64, matchers), asked);
+        (asked.len() < MAX_ENTRY / 2).then_some(Key { reading, matchers, conflicts, is_renamed, asked, hash })
     }
 
     fn is_of(&self, entry: &Entry) -> bool {
         self.reading == entry.reading
             && self.conflicts == entry.conflicts
+            && self.is_renamed == entry.is_renamed
             && *self.matchers == *entry.matchers
             && *self.asked == *entry.asked
     }
@@ -124,6 +129,7 @@ impl Memo {
             reading: key.reading,
             matchers: key.matchers.into(),
             conflicts: key.conflicts,
+            is_renamed: key.is_renamed,
             asked: key.asked.into(),
             kept,
         };
@@ -168,6 +174,7 @@ mod tests {
     fn only_the_same_text_read_the_same_way_with_the_same_matcher_finds_it() {
         let (a, b) = (scope("team-a"), scope("team-b"));
         let keeping = Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Intersect);
+        let renamed = scope("team-a").renamed(crate::scope::Renaming::new("tenant_id", "__tenant_id__").ok());
         let key = Key::new(Reading::Expression, b"up", &a).unwrap();
         let mut memo = Memo::default();
         keep(&mut memo, &key, b"written");
@@ -178,6 +185,7 @@ mod tests {
             (Reading::Expression, b"up ", &a),
             (Reading::Expression, b"up", &b),
             (Reading::Expression, b"up", &keeping),
+            (Reading::Expression, b"up", &renamed),
         ] {
             let other = Key::new(reading, asked, scope).unwrap();
             assert_ne!(other.hash, key.hash);

@@ -104,8 +104,13 @@ fn unescape(path: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
 /// Decodes a segment that is spelled as [`spell`] does. A hop in front that compares paths then sees the same text as the filter. `None`
 /// for other spellings, and for what is not UTF-8.
 pub fn segment(segment: &[u8]) -> Option<String> {
-    let text = String::from_utf8(unescape(segment).ok()?.into_owned()).ok()?;
+    let text = decoded(segment)?;
     (spell(&text).as_bytes() == segment).then_some(text)
+}
+
+/// Decodes a segment of a path in normal form. `None` for what is not UTF-8.
+pub fn decoded(segment: &[u8]) -> Option<String> {
+    String::from_utf8(unescape(segment).ok()?.into_owned()).ok()
 }
 
 /// Writes a segment in the one way that [`segment`] accepts: RFC 3986's `pchar` stands as it is, and all else is escaped, in upper case.

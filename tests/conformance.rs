@@ -16,6 +16,8 @@ mod oracle;
 mod places;
 #[path = "conformance/reach.rs"]
 mod reach;
+#[path = "conformance/renaming.rs"]
+mod renaming;
 #[path = "conformance/rules.rs"]
 mod rules;
 

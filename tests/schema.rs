@@ -39,7 +39,7 @@ fn whole() -> [Value; 8] {
         "upstream": "thanos", "tenant_header": "X-Tenant", "default_tenant_id": "", "tenant_id_format": "thanos",
         "tenant_federation": {"enabled": true, "max_tenants": 3}, "allowed_tenants": ["a", {"prefix": "team-"}],
         "forward_tenant_header": "X-Internal", "strip_headers": ["X-Debug"], "enforce_tenancy": true,
-        "tenant_label_name": "mandant é", "on_conflict": "reject", "path_prefixes": ["", "/prometheus"],
+        "tenant_label_name": "mandant é", "federation_label": "team", "on_conflict": "reject", "path_prefixes": ["", "/prometheus"],
         "passthrough_paths": ["/graph"], "max_response_bytes": 65536, "shared_rules": true, "match_rules": false,
         "allow_on_headers_stop_iteration": true, "stats": {"max_tenants": 100000, "samples": true, "tags": "istio", "tenant_separator": "/"},
         "limits": limits, "overrides": {"a": limits, "b.c": {}}, "lookback_delta": "1m", "default_evaluation_interval": "15s",

@@ -25,6 +25,7 @@ use super::operators::Operators;
 use super::places::{Asked, Places};
 use super::proxy;
 use super::status::Author;
+use super::renamed::Renamed;
 use super::target_metadata::TargetMetadata;
 use super::usage::{Samples, Usage};
 use crate::json::{Container, Lexeme, MAX_HELD, Scanner, Seen, quoted};
@@ -60,6 +61,8 @@ pub enum DataReader {
 pub struct Envelope {
     documents: Documents,
     data: DataReader,
+    /// Reads what `data` has passed on.
+    renamed: Option<Box<Renamed>>,
     places: Places,
     author: Author,
     /// By how much the messages may still grow.
@@ -100,6 +103,7 @@ enum EnvelopeMember {
     Warnings,
     Infos,
     Data,
+    Results,
     Passed,
     Dropped,
 }
@@ -111,7 +115,7 @@ const MEMBERS: [(&[u8], EnvelopeMember); 8] = [
     (b"error", EnvelopeMember::Message),
     (b"warnings", EnvelopeMember::Warnings),
     (b"infos", EnvelopeMember::Infos),
-    (b"results", EnvelopeMember::Passed),
+    (b"results", EnvelopeMember::Results),
     (b"has_more", EnvelopeMember::Passed),
 ];
 
@@ -121,6 +125,7 @@ impl Envelope {
         Envelope {
             documents,
             data,
+            renamed: None,
             places: Places::Same,
             author: Author::Upstream,
             spare: 0,
@@ -137,6 +142,11 @@ impl Envelope {
             has_error_text: false,
             withheld: 0,
         }
+    }
+
+    /// Labels have other names for the client.
+    pub fn renamed(&mut self, renamed: Renamed) {
+        self.renamed = Some(Box::new(renamed));
     }
 
     /// What the places in messages refer to.
@@ -222,7 +232,7 @@ impl Envelope {
             DataReader::TargetMetadata(reader) => reader.held(),
             DataReader::Passed | DataReader::Dropped | DataReader::Query(..) | DataReader::Metadata(_) => 0,
         };
-        self.scanner.held() + by_reader
+        self.scanner.held() + by_reader + self.renamed.as_ref().map_or(0, |renamed| renamed.held())
     }
 
     fn outside(&mut self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
@@ -258,8 +268,8 @@ impl Envelope {
         let member = MEMBERS.get(index).map_or(EnvelopeMember::Dropped, |(_, member)| *member);
         let is_dropped = match (member, &self.data) {
             (EnvelopeMember::Data, DataReader::Dropped) => true,
-            (EnvelopeMember::Passed, DataReader::Passed | DataReader::Query(..)) => false,
-            (EnvelopeMember::Passed, _) => true,
+            (EnvelopeMember::Results | EnvelopeMember::Passed, DataReader::Passed | DataReader::Query(..)) => false,
+            (EnvelopeMember::Results | EnvelopeMember::Passed, _) => true,
             (_, _) => false,
         };
         if is_dropped {
@@ -286,8 +296,14 @@ impl Envelope {
         if self.member != EnvelopeMember::Dropped {
             out.push(b':');
         }
+        let is_renamed = self.renamed.as_ref().is_some_and(|renamed| match self.member {
+            EnvelopeMember::Data => !renamed.reads_results(),
+            EnvelopeMember::Results => renamed.reads_results(),
+            _ => false,
+        });
         match (self.member, byte) {
-            (EnvelopeMember::Passed | EnvelopeMember::Dropped, _) => self.scanner.skim(),
+            (EnvelopeMember::Data | EnvelopeMember::Results, _) if is_renamed => self.part = EnvelopePart::Data,
+            (EnvelopeMember::Results | EnvelopeMember::Passed | EnvelopeMember::Dropped, _) => self.scanner.skim(),
             (EnvelopeMember::Data, _) => match self.data {
                 DataReader::Passed | DataReader::Dropped => self.scanner.skim(),
                 DataReader::Query(..)
@@ -317,7 +333,30 @@ impl Envelope {
     }
 
     fn data(&mut self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
-        let is_over = match &mut self.data {
+        let is_over = match (&mut self.renamed, &self.data) {
+            (None, _) => self.read_data(rest, out)?,
+            (Some(renamed), DataReader::Passed) => renamed.read(rest, out)?,
+            (Some(_), _) => {
+                let mut left = Vec::with_capacity(rest.len());
+                let is_over = self.read_data(rest, &mut left);
+                if let Some(renamed) = &mut self.renamed {
+                    let mut left = left.as_slice();
+                    while !left.is_empty() {
+                        renamed.read(&mut left, out)?;
+                    }
+                }
+                is_over?
+            }
+        };
+        if is_over {
+            self.scanner.resume(Some(Container::Object));
+            self.part = EnvelopePart::Members;
+        }
+        Ok(())
+    }
+
+    fn read_data(&mut self, rest: &mut &[u8], out: &mut Vec<u8>) -> Result<bool, Unreadable> {
+        Ok(match &mut self.data {
             DataReader::Passed | DataReader::Dropped | DataReader::Query(None, None) => {
                 return Err(Unreadable::Malformed);
             }
@@ -332,12 +371,7 @@ impl Envelope {
             DataReader::ByOwner(reader) => reader.read(rest, out)?,
             DataReader::Metadata(reader) => reader.read(rest, out)?,
             DataReader::TargetMetadata(reader) => reader.read(rest, out)?,
-        };
-        if is_over {
-            self.scanner.resume(Some(Container::Object));
-            self.part = EnvelopePart::Members;
-        }
-        Ok(())
+        })
     }
 
     /// A string that was held is whole.

@@ -1,6 +1,6 @@
 //! The filter of one answer's body, whatever its chunks: what is passed on, what is kept back, and what becomes of it at a fault.
 //!
-//! - Over all chunks, at most [`MAX_GROWTH`] bytes more are written than have come, and none where the answer is held back: Envoy ends with a
+//! - Over all chunks, at most [`MAX_GROWTH`] bytes more are written than have come (not counting what the names of labels grow by), and none where the answer is held back: Envoy ends with a
 //!   segmentation fault when what it holds back grows beyond its buffer limit, while what streams may grow (docs/answers.md).
 //! - At a fault, nothing more of the body is written. Where nothing was written before, an error object takes the body's place;
 //!   else the document ends where it stands, and no client can take it for a whole one.
@@ -18,6 +18,7 @@ use super::operators::Operators;
 use super::owner::Owner;
 use super::places::Asked;
 use super::status::Author;
+use super::renamed::Renamed;
 use super::substitute::{Said, Substitute};
 use super::target_metadata::TargetMetadata;
 use super::usage::{Samples, Statistics, Usage};
@@ -141,6 +142,13 @@ impl Filter {
     fn grows_by(mut self, growth: usize) -> Self {
         self.growth = growth;
         self.envelope.allow(growth);
+        self
+    }
+
+    /// Labels have other names for the client, which may be longer. It must not be held back.
+    pub fn renamed(mut self, renamed: Renamed) -> Self {
+        self.growth = usize::MAX;
+        self.envelope.renamed(renamed);
         self
     }
 

@@ -35,14 +35,15 @@ use super::owner::Owner;
 use super::places::Asked;
 use super::proxy::ProxyText;
 use super::reader::Reader;
+use super::renamed::Renamed;
 use super::series::Series;
 use super::status::{self, Author};
 use super::substitute::{Said, Substitute};
 use super::usage::Statistics;
-use crate::api::{Answer, Route};
+use crate::api::{Answer, Route, Shape};
 use crate::config::Config;
 use crate::names::Names;
-use crate::scope::Scope;
+use crate::scope::{Renaming, Scope};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -60,6 +61,8 @@ pub struct Expected {
     can_hold_head: bool,
     statistics: Statistics,
     asked: Asked,
+    /// Where labels have other names for the client.
+    renamed: Option<(Shape, Renaming)>,
     grpc: Option<Box<Scoped>>,
 }
 
@@ -198,6 +201,7 @@ impl Expected {
             can_hold_head: config.can_hold_heads(),
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
+            renamed: route.shape().zip(scope.and_then(Scope::renaming).cloned()),
             grpc: if let Answer::Grpc(call) = answer {
                 let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
                 Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
@@ -222,6 +226,7 @@ impl Expected {
             can_hold_head: false,
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
+            renamed: None,
             grpc,
         }
     }
@@ -387,7 +392,13 @@ impl Expected {
 
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
         let filter = filter.asked(self.asked.clone());
-        let filter = if holds_head { filter.held_back() } else { filter };
+        // What is held back must not grow.
+        let holds_head = holds_head && self.renamed.is_none();
+        let filter = match &self.renamed {
+            Some((shape, renaming)) => filter.renamed(Renamed::new(*shape, renaming.clone(), self.max)),
+            None if holds_head => filter.held_back(),
+            None => filter,
+        };
         Body::Filtered(Filtered { filter: Box::new(Reader::Json(filter)), holds_head, max_held: self.max })
     }
 

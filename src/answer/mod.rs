@@ -12,10 +12,11 @@
 //! - `usage`: how many samples a query has read
 //! - `substitute`: what stands for a body that is not passed on
 //! - `metadata`: the metadata of metrics by the tenant's names; `target_metadata`: the same, made of that of targets
+//! - `renamed`: labels by the names that a request of several tenants has for them
 //! - `series`: the series of remote read
 //! - `status`: what an error's status says, where nothing else does; `proxy`: what the proxy itself says in its own errors
 //!
-//! Invariants: an answer that streams grows by at most [`MAX_GROWTH`] bytes, and one that is held back by none, since Envoy ends with a
+//! Invariants: an answer that streams grows by at most [`MAX_GROWTH`] bytes and what the names of labels grow by, and one that is held back by none, since Envoy ends with a
 //! segmentation fault when what it holds back grows beyond its buffer limit (docs/answers.md); what is written is made of slices of what came, in
 //! their order, and of the lines that stand for what is withheld; what was not read is not passed on; memory is bounded, by
 //! what is the tenant's own.
@@ -36,6 +37,7 @@ mod owner;
 mod places;
 mod proxy;
 mod reader;
+mod renamed;
 mod rules;
 mod series;
 mod status;
@@ -53,6 +55,7 @@ pub use owner::Owner;
 pub use places::{Asked, MAX_ASKED};
 pub use reader::Reader;
 pub use status::Author;
+pub use renamed::Renamed;
 pub use substitute::{Said, Substitute};
 pub use usage::{Samples, Statistics};
 

@@ -201,6 +201,29 @@ impl Answer {
     }
 }
 
+/// What an answer's labels are found in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `query` and `query_range`.
+    Samples,
+    /// `series`.
+    Series,
+    /// `labels`.
+    Names,
+    /// `search/label_names`, a document a line.
+    Found,
+    /// `query_exemplars`.
+    Exemplars,
+    /// `rules`.
+    Rules,
+    /// `alerts`.
+    Alerts,
+    /// `targets`.
+    Targets,
+    /// `targets/metadata`.
+    TargetMetadata,
+}
+
 /// A row.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Route {
@@ -270,6 +293,39 @@ impl Switch {
 }
 
 impl Route {
+    /// Whether its labels have the client's names with `federation_label`: those in the request and, where [`Route::shape`] says where they stand,
+    /// those in the answer. Text is no structure in which names could be told from values.
+    pub fn renames_labels(&self) -> bool {
+        match self.rule {
+            Rule::Queries | Rule::Selectors | Rule::Filtered => self.answer != Answer::Text,
+            Rule::Forward
+            | Rule::ByHeader
+            | Rule::ByHeaderUnread
+            | Rule::RemoteRead
+            | Rule::Write(_)
+            | Rule::Metadata
+            | Rule::Passthrough
+            | Rule::Grpc(_)
+            | Rule::Refuse(_) => false,
+        }
+    }
+
+    /// What the labels in its answer are found in.
+    pub fn shape(&self) -> Option<Shape> {
+        Some(match self.handler {
+            "query" | "query_range" => Shape::Samples,
+            "query_exemplars" => Shape::Exemplars,
+            "series" => Shape::Series,
+            "labels" => Shape::Names,
+            "search_label_names" => Shape::Found,
+            "rules" => Shape::Rules,
+            "alerts" => Shape::Alerts,
+            "targets" => Shape::Targets,
+            "targets_metadata" => Shape::TargetMetadata,
+            _ => return None,
+        })
+    }
+
     /// Whether the upstream prints or parses expressions of the client's, which costs it as much as a query.
     pub fn reads_expressions(&self) -> bool {
         self.parameters.iter().any(|parameter| parameter.kind == Kind::Expression)

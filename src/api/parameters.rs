@@ -31,6 +31,8 @@ pub enum Kind {
     Part,
     /// A term that the upstream compares with each name or value.
     SearchTerm,
+    /// The name of a label whose values are searched.
+    LabelName,
     /// A label that Thanos takes out of the answer to merge replicas: never the tenant label.
     ReplicaLabel,
     /// Thanos's choice of stores, which would tell which stores there are: refused.
@@ -84,6 +86,7 @@ impl Kind {
             Kind::Text => "text",
             Kind::Part => "text, dropped where the answer is filtered",
             Kind::SearchTerm => "search term",
+            Kind::LabelName => "label",
             Kind::ReplicaLabel => "label, not the tenant's",
             Kind::StoreSelector => "refused",
         }
@@ -105,7 +108,9 @@ impl Kind {
             Kind::Boolean => is_scalar(b""),
             Kind::Word | Kind::Statistics => is_scalar(b"-_."),
             Kind::SearchTerm => value.len() <= MAX_SEARCH_TERM,
-            Kind::Text | Kind::Part | Kind::ReplicaLabel | Kind::StoreSelector => value.len() <= MAX_TEXT,
+            Kind::Text | Kind::Part | Kind::LabelName | Kind::ReplicaLabel | Kind::StoreSelector => {
+                value.len() <= MAX_TEXT
+            }
         }
     }
 }
@@ -171,7 +176,7 @@ const INCLUDE_SCORE: Parameter = one("include_score", Kind::Boolean);
 const SORT_BY: Parameter = one("sort_by", Kind::Word);
 const SORT_DIR: Parameter = one("sort_dir", Kind::Word);
 const BATCH_SIZE: Parameter = one("batch_size", Kind::Integer);
-const LABEL: Parameter = one("label", Kind::Text);
+const LABEL: Parameter = one("label", Kind::LabelName);
 
 /// No parameter at all.
 pub const NONE: &[Parameter] = &[];

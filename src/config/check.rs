@@ -6,6 +6,7 @@ use super::{Config, ConfigError, METADATA, MetadataBy, limits};
 use crate::api::{self, Kind, Switch, Upstream};
 use crate::path as normal;
 use crate::promql;
+use crate::scope::Renaming;
 use crate::tenant::Federation;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -224,6 +225,25 @@ pub fn label(field: &Field) -> Result<String, ConfigError> {
     Ok(name.to_owned())
 }
 
+/// The label that Cortex and Mimir put on series of several tenants: `defaultTenantLabel` in Cortex 1.21's
+/// pkg/querier/tenantfederation/merge_queryable.go.
+const FEDERATION_LABEL: &str = "__tenant_id__";
+
+/// Reads `federation_label`.
+pub fn federation_label(field: &Field, config: &Config) -> Result<Option<Renaming>, ConfigError> {
+    let name = match field.boolean() {
+        Ok(false) => return Ok(None),
+        Ok(true) => FEDERATION_LABEL.to_owned(),
+        Err(_) => label(field)?,
+    };
+    if !config.enforce {
+        return Err(
+            field.error("has no effect while enforce_tenancy is false: the upstream puts a label of its own on series")
+        );
+    }
+    Renaming::new(&config.label, &name).map(Some).map_err(|problem| field.error(format!("{name:?} {problem}")))
+}
+
 pub fn path_prefixes(field: Field, upstream: Upstream) -> Result<Vec<String>, ConfigError> {
     let path = field.path.clone();
     let mut prefixes = Vec::new();
@@ -320,6 +340,7 @@ fn is_scoping(kind: Kind) -> bool {
         | Kind::Word
         | Kind::Statistics
         | Kind::Text
+        | Kind::LabelName
         | Kind::SearchTerm => false,
     }
 }

@@ -39,7 +39,7 @@ pub use writes::{WriteVersion, Writes};
 use crate::api::{self, Found, Switch, Upstream};
 use crate::limits::{self, InForce, Limits};
 use crate::path;
-use crate::scope::{OnConflict, Scope};
+use crate::scope::{OnConflict, Renaming, Scope};
 use crate::settings as json;
 use crate::tenant::{
     self, Clues, EnforcedLabel, Evidence, Federation, Format, LabelError, LabelValues, Rules, Source, Tenants,
@@ -97,6 +97,8 @@ pub struct Config {
     removed_lengths: u128,
     enforce: bool,
     label: Arc<str>,
+    /// `federation_label`.
+    renaming: Option<Renaming>,
     on_conflict: OnConflict,
     confinement: Confinement,
     /// The names of the headers that decide what a request is confined to; `None` where none does.
@@ -246,6 +248,7 @@ impl Config {
             removed_lengths: 0,
             enforce: !profile.isolates_tenants,
             label: DEFAULT_LABEL.into(),
+            renaming: None,
             on_conflict: OnConflict::Replace,
             confinement: Confinement::default(),
             vary: None,
@@ -386,6 +389,23 @@ impl Config {
     /// The label that is enforced.
     pub fn label(&self) -> &Arc<str> {
         &self.label
+    }
+
+    /// What labels are called in requests of these tenants; `None`: what they are called where they are stored. One tenant alone has no need to
+    /// tell tenants apart.
+    pub fn renaming(&self, tenants: &Tenants) -> Option<&Renaming> {
+        let renaming = self.renaming.as_ref()?;
+        let with_shared = || self.confinement.shared.as_ref().is_some_and(|shared| tenants.with(shared).are_several());
+        (tenants.are_several() || self.view.is_some() || with_shared()).then_some(renaming)
+    }
+
+    /// The tenants whose data these see: those that are shared beside them. `None` where a pattern stands for them.
+    pub fn seen_by(&self, tenants: &Tenants) -> Option<Tenants> {
+        match (&self.view, &self.confinement.shared) {
+            (Some(_), _) => None,
+            (None, Some(shared)) => Some(tenants.with(shared)),
+            (None, None) => Some(tenants.clone()),
+        }
     }
 
     /// The labels that are enforced beside the tenant's.

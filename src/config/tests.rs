@@ -55,6 +55,7 @@ fn every_key_is_read() {
             "strip_headers": ["X-Debug", "authorization"],
             "enforce_tenancy": true,
             "tenant_label_name": "service.tenant",
+            "federation_label": "team",
             "on_conflict": "reject",
             "tenant_federation": {"enabled": true, "max_tenants": 3},
             "path_prefixes": ["", "/prometheus"],
@@ -113,6 +114,8 @@ fn every_key_is_read() {
     assert!(config.writes().tenant_is_in_body && config.serves(crate::api::Switch::Metadata));
     assert_eq!((config.call_out_cluster().unwrap().as_ref(), config.call_out_timeout_ms()), ("upstream", 2_000));
     assert_eq!(config.metadata_by(), Some(MetadataBy::Names));
+    let several = config.tenants(b"a|b").unwrap();
+    assert_eq!(&*config.renaming(&several).unwrap().federation_label().text, "team");
     assert_eq!(config.max_response_bytes(), 65_536);
     assert_eq!((config.lookback_ms(), config.subquery_step_ms()), (60_000, 15_000));
     assert!(config.needs_the_time() && !config.counts_queries());

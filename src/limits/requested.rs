@@ -94,6 +94,7 @@ impl Requested {
             | Kind::Statistics
             | Kind::Text
             | Kind::SearchTerm
+            | Kind::LabelName
             | Kind::ReplicaLabel
             | Kind::Part
             | Kind::StoreSelector => return false,

@@ -2,8 +2,8 @@
 //! not tenants.
 //!
 //! The steps, each in a file of its own: `lexer` (text → tokens), `parser` (tokens → `ast`; with `selector`,
-//! `postfix`, `duration` and `matching`), `rewrite` (tree and tokens → text, with the matchers of a [`Scope`]). `origins` leads from a
-//! place in that text back to the client's.
+//! `postfix`, `duration` and `matching`), `rewrite` (tree and tokens → text, with the matchers of a [`Scope`]). `renaming` finds where a query
+//! names labels. `origins` leads from a place in the written text back to the client's.
 //!
 //! Property tests, and a comparison with Prometheus's own parser, check that for every text:
 //! - the module doesn't panic, and needs time and memory linear in the length of the text;
@@ -25,6 +25,7 @@ mod postfix;
 mod printing;
 mod quote;
 mod reach;
+mod renaming;
 mod rewrite;
 mod selector;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use lexer::MAX_TOKENS;
 pub use origins::Origins;
 pub use parser::MAX_DEPTH;
 pub use printing::{MAX_PRINTING, MAX_TREE};
+pub use renaming::{shown, stored};
 pub use rewrite::{MAX_WRITTEN, runs_as_query};
 pub use token::TokenKind;
 

@@ -8,10 +8,13 @@ use super::ast::{Ast, Braces, LabelMatcher, Node, NodeId, Selector, TokenId};
 use super::error::{ErrorKind, Fault};
 use super::literal;
 use super::parser::text_of;
+use super::renaming::{self, Renamed};
 use super::token::{Token, TokenKind};
 use crate::scope::{CannotMatch, Own, OwnMatchers, Scope};
 use std::borrow::Cow;
+use std::iter::Peekable;
 use std::ops::Range;
+use std::vec;
 
 /// The longest text that is written, in bytes. Each selector grows by the matchers of the scope, which are long for a request with many
 /// tenants. Without a limit, 400 KB of `a+a+…` would become 800 MB.
@@ -29,7 +32,12 @@ pub(super) fn enforce(
 ) -> Result<u32, Fault> {
     let begin = out.len();
     let own = scope.own_matchers();
-    let mut writer = Writer { text, tokens, ast, scope, own, out, runs, begin, next: 0 };
+    let renamed = match scope.renaming() {
+        Some(renaming) => renaming::places(text, tokens, ast, |name| renaming.stored(name)),
+        None => Vec::new(),
+    };
+    let renamed = renamed.into_iter().peekable();
+    let mut writer = Writer { text, tokens, ast, scope, own, out, runs, begin, next: 0, renamed };
     let mut selectors = 0;
     for node in &ast.nodes {
         // There is no wildcard arm, so that a new kind of node doesn't compile until its treatment is decided.
@@ -89,6 +97,8 @@ struct Writer<'a> {
     begin: usize,
     /// The first token that is not written yet.
     next: TokenId,
+    /// The labels that are written by another name.
+    renamed: Peekable<vec::IntoIter<Renamed<'a>>>,
 }
 
 impl<'a> Writer<'a> {
@@ -128,6 +138,9 @@ impl<'a> Writer<'a> {
                 }
                 LabelMatcher::Label { name, operator, value } => {
                     let label = self.name(name);
+                    // Conflicts are judged by the names that the scope's matchers have.
+                    let renamed = self.scope.renaming().and_then(|renaming| renaming.stored(&label));
+                    let label = renamed.map_or(label, |renamed| Cow::Borrowed(renamed.text.as_bytes()));
                     if runs_as_query(&label) {
                         let message = "this label is reserved: Mimir and Cortex would run its value as a query";
                         return Err(self.refuse(ErrorKind::Reserved, name, value, message.into()));
@@ -144,7 +157,13 @@ impl<'a> Writer<'a> {
                         }
                     }
                     self.out.push(b',');
-                    self.label_matcher(name, operator, value);
+                    match renamed {
+                        None => self.label_matcher(name, operator, value),
+                        Some(renamed) => {
+                            self.out.extend_from_slice(Renamed::label(name, renamed).text().as_bytes());
+                            [operator, value].into_iter().for_each(|id| self.copy(self.range(id)));
+                        }
+                    }
                 }
             }
         }
@@ -160,9 +179,26 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Writes the tokens before `end` that are not written yet, with their new names where labels are renamed.
+    fn tokens_up_to(&mut self, end: TokenId) {
+        while let Some(renamed) = self.renamed.next_if(|renamed| renamed.token < end) {
+            // Those in matchers have been written with them.
+            if renamed.token < self.next {
+                continue;
+            }
+            self.unchanged_up_to(renamed.token);
+            if self.tokens.get(renamed.token as usize).is_some_and(|token| token.spaced) {
+                self.out.push(b' ');
+            }
+            self.out.extend_from_slice(renamed.text().as_bytes());
+            self.next = renamed.token + 1;
+        }
+        self.unchanged_up_to(end);
+    }
+
     /// Writes the tokens before `end` that are not written yet. Consecutive tokens that already stand in the text as they are to be
     /// written are copied together: copying each token by itself took as long as lexing the text.
-    fn tokens_up_to(&mut self, end: TokenId) {
+    fn unchanged_up_to(&mut self, end: TokenId) {
         let tokens = self.tokens.get(self.next as usize..end as usize).unwrap_or_default();
         let mut run = 0..0;
         for token in tokens {

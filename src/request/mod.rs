@@ -12,7 +12,7 @@
 //! 6. [`limits`](crate::limits), where the tenant has some: what is requested is within them or refused, and times are moved to where
 //!    they are allowed. Where nothing is left, the filter answers itself.
 //!
-//! `decision` has what is decided, as data; `ask`, what the upstream is asked first. `metadata` and `remote_read` decide on endpoints of
+//! `decision` has what is decided, as data; `ask`, what the upstream is asked first; `federation`, what is known of several tenants here. `metadata` and `remote_read` decide on endpoints of
 //! their own kind; `grpc`: the same for gRPC, where a message takes the place of parameters.
 //!
 //! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
@@ -22,6 +22,7 @@
 
 mod ask;
 mod decision;
+mod federation;
 mod grpc;
 mod head;
 mod metadata;
@@ -225,6 +226,8 @@ fn decide_noting(
         true => Some(config.scope(&tenants, &labels).map_err(Rejection::Tenant)?),
         false => None,
     };
+    let renaming = config.renaming(&tenants).filter(|_| route.renames_labels());
+    let scope = scope.map(|scope| scope.renamed(renaming.cloned()));
     if let Rule::Grpc(call) = route.rule {
         // A gRPC client's paths have no prefix.
         if chosen.is_some() {
@@ -315,6 +318,13 @@ fn decide_noting(
             Err(Stop::Refused(refusal)) => return Err(refusal.into()),
         }
     }
+    let label = federation::stored(found.segment, renaming);
+    if let (Some(label), Some(renaming), Some(seen)) = (label, renaming, config.seen_by(&tenants))
+        && *label.text == **config.label()
+        && let Some(reply) = federation::values(target.query, renaming, &seen, tenants.joined(), route)
+    {
+        return Ok(Decision::Reply(reply));
+    }
     match (url.has_selector, has_form) {
         (true, _) => {}
         (false, false) => enforcement.add_selector(&mut query, &mut url),
@@ -330,7 +340,9 @@ fn decide_noting(
         }
         Some(_) | None => route.path,
     };
-    let path = path::write(prefix, asked, found.segment, &query).map_err(Rejection::Path)?;
+    let label = label.map(|label| path::spell(&label.text));
+    let segment = label.as_deref().map(str::as_bytes).or(found.segment);
+    let path = path::write(prefix, asked, segment, &query).map_err(Rejection::Path)?;
     if is_unread {
         check_limits_of_unread(config, &tenants)?;
     }

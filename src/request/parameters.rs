@@ -22,6 +22,9 @@ pub const MAX_REWRITTEN: usize = 8 << 20;
 /// The parameter that asks for statistics: `true` is the least (`statsParamWarning` in Prometheus 3.16's web/api/v1/api.go).
 const STATISTICS: &[u8] = b"stats";
 
+/// How Thanos's Query Frontend divides a query: by a hash of labels that it names in JSON.
+const SHARDS: &str = "shard_info";
+
 /// What is done to the parameters of one request.
 #[derive(Debug, Clone)]
 pub struct Enforcement {
@@ -286,6 +289,7 @@ impl Enforcement {
             | Kind::Text
             | Kind::Part
             | Kind::SearchTerm
+            | Kind::LabelName
             | Kind::ReplicaLabel
             | Kind::StoreSelector => return None,
         };
@@ -309,8 +313,20 @@ impl Enforcement {
             // An empty query selects nothing; upstream refuses it in its own words, or takes the other place's.
             (Kind::Query, Some(scope)) if !value.is_empty() => (Reading::Expression, scope),
             (Kind::Selector, Some(scope)) => (Reading::Selector, scope),
-            (Kind::ReplicaLabel, Some(scope)) if names_a_label_of(scope, value) => {
-                return Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away"));
+            (Kind::ReplicaLabel | Kind::LabelName, Some(scope)) => {
+                let stored = scope.renaming().and_then(|renaming| renaming.stored(value));
+                let label = stored.map_or(value, |name| name.text.as_bytes());
+                if parameter.kind == Kind::ReplicaLabel && names_a_label_of(scope, label) {
+                    return Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away"));
+                }
+                rewritten.extend_from_slice(label);
+                return Ok(Checked::Rewritten(None));
+            }
+            (Kind::Text, Some(scope)) if parameter.name == SHARDS && scope.renaming().is_some() => {
+                return Err(Rejection::Parameter(
+                    parameter.name,
+                    "it divides series by labels, which federation_label renames",
+                ));
             }
             (Kind::Expression, _) if !value.is_empty() => {
                 let query = Query::parse_owned(value.to_vec(), Reading::Expression);
@@ -334,6 +350,7 @@ impl Enforcement {
                 | Kind::Text
                 | Kind::Part
                 | Kind::SearchTerm
+                | Kind::LabelName
                 | Kind::ReplicaLabel,
                 _,
             ) => return Ok(Checked::Unchanged(None)),

@@ -8,6 +8,7 @@
 //! - `render`: matchers → the text of a selector
 //! - `conflict`: what becomes of a query's own matchers on the labels of the scope
 //! - `inside`: is a label set inside the scope?
+//! - `renaming`: the names of labels as clients see them, where several tenants are named
 //! - `texts`: the values that a matcher names, where it names them
 //! - `wire`: matchers and series in Protocol Buffers
 //!
@@ -16,6 +17,7 @@
 
 mod conflict;
 mod inside;
+mod renaming;
 mod render;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,8 @@ mod wire;
 
 pub use conflict::{CannotMatch, OnConflict, Own, OwnMatchers};
 pub use inside::{Fit, Inside, LabelSet, Standing, Twice};
+pub use renaming::{Name, Renaming};
+pub use render::literal as quote;
 
 use std::fmt;
 use std::sync::Arc;
@@ -107,6 +111,8 @@ pub struct Scope {
     enforced: Arc<[Enforced]>,
     /// All matchers as they are written into a selector.
     written: Arc<str>,
+    /// What the labels are called in the client's queries; `None`: what they are called where they are stored.
+    renaming: Option<Renaming>,
 }
 
 /// A matcher of a scope, and what becomes of the query's own matchers on its label.
@@ -208,7 +214,8 @@ impl Scope {
     /// [`MAX_MATCHERS`], which a configuration is checked for; beyond that no label set is inside.
     pub fn and(&self, other: &Scope) -> Scope {
         let enforced = self.enforced.iter().chain(&*other.enforced).cloned().collect();
-        Scope { enforced, written: [&*self.written, ",", &*other.written].concat().into() }
+        let renaming = self.renaming.clone();
+        Scope { enforced, written: [&*self.written, ",", &*other.written].concat().into(), renaming }
     }
 
     fn rendered(matchers: Vec<(Matcher, OnConflict)>) -> Scope {
@@ -227,7 +234,17 @@ impl Scope {
             }
             render::matcher(matcher, &mut written);
         }
-        Scope { enforced, written: written.into() }
+        Scope { enforced, written: written.into(), renaming: None }
+    }
+
+    /// The same, of queries whose labels have other names than the stored ones. The scope's own matchers name stored labels.
+    pub fn renamed(self, renaming: Option<Renaming>) -> Scope {
+        Scope { renaming, ..self }
+    }
+
+    /// What labels are called in the client's queries, where that is not what they are called where they are stored.
+    pub fn renaming(&self) -> Option<&Renaming> {
+        self.renaming.as_ref()
     }
 
     /// The matchers, in the order in which they are written.
@@ -305,6 +322,14 @@ impl Scope {
     pub fn inside(&self) -> Result<Inside, Unfit> {
         Inside::new(self.matchers())
     }
+}
+
+/// Whether a value fulfils a matcher's condition.
+///
+/// # Errors
+/// [`Unfit::Pattern`] where the filter can't run its pattern as the upstream does.
+pub fn accepts(matcher: &Matcher, value: &str) -> Result<bool, Unfit> {
+    inside::Test::new(matcher).map(|test| test.accepts(value))
 }
 
 /// Inserts a label where it belongs in the order, unless it is there.

@@ -31,9 +31,9 @@ fn label_name(label: &str, out: &mut String) {
     if plain && !label.is_empty() { out.push_str(label) } else { literal(label, out) }
 }
 
-/// A PromQL string literal whose value is `text`. Valid in every Prometheus, Thanos, Cortex and Mimir: only `\\`,
+/// Appends a PromQL string literal whose value is `text`. Valid in every Prometheus, Thanos, Cortex and Mimir: only `\\`,
 /// `\"` and `\n` are written, all other characters stand for themselves.
-fn literal(text: &str, out: &mut String) {
+pub fn literal(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         match c {

@@ -6,5 +6,6 @@ mod checks;
 mod messages;
 mod operators;
 mod properties;
+mod renamed;
 mod rules;
 mod usage;

@@ -21,6 +21,9 @@ pub struct Case<'c> {
     scope: &'c [Condition<'c>],
     conflict: &'c str,
     selector: bool,
+    /// The tenant label, and the name that the query has for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renames: Option<[&'c str; 2]>,
 }
 
 /// One matcher of the scope.
@@ -43,7 +46,12 @@ impl<'c> Case<'c> {
     ) -> Self {
         let (query, query_bytes) = text_or_base64(Some(query));
         let (out, out_bytes) = text_or_base64(out);
-        Case { query, query_bytes, out, out_bytes, scope, conflict, selector }
+        Case { query, query_bytes, out, out_bytes, scope, conflict, selector, renames: None }
+    }
+
+    /// The same, with names of labels exchanged.
+    pub fn renamed(self, renames: Option<[&'c str; 2]>) -> Self {
+        Case { renames, ..self }
     }
 }
 

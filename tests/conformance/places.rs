@@ -37,7 +37,7 @@ impl Question {
 
     fn case(&self) -> Case<'_> {
         let Question { text, enforced, mode, .. } = self;
-        Case::new(text.as_bytes(), Some(enforced.as_bytes()), mode.scope, mode.name, false)
+        Case::new(text.as_bytes(), Some(enforced.as_bytes()), mode.scope, mode.name, false).renamed(mode.renames)
     }
 
     /// What the client reads of the upstream's error.

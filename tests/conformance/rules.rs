@@ -2,7 +2,7 @@
 
 use super::oracle::{Case, Comparison, Condition, Reading, Verdict, judge};
 use promql_tenancy_filter::promql::{Error, ErrorKind, MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, rewrite, rewrite_selector};
-use promql_tenancy_filter::scope::{MatchOp, Matcher, OnConflict, Scope};
+use promql_tenancy_filter::scope::{MatchOp, Matcher, OnConflict, Renaming, Scope};
 use std::collections::BTreeMap;
 
 pub const LABEL: &str = "tenant_id";
@@ -13,31 +13,46 @@ pub struct Mode {
     pub scope: &'static [Condition<'static>],
     pub on_conflict: OnConflict,
     pub name: &'static str,
+    /// The tenant label, and the name that queries have for it.
+    pub renames: Option<[&'static str; 2]>,
 }
 
-pub const REPLACE: Mode = Mode { scope: TEAM_A, on_conflict: OnConflict::Replace, name: "replace" };
+pub const REPLACE: Mode = Mode { scope: TEAM_A, on_conflict: OnConflict::Replace, name: "replace", renames: None };
 
 /// All settings of the enforcement. The generator's own matchers on these labels agree with some of the scopes, and contradict others.
-pub const MODES: [Mode; 14] = [
+pub const MODES: [Mode; 18] = [
     REPLACE,
-    Mode { scope: TEAM_A, on_conflict: OnConflict::Intersect, name: "intersect" },
-    Mode { scope: TEAM_A, on_conflict: OnConflict::Reject, name: "reject" },
+    Mode { scope: TEAM_A, on_conflict: OnConflict::Intersect, name: "intersect", renames: None },
+    Mode { scope: TEAM_A, on_conflict: OnConflict::Reject, name: "reject", renames: None },
     Mode {
         scope: &[is_in(LABEL, &["team-a", "team.b", "ten|ant"])],
         on_conflict: OnConflict::Intersect,
         name: "intersect",
+        renames: None,
     },
-    Mode { scope: &[is_in(LABEL, &["team-a", "team.b"])], on_conflict: OnConflict::Reject, name: "reject" },
-    Mode { scope: TWO, on_conflict: OnConflict::Replace, name: "replace" },
-    Mode { scope: TWO, on_conflict: OnConflict::Reject, name: "reject" },
-    Mode { scope: THREE, on_conflict: OnConflict::Replace, name: "replace" },
-    Mode { scope: THREE, on_conflict: OnConflict::Intersect, name: "intersect" },
-    Mode { scope: THREE, on_conflict: OnConflict::Reject, name: "reject" },
-    Mode { scope: FOUR, on_conflict: OnConflict::Replace, name: "replace" },
-    Mode { scope: FIVE, on_conflict: OnConflict::Replace, name: "replace" },
-    Mode { scope: FIVE, on_conflict: OnConflict::Intersect, name: "intersect" },
-    Mode { scope: FIVE, on_conflict: OnConflict::Reject, name: "reject" },
+    Mode {
+        scope: &[is_in(LABEL, &["team-a", "team.b"])],
+        on_conflict: OnConflict::Reject,
+        name: "reject",
+        renames: None,
+    },
+    Mode { scope: TWO, on_conflict: OnConflict::Replace, name: "replace", renames: None },
+    Mode { scope: TWO, on_conflict: OnConflict::Reject, name: "reject", renames: None },
+    Mode { scope: THREE, on_conflict: OnConflict::Replace, name: "replace", renames: None },
+    Mode { scope: THREE, on_conflict: OnConflict::Intersect, name: "intersect", renames: None },
+    Mode { scope: THREE, on_conflict: OnConflict::Reject, name: "reject", renames: None },
+    Mode { scope: FOUR, on_conflict: OnConflict::Replace, name: "replace", renames: None },
+    Mode { scope: FIVE, on_conflict: OnConflict::Replace, name: "replace", renames: None },
+    Mode { scope: FIVE, on_conflict: OnConflict::Intersect, name: "intersect", renames: None },
+    Mode { scope: FIVE, on_conflict: OnConflict::Reject, name: "reject", renames: None },
+    // The generator's queries name these labels often, in every place where a label can stand.
+    Mode { scope: TWO_TEAMS, on_conflict: OnConflict::Intersect, name: "intersect", renames: Some([LABEL, "a"]) },
+    Mode { scope: TWO_TEAMS, on_conflict: OnConflict::Reject, name: "reject", renames: Some([LABEL, "b"]) },
+    Mode { scope: FOUR, on_conflict: OnConflict::Intersect, name: "intersect", renames: Some(["a", LABEL]) },
+    Mode { scope: FOUR, on_conflict: OnConflict::Replace, name: "replace", renames: Some(["with space", "b"]) },
 ];
+
+const TWO_TEAMS: &[Condition<'_>] = &[is_in(LABEL, &["team-a", "team-b"])];
 
 const TEAM_A: &[Condition<'_>] = &[is(LABEL, "=", &["team-a"])];
 const TWO: &[Condition<'_>] = &[is(LABEL, "=", &["team-a"]), is("job", "=", &["a"])];
@@ -69,7 +84,8 @@ const fn is_in(label: &'static str, values: &'static [&'static str]) -> Conditio
 impl Mode {
     pub fn scope(&self) -> Scope {
         let matchers = self.scope.iter().map(|condition| (matcher(condition), self.on_conflict)).collect();
-        Scope::new(matchers).expect("a scope")
+        let renaming = self.renames.map(|[stored, shown]| Renaming::new(stored, shown).expect("three names"));
+        Scope::new(matchers).expect("a scope").renamed(renaming)
     }
 }
 
@@ -119,7 +135,7 @@ pub fn compare(questions: &[Question], report: &mut Report) {
         .zip(&ours)
         .map(|(q, ours)| {
             let out = ours.as_ref().ok().map(|(text, _)| text.as_slice());
-            Case::new(&q.text, out, q.mode.scope, q.mode.name, q.selector)
+            Case::new(&q.text, out, q.mode.scope, q.mode.name, q.selector).renamed(q.mode.renames)
         })
         .collect();
     let verdicts = judge(&cases);

@@ -21,6 +21,7 @@ type testCase struct {
 	Scope    []condition `json:"scope"`
 	Conflict string      `json:"conflict"` // replace, intersect or reject
 	Selector bool        `json:"selector"` // a match[] value
+	Renames  []string    `json:"renames"`  // the tenant label, and the name that the query has for it; empty if that is the same
 }
 
 // condition is one matcher that the filter was told to enforce.
@@ -86,6 +87,9 @@ func judge(c *testCase) (*verdict, error) {
 	v := &verdict{}
 	for i, p := range parsers {
 		inTree, inReading := read(p, in, c.Selector)
+		if inTree != nil && len(c.Renames) > 0 {
+			rename(inTree, storedNames(c.Renames[0], c.Renames[1]))
+		}
 		inReading.Conflict = inTree != nil && want.conflict(inTree)
 		v.In[i] = inReading
 		if out == nil {

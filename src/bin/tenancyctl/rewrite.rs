@@ -120,6 +120,7 @@ impl Rewrite {
         let config = configuration(self.config.as_ref())?;
         let tenants = confined::tenants(&config, self.tenant.as_deref())?;
         let scope = confined::scope(&config, &tenants, &self.labels.values(&config)?)?;
+        let scope = scope.renamed(config.renaming(&tenants).cloned());
         if self.explain {
             anstream::eprint!("{}", confined::lines(&config, &tenants, &scope));
         }

@@ -215,6 +215,25 @@ pub const ROWS: [Key; 43] = [
         says: None,
     },
     Key {
+        name: "federation_label",
+        shape: Shape::Either(&[Shape::Boolean, Shape::NAME]),
+        default: "false",
+        meaning: "the name by which requests of several tenants know the tenant label, as Cortex's __tenant_id__, which is the name for true",
+        docs: "docs/federation.md",
+        read: |draft, field| {
+            let renaming = check::federation_label(&field, &draft.config);
+            put(&mut draft.config.renaming, renaming)
+        },
+        show: |config| match &config.renaming {
+            None => false.into(),
+            Some(renaming) => (*renaming.federation_label().text).into(),
+        },
+        says: Some(|config| {
+            let on = "requests of several tenants know the tenant label by this name";
+            either(config.renaming.is_some(), on, "labels have the names that they are stored with")
+        }),
+    },
+    Key {
         name: "on_conflict",
         shape: Shape::Word(|| words(CONFLICTS)),
         default: r#""replace""#,

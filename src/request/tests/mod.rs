@@ -2,6 +2,7 @@
 
 mod confinement;
 mod enforcement;
+mod federation_label;
 mod frontends;
 mod grpc;
 mod hostile;
