@@ -7,6 +7,7 @@
 //! rules and the like filtered by labels   refused              messages read, no data    error object instead
 //! text               as it is             as it is             messages read             error object instead
 //! series (protobuf)  refused              series checked       messages read, no data    error object instead
+//! page, asset         as it is             as it is             messages read             error object instead
 //! untouched          as it is, whatever it is
 //! gRPC               see `grpc`
 //! ```
@@ -258,6 +259,34 @@ impl Expected {
         };
     }
 
+    /// The headers that the answer gets, whatever is in it.
+    pub fn sets(&self) -> &'static [(&'static str, &'static str)] {
+        const PRIVATE: (&str, &str) = ("cache-control", "private, no-store");
+        match self.answer {
+            // It is the same for everybody.
+            Answer::Asset => &[],
+            // No page of another site shows it in a frame, where its reader could be made to click. A `content-security-policy` that names
+            // `frame-ancestors` counts before this header.
+            Answer::Page => &[PRIVATE, ("x-frame-options", "DENY")],
+            Answer::Messages
+            | Answer::Analyzed
+            | Answer::Explained
+            | Answer::Lines
+            | Answer::Text
+            | Answer::Rules
+            | Answer::Alerts
+            | Answer::AlertsOfRules
+            | Answer::Exemplars
+            | Answer::Series
+            | Answer::Metadata
+            | Answer::Targets
+            | Answer::TargetMetadata
+            | Answer::Untouched
+            | Answer::Grpc(_)
+            | Answer::None => &[PRIVATE],
+        }
+    }
+
     /// Decides on the head; an error has to be answered instead of it.
     pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
         if let Some(grpc) = &self.grpc {
@@ -286,7 +315,7 @@ impl Expected {
                 Some(status) => Ok(replaced(status, head)),
             };
         }
-        if is_success && self.answer == Answer::Text {
+        if is_success && matches!(self.answer, Answer::Text | Answer::Page | Answer::Asset) {
             return Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched });
         }
         if is_success && self.answer == Answer::Series {
@@ -379,6 +408,8 @@ impl Expected {
             | Answer::Text
             | Answer::Series
             | Answer::Metadata
+            | Answer::Page
+            | Answer::Asset
             | Answer::Untouched
             | Answer::Grpc(_)
             | Answer::None => None,
@@ -400,6 +431,8 @@ impl Expected {
             | Answer::Metadata
             | Answer::Targets
             | Answer::TargetMetadata
+            | Answer::Page
+            | Answer::Asset
             | Answer::Untouched
             | Answer::Grpc(_)
             | Answer::None => Content::Passed,

@@ -61,7 +61,7 @@ impl Record {
         self.has_begun = true;
         let (tenant, route) = match decided {
             Ok(Decision::Forward(forward)) => (forward.tenant.as_ref(), Some(forward.route)),
-            Ok(Decision::Reply(reply)) => (Some(&reply.tenant), Some(reply.route)),
+            Ok(Decision::Reply(reply)) => (reply.tenant.as_ref(), Some(reply.route)),
             Ok(Decision::Ask(ask)) => (Some(&ask.tenant), Some(ask.route)),
             // A tenant that is not served has no series.
             Err(Refused { rejection: Rejection::NotAllowed(_), route, .. }) => (None, *route),

@@ -101,6 +101,8 @@ impl Enforcement {
             | Rule::Write(_)
             | Rule::Metadata
             | Rule::Passthrough
+            | Rule::Page
+            | Rule::Moved(_)
             | Rule::Grpc(_)
             | Rule::Refuse(_) => false,
         };
@@ -119,6 +121,8 @@ impl Enforcement {
             | Rule::Write(_)
             | Rule::Metadata
             | Rule::Passthrough
+            | Rule::Page
+            | Rule::Moved(_)
             | Rule::Grpc(_)
             | Rule::Refuse(_) => Added::Nothing,
         };
