@@ -154,8 +154,15 @@ pub fn write(prefix: &str, path: Path, segment: Option<&[u8]>, query: &[u8]) -> 
             escape(&mut out, name.as_bytes());
             out.extend_from_slice(after.as_bytes());
         }
-        // Rows of this kind always refuse, so this is not reached.
-        Path::Below(_) => return Err("it is not one of the API's"),
+        Path::Below(base) => {
+            let name = segment.unwrap_or_default();
+            // The names of a web page's files, and no more. That there are no dot segments has been checked.
+            if !name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(byte)) {
+                return Err("it is not the name of a file of a web page");
+            }
+            out.extend_from_slice(base.as_bytes());
+            out.extend_from_slice(name);
+        }
     }
     if !query.is_empty() {
         out.push(b'?');

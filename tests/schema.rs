@@ -51,7 +51,7 @@ fn whole() -> [Value; 8] {
         header,
         json!({"static_tenant_ids": ["ops"], "tenant_regex": "team-.*", "tenant_certificate_field": ""}),
         json!({"tenant_metadata": ["envoy.filters.http.jwt_authn", "payload", "tenant"]}),
-        json!({"tenant_metadata": {"path": ["n", "groups"], "strip_prefix": "/", "drop_unknown": true}, "tenant_path": "/t/"}),
+        json!({"tenant_metadata": {"path": ["n", "groups"], "strip_prefix": "/", "drop_unknown": true}, "tenant_path": "/t/", "ui": true}),
         json!({"tenant_metadata": ["n", "groups"], "tenant_groups": {"sre": ["a", "b"]}}),
         json!({"tenant_parameter": "namespace"}),
         json!({"upstream": "thanos", "allow_writes": true, "remote_write_versions": ["2.0"], "write_tenant_in_body": true}),

@@ -7,6 +7,7 @@
 //! rules and the like filtered by labels   refused              messages read, no data    error object instead
 //! text               as it is             as it is             messages read             error object instead
 //! series (protobuf)  refused              series checked       messages read, no data    error object instead
+//! page, asset         as it is             as it is             messages read             error object instead
 //! untouched          as it is, whatever it is
 //! gRPC               see `grpc`
 //! ```
@@ -277,6 +278,34 @@ impl Expected {
         !is_success && self.grpc.is_none() && self.answer != Answer::Untouched
     }
 
+    /// The headers that the answer gets, whatever is in it.
+    pub fn sets(&self) -> &'static [(&'static str, &'static str)] {
+        const PRIVATE: (&str, &str) = ("cache-control", "private, no-store");
+        match self.answer {
+            // It is the same for everybody.
+            Answer::Asset => &[],
+            // No page of another site shows it in a frame, where its reader could be made to click. A `content-security-policy` that names
+            // `frame-ancestors` counts before this header.
+            Answer::Page => &[PRIVATE, ("x-frame-options", "DENY")],
+            Answer::Messages
+            | Answer::Analyzed
+            | Answer::Explained
+            | Answer::Lines
+            | Answer::Text
+            | Answer::Rules
+            | Answer::Alerts
+            | Answer::AlertsOfRules
+            | Answer::Exemplars
+            | Answer::Series
+            | Answer::Metadata
+            | Answer::Targets
+            | Answer::TargetMetadata
+            | Answer::Untouched
+            | Answer::Grpc(_)
+            | Answer::None => &[PRIVATE],
+        }
+    }
+
     /// Decides on the head of the upstream's answer; an error has to be answered instead of it.
     pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
         self.decide_by(head, Author::Upstream)
@@ -310,7 +339,7 @@ impl Expected {
                 Some(status) => Ok(replaced(status, head, author)),
             };
         }
-        if is_success && self.answer == Answer::Text {
+        if is_success && matches!(self.answer, Answer::Text | Answer::Page | Answer::Asset) {
             return Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: false, body: Body::Untouched });
         }
         if is_success && self.answer == Answer::Series {
@@ -418,6 +447,8 @@ impl Expected {
             | Answer::Text
             | Answer::Series
             | Answer::Metadata
+            | Answer::Page
+            | Answer::Asset
             | Answer::Untouched
             | Answer::Grpc(_)
             | Answer::None => None,
@@ -439,6 +470,8 @@ impl Expected {
             | Answer::Metadata
             | Answer::Targets
             | Answer::TargetMetadata
+            | Answer::Page
+            | Answer::Asset
             | Answer::Untouched
             | Answer::Grpc(_)
             | Answer::None => Content::Passed,

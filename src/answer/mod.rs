@@ -54,8 +54,8 @@ pub use metadata::MetadataAsked;
 pub use owner::Owner;
 pub use places::{Asked, MAX_ASKED};
 pub use reader::Reader;
-pub use status::Author;
 pub use renamed::Renamed;
+pub use status::Author;
 pub use substitute::{Said, Substitute};
 pub use usage::{Samples, Statistics};
 

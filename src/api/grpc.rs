@@ -94,6 +94,7 @@ const fn call(handler: &'static str, path: &'static str, call: Call, times: Time
         instead: None,
         at_root: false,
         switch: None,
+        neutral: None,
         empty,
         answer: Answer::Grpc(call),
         errors: ErrorShape::Grpc,

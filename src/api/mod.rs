@@ -12,10 +12,13 @@
 //! reads times, whether it evaluates queries, its empty answer and the shape of its errors. Whatever depends on the kind of the
 //! upstream alone stands in that kind's [`Profile`] (`profile`).
 //!
+//! With `ui`, the rows of `pages` are served too: the upstream's web pages, and neutral answers for what they ask that can't be scoped.
+//!
 //! `tenancyctl route` prints the table, and `docs/api-table.md` is that print.
 
 mod downsampling;
 mod grpc;
+mod pages;
 pub(crate) mod parameters;
 mod profile;
 mod semantics;
@@ -25,6 +28,7 @@ mod tests;
 
 pub use downsampling::{Downsampling, Lookback, SourceResolution};
 pub use grpc::{Call, SERVICES, is_grpc, is_protobuf};
+pub use pages::{Neutral, PAGES};
 pub use parameters::{Kind, MAX_SEARCH_TERM, Moment, Parameter, Span};
 pub use profile::{DefaultStep, Profile, Upstream};
 pub use semantics::{Empty, ErrorShape, Times};
@@ -67,7 +71,7 @@ impl Method {
 pub enum Path {
     /// This one.
     Exact(&'static str),
-    /// Whatever begins so. Only for what is refused.
+    /// Whatever begins so. Only for what is refused, and for the files of web pages.
     Below(&'static str),
     /// These two with one path segment between them: a label's name.
     Around(&'static str, &'static str),
@@ -98,6 +102,10 @@ pub enum Rule {
     Metadata,
     /// Forwarded as it came, but for the tenant header: the operator asked for it in `passthrough_paths`.
     Passthrough,
+    /// A web page, or a file that it is made of: forwarded without a query string, which only the browser reads.
+    Page,
+    /// A redirection to this page.
+    Moved(&'static str),
     /// A gRPC method: its message is written anew, with the tenant's matchers.
     Grpc(Call),
     /// Refused with 403, for this reason.
@@ -144,6 +152,10 @@ pub enum Answer {
     Targets,
     /// The metadata of targets: filtered by their labels.
     TargetMetadata,
+    /// A web page of the upstream, which holds no data: passed on, and never shown in a frame.
+    Page,
+    /// A file of a web page, the same for everybody: passed on, and kept by caches as the upstream says.
+    Asset,
     /// Whatever it is: the operator asked for it in `passthrough_paths`.
     Untouched,
     /// The messages of a gRPC method.
@@ -169,7 +181,7 @@ impl Answer {
             | Answer::Targets
             | Answer::TargetMetadata
             | Answer::Grpc(_) => true,
-            Answer::Text | Answer::Untouched | Answer::None => false,
+            Answer::Text | Answer::Page | Answer::Asset | Answer::Untouched | Answer::None => false,
         }
     }
 
@@ -195,6 +207,8 @@ impl Answer {
             | Answer::Analyzed
             | Answer::Explained
             | Answer::Text
+            | Answer::Page
+            | Answer::Asset
             | Answer::Untouched
             | Answer::None => false,
         }
@@ -259,6 +273,8 @@ pub struct Route {
     pub at_root: bool,
     /// The key of the configuration without which the endpoint is refused; `None` where it is served always.
     pub switch: Option<Switch>,
+    /// What is answered with `ui` where the endpoint would be refused.
+    pub neutral: Option<Neutral>,
 }
 
 /// A key of the configuration that has an endpoint served.
@@ -270,6 +286,8 @@ pub enum Switch {
     Writes,
     /// `enable_metadata`.
     Metadata,
+    /// `ui`. Without it, the row is not looked at.
+    Ui,
 }
 
 impl Switch {
@@ -279,6 +297,7 @@ impl Switch {
             Switch::RemoteRead => "enable_remote_read",
             Switch::Writes => "allow_writes",
             Switch::Metadata => "enable_metadata",
+            Switch::Ui => "ui",
         }
     }
 
@@ -288,6 +307,7 @@ impl Switch {
             Switch::RemoteRead => "remote read is off (enable_remote_read)",
             Switch::Writes => "writing is off (allow_writes)",
             Switch::Metadata => "metadata and targets are off (enable_metadata)",
+            Switch::Ui => "web pages are off (ui)",
         }
     }
 }
@@ -306,6 +326,8 @@ impl Route {
             | Rule::Metadata
             | Rule::Passthrough
             | Rule::Grpc(_)
+            | Rule::Page
+            | Rule::Moved(_)
             | Rule::Refuse(_) => false,
         }
     }
@@ -337,7 +359,7 @@ impl Route {
 pub struct Found<'p> {
     /// The row.
     pub route: &'static Route,
-    /// The segment in the middle, as it stands in the path.
+    /// The segment in the middle, or what follows in a path that begins so, as it stands in the path.
     pub segment: Option<&'p [u8]>,
 }
 
@@ -351,10 +373,15 @@ pub fn find_call(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
     find_in(SERVICES, upstream, path)
 }
 
+/// The first row of a web page, or of a file that it is made of, for a path from which the prefix has been taken.
+pub fn find_page(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
+    find_in(PAGES, upstream, path)
+}
+
 fn find_in<'p>(table: &'static [Route], upstream: Upstream, path: &'p [u8]) -> Option<Found<'p>> {
     table.iter().filter(|route| route.upstreams.contains(&upstream)).find_map(|route| match route.path {
         Path::Exact(exact) => (path == exact.as_bytes()).then_some(Found { route, segment: None }),
-        Path::Below(base) => path.starts_with(base.as_bytes()).then_some(Found { route, segment: None }),
+        Path::Below(base) => path.strip_prefix(base.as_bytes()).map(|below| Found { route, segment: Some(below) }),
         Path::Around(before, after) => {
             let segment = path.strip_prefix(before.as_bytes())?.strip_suffix(after.as_bytes())?;
             (!segment.is_empty() && !segment.contains(&b'/')).then_some(Found { route, segment: Some(segment) })

@@ -4,18 +4,20 @@
 //! pkg/api/query/v1.go; `NewQuerierHandler` in Cortex's pkg/api/handlers.go; Mimir's HTTP API reference.
 
 use super::parameters as with;
-use super::{Answer, Empty, ErrorShape, Method, Parameter, Path, Protocol, Route, Rule, Switch, Times, Upstream};
+use super::{
+    Answer, Empty, ErrorShape, Method, Neutral, Parameter, Path, Protocol, Route, Rule, Switch, Times, Upstream,
+};
 
 // Each row names its upstreams: a new kind is served nothing until rows name it.
 const ALL: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
-const PROMETHEUS: &[Upstream] = &[Upstream::Prometheus];
-const THANOS: &[Upstream] = &[Upstream::Thanos];
+pub(super) const PROMETHEUS: &[Upstream] = &[Upstream::Prometheus];
+pub(super) const THANOS: &[Upstream] = &[Upstream::Thanos];
 const CORTEX: &[Upstream] = &[Upstream::Cortex];
 const NOT_THANOS: &[Upstream] = &[Upstream::Prometheus, Upstream::Cortex];
 const NOT_PROMETHEUS: &[Upstream] = &[Upstream::Thanos, Upstream::Cortex];
-const NOT_CORTEX: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos];
+pub(super) const NOT_CORTEX: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos];
 
-const GET: &[Method] = &[Method::Get];
+pub(super) const GET: &[Method] = &[Method::Get];
 const BOTH: &[Method] = &[Method::Get, Method::Post];
 const POST: &[Method] = &[Method::Post];
 const HEALTH: &[Method] = &[Method::Get, Method::Head];
@@ -97,17 +99,23 @@ pub static TABLE: &[Route] = &[
     refuse("write", NOT_PROMETHEUS, Path::Exact("/api/v1/write"), WRITES),
     refuse("otlp", PROMETHEUS, Path::Below("/api/v1/otlp/"), NO_TENANT_IN_WRITES),
     refuse("otlp", NOT_PROMETHEUS, Path::Below("/api/v1/otlp/"), WRITES),
-    switched(Switch::Metadata, metadata(NOT_CORTEX, "/api/v1/metadata")),
-    switched(Switch::Metadata, filtered("targets", NOT_CORTEX, "/api/v1/targets", with::TARGETS, Answer::Targets)),
+    neutral(Neutral::Object, switched(Switch::Metadata, metadata(NOT_CORTEX, "/api/v1/metadata"))),
+    neutral(
+        Neutral::Targets,
+        switched(Switch::Metadata, filtered("targets", NOT_CORTEX, "/api/v1/targets", with::TARGETS, Answer::Targets)),
+    ),
     switched(Switch::Metadata, targets_metadata(PROMETHEUS, "/api/v1/targets/metadata")),
     refuse("targets", CORTEX, Path::Exact("/api/v1/targets"), UNSCOPED),
     refuse("targets", ALL, Path::Below("/api/v1/targets/"), UNSCOPED),
-    refuse("scrape_pools", ALL, Path::Exact("/api/v1/scrape_pools"), UNSCOPED),
+    neutral(Neutral::ScrapePools, refuse("scrape_pools", ALL, Path::Exact("/api/v1/scrape_pools"), UNSCOPED)),
     refuse("scrape_pools", ALL, Path::Below("/api/v1/scrape_pools/"), UNSCOPED),
+    neutral(Neutral::Flags, refuse("status", THANOS, Path::Exact("/api/v1/status/flags"), UNSCOPED)),
+    neutral(Neutral::Replay, refuse("status", PROMETHEUS, Path::Exact("/api/v1/status/walreplay"), UNSCOPED)),
     refuse("status", ALL, Path::Below("/api/v1/status/"), UNSCOPED),
-    refuse("stores", ALL, Path::Exact("/api/v1/stores"), UNSCOPED),
+    neutral(Neutral::Object, refuse("stores", ALL, Path::Exact("/api/v1/stores"), UNSCOPED)),
     refuse("alertmanagers", ALL, Path::Exact("/api/v1/alertmanagers"), UNSCOPED),
-    refuse("notifications", ALL, Path::Exact("/api/v1/notifications"), UNSCOPED),
+    neutral(Neutral::List, refuse("notifications", ALL, Path::Exact("/api/v1/notifications"), UNSCOPED)),
+    neutral(Neutral::NoStream, refuse("notifications", ALL, Path::Exact("/api/v1/notifications/live"), UNSCOPED)),
     refuse("notifications", ALL, Path::Below("/api/v1/notifications/"), UNSCOPED),
     refuse("cardinality", CORTEX, Path::Below("/api/v1/cardinality/"), UNSCOPED),
     refuse("admin", ALL, Path::Below("/api/v1/admin/"), OPERATORS),
@@ -116,7 +124,7 @@ pub static TABLE: &[Route] = &[
 ];
 
 /// What most rows have in common. Each kind of row says what differs.
-const fn row(
+pub(super) const fn row(
     handler: &'static str,
     upstreams: &'static [Upstream],
     path: Path,
@@ -141,6 +149,7 @@ const fn row(
         instead: None,
         at_root: false,
         switch: None,
+        neutral: None,
     }
 }
 
@@ -289,6 +298,11 @@ const fn unread_by_header(handler: &'static str, upstreams: &'static [Upstream],
 /// Refused without this key of the configuration.
 const fn switched(switch: Switch, route: Route) -> Route {
     Route { switch: Some(switch), ..route }
+}
+
+/// Answered so with `ui`, where it would be refused.
+const fn neutral(answer: Neutral, route: Route) -> Route {
+    Route { neutral: Some(answer), ..route }
 }
 
 const fn metadata(upstreams: &'static [Upstream], path: &'static str) -> Route {

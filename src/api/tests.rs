@@ -62,7 +62,7 @@ fn no_row_hides_a_later_one_of_the_same_path() {
 
 #[test]
 fn rows_are_whole() {
-    for route in TABLE {
+    for route in TABLE.iter().chain(PAGES) {
         assert!(!route.upstreams.is_empty(), "{route:?}");
         let names: std::collections::BTreeSet<_> = route.parameters.iter().map(|parameter| parameter.name).collect();
         assert_eq!(names.len(), route.parameters.len(), "{route:?}");
@@ -146,12 +146,28 @@ fn rows_are_whole() {
                     "{route:?}"
                 )
             }
+            Rule::Page | Rule::Moved(_) => {
+                let is_page = matches!((route.rule, route.answer), (Rule::Page, Answer::Page | Answer::Asset))
+                    || matches!((route.rule, route.answer), (Rule::Moved(_), Answer::None));
+                let is_switched = route.switch == Some(Switch::Ui) && route.methods == [Method::Get];
+                assert!(is_page && is_switched && route.needs_tenant && route.parameters.is_empty(), "{route:?}");
+                if let Rule::Moved(to) = route.rule {
+                    for upstream in route.upstreams {
+                        let to =
+                            find_page(*upstream, to.as_bytes()).map(|found| (found.route.rule, found.route.answer));
+                        assert_eq!(to, Some((Rule::Page, Answer::Page)), "{route:?}");
+                    }
+                }
+            }
             Rule::Grpc(_) | Rule::Passthrough => panic!("not a row: {route:?}"),
         }
         match route.path {
+            Path::Exact("" | "/") => assert!(matches!(route.rule, Rule::Moved(_)), "{route:?}"),
             Path::Exact(path) => assert!(path.starts_with('/') && !path.ends_with('/'), "{route:?}"),
             Path::Below(path) => assert!(
-                path.starts_with('/') && path.ends_with('/') && matches!(route.rule, Rule::Refuse(_)),
+                path.starts_with('/')
+                    && path.ends_with('/')
+                    && (matches!(route.rule, Rule::Refuse(_)) || route.answer == Answer::Asset),
                 "{route:?}"
             ),
             Path::Around(before, after) => assert!(before.ends_with('/') && after.starts_with('/'), "{route:?}"),

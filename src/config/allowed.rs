@@ -79,6 +79,11 @@ impl Allowed {
         !self.ids.is_empty()
     }
 
+    /// The tenants that the list has by their IDs.
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        self.ids.iter()
+    }
+
     /// How many prefixes come before this text, or are it.
     fn before(&self, text: &str) -> usize {
         self.prefixes.partition_point(|prefix| prefix.as_str() <= text)

@@ -124,6 +124,7 @@ pub struct Config {
     serves_remote_read: bool,
     writes: Writes,
     serves_grpc: bool,
+    serves_pages: bool,
     metadata_by: Option<MetadataBy>,
     call_out_cluster: Option<Arc<str>>,
     call_out_timeout_ms: u32,
@@ -228,6 +229,12 @@ impl Config {
                 "a gRPC method has no query string, in which tenant_parameter could name a tenant",
             );
         }
+        if self.serves_pages && matches!(self.source, Source::Header { .. } | Source::Parameter(_)) {
+            return refused(
+                "ui",
+                "needs tenant_path, or a claim, a certificate or static_tenant_ids: a browser that opens a page sends no header, and keeps no parameter",
+            );
+        }
         Ok(())
     }
 
@@ -271,6 +278,7 @@ impl Config {
             serves_remote_read: false,
             writes: Writes::of(upstream),
             serves_grpc: false,
+            serves_pages: false,
             metadata_by: None,
             call_out_cluster: None,
             call_out_timeout_ms: DEFAULT_CALL_OUT_TIMEOUT,
@@ -309,6 +317,25 @@ impl Config {
         match self.tenant_path.is_some() && tenants.are_several() {
             true => Err(tenant::Error::NotChosen),
             false => Ok(tenants),
+        }
+    }
+
+    /// The tenants among which the request's path may choose, sorted. It is an error where there is none.
+    pub fn offered(&self, clues: &Clues<'_>) -> Result<BTreeSet<String>, tenant::Error> {
+        let mut offered = BTreeSet::new();
+        match &self.source {
+            Source::Allowed { .. } => offered.extend(self.allowed.iter().flat_map(Allowed::ids).cloned()),
+            source => source.each_offered(clues, &mut |id| {
+                if let Ok(tenants) = Tenants::one(id, self.format)
+                    && self.allows(tenants.joined())
+                {
+                    offered.insert(tenants.joined().to_string());
+                }
+            })?,
+        }
+        match offered.is_empty() {
+            true => Err(tenant::Error::NoneServed),
+            false => Ok(offered),
         }
     }
 
@@ -568,6 +595,7 @@ impl Config {
             Switch::RemoteRead => self.serves_remote_read,
             Switch::Writes => self.writes.are_allowed,
             Switch::Metadata => self.metadata_by.is_some(),
+            Switch::Ui => self.serves_pages,
         }
     }
 
@@ -607,18 +635,19 @@ impl Config {
         {
             return Some((found, ""));
         }
-        find(self.upstream, &self.path_prefixes, path).or_else(|| {
-            let found = api::find(self.upstream, path).filter(|found| found.route.at_root);
-            found.map(|found| (found, ""))
-        })
+        let below = |find: fn(Upstream, &'p [u8]) -> Option<Found<'p>>| {
+            self.path_prefixes.iter().find_map(|prefix| {
+                let rest = path.strip_prefix(prefix.as_bytes())?;
+                find(self.upstream, rest).map(|found| (found, prefix.as_str()))
+            })
+        };
+        below(api::find)
+            .or_else(|| {
+                let found = api::find(self.upstream, path).filter(|found| found.route.at_root);
+                found.map(|found| (found, ""))
+            })
+            .or_else(|| below(api::find_page).filter(|_| self.serves_pages))
     }
-}
-
-fn find<'p, 'c>(upstream: Upstream, prefixes: &'c [String], path: &'p [u8]) -> Option<(Found<'p>, &'c str)> {
-    prefixes.iter().find_map(|prefix| {
-        let rest = path.strip_prefix(prefix.as_bytes())?;
-        api::find(upstream, rest).map(|found| (found, prefix.as_str()))
-    })
 }
 
 /// Names of 127 bytes and more share a bit.

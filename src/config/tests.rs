@@ -65,6 +65,7 @@ fn every_key_is_read() {
             "dry_run": false,
             "enable_remote_read": true,
             "enable_grpc": true,
+            "ui": false,
             "allow_writes": false,
             "remote_write_versions": ["2.0"],
             "write_tenant_in_body": true,

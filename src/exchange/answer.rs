@@ -15,7 +15,7 @@
 use super::effect::{AnswerEdits, Effect, Half, Level, Step};
 use super::grpc::STATUS;
 use super::line::Line;
-use super::refuse::{CACHE_CONTROL, PRIVATE, Refusal};
+use super::refuse::Refusal;
 use super::request::RequestStage;
 use super::{Callback, Exchange};
 use crate::answer::{Author, Body, Frames, Head, Reader, Samples, Substitute};
@@ -120,7 +120,7 @@ impl Exchange {
         // own, which costs one call where merging would cost three.
         let mut edits = AnswerEdits {
             remove: plan.remove,
-            set: vec![(CACHE_CONTROL, PRIVATE.into())],
+            set: expected.sets().iter().map(|(name, value)| (*name, (*value).into())).collect(),
             add: self.worker.vary().map(|name| ("vary", name.clone())),
         };
         edits.set.extend(plan.set);

@@ -104,7 +104,7 @@ impl Exchange {
                 self.forward(forward)
             }
             Ok(Decision::Reply(reply)) => {
-                self.subject.tenant = Some(reply.tenant.clone());
+                self.subject.tenant = reply.tenant.clone();
                 self.subject.route = Some(reply.route);
                 self.send_reply(reply)
             }
@@ -185,6 +185,8 @@ impl Exchange {
             | Rule::Metadata
             | Rule::Grpc(_)
             | Rule::Passthrough
+            | Rule::Page
+            | Rule::Moved(_)
             | Rule::Refuse(_) => Limit::Concurrency,
         }
     }

@@ -22,7 +22,7 @@ pub enum Decision {
 pub fn tenant(decided: &Result<Decision, Refused>) -> Option<&Arc<str>> {
     match decided {
         Ok(Decision::Forward(forward)) => forward.tenant.as_ref(),
-        Ok(Decision::Reply(reply)) => Some(&reply.tenant),
+        Ok(Decision::Reply(reply)) => reply.tenant.as_ref(),
         Ok(Decision::Ask(ask)) => Some(&ask.tenant),
         Err(refused) => refused.tenant.as_ref(),
     }
@@ -74,8 +74,8 @@ pub struct Forward {
 /// A complete answer that the filter gives itself, though nothing is wrong with the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The tenant; several are joined by `|`.
-    pub tenant: Arc<str>,
+    /// The tenant; several are joined by `|`. `None` where the client is to choose one.
+    pub tenant: Option<Arc<str>>,
     /// The row of the API table that applies.
     pub route: &'static Route,
     /// HTTP status.
@@ -92,7 +92,7 @@ impl Reply {
     /// The answer to a request of which limits leave nothing.
     pub(super) fn empty(tenant: Arc<str>, route: &'static Route, empty: Empty) -> Reply {
         Reply {
-            tenant,
+            tenant: Some(tenant),
             route,
             status: 200,
             headers: vec![("content-type", empty.content_type().to_owned())],

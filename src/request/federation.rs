@@ -65,7 +65,7 @@ pub fn values(
     }
     body.push_str(if is_cut { r#"],"warnings":["results truncated due to limit"]}"# } else { "]}" });
     Some(Reply {
-        tenant: tenant.clone(),
+        tenant: Some(tenant.clone()),
         route,
         status: 200,
         headers: vec![("content-type", "application/json".to_owned())],

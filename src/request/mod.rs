@@ -12,7 +12,8 @@
 //! 6. [`limits`](crate::limits), where the tenant has some: what is requested is within them or refused, and times are moved to where
 //!    they are allowed. Where nothing is left, the filter answers itself.
 //!
-//! `decision` has what is decided, as data; `ask`, what the upstream is asked first; `federation`, what is known of several tenants here. `metadata` and `remote_read` decide on endpoints of
+//! `pages` decides on the upstream's web pages, and has the one to choose a tenant. `decision` has what is decided, as data; `ask`, what the
+//! upstream is asked first; `federation`, what is known of several tenants here. `metadata` and `remote_read` decide on endpoints of
 //! their own kind; `grpc`: the same for gRPC, where a message takes the place of parameters.
 //!
 //! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
@@ -27,6 +28,7 @@ mod grpc;
 mod head;
 mod metadata;
 mod naming;
+mod pages;
 mod parameters;
 mod remote_read;
 #[cfg(test)]
@@ -38,7 +40,7 @@ pub use decision::{Decision, Forward, Refused, Reply, route, tenant};
 pub use grpc::{MAX_MESSAGE, MessagePlan};
 
 use crate::answer::{Asked, Expected};
-use crate::api::{Found, Method, Path, Route, Rule};
+use crate::api::{Found, Method, Path, Route, Rule, Switch};
 use crate::config::{Config, FORWARDED_PREFIX};
 use crate::go::form;
 use crate::limits::{Engine, RequestLimits, Requested, Stop};
@@ -185,6 +187,11 @@ fn decide_noting(
     {
         return without_tenant(head, &facts, config, route, prefix);
     }
+    if let Some(prefix) = config.tenant_path().filter(|_| config.serves(Switch::Ui))
+        && let Some(asked) = pages::Asked::of(&facts, target.query, chosen, found)
+    {
+        return asked.choose(head.evidence, config, prefix).map(Decision::Reply);
+    }
     let parameter = naming::parameter(target.query, config.source())?;
     let clues = Clues {
         header: facts.tenant,
@@ -201,6 +208,9 @@ fn decide_noting(
     let labels = labels.map_err(|(label, error)| Rejection::Label(label, error))?;
     let (found, prefix) = found.ok_or(Rejection::UnknownPath)?;
     let route = found.route;
+    if let Some(answer) = pages::neutral(&facts, route, config) {
+        return Ok(Decision::Reply(pages::reply_neutrally(answer, tenants.joined(), route)));
+    }
     if let Rule::Refuse(reason) = route.rule {
         return Err(Rejection::Forbidden(reason));
     }
@@ -251,6 +261,11 @@ fn decide_noting(
         // In normal form, and so ASCII.
         edits.set.push((FORWARDED_PREFIX.into(), String::from_utf8_lossy(chosen.prefix).into()));
     }
+    if let Rule::Moved(to) = route.rule {
+        let below = chosen.map_or(b"".as_slice(), |chosen| chosen.prefix);
+        let to = pages::target(&String::from_utf8_lossy(below), prefix, to, target.query);
+        return Ok(Decision::Reply(pages::redirect(Some(tenants.joined().clone()), route, to)));
+    }
     if passthrough {
         let body = if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
         let path = chosen.map_or(target.path, |chosen| chosen.rest);
@@ -262,6 +277,21 @@ fn decide_noting(
             set: edits.set,
             remove: edits.remove,
             body,
+            expected,
+            concurrency: Vec::new(),
+        }));
+    }
+
+    if route.rule == Rule::Page {
+        let path = path::write(prefix, route.path, found.segment, b"").map_err(Rejection::Path)?;
+        return Ok(Decision::Forward(Forward {
+            tenant: Some(tenants.joined().clone()),
+            route,
+            path: (path != facts.target).then_some(path),
+            selectors: 0,
+            set: edits.set,
+            remove: edits.remove,
+            body: if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::MustBeEmpty },
             expected,
             concurrency: Vec::new(),
         }));

@@ -104,6 +104,8 @@ impl Enforcement {
             | Rule::Write(_)
             | Rule::Metadata
             | Rule::Passthrough
+            | Rule::Page
+            | Rule::Moved(_)
             | Rule::Grpc(_)
             | Rule::Refuse(_) => false,
         };
@@ -122,6 +124,8 @@ impl Enforcement {
             | Rule::Write(_)
             | Rule::Metadata
             | Rule::Passthrough
+            | Rule::Page
+            | Rule::Moved(_)
             | Rule::Grpc(_)
             | Rule::Refuse(_) => Added::Nothing,
         };

@@ -103,6 +103,24 @@ impl Claims {
             Entry::Unknown => false,
         }))
     }
+
+    /// Calls `each` with what the entries name: IDs, valid or not, of which some may come more than once.
+    pub fn each_offered(&self, claim: Claim<'_>, each: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        // Each group is walked once, as in `tenants`.
+        let mut groups: BTreeSet<&str> = BTreeSet::new();
+        for entry in entries(claim)? {
+            match self.read(entry) {
+                Entry::Tenant(id) => each(id),
+                Entry::Group(name, tenants) => {
+                    if groups.insert(name) {
+                        tenants.iter().for_each(|id| each(id.as_bytes()));
+                    }
+                }
+                Entry::Unknown => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The entries of a claim.

@@ -121,6 +121,17 @@ impl Source {
             Source::Static(tenants) => Ok(tenants.ids().any(|named| named == id)),
         }
     }
+
+    /// Calls `each` with whatever the source names, valid or not, so that a page can offer it. The same holds as for [`Source::offers`].
+    pub fn each_offered(&self, clues: &Clues<'_>, each: &mut dyn FnMut(&[u8])) -> Result<(), Error> {
+        match self {
+            Source::Header { .. } | Source::Parameter(_) | Source::Allowed { .. } => {}
+            Source::Certificate(field) => each(&certificate::value(clues.evidence.unwrap_or_default(), *field)?),
+            Source::Metadata(claims) => claims.each_offered(claim(claims, clues)?, each)?,
+            Source::Static(tenants) => tenants.ids().for_each(|id| each(id.as_bytes())),
+        }
+        Ok(())
+    }
 }
 
 fn claim<'m>(claims: &Claims, clues: &Clues<'m>) -> Result<Claim<'m>, Error> {

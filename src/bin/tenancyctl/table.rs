@@ -1,7 +1,8 @@
 //! The API table as Markdown: the text of docs/api-table.md.
 
 use promql_tenancy_filter::api::{
-    Answer, Call, Empty, ErrorShape, Kind, Parameter, Path, Profile, Route, Rule, SERVICES, TABLE, Times, Upstream,
+    Answer, Call, Empty, ErrorShape, Kind, Neutral, PAGES, Parameter, Path, Profile, Route, Rule, SERVICES, TABLE,
+    Times, Upstream,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -59,8 +60,10 @@ The filter asks nothing else of `upstream` than its rows above, and these answer
 
 pub fn markdown() -> String {
     let mut out = String::from(INTRODUCTION);
-    for (title, wanted) in [("Served", true), ("Refused with 403", false)] {
-        let rows: Vec<&Route> = TABLE.iter().filter(|route| serves(route) == wanted).collect();
+    for (title, table, wanted) in
+        [("Served", TABLE, true), ("Web pages", PAGES, true), ("Refused with 403", TABLE, false)]
+    {
+        let rows: Vec<&Route> = table.iter().filter(|route| serves(route) == wanted).collect();
         // Writing to a String can't fail, here and below.
         let _ = write!(out, "\n## {title}\n\n");
         if wanted {
@@ -74,7 +77,7 @@ pub fn markdown() -> String {
         for route in rows {
             let (path, upstreams) = (path(route), upstreams(route));
             let _ = match route.rule {
-                Rule::Refuse(reason) => writeln!(out, "| {path} | {upstreams} | {reason} |"),
+                Rule::Refuse(reason) => writeln!(out, "| {path} | {upstreams} | {reason}{} |", neutral(route)),
                 Rule::Queries
                 | Rule::Selectors
                 | Rule::Filtered
@@ -85,6 +88,8 @@ pub fn markdown() -> String {
                 | Rule::Write(_)
                 | Rule::Grpc(_)
                 | Rule::Metadata
+                | Rule::Page
+                | Rule::Moved(_)
                 | Rule::Passthrough => writeln!(
                     out,
                     "| {path} | {upstreams} | {} | {} | {} | {} | {} | {} | {} |",
@@ -123,6 +128,8 @@ fn serves(route: &Route) -> bool {
         | Rule::Write(_)
         | Rule::Grpc(_)
         | Rule::Metadata
+        | Rule::Page
+        | Rule::Moved(_)
         | Rule::Passthrough => true,
         Rule::Refuse(_) => false,
     }
@@ -130,6 +137,7 @@ fn serves(route: &Route) -> bool {
 
 fn path(route: &Route) -> String {
     match route.path {
+        Path::Exact("") => "the prefix itself".to_owned(),
         Path::Exact(path) => format!("`{path}`"),
         Path::Below(path) => format!("`{path}*`"),
         Path::Around(before, after) => format!("`{before}<name>{after}`"),
@@ -146,7 +154,21 @@ fn upstreams(route: &Route) -> String {
 /// What is done with the request, and the key without which it is refused.
 fn switched(route: &Route) -> String {
     let what = request(route);
-    route.switch.map_or(what.to_owned(), |switch| format!("with `{}`: {what}", switch.key()))
+    let what = route.switch.map_or(what.to_owned(), |switch| format!("with `{}`: {what}", switch.key()));
+    what + &neutral(route)
+}
+
+/// What `ui` makes of a refusal.
+fn neutral(route: &Route) -> String {
+    match route.neutral {
+        Some(Neutral::NoStream) => "; with `ui`: 204".to_owned(),
+        Some(answer) => {
+            let data =
+                answer.body().strip_prefix(r#"{"status":"success","data":"#).and_then(|data| data.strip_suffix('}'));
+            format!("; else with `ui`: `{}`", data.unwrap_or_default())
+        }
+        None => String::new(),
+    }
 }
 
 fn request(route: &Route) -> &'static str {
@@ -175,6 +197,8 @@ fn request(route: &Route) -> &'static str {
         Rule::RemoteRead => "a message, written anew; each query gains the matcher",
         Rule::Write(_) if route.at_root => "forwarded unread, of one tenant; also without a prefix",
         Rule::Write(_) => "forwarded unread, of one tenant",
+        Rule::Page => "forwarded, without its query string",
+        Rule::Moved(_) => "redirected to the first page",
         Rule::Passthrough => "forwarded as it came",
         Rule::Grpc(_) => "its message is written anew, with the matchers",
         Rule::Refuse(_) => "refused",
@@ -195,6 +219,8 @@ fn answer(answer: Answer) -> &'static str {
         Answer::Targets => "filtered by label",
         Answer::TargetMetadata => "filtered by target label",
         Answer::Series => "its series' labels checked",
+        Answer::Page => "the page, in no frame",
+        Answer::Asset => "as it is, cached as the upstream says",
         Answer::Untouched => "as it is",
         Answer::Grpc(Call::Exemplars | Call::Rules | Call::Targets | Call::Info) => "filtered by label",
         Answer::Grpc(Call::Series) => "each series checked by label, warnings filtered",

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 const WRITE_VERSION: Shape = Shape::Word(|| words(writes::VERSIONS));
 
-pub const ROWS: [Key; 43] = [
+pub const ROWS: [Key; 45] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -523,6 +523,19 @@ pub const ROWS: [Key; 43] = [
         says: Some(|config| {
             let on = "Thanos's gRPC services are served, enforced";
             either(config.serves_grpc, on, "gRPC requests are refused")
+        }),
+    },
+    Key {
+        name: "ui",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "the upstream's web pages are served, with a page to choose a tenant, and neutral answers for what can't be scoped",
+        docs: "docs/web-pages.md",
+        read: |draft, field| put(&mut draft.config.serves_pages, check::ui(&field, draft.config.upstream)),
+        show: |config| config.serves_pages.into(),
+        says: Some(|config| {
+            let on = "the upstream's web pages are served, and a page to choose a tenant";
+            either(config.serves_pages, on, "web pages are not served")
         }),
     },
     Key {

@@ -15,6 +15,7 @@ mod limits_rules;
 mod memory;
 mod metadata;
 mod naming;
+mod pages;
 mod properties;
 mod remote_read;
 mod sources;
