@@ -39,7 +39,6 @@ use crate::api::{Answer, Route};
 use crate::config::Config;
 use crate::names::Names;
 use crate::scope::Scope;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What an answer is expected to be. Made with the decision on the request, and kept until the answer comes.
@@ -84,8 +83,8 @@ pub struct Head<'a> {
 pub struct Plan {
     /// Headers to remove. Only names that are present, so that no host call is wasted.
     pub remove: Vec<&'static str>,
-    /// Headers to set.
-    pub set: Vec<(&'static str, Cow<'static, str>)>,
+    /// The message of a gRPC status, which replaces the upstream's.
+    pub message: Option<String>,
     /// How many of its messages are withheld.
     pub withheld: u32,
     /// The body becomes Prometheus's error object: its content type has to say so.
@@ -274,7 +273,7 @@ impl Expected {
         let present = |names: &'static [&'static str]| names.iter().copied().filter(|name| find(name).is_some());
         let mut remove: Vec<_> = present(&CROSS_ORIGIN).collect();
         if self.answer == Answer::Untouched {
-            return Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: false, body: Body::Untouched });
+            return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched });
         }
         remove.extend(present(&TELLING));
         if find(LOCATION).is_some() && !is_redirection(head) {
@@ -285,12 +284,12 @@ impl Expected {
         let error_status = number(find(":status")).filter(|status| !is_success && !status::forbids_body(*status));
         if head.end_of_stream {
             return match error_status {
-                None => Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: false, body: Body::Untouched }),
+                None => Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched }),
                 Some(status) => Ok(replaced(status, head)),
             };
         }
         if is_success && self.answer == Answer::Text {
-            return Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: false, body: Body::Untouched });
+            return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched });
         }
         if is_success && self.answer == Answer::Series {
             return self.series(head);
@@ -329,7 +328,7 @@ impl Expected {
             },
         };
         remove.extend(present(&REMOVED));
-        Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: matches!(body, Body::Substitute(_)), body })
+        Ok(Plan { remove, message: None, withheld: 0, is_json: matches!(body, Body::Substitute(_)), body })
     }
 
     fn metadata(&self) -> Result<Body, Unreadable> {
@@ -357,7 +356,7 @@ impl Expected {
         let remove = REMOVED.into_iter().filter(is_removed).filter(|name| values(name.as_bytes()).next().is_some());
         let filter = Box::new(Reader::Series(series));
         let body = Body::Filtered(Filtered { filter, holds_head: self.can_hold_head, max_held: self.max });
-        Ok(Plan { remove: remove.collect(), set: Vec::new(), withheld: 0, is_json: false, body })
+        Ok(Plan { remove: remove.collect(), message: None, withheld: 0, is_json: false, body })
     }
 
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
@@ -444,7 +443,7 @@ pub(super) fn replaced(status: u16, head: &Head<'_>) -> Plan {
         message: status::sentence(status),
         headers: KEPT.into_iter().chain(is_redirection(head).then_some(LOCATION)).filter_map(kept).collect(),
     };
-    Plan { remove: Vec::new(), set: Vec::new(), withheld: 0, is_json: true, body: Body::Replaced(error) }
+    Plan { remove: Vec::new(), message: None, withheld: 0, is_json: true, body: Body::Replaced(error) }
 }
 
 fn is_redirection(head: &Head<'_>) -> bool {
