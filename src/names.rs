@@ -1,7 +1,8 @@
 //! The names of a tenant's own metrics, as the upstream lists them, and a cache of them.
 //!
 //! A list is what the upstream answers to `/api/v1/label/__name__/values` with the tenant's matchers. It is kept for [`LIFETIME_MS`], for
-//! the very matchers and tenants that it was asked for with, in bounded memory: where there is no room, the oldest list is dropped.
+//! the very matchers and tenants that it was asked for with, in bounded memory: where there is no room, the oldest list is dropped. That the
+//! upstream did not tell a list is kept for [`FAILURE_MS`], for the very question: an upstream that is overloaded is not asked again at once.
 
 use crate::json::{Cursor, Malformed, Seen};
 use std::collections::BTreeSet;
@@ -9,6 +10,10 @@ use std::sync::Arc;
 
 /// How long a list is used again, in milliseconds.
 pub const LIFETIME_MS: i64 = 60_000;
+/// How long a question is not asked again that was not answered, in milliseconds.
+pub const FAILURE_MS: i64 = 2_000;
+/// Questions at most of which that is kept.
+const MAX_FAILURES: usize = 64;
 /// Bytes that all lists of one worker hold at most, in names.
 const MAX_HELD: usize = 4 << 20;
 /// Lists at most.
@@ -79,6 +84,8 @@ pub struct Cache {
     /// The oldest first.
     lists: Vec<Kept>,
     held: usize,
+    /// What was asked, and when, and not answered. The oldest first.
+    failures: Vec<(Arc<str>, i64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -101,15 +108,27 @@ impl Cache {
     /// The list that was asked for with this, if it is recent enough.
     pub fn get(&self, key: &str, now_ms: i64) -> Option<&Arc<Names>> {
         let kept = self.lists.iter().find(|kept| *kept.key == *key)?;
-        // The clock may have been set back.
-        (0..LIFETIME_MS).contains(&now_ms.saturating_sub(kept.from_ms)).then_some(&kept.names)
+        is_within(LIFETIME_MS, kept.from_ms, now_ms).then_some(&kept.names)
+    }
+
+    /// Whether this was asked a moment ago, and not answered.
+    pub fn has_failed(&self, asked: &str, now_ms: i64) -> bool {
+        self.failures.iter().any(|(other, at)| **other == *asked && is_within(FAILURE_MS, *at, now_ms))
+    }
+
+    /// Notes that this was asked, and not answered.
+    pub fn note_failure(&mut self, asked: Arc<str>, now_ms: i64) {
+        self.failures.retain(|(other, at)| *other != asked && is_within(FAILURE_MS, *at, now_ms));
+        if self.failures.len() == MAX_FAILURES {
+            self.failures.remove(0);
+        }
+        self.failures.push((asked, now_ms));
     }
 
     /// Keeps a list.
     pub fn keep(&mut self, key: String, names: Arc<Names>, now_ms: i64) {
         let kept = Kept { key: key.into(), from_ms: now_ms, names };
-        let is_recent = |other: &Kept| (0..LIFETIME_MS).contains(&now_ms.saturating_sub(other.from_ms));
-        self.lists.retain(|other| other.key != kept.key && is_recent(other));
+        self.lists.retain(|other| other.key != kept.key && is_within(LIFETIME_MS, other.from_ms, now_ms));
         self.held = self.lists.iter().map(Kept::size).fold(kept.size(), usize::saturating_add);
         if kept.size() > MAX_HELD {
             return;
@@ -120,6 +139,11 @@ impl Cache {
             self.held = self.held.saturating_sub(oldest.size());
         }
     }
+}
+
+/// Whether so little time has passed. The clock may have been set back.
+fn is_within(lifetime_ms: i64, from_ms: i64, now_ms: i64) -> bool {
+    (0..lifetime_ms).contains(&now_ms.saturating_sub(from_ms))
 }
 
 #[cfg(test)]
@@ -173,6 +197,19 @@ mod tests {
         assert_eq!((cache.get("a", 61_000), cache.get("a", 999), cache.get("b", 1_000)), (None, None, None));
         cache.keep("a".to_owned(), list(2, 3), 70_000);
         assert_eq!((cache.get("a", 70_000), cache.lists.len()), (Some(&list(2, 3)), 1));
+    }
+
+    #[test]
+    fn a_failure_is_kept_for_a_moment_and_for_the_very_question() {
+        let mut cache = Cache::default();
+        cache.note_failure("a".into(), 1_000);
+        let has = |cache: &Cache, asked, now| cache.has_failed(asked, now);
+        assert!(has(&cache, "a", 1_000) && has(&cache, "a", 2_999));
+        assert!(!has(&cache, "a", 3_000) && !has(&cache, "a", 999) && !has(&cache, "b", 1_000));
+        (0..200).for_each(|number| cache.note_failure(format!("{number}").into(), 1_000));
+        assert!(cache.failures.len() == MAX_FAILURES && has(&cache, "199", 1_000) && !has(&cache, "a", 1_000));
+        cache.note_failure("last".into(), 9_000);
+        assert_eq!(cache.failures.len(), 1);
     }
 
     #[test]

@@ -30,7 +30,6 @@ use crate::rejection::{Code, Rejection};
 use crate::scope::Scope;
 use crate::text;
 use crate::wire::grpc::{FrameError, Stream, StreamError};
-use std::borrow::Cow;
 use std::sync::Arc;
 use watch::Watcher;
 
@@ -77,7 +76,8 @@ pub struct Trailers {
 pub const WHOLE: usize = 8;
 
 const STATUS: &str = "grpc-status";
-const MESSAGE: &str = "grpc-message";
+/// The message of a status.
+pub const MESSAGE: &str = "grpc-message";
 /// Details of an error, in messages of any type.
 const DETAILS: &str = "grpc-status-details-bin";
 
@@ -125,10 +125,9 @@ impl Scoped {
         let mut frames = Box::new(Frames::new(self.clone(), asked.clone()));
         let messages = head.headers.iter().filter(|(name, _)| *name == MESSAGE.as_bytes());
         let message = frames.message(messages.map(|(_, message)| *message), status);
-        let set = message.map(|message| (MESSAGE, message)).into_iter().collect();
         let withheld = frames.withheld();
         let body = if head.end_of_stream { Body::Untouched } else { Body::Frames(frames) };
-        Ok(Plan { remove, set, withheld, is_json: false, body })
+        Ok(Plan { remove, message, withheld, is_json: false, body })
     }
 }
 
@@ -181,14 +180,14 @@ impl Frames {
         &mut self,
         mut messages: impl Iterator<Item = &'m [u8]> + Clone,
         status: Option<&[u8]>,
-    ) -> Option<Cow<'static, str>> {
+    ) -> Option<String> {
         if !messages.clone().all(may_pass) {
             self.watcher.withhold();
-            return Some(instead(status).into());
+            return Some(instead(status).to_owned());
         }
         // A place is digits and a colon, which no escape stands for.
         let placed = self.watcher.of_client(messages.next()?)?;
-        String::from_utf8(placed).ok().map(Cow::Owned)
+        String::from_utf8(placed).ok()
     }
 
     /// Decides on the trailers.
@@ -204,7 +203,7 @@ impl Frames {
         if self.fault.is_none() {
             let messages = trailers.iter().filter(|(name, _)| *name == MESSAGE.as_bytes());
             let message = self.message(messages.map(|(_, message)| *message), status);
-            edits.set.extend(message.map(|message| (MESSAGE, message.into_owned())));
+            edits.set.extend(message.map(|message| (MESSAGE, message)));
         }
         match self.fault {
             // An answer that is cut because the upstream has failed: the upstream's own status says so.

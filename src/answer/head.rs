@@ -92,8 +92,8 @@ pub struct Head<'a> {
 pub struct Plan {
     /// Headers to remove. Only names that are present, so that no host call is wasted.
     pub remove: Vec<&'static str>,
-    /// Headers to set.
-    pub set: Vec<(&'static str, Cow<'static, str>)>,
+    /// The message of a gRPC status, which replaces the upstream's.
+    pub message: Option<String>,
     /// How many of its messages are withheld.
     pub withheld: u32,
     /// The body becomes Prometheus's error object: its content type has to say so.
@@ -324,7 +324,7 @@ impl Expected {
         let present = |names: &'static [&'static str]| names.iter().copied().filter(|name| find(name).is_some());
         let mut remove: Vec<_> = present(&CROSS_ORIGIN).collect();
         if self.answer == Answer::Untouched {
-            return Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: false, body: Body::Untouched });
+            return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched });
         }
         remove.extend(present(&TELLING));
         if find(LOCATION).is_some() && !is_redirection(head) {
@@ -335,12 +335,12 @@ impl Expected {
         let error_status = number(find(":status")).filter(|status| !is_success && !status::forbids_body(*status));
         if head.end_of_stream {
             return match error_status {
-                None => Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: false, body: Body::Untouched }),
+                None => Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched }),
                 Some(status) => Ok(replaced(status, head, author)),
             };
         }
         if is_success && matches!(self.answer, Answer::Text | Answer::Page | Answer::Asset) {
-            return Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: false, body: Body::Untouched });
+            return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched });
         }
         if is_success && self.answer == Answer::Series {
             return self.series(head);
@@ -388,7 +388,7 @@ impl Expected {
             },
         };
         remove.extend(present(&REMOVED));
-        Ok(Plan { remove, set: Vec::new(), withheld: 0, is_json: !is_json, body })
+        Ok(Plan { remove, message: None, withheld: 0, is_json: !is_json, body })
     }
 
     fn metadata(&self) -> Result<Body, Unreadable> {
@@ -416,7 +416,7 @@ impl Expected {
         let remove = REMOVED.into_iter().filter(is_removed).filter(|name| values(name.as_bytes()).next().is_some());
         let filter = Box::new(Reader::Series(series));
         let body = Body::Filtered(Filtered { filter, holds_head: self.can_hold_head, max_held: self.max });
-        Ok(Plan { remove: remove.collect(), set: Vec::new(), withheld: 0, is_json: false, body })
+        Ok(Plan { remove: remove.collect(), message: None, withheld: 0, is_json: false, body })
     }
 
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
@@ -513,7 +513,7 @@ pub(super) fn replaced(status: u16, head: &Head<'_>, author: Author) -> Plan {
         message: status::sentence(status, author),
         headers: KEPT.into_iter().chain(is_redirection(head).then_some(LOCATION)).filter_map(kept).collect(),
     };
-    Plan { remove: Vec::new(), set: Vec::new(), withheld: 0, is_json: true, body: Body::Replaced(error) }
+    Plan { remove: Vec::new(), message: None, withheld: 0, is_json: true, body: Body::Replaced(error) }
 }
 
 fn is_text(head: &Head<'_>) -> bool {

@@ -47,7 +47,7 @@ mod usage;
 
 pub use envelope::Documents;
 pub use filter::{Content, Filter, MAX_GROWTH};
-pub use grpc::{Frames, Trailers};
+pub use grpc::{Frames, MESSAGE as GRPC_MESSAGE, Trailers};
 pub use head::{Body, Expected, Filtered, Head, MetadataOf, Plan, UpstreamError};
 pub use labelled::Labelled;
 pub use metadata::MetadataAsked;

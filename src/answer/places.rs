@@ -11,7 +11,7 @@
 //!
 //! Nothing is worked out before a message with a place is met. Then the query is parsed once more.
 
-use super::messages::{EXEMPLARS, PLACED};
+use super::messages::{CONTINUATION, EXEMPLARS, PLACED};
 use crate::go::form;
 use crate::promql::Origins;
 use crate::scope::Scope;
@@ -77,6 +77,9 @@ impl From<Asked> for Places {
     }
 }
 
+/// What an annotation begins with, and what a part of one does that holds a comma.
+const ANNOTATION: [&str; 2] = ["PromQL ", CONTINUATION];
+
 /// A place that was found in a message.
 struct Found {
     /// The bytes that are removed where the place is unknown.
@@ -97,28 +100,6 @@ impl Places {
             return None;
         }
         let found = annotation(message).or_else(|| error(message))?;
-        self.replaced(message, found, room)
-    }
-
-    /// The same for annotations of a query that are joined by commas, each with a place of its own.
-    pub fn of_each(&mut self, messages: &[u8]) -> Option<Vec<u8>> {
-        if let Places::Same = self {
-            return None;
-        }
-        let mut out = Vec::new();
-        for piece in std::str::from_utf8(messages).ok()?.split(", ") {
-            if !out.is_empty() {
-                out.extend_from_slice(b", ");
-            }
-            let piece = piece.as_bytes();
-            let placed =
-                at_end(piece).or_else(|| error(piece)).and_then(|found| self.replaced(piece, found, usize::MAX));
-            out.extend_from_slice(placed.as_deref().unwrap_or(piece));
-        }
-        Some(out)
-    }
-
-    fn replaced(&mut self, message: &[u8], found: Found, room: usize) -> Option<Vec<u8>> {
         let place = self.origin(&found).map(|(first, second)| [&first.to_string(), ":", &second.to_string()].concat());
         let place = place.filter(|place| message.len() - found.numbers.len() + place.len() <= room);
         let (replaced, place) = match place {
@@ -127,6 +108,19 @@ impl Places {
         };
         let before = message.get(..replaced.start)?;
         Some([before, place.as_bytes(), message.get(replaced.end..)?].concat())
+    }
+
+    /// The same for annotations that are joined by commas, each with a place of its own.
+    pub fn of_each(&mut self, messages: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        for message in messages.split(", ") {
+            if !out.is_empty() {
+                out.extend_from_slice(b", ");
+            }
+            let message = message.as_bytes();
+            out.extend_from_slice(self.of_client(message, usize::MAX).as_deref().unwrap_or(message));
+        }
+        out
     }
 
     fn origin(&mut self, found: &Found) -> Option<(usize, usize)> {
@@ -149,11 +143,8 @@ impl Query {
 }
 
 fn annotation(message: &[u8]) -> Option<Found> {
-    at_end(message).filter(|_| message.starts_with(b"PromQL "))
-}
-
-fn at_end(message: &[u8]) -> Option<Found> {
-    let text = message.strip_suffix(b")")?;
+    let is_annotation = ANNOTATION.iter().any(|beginning| message.starts_with(beginning.as_bytes()));
+    let text = message.strip_suffix(b")").filter(|_| is_annotation)?;
     let begin = text.iter().rposition(|&byte| byte == b'(')?;
     let (first, second, length) =
         numbers(text.get(begin + 1..)?).filter(|(.., length)| begin + 1 + length == text.len())?;

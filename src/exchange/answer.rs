@@ -120,15 +120,15 @@ impl Exchange {
         // own, which costs one call where merging would cost three.
         let mut edits = AnswerEdits {
             remove: plan.remove,
-            set: expected.sets().iter().map(|(name, value)| (*name, (*value).into())).collect(),
+            set: expected.sets().to_vec(),
+            message: plan.message,
             add: self.worker.vary().map(|name| ("vary", name.clone())),
         };
-        edits.set.extend(plan.set);
         if plan.withheld > 0 {
             self.record.found(plan.withheld, Samples::default());
         }
         if plan.is_json {
-            edits.set.push(("content-type", "application/json".into()));
+            edits.set.push(("content-type", "application/json"));
         }
         let mut step = Step::forwards(vec![Effect::EditAnswer(edits)]);
         self.answer = match plan.body {

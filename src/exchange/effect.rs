@@ -3,7 +3,6 @@
 use super::record::Summary;
 use crate::rejection::Code;
 use crate::workers::leases::Wanted;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What follows from an event: effects, to be carried out in their order, and whether the host goes on then.
@@ -164,7 +163,7 @@ pub enum Effect {
 }
 
 /// A question to the upstream, without a body.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CallOut {
     /// The cluster that is asked.
     pub cluster: Arc<str>,
@@ -174,6 +173,8 @@ pub struct CallOut {
     pub timeout_ms: u32,
     /// A longer body is not read.
     pub max_answer: usize,
+    /// What tells this question from every other: while one is on its way, the same one need not be asked, and its answer is for all.
+    pub same: Option<Arc<str>>,
 }
 
 /// Edits of the request's head, in this order.
@@ -193,7 +194,9 @@ pub struct AnswerEdits {
     /// Names to remove.
     pub remove: Vec<&'static str>,
     /// Headers to set; each replaces all of that name.
-    pub set: Vec<(&'static str, Cow<'static, str>)>,
+    pub set: Vec<(&'static str, &'static str)>,
+    /// The message of a gRPC status, which replaces the upstream's.
+    pub message: Option<String>,
     /// A header to add beside others of that name.
     pub add: Option<(&'static str, Arc<str>)>,
 }

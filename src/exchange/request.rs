@@ -124,8 +124,8 @@ impl Exchange {
         self.subject.tenant = Some(ask.tenant);
         self.subject.route = Some(ask.route);
         self.request = RequestStage::Asking(Box::new(ask.pending));
-        let Ask { cluster, headers, timeout_ms, max_answer, .. } = ask;
-        let call_out = CallOut { cluster, headers, timeout_ms, max_answer };
+        let Ask { cluster, headers, timeout_ms, max_answer, same, .. } = ask;
+        let call_out = CallOut { cluster, headers, timeout_ms, max_answer, same };
         Step::pauses(vec![Effect::CallOut(Box::new(call_out))])
     }
 

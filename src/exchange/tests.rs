@@ -138,7 +138,7 @@ fn an_answer_is_filtered_as_it_comes_and_counted() {
     let headers: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/json")];
     let step = exchange.on(Event::AnswerHeadRead { headers: &headers, details: None });
     assert!(
-        matches!(&step.effects[..], [Effect::EditAnswer(edits)] if edits.set.contains(&("cache-control", "private, no-store".into())))
+        matches!(&step.effects[..], [Effect::EditAnswer(edits)] if edits.set.contains(&("cache-control", "private, no-store")))
     );
     let body = br#"{"status":"success","data":[],"warnings":["store team-b"]}"#;
     exchange.on(Event::AnswerBody { size: body.len(), end_of_stream: true });

@@ -74,6 +74,7 @@ impl Rejection {
                     CallOutFault::Status(status) => return format!("{CALL_OUT}: it answered with status {status}"),
                     CallOutFault::TooLong => "its answer is larger than max_response_bytes",
                     CallOutFault::Unreadable => "its answer could not be read",
+                    CallOutFault::Lately => "it did not answer a moment ago; try again in some seconds",
                 };
                 format!("{CALL_OUT}: {what}")
             }

@@ -56,6 +56,8 @@ pub enum CallOutFault {
     TooLong,
     /// The answer is not the one that it should be.
     Unreadable,
+    /// The same question was not answered a moment ago, and is not asked again so soon.
+    Lately,
 }
 
 /// A refused request.

@@ -33,7 +33,13 @@ pub struct Ask {
     pub headers: Vec<(Arc<str>, String)>,
     /// What is kept to decide on the upstream's answer.
     pub pending: Pending,
+    /// What tells this question from every other, of whatever tenant and client: requests that ask the same at the same time may wait for one
+    /// answer. `None` where it is too long to be compared.
+    pub same: Option<Arc<str>>,
 }
+
+/// The longest [`Ask::same`].
+const MAX_SAME: usize = 4 << 10;
 
 /// What is kept until the upstream has answered a question: one variant for each endpoint that asks.
 #[derive(Debug, Clone)]
@@ -86,7 +92,10 @@ impl Ask {
         if let Some(authorization) = given("authorization").filter(|_| !config.removes(b"authorization")) {
             headers.push(("authorization".into(), authorization));
         }
+        let values = headers.iter().map(|(_, value)| value.as_str());
+        let same = std::iter::once(&*cluster).chain(values).collect::<Vec<_>>().join("\n");
         Ok(Ask {
+            same: (same.len() <= MAX_SAME).then(|| same.into()),
             tenant: tenants.joined().clone(),
             route,
             cluster,

@@ -42,6 +42,8 @@ pub struct PendingNames {
     forward: Forward,
     asked: MetadataAsked,
     key: String,
+    /// [`Ask::same`].
+    question: Option<Arc<str>>,
 }
 
 /// Decides on a request for metadata.
@@ -90,7 +92,7 @@ pub fn decide(
         }
         MetadataBy::Names => {
             let key = [prefix, "\n", tenants.joined(), "\n", scope.written()].concat();
-            let pending = PendingNames { forward, asked, key };
+            let pending = PendingNames { forward, asked, key, question: None };
             let known = head.now_ms.and_then(|now| memo.try_borrow().ok()?.names.get(&pending.key, now).cloned());
             if let Some(names) = known {
                 return Ok(pending.forward_with(names));
@@ -101,12 +103,22 @@ pub fn decide(
             form::append(&mut query, b"match[]", selector.as_bytes());
             if let Some(now) = head.now_ms {
                 let mut start = Vec::new();
-                crate::go::time::write(now.saturating_sub(RECENT_MS), &mut start);
+                // Questions of the same minute are the same.
+                let minute = now.saturating_sub(now.rem_euclid(60_000));
+                crate::go::time::write(minute.saturating_sub(RECENT_MS), &mut start);
                 form::append(&mut query, b"start", &start);
             }
             let path = path::write(prefix, METRIC_NAMES, Some(b"__name__"), &query).map_err(Rejection::Path)?;
             let pending = Pending::Names(Box::new(pending));
-            Ask::new(config, tenants, route, head, Method::Get, path, pending).map(Decision::Ask)
+            let mut ask = Ask::new(config, tenants, route, head, Method::Get, path, pending)?;
+            if let (Some(same), Some(now), Ok(memo)) = (&ask.same, head.now_ms, memo.try_borrow())
+                && memo.names.has_failed(same, now)
+            {
+                return Err(Rejection::CallOut(CallOutFault::Lately));
+            }
+            let Pending::Names(pending) = &mut ask.pending;
+            pending.question = ask.same.clone();
+            Ok(Decision::Ask(ask))
         }
     }
 }
@@ -146,13 +158,30 @@ impl PendingNames {
         now_ms: Option<i64>,
         memo: &RefCell<Memo>,
     ) -> Result<Decision, Rejection> {
-        let body = answered.body()?;
-        let names = Names::read(body).map_err(|_| Rejection::CallOut(CallOutFault::Unreadable))?;
-        let names = Arc::new(names);
-        if let (Some(now), Ok(mut memo)) = (now_ms, memo.try_borrow_mut()) {
-            memo.names.keep(self.key.clone(), names.clone(), now);
+        let mut cache = memo.try_borrow_mut().ok();
+        let mut cache = now_ms.and_then(|now| Some((&mut cache.as_mut()?.names, now)));
+        // One that was asked at the same time may have kept them already.
+        if let Some(names) = cache.as_ref().and_then(|(cache, now)| cache.get(&self.key, *now)).cloned() {
+            return Ok(self.forward_with(names));
         }
-        Ok(self.forward_with(names))
+        let names = answered
+            .body()
+            .and_then(|body| Names::read(body).map_err(|_| Rejection::CallOut(CallOutFault::Unreadable)));
+        match (names, &mut cache) {
+            (Ok(names), cache) => {
+                let names = Arc::new(names);
+                if let Some((cache, now)) = cache {
+                    cache.keep(self.key.clone(), names.clone(), *now);
+                }
+                Ok(self.forward_with(names))
+            }
+            (Err(fault), cache) => {
+                if let (Some((cache, now)), Some(question)) = (cache, self.question) {
+                    cache.note_failure(question, *now);
+                }
+                Err(fault)
+            }
+        }
     }
 
     fn forward_with(self, names: Arc<Names>) -> Decision {

@@ -220,6 +220,59 @@ fn series_of_remote_write_have_no_metadata_and_show_none() {
     }
 }
 
+/// The upstream's metadata of `/api/v1/label/__name__/values` is counted by a server between Envoy and it.
+#[test]
+fn a_burst_of_requests_asks_for_the_names_once_for_each_worker() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                let size = stream.read(&mut buffer).unwrap_or(0);
+                let body = match buffer[..size].starts_with(b"GET /api/v1/label/__name__/values") {
+                    true => {
+                        ASKED.fetch_add(1, Ordering::SeqCst);
+                        std::thread::sleep(std::time::Duration::from_millis(1_500));
+                        r#"{"status":"success","data":["own"]}"#
+                    }
+                    false => {
+                        r#"{"status":"success","data":{"other":[{"type":"gauge","help":"","unit":""}],"own":[{"type":"gauge","help":"","unit":""}]}}"#
+                    }
+                };
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    body.len()
+                );
+                let _ = stream.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice());
+            });
+        }
+    });
+    let envoy = Setup::shipped(port)
+        .plugin(json!({"enable_metadata": "names", "call_out_cluster": "prometheus", "call_out_timeout": "10s"}))
+        .start("envoy-metadata-burst");
+    std::thread::scope(|scope| {
+        // The first one leaves while the others wait.
+        let mut leaves = crate::support::http::connect(envoy.port()).unwrap();
+        leaves.write_all(&Request::get("/api/v1/metadata").tenant("team-a").encode()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let ask = || Request::get("/api/v1/metadata").tenant("team-a").send(envoy.port());
+        let waiting: Vec<_> = (0..40).map(|_| scope.spawn(ask)).collect();
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(leaves);
+        for answer in waiting {
+            let answer = answer.join().unwrap();
+            assert_eq!((answer.status, keys(&answer)), (200, vec!["own".to_owned()]), "{}", answer.text());
+        }
+    });
+    // Envoy has two workers in the tests, and the one whose first client left has asked once more.
+    let asked = ASKED.load(Ordering::SeqCst);
+    assert!((1..=3).contains(&asked), "asked {asked} times");
+    envoy.assert_healthy();
+}
+
 #[test]
 fn a_question_that_is_not_answered_refuses_the_request() {
     let scraped = scraped();

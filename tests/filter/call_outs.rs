@@ -148,6 +148,120 @@ fn answers_come_in_any_order_and_to_their_own_requests() {
 }
 
 #[test]
+fn a_burst_of_the_same_question_makes_one_call_out() {
+    for stops in [false, true] {
+        let mut harness = harness(stops);
+        let streams: Vec<_> = (0..20).map(|_| harness.open(request())).collect();
+        let asked = harness.call_outs();
+        assert_eq!(asked.len(), 1);
+        harness.answer_call_out(asked[0].token, names());
+        for stream in streams {
+            is_filtered(&harness.close(stream));
+        }
+        assert!(harness.call_outs().is_empty());
+    }
+}
+
+#[test]
+fn a_failure_is_that_of_all_that_wait_and_is_remembered_for_a_moment() {
+    let mut harness = harness(true);
+    let streams: Vec<_> = (0..3).map(|_| harness.open(request())).collect();
+    harness.answer_call_out(harness.call_outs()[0].token, Some(Response::new(503, "no healthy upstream")));
+    for stream in streams {
+        is_refused(&harness.close(stream), 502);
+    }
+    harness.advance_ns(1_900_000_000);
+    let outcome = harness.request(request());
+    is_refused(&outcome, 502);
+    assert!(String::from_utf8_lossy(&outcome.response.unwrap().body).contains("a moment ago"));
+    // Another tenant, or another client of the same, asks for itself.
+    for other in [
+        Request::get("/api/v1/metadata").header("thanos-tenant", "team-b"),
+        request().header("authorization", "Bearer of another"),
+    ] {
+        let stream = harness.open(other);
+        assert_eq!(harness.call_outs().len(), 1);
+        harness.answer_call_out(harness.call_outs()[0].token, names());
+        is_filtered(&harness.close(stream));
+    }
+    harness.advance_ns(200_000_000);
+    is_filtered(&harness.request(request()));
+    assert!(harness.call_outs().is_empty(), "the other client's names are the tenant's");
+}
+
+#[test]
+fn others_questions_are_not_waited_for() {
+    let mut harness = harness(true);
+    let requests = [
+        request(),
+        Request::get("/api/v1/metadata").header("thanos-tenant", "team-b"),
+        request().header("authorization", "Bearer one"),
+        request().header("authorization", "Bearer two"),
+        request().header("authorization", format!("Bearer {}", "x".repeat(5_000))),
+        request().header("authorization", format!("Bearer {}", "x".repeat(5_000))),
+    ];
+    let count = requests.len();
+    let streams: Vec<_> = requests.into_iter().map(|request| harness.open(request)).collect();
+    assert_eq!(harness.call_outs().len(), count);
+    for asked in harness.call_outs() {
+        harness.answer_call_out(asked.token, None);
+    }
+    streams.into_iter().for_each(|stream| is_refused(&harness.close(stream), 502));
+}
+
+#[test]
+fn where_the_first_client_leaves_the_next_one_asks_for_all() {
+    let mut harness = harness(true);
+    let (first, second) = (harness.open(request()), harness.open(request()));
+    harness.close(first);
+    // The next one that comes asks for both.
+    let third = harness.open(request());
+    assert_eq!(harness.call_outs().len(), 2, "one of them is the first one's, which Envoy cancels");
+    harness.answer_call_out(harness.call_outs()[1].token, names());
+    is_filtered(&harness.close(second));
+    is_filtered(&harness.close(third));
+}
+
+#[test]
+fn where_the_first_client_leaves_the_root_context_asks_for_those_that_wait() {
+    for answer in [names(), None] {
+        let mut harness = harness(true);
+        let (first, second) = (harness.open(request()), harness.open(request()));
+        let left = harness.call_outs()[0].token;
+        harness.close(first);
+        harness.tick();
+        harness.tick();
+        let asked = harness.call_outs();
+        assert_eq!((asked.len(), asked[1].headers.get(":path")), (2, asked[0].headers.get(":path")));
+        assert_eq!(asked[1].headers.get("thanos-tenant").as_deref(), Some("team-a"));
+        // An answer to the one who has left is nobody's.
+        harness.answer_call_out(left, Some(Response::new(200, r#"{"status":"success","data":["b"]}"#)));
+        harness.answer_call_out(asked[1].token, answer.clone());
+        let outcome = harness.close(second);
+        if answer.is_some() { is_filtered(&outcome) } else { is_refused(&outcome, 502) }
+    }
+}
+
+#[test]
+fn a_question_of_a_root_context_that_is_gone_is_asked_once_more() {
+    let mut harness = harness(true);
+    let (first, second) = (harness.open(request()), harness.open(request()));
+    harness.close(first);
+    harness.tick();
+    harness.reload_and_delete(CONFIG).unwrap();
+    harness.tick();
+    let asked = harness.call_outs();
+    assert_eq!(asked.len(), 3);
+    // A request under the new configuration has questions of its own.
+    let third = harness.open(request());
+    assert_eq!(harness.call_outs().len(), 4);
+    harness.answer_call_out(asked[2].token, names());
+    is_filtered(&harness.close(second));
+    harness.answer_call_out(harness.call_outs().last().unwrap().token, None);
+    is_refused(&harness.close(third), 502);
+}
+
+#[test]
 fn a_host_that_fails_while_the_request_goes_on_lets_nothing_pass() {
     for call in [
         "proxy_replace_header_map_value",

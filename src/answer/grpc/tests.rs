@@ -382,9 +382,9 @@ fn trailers_only_answers_are_filtered_in_the_head() {
         ]
     };
     let plan = decide(&head("receive series from team-b"), true, false).unwrap();
-    assert_eq!((plan.remove, plan.set), (vec!["grpc-status-details-bin"], vec![("grpc-message", WITHHELD.into())]));
+    assert_eq!((plan.remove, plan.message), (vec!["grpc-status-details-bin"], Some(WITHHELD.to_owned())));
     assert!(matches!(plan.body, Body::Untouched));
-    assert_eq!(decide(&head("context canceled"), true, true).unwrap().set, []);
+    assert_eq!(decide(&head("context canceled"), true, true).unwrap().message, None);
 }
 
 #[test]
@@ -524,7 +524,7 @@ fn places_in_messages_are_those_of_the_client_s_query() {
     let headers: Vec<_> = head.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     let head = Head { headers: &headers, end_of_stream: true, is_early: false };
     let plan = scoped(Call::Query, "team-a", 1000).decide(&head, &asked).unwrap();
-    assert_eq!((plan.set, plan.withheld), (vec![("grpc-message", "2:2: parse error: unexpected %22x%22".into())], 0));
+    assert_eq!((plan.message.as_deref(), plan.withheld), (Some("2:2: parse error: unexpected %22x%22"), 0));
 }
 
 #[test]

@@ -101,11 +101,8 @@ impl Watcher {
     fn warn(&mut self, text: Option<&[u8]>, out: &mut Vec<u8>) {
         // Several are joined by commas (`NewQueryWarningsResponse` in Thanos 0.42.5).
         let passes = if self.is_query() { are_messages } else { is_message };
-        match text.filter(|text| passes(text)) {
-            Some(text) => {
-                let placed = self.places.of_each(text);
-                write_bytes(self.warning(), placed.as_deref().unwrap_or(text), out);
-            }
+        match text.filter(|text| passes(text)).and_then(|text| std::str::from_utf8(text).ok()) {
+            Some(text) => write_bytes(self.warning(), &self.places.of_each(text), out),
             None => {
                 self.withhold();
                 if !std::mem::replace(&mut self.is_generic_said, true) {

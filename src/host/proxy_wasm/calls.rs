@@ -50,6 +50,7 @@ unsafe extern "C" {
     fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_close_stream(stream: u32) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_get_current_time_nanoseconds(return_time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, return_id: *mut u32) -> u32;
@@ -176,6 +177,12 @@ pub fn http_call(call_out: &CallOut) -> Result<u32, HostError> {
     let timeout = Duration::from_millis(call_out.timeout_ms.into());
     proxy_wasm::hostcalls::dispatch_http_call(&call_out.cluster, headers, None, Vec::new(), timeout)
         .map_err(|status| HostError { call: "proxy_http_call", fault: Fault::Status(status as u32) })
+}
+
+/// Has the calls that follow act on the exchange of this context, until this callback ends.
+pub fn set_effective_context(context: u32) -> Result<(), HostError> {
+    // SAFETY: takes a number only.
+    done("proxy_set_effective_context", unsafe { proxy_set_effective_context(context) })
 }
 
 /// Lets a request that was held back go on.

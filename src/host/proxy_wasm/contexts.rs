@@ -1,6 +1,7 @@
 //! The SDK's contexts → events of an exchange. A root context stands for a worker and its configuration, an HTTP context for an exchange.
 
 use super::effects::Stream;
+use super::questions::{self, Waiting};
 use super::{calls, local, pairs};
 use crate::config::Config;
 use crate::exchange::ledger::TICK_MILLISECONDS;
@@ -10,7 +11,8 @@ use crate::tenant::Evidence;
 use crate::text;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, ContextType, MapType};
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 /// One worker under one configuration.
@@ -25,10 +27,18 @@ pub struct Root {
 impl Drop for Root {
     fn drop(&mut self) {
         local::tick();
+        questions::lose_root();
     }
 }
 
-impl Context for Root {}
+impl Context for Root {
+    /// The answer to a question that is asked once more, since the request that asked it is gone.
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _trailers: usize) {
+        if let Some((waiting, max_answer)) = questions::take_of_root(token) {
+            questions::tell(waiting, answered(&answer(max_answer, headers, body_size)));
+        }
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
@@ -52,8 +62,12 @@ impl RootContext for Root {
         }
     }
 
-    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(self.worker.clone())))
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        let stream = |stream: &Weak<RefCell<Stream>>| {
+            let me = Waiting { context, stream: stream.clone() };
+            RefCell::new(Stream::new(self.worker.clone(), me))
+        };
+        Some(Box::new(Shared(Rc::new_cyclic(stream))))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -62,6 +76,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         local::tick();
+        questions::tick();
     }
 }
 
@@ -104,50 +119,63 @@ impl Stream {
     }
 }
 
-impl Stream {
-    /// The upstream's answer to a question: its status, and its body unless that is too long.
-    fn answered(&self, max: usize, headers: usize, size: usize) -> Result<(u16, Option<Vec<u8>>), HostError> {
-        const CALL: &str = "proxy_on_http_call_response";
-        // Envoy tells that there was no answer by an empty head.
-        if headers == 0 {
-            return Err(HostError { call: CALL, fault: Fault::Data });
-        }
-        let map = calls::header_map(MapType::HttpCallResponseHeaders)?;
-        let headers = pairs::checked(&map)?;
-        let status = headers.iter().find(|(name, _)| *name == b":status").map(|(_, status)| *status);
-        let status = status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
-        let status = status.ok_or(HostError { call: CALL, fault: Fault::Data })?;
-        let body = match size {
-            0 => Some(Vec::new()),
-            _ if size > max => None,
-            _ => Some(calls::buffer(BufferType::HttpCallResponseBody)?).filter(|body| body.len() == size),
-        };
-        Ok((status, body))
+/// The upstream's answer to a question: its status, and its body unless that is too long.
+fn answer(max: usize, headers: usize, size: usize) -> Result<(u16, Option<Vec<u8>>), HostError> {
+    const CALL: &str = "proxy_on_http_call_response";
+    // Envoy tells that there was no answer by an empty head.
+    if headers == 0 {
+        return Err(HostError { call: CALL, fault: Fault::Data });
+    }
+    let map = calls::header_map(MapType::HttpCallResponseHeaders)?;
+    let headers = pairs::checked(&map)?;
+    #[cfg(feature = "trap")]
+    super::trap::trap_when_asked(&headers);
+    let status = headers.iter().find(|(name, _)| *name == b":status").map(|(_, status)| *status);
+    let status = status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+    let status = status.ok_or(HostError { call: CALL, fault: Fault::Data })?;
+    let body = match size {
+        0 => Some(Vec::new()),
+        _ if size > max => None,
+        _ => Some(calls::buffer(BufferType::HttpCallResponseBody)?).filter(|body| body.len() == size),
+    };
+    Ok((status, body))
+}
+
+fn answered(answer: &Result<(u16, Option<Vec<u8>>), HostError>) -> Answered<'_> {
+    match answer {
+        Ok((status, body)) => Answered::Answer { status: *status, body: body.as_deref() },
+        Err(_) => Answered::Failed,
     }
 }
 
-impl Context for Stream {
+/// One exchange, which others may have to tell of an answer.
+struct Shared(Rc<RefCell<Stream>>);
+
+impl Shared {
+    /// Nothing else has the exchange: no host calls back from within a host call.
+    fn on(&self, event: Event<'_>) -> Action {
+        self.0.try_borrow_mut().map_or(Action::Pause, |mut stream| stream.on(event))
+    }
+}
+
+impl Context for Shared {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _trailers: usize) {
-        let Some((_, max)) = self.call_out.take_if(|(asked, _)| *asked == token) else { return };
-        let answered = self.answered(max, headers, body_size);
-        let answered = match &answered {
-            Ok((status, body)) => Answered::Answer { status: *status, body: body.as_deref() },
-            Err(_) => Answered::Failed,
-        };
-        if self.on(Event::CalledOut(answered)) == Action::Continue
-            && let Err(error) = calls::resume_request()
-        {
-            self.on(Event::Failed(error));
-        }
+        let Ok(mut stream) = self.0.try_borrow_mut() else { return };
+        let Some(call) = stream.call_out.take_if(|call| call.token == token) else { return };
+        let answer = answer(call.max_answer, headers, body_size);
+        let waiting = call.same.map(|same| questions::take(&stream.worker, &same)).unwrap_or_default();
+        stream.called_out(answered(&answer));
+        questions::tell(waiting, answered(&answer));
     }
 }
 
-impl HttpContext for Stream {
+impl HttpContext for Shared {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         self.on(Event::Began { now: calls::now().ok() });
-        match self.request_head(end_of_stream) {
+        let Ok(mut stream) = self.0.try_borrow_mut() else { return Action::Pause };
+        match stream.request_head(end_of_stream) {
             Ok(action) => action,
-            Err(error) => self.on(Event::Failed(error)),
+            Err(error) => stream.on(Event::Failed(error)),
         }
     }
 

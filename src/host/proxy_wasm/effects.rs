@@ -1,14 +1,17 @@
 //! Effects → host calls.
 
+use super::questions::{self, Waiting};
 use super::{calls, local, pairs};
+use crate::answer::GRPC_MESSAGE;
 use crate::exchange::{
-    AnswerEdits, Effect, Event, Exchange, Fault, Flow, Half, HostError, RequestEdits, SeriesId, Worker,
+    AnswerEdits, CallOut, Effect, Event, Exchange, Fault, Flow, Half, HostError, RequestEdits, SeriesId, Worker,
 };
 use crate::exchange::{Level, Line};
 use crate::request::Answered;
 use crate::workers::leases::{Grant, Wanted};
 use proxy_wasm::types::{Action, BufferType, MapType, StreamType};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// One exchange, and what the host holds for it.
 pub struct Stream {
@@ -18,8 +21,18 @@ pub struct Stream {
     series: Option<SeriesId>,
     /// The tenants whose queries are counted, while this one runs.
     lease: Vec<Wanted>,
-    /// The question that the upstream has not answered yet, and the longest answer that is read.
-    pub(super) call_out: Option<(u32, usize)>,
+    /// The question that the upstream has not answered yet.
+    pub(super) call_out: Option<Call>,
+    me: Waiting,
+}
+
+/// A call to the upstream.
+pub struct Call {
+    pub token: u32,
+    /// The longest answer that is read.
+    pub max_answer: usize,
+    /// What others who wait for the answer ask, too.
+    pub same: Option<Arc<str>>,
 }
 
 impl Drop for Stream {
@@ -27,12 +40,24 @@ impl Drop for Stream {
         if !self.lease.is_empty() {
             local::release(&self.lease);
         }
+        if let Some(Call { same: Some(same), .. }) = &self.call_out {
+            questions::leave(&self.worker, same);
+        }
     }
 }
 
 impl Stream {
-    pub fn new(worker: Rc<Worker>) -> Self {
-        Stream { exchange: Exchange::new(worker.clone()), worker, series: None, lease: Vec::new(), call_out: None }
+    pub fn new(worker: Rc<Worker>, me: Waiting) -> Self {
+        Stream { exchange: Exchange::new(worker.clone()), worker, series: None, lease: Vec::new(), call_out: None, me }
+    }
+
+    /// Tells the exchange that its question was answered, or was not, and lets the request go on where it may.
+    pub fn called_out(&mut self, answered: Answered<'_>) {
+        if self.on(Event::CalledOut(answered)) == Action::Continue
+            && let Err(error) = calls::resume_request()
+        {
+            self.on(Event::Failed(error));
+        }
     }
 
     /// Tells the exchange what has happened, and does what it asks for, until it asks for nothing more.
@@ -85,10 +110,17 @@ impl Stream {
                 let body = body(BufferType::HttpRequestBody, size)?;
                 return Ok(Some(self.exchange.on(Event::RequestBodyRead { body, now })));
             }
+            Effect::CallOut(call_out) if questions::waits(&self.worker, &call_out, &self.me) => {}
             Effect::CallOut(call_out) => match calls::http_call(&call_out) {
-                Ok(token) => self.call_out = Some((token, call_out.max_answer)),
+                Ok(token) => {
+                    let CallOut { max_answer, same, .. } = *call_out;
+                    self.call_out = Some(Call { token, max_answer, same });
+                }
                 // Whatever the reason, the question was not asked.
-                Err(_) => return Ok(Some(self.exchange.on(Event::CalledOut(Answered::Failed)))),
+                Err(_) => {
+                    let _nobody = call_out.same.map(|same| questions::take(&self.worker, &same));
+                    return Ok(Some(self.exchange.on(Event::CalledOut(Answered::Failed))));
+                }
             },
             Effect::ReadAnswerHead => {
                 let map = calls::header_map(MapType::HttpResponseHeaders)?;
@@ -175,6 +207,7 @@ fn edit_answer(edits: &AnswerEdits) -> Result<(), HostError> {
     const HEAD: MapType = MapType::HttpResponseHeaders;
     edits.remove.iter().try_for_each(|name| calls::remove_header(HEAD, name.as_bytes()))?;
     edits.set.iter().try_for_each(|(name, value)| calls::replace_header(HEAD, name.as_bytes(), value.as_bytes()))?;
+    edits.message.iter().try_for_each(|text| calls::replace_header(HEAD, GRPC_MESSAGE.as_bytes(), text.as_bytes()))?;
     edits.add.iter().try_for_each(|(name, value)| calls::add_header(HEAD, name.as_bytes(), value.as_bytes()))
 }
 

@@ -3,6 +3,7 @@
 //! - `contexts`: the SDK's contexts → events of an exchange
 //! - `effects`: effects → host calls
 //! - `local`: what all exchanges of this VM share: leases, stats
+//! - `questions`: one call for all requests that ask the upstream the same
 //! - `calls`: the host functions that are used, each as a safe function that survives every status
 //! - `pairs`: a header map as the host writes it, read in place and bounds-checked
 //!
@@ -17,6 +18,7 @@ mod contexts;
 mod effects;
 mod local;
 mod pairs;
+mod questions;
 #[cfg(feature = "trap")]
 mod trap;
 

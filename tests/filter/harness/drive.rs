@@ -75,6 +75,14 @@ impl Harness {
         Ok(())
     }
 
+    /// The same, and the old root context is deleted at once.
+    pub fn reload_and_delete(&mut self, configuration: impl AsRef<[u8]>) -> Result<(), Vec<LogLine>> {
+        let old = self.root;
+        self.reload(configuration)?;
+        filter(old, || proxy_on_delete(old));
+        Ok(())
+    }
+
     /// The plugin's option of that name.
     pub fn allow_on_headers_stop_iteration(mut self, allow: bool) -> Self {
         self.allow_on_headers_stop_iteration = allow;
