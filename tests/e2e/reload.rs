@@ -4,7 +4,7 @@
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{self, Request};
 use crate::support::stub::Stub;
-use crate::support::{process, unique};
+use crate::support::unique;
 use serde_json::json;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -189,7 +189,7 @@ fn nothing_is_served_before_a_first_configuration_was_accepted() {
     let stub = Stub::start();
     let empty = "resources: []\n";
     let setup = Setup::shipped(stub.port).filter(empty);
-    let envoy = setup.launch("envoy-reload-first", &process::program("TENANCY_WASM"));
+    let envoy = setup.launch("envoy-reload-first", &crate::support::native::module());
     let get = || Request::get("/api/v1/query?query=up").tenant("team-a").header("x-e2e-id", "first");
     envoy.process().wait_until(|| get().try_send(envoy.port).is_some());
     for bad in [empty, "resources: ["] {

@@ -2,7 +2,6 @@
 
 use crate::support::envoy::Setup;
 use crate::support::http::Request;
-use crate::support::process;
 use crate::support::stub::Stub;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn trap_is_answered_with_503_and_healed_within_a_second() {
     let stub = Stub::start();
-    let module = process::program("TENANCY_WASM_TRAP");
+    let module = crate::support::native::module_that_traps();
     let envoy = Setup::shipped(stub.port).start_with("envoy-trap", &module);
     let get = || Request::get("/api/v1/query?query=up").tenant("team-a").header("x-e2e-id", "trap");
     let (port, stop) = (envoy.port(), AtomicBool::new(false));

@@ -187,23 +187,24 @@ impl Filter {
         }
     }
 
-    /// Replaces all of a body that Envoy has. Beside trailers there is no part that has come, and what is written is held until they
-    /// go on.
+    /// Replaces all of a body that Envoy has. What is written goes where it was held before: what has come would be added to that only after
+    /// the hook, and Envoy 1.40.0 crashes where the buffer's limit is passed then. Beside trailers there is neither, and Envoy makes a buffer.
     pub fn replace_body(&mut self, half: Half, data: &[u8]) -> Result<(), HostError> {
-        let (parts, count) = self.parts(half);
-        for &part in parts.iter().take(count) {
-            // SAFETY: the filter lives. Where there is no such part, there is nothing to remove.
-            unsafe { abi::envoy_dynamic_module_callback_http_drain_body(self.0, part, usize::MAX) };
-        }
+        let ([received, held], count) = self.parts(half);
+        // SAFETY: the filter lives. Where there is no such part, nothing is removed, and it says so.
+        let drain = |part| unsafe { abi::envoy_dynamic_module_callback_http_drain_body(self.0, part, usize::MAX) };
+        let is_received = drain(received);
+        let is_held = count > 1 && drain(held);
         if self.body_size(half) != 0 {
             return Err(HostError { call: "http_drain_body", fault: Fault::Data });
         }
         if data.is_empty() {
             return Ok(());
         }
+        let part = if is_received && !is_held { received } else { held };
         // SAFETY: the filter lives; Envoy copies the bytes.
-        let append = |part| unsafe { abi::envoy_dynamic_module_callback_http_append_body(self.0, part, text(data)) };
-        done("http_append_body", parts.into_iter().any(append))
+        let is_done = unsafe { abi::envoy_dynamic_module_callback_http_append_body(self.0, part, text(data)) };
+        done("http_append_body", is_done)
     }
 
     /// Answers in the upstream's place. May end the stream before it returns.

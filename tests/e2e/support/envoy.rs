@@ -140,10 +140,10 @@ impl Setup {
 
     /// Starts it with the shipped module, and waits until it serves.
     pub fn start(self, name: &str) -> Envoy {
-        self.start_with(name, &process::program("TENANCY_WASM"))
+        self.start_with(name, &super::native::module())
     }
 
-    /// Starts it with another module.
+    /// Starts it with another module, wasm or native.
     pub fn start_with(self, name: &str, wasm: &Path) -> Envoy {
         let envoy = self.launch(name, wasm);
         envoy
@@ -162,7 +162,7 @@ impl Setup {
         std::fs::write(&filter, setup.filter_with(wasm)).unwrap();
         let yaml = setup.yaml.replace(FILTER, &format!("path: {}\n", filter.display()));
         let yaml = yaml.replace(FILTER_FOLDER, &format!("{{ path: {} }}", folder.display()));
-        let yaml = yaml.replace("dist/promql_tenancy_filter.wasm", wasm.to_str().unwrap());
+        let yaml = super::native::with_module(&yaml, wasm);
         let path = process::folder().join(format!("{name}.yaml"));
         std::fs::write(&path, yaml).unwrap();
         let process = Process::start(name, command(&path, setup.workers));
@@ -170,7 +170,7 @@ impl Setup {
     }
 
     fn filter_with(&self, wasm: &Path) -> String {
-        self.filter.replace("dist/promql_tenancy_filter.wasm", wasm.to_str().unwrap())
+        super::native::with_module(&self.filter, wasm)
     }
 
     /// A line's port, by the mark at its end.
@@ -266,6 +266,9 @@ impl Envoy {
 
     /// How often a VM that trapped was to be started again: a later request does that.
     pub fn reloads(&self) -> u64 {
+        if super::native::is_native(&self.wasm) {
+            return 0;
+        }
         let outcomes = ["success", "failure", "backoff"];
         outcomes.iter().map(|outcome| self.stat(&format!("wasm.promql_tenancy.vm_reload_{outcome}"))).sum()
     }
@@ -278,7 +281,15 @@ impl Envoy {
         let from = self.looked_at.load(Ordering::Relaxed);
         let log = log.get(from..).unwrap_or(&log);
         self.looked_at.fetch_max(from + log.rfind('\n').map_or(0, |end| end + 1), Ordering::Relaxed);
-        let trouble = ["RuntimeError", "Proxy-Wasm plugin in-VM", "VM failure", "panicked", "Function: ", "Caught "];
+        let trouble = [
+            "RuntimeError",
+            "Proxy-Wasm plugin in-VM",
+            "VM failure",
+            "panicked",
+            "Function: ",
+            "Caught ",
+            "envoy bug failure",
+        ];
         let lines: Vec<&str> = log.lines().filter(|line| trouble.iter().any(|sign| line.contains(sign))).collect();
         assert!(lines.is_empty(), "{lines:#?}");
         assert_eq!(self.reloads(), 0);
@@ -293,7 +304,7 @@ fn command(config: &Path, workers: u32) -> Command {
         .arg(config)
         .args(["--disable-hot-restart", "--concurrency", &workers.to_string(), "--reject-unknown-dynamic-fields"])
         .args(["--file-flush-interval-msec", "50"])
-        .args(["--log-level", "warning", "--component-log-level", "wasm:info"])
+        .args(["--log-level", "warning", "--component-log-level", "wasm:info,dynamic_modules:info"])
         .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     command
 }
