@@ -2,6 +2,7 @@
 
 use crate::support::envoy::Setup;
 use crate::support::http::Request;
+use crate::support::process;
 use crate::support::stub::Stub;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
@@ -114,8 +115,7 @@ fn one_query_too_many_is_refused_whichever_worker_it_meets() {
 #[test]
 fn trap_locks_no_tenant_out() {
     let gate = Gate::start();
-    let envoy =
-        counting(gate.port, 1).start_with("envoy-concurrency-trap", &crate::support::native::module_that_traps());
+    let envoy = counting(gate.port, 1).start_with("envoy-concurrency-trap", &process::program("TENANCY_WASM_TRAP"));
     std::thread::scope(|scope| {
         let running = scope.spawn(|| query().try_send(envoy.port).map(|answer| answer.status));
         envoy.process().wait_until(|| gate.arrived() == 1);

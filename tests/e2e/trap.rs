@@ -2,6 +2,7 @@
 
 use crate::support::envoy::Setup;
 use crate::support::http::Request;
+use crate::support::process;
 use crate::support::stub::Stub;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn trap_is_answered_with_503_and_healed_within_a_second() {
     let stub = Stub::start();
-    let module = crate::support::native::module_that_traps();
+    let module = process::program("TENANCY_WASM_TRAP");
     let envoy = Setup::shipped(stub.port).start_with("envoy-trap", &module);
     let get = || Request::get("/api/v1/query?query=up").tenant("team-a").header("x-e2e-id", "trap");
     let (port, stop) = (envoy.port(), AtomicBool::new(false));

@@ -12,10 +12,21 @@
 //!
 //! `tests/native.rs` compares the names with those that Envoy exports, and with the hooks that it looks for.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr::null_mut;
 
-/// The version of the ABI that the module says it was made for. Envoy compares it with its own, and says so in its log where they differ.
-pub const VERSION: &std::ffi::CStr = if cfg!(feature = "envoy-1-39") { c"v0.1.0" } else { c"v0.2.0" };
+/// The version of the ABI that the module says it was made for. Envoy compares it with its own, and warns where they differ. What is used
+/// here is the same in both versions, so that it is the version of the Envoy that loads the module: v0.2.0 where Envoy has a function that
+/// came with it. A later Envoy warns.
+pub fn version() -> &'static CStr {
+    unsafe extern "C" {
+        /// Of the C library.
+        fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+    }
+    // SAFETY: a null pointer asks in all libraries and the program itself (`RTLD_DEFAULT`); the name ends with a NUL.
+    let found = unsafe { dlsym(null_mut(), c"envoy_dynamic_module_callback_http_set_filter_state_value".as_ptr()) };
+    if found.is_null() { c"v0.1.0" } else { c"v0.2.0" }
+}
 
 /// `envoy_dynamic_module_type_envoy_buffer` and `…_module_buffer`: bytes of Envoy's, or of the module's.
 #[repr(C)]
@@ -97,8 +108,6 @@ unsafe extern "C" {
     pub fn envoy_dynamic_module_callback_http_get_body_chunks(filter: Object, part: Part, chunks: *mut Text) -> bool;
     pub fn envoy_dynamic_module_callback_http_append_body(filter: Object, part: Part, data: Text) -> bool;
     pub fn envoy_dynamic_module_callback_http_drain_body(filter: Object, part: Part, size: usize) -> bool;
-    pub fn envoy_dynamic_module_callback_http_received_buffered_request_body(filter: Object) -> bool;
-    pub fn envoy_dynamic_module_callback_http_received_buffered_response_body(filter: Object) -> bool;
 
     pub fn envoy_dynamic_module_callback_http_send_response(
         filter: Object,

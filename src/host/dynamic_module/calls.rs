@@ -138,39 +138,20 @@ impl Filter {
         done("http_set_header", is_done)
     }
 
-    /// The parts of a body that Envoy has, in order. Where an earlier filter held the body back, or this one was not called until it went
-    /// on, what has come is what was held: one part.
-    fn parts(&self, half: Half) -> ([Part; 2], usize) {
+    /// The bytes of a body that Envoy has now. `is_held`: whether what came before is held back for this filter. Otherwise Envoy's buffer
+    /// is an earlier filter's, or one whose bytes were forwarded.
+    pub fn body_size(&self, half: Half, is_held: bool) -> usize {
         // SAFETY: the filter lives.
-        let (parts, is_one) = unsafe {
-            match half {
-                Half::Request => (
-                    [Part::ReceivedRequest, Part::HeldRequest],
-                    abi::envoy_dynamic_module_callback_http_received_buffered_request_body(self.0),
-                ),
-                Half::Answer => (
-                    [Part::ReceivedAnswer, Part::HeldAnswer],
-                    abi::envoy_dynamic_module_callback_http_received_buffered_response_body(self.0),
-                ),
-            }
-        };
-        (parts, if is_one { 1 } else { 2 })
-    }
-
-    /// The bytes of a body that Envoy has now.
-    pub fn body_size(&self, half: Half) -> usize {
-        let (parts, count) = self.parts(half);
-        // SAFETY: the filter lives.
-        let size = |part: &Part| unsafe { abi::envoy_dynamic_module_callback_http_get_body_size(self.0, *part) };
-        parts.iter().take(count).map(size).sum()
+        let size = |part| unsafe { abi::envoy_dynamic_module_callback_http_get_body_size(self.0, part) };
+        let [held, received] = parts(half);
+        size(received) + if is_held { size(held) } else { 0 }
     }
 
     /// All of a body that Envoy has, which has to be `size` bytes: bytes that were not read must not be forwarded.
-    pub fn body(&mut self, half: Half, size: usize) -> Result<Vec<u8>, HostError> {
+    pub fn body(&mut self, half: Half, is_held: bool, size: usize) -> Result<Vec<u8>, HostError> {
         const CALL: &str = "http_get_body_chunks";
         let mut body = Vec::with_capacity(size);
-        let (parts, count) = self.parts(half);
-        for &part in parts.iter().take(count).rev() {
+        for part in parts(half).into_iter().skip(usize::from(!is_held)) {
             // SAFETY: the filter lives.
             let chunks = unsafe { abi::envoy_dynamic_module_callback_http_get_body_chunks_size(self.0, part) };
             // SAFETY: there is room for as many chunks as the body has.
@@ -187,15 +168,16 @@ impl Filter {
         }
     }
 
-    /// Replaces all of a body that Envoy has. What is written goes where it was held before: what has come would be added to that only after
-    /// the hook, and Envoy 1.40.0 crashes where the buffer's limit is passed then. Beside trailers there is neither, and Envoy makes a buffer.
-    pub fn replace_body(&mut self, half: Half, data: &[u8]) -> Result<(), HostError> {
-        let ([received, held], count) = self.parts(half);
+    /// Replaces all of a body that Envoy has. What is written is put where the rest is held, if it is: what has come would be added to
+    /// that only after the hook, and Envoy 1.40.0 crashes where the buffer's limit is passed then. Beside trailers there may be neither, and
+    /// Envoy makes a buffer.
+    pub fn replace_body(&mut self, half: Half, is_held: bool, data: &[u8]) -> Result<(), HostError> {
+        let [held, received] = parts(half);
         // SAFETY: the filter lives. Where there is no such part, nothing is removed, and it says so.
         let drain = |part| unsafe { abi::envoy_dynamic_module_callback_http_drain_body(self.0, part, usize::MAX) };
         let is_received = drain(received);
-        let is_held = count > 1 && drain(held);
-        if self.body_size(half) != 0 {
+        let is_held = is_held && drain(held);
+        if self.body_size(half, is_held) != 0 {
             return Err(HostError { call: "http_drain_body", fault: Fault::Data });
         }
         if data.is_empty() {
@@ -369,6 +351,14 @@ impl Filter {
             )
         };
         (result == abi::CALL_OUT_SUCCESS).then_some(id)
+    }
+}
+
+/// The part of a body that is held back, and the part that has come with the running hook.
+fn parts(half: Half) -> [Part; 2] {
+    match half {
+        Half::Request => [Part::HeldRequest, Part::ReceivedRequest],
+        Half::Answer => [Part::HeldAnswer, Part::ReceivedAnswer],
     }
 }
 

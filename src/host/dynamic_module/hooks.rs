@@ -52,7 +52,7 @@ unsafe fn of_stream(
 /// The ABI that the module was made for.
 #[unsafe(no_mangle)]
 pub extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char {
-    abi::VERSION.as_ptr()
+    guarded(null(), || abi::version().as_ptr())
 }
 
 /// # Safety

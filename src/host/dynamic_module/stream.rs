@@ -49,6 +49,9 @@ struct Inner {
     began: Option<u64>,
     is_grpc: bool,
     is_head: bool,
+    /// The parts of the body that came so far are held back.
+    holds_request: bool,
+    holds_answer: bool,
 }
 
 impl Drop for Inner {
@@ -83,6 +86,8 @@ impl Stream {
             began: None,
             is_grpc: false,
             is_head: false,
+            holds_request: false,
+            holds_answer: false,
         };
         Stream { inner: RefCell::new(inner), filter, is_over: Cell::new(false), is_broken: Cell::new(false) }
     }
@@ -107,11 +112,16 @@ impl Stream {
     /// A part of a body has come.
     pub fn body(&self, half: Half, end_of_stream: bool) -> Flow {
         self.run(|inner| {
-            let size = inner.filter.body_size(half);
-            inner.on(match half {
+            let size = inner.filter.body_size(half, inner.is_held(half));
+            let (flow, parting) = inner.on(match half {
                 Half::Request => Event::RequestBody { size, end_of_stream },
                 Half::Answer => Event::AnswerBody { size, end_of_stream },
-            })
+            });
+            match half {
+                Half::Request => inner.holds_request = flow == Flow::Pause,
+                Half::Answer => inner.holds_answer = flow == Flow::Pause,
+            }
+            (flow, parting)
         })
     }
 
@@ -221,6 +231,13 @@ impl Stream {
 }
 
 impl Inner {
+    fn is_held(&self, half: Half) -> bool {
+        match half {
+            Half::Request => self.holds_request,
+            Half::Answer => self.holds_answer,
+        }
+    }
+
     fn through(&self) -> (Ids, Through) {
         (self.ids, Through::Filter(self.filter.object()))
     }
@@ -304,7 +321,7 @@ impl Inner {
             }
             Effect::ReadRequestBody { size, with_time } => {
                 let now = if with_time { calls::now() } else { None };
-                let body = self.filter.body(Half::Request, size)?;
+                let body = self.filter.body(Half::Request, self.holds_request, size)?;
                 return Ok(Some(self.exchange.on(Event::RequestBodyRead { body, now })));
             }
             Effect::CallOut(call_out) => match self.filter.http_call(&call_out) {
@@ -318,13 +335,15 @@ impl Inner {
             }
             Effect::EditAnswer(edits) => self.edit_answer(&edits)?,
             Effect::ReadAnswerBody { size } => {
-                let bytes = self.filter.body(Half::Answer, size)?;
+                let bytes = self.filter.body(Half::Answer, self.holds_answer, size)?;
                 return Ok(Some(self.exchange.on(Event::AnswerBodyRead { bytes })));
             }
-            Effect::ReplaceBody { half, size, bytes } => match self.filter.replace_body(half, &bytes) {
-                Err(_) if size == 0 && half == Half::Answer => {}
-                done => done?,
-            },
+            Effect::ReplaceBody { half, size, bytes } => {
+                match self.filter.replace_body(half, self.is_held(half), &bytes) {
+                    Err(_) if size == 0 && half == Half::Answer => {}
+                    done => done?,
+                }
+            }
             Effect::ReadTrailers(half) => {
                 let trailers = self.filter.headers(trailers(half))?;
                 return Ok(Some(self.exchange.on(Event::TrailersRead { trailers: &trailers })));

@@ -36,13 +36,13 @@ pub fn module() -> PathBuf {
     }
 }
 
-/// The same module, but it traps, or panics, where a request asks for it.
-pub fn module_that_traps() -> PathBuf {
-    process::program(if is_native(&module()) { "TENANCY_NATIVE_TRAP" } else { "TENANCY_WASM_TRAP" })
-}
-
 pub fn is_native(module: &Path) -> bool {
     module.extension().is_some_and(|extension| extension == "so")
+}
+
+/// Whether an answer's head is held back. The native module needs no option of Envoy's for that.
+pub fn holds_heads(is_allowed: bool) -> bool {
+    is_allowed || is_native(&module())
 }
 
 /// A configuration with this module in the shipped one's place.
@@ -50,6 +50,9 @@ pub fn with_module(text: &str, module: &Path) -> String {
     let path = module.to_str().unwrap();
     if !is_native(module) {
         return text.replace("dist/promql_tenancy_filter.wasm", path);
+    }
+    if text.contains(NATIVE) {
+        return text.replace("dist/libpromql_tenancy_filter.so", path);
     }
     let mut out = String::new();
     let mut lines = text.lines().peekable();
@@ -64,9 +67,9 @@ pub fn with_module(text: &str, module: &Path) -> String {
         }
         let pad = " ".repeat(indent);
         out += &format!("{}\n", line.replace(WASM, NATIVE));
-        out += &format!(
-            "{pad}dynamic_module_config: {{ module: {{ local: {{ filename: {path} }} }}, do_not_close: true }}\n"
-        );
+        // Options of the VM, which the native module has none of.
+        const OF_WASM: [&str; 4] = ["failure_policy:", "reload_config:", "allow_on_headers_stop_iteration:", "config:"];
+        let (mut path, at) = (path.to_owned(), out.len());
         let (mut is_configuration, mut is_named) = (false, false);
         while let Some(line) = lines.next_if(|line| {
             line.trim().is_empty()
@@ -74,16 +77,30 @@ pub fn with_module(text: &str, module: &Path) -> String {
                 || line.starts_with(&format!("{pad}config:"))
         }) {
             let text = line.trim_start();
+            let is_key = line.len() - text.len() == indent + 2 && !text.starts_with('#');
+            if let Some((_, other)) =
+                text.split_once("filename: ").filter(|_| !text.contains("dist/promql_tenancy_filter.wasm"))
+            {
+                path = other.split(' ').next().unwrap_or_default().to_owned();
+            }
             if let (false, Some(name)) = (is_named, text.strip_prefix("name: ")) {
                 out += &format!("{pad}filter_name: {name}\n");
                 is_named = true;
             } else if text.starts_with("configuration:") {
                 is_configuration = true;
                 out += &format!("{pad}{}\n", text.replacen("configuration:", "filter_config:", 1));
-            } else if is_configuration {
+            } else if is_configuration
+                || is_key && !text.starts_with("vm_config:") && !OF_WASM.iter().any(|key| text.starts_with(key))
+            {
                 out += &format!("{}\n", line.get(2..).unwrap_or_default());
             }
         }
+        out.insert_str(
+            at,
+            &format!(
+                "{pad}dynamic_module_config: {{ module: {{ local: {{ filename: {path} }} }}, do_not_close: true }}\n"
+            ),
+        );
     }
     let out = out.replace(WASM, NATIVE).replace("wasmcustom.", "dynamicmodulescustom.");
     // A bootstrap, and not a file that it discovers.
