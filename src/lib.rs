@@ -35,7 +35,7 @@ pub mod api;
 pub mod config;
 pub mod exchange;
 pub mod go;
-#[cfg(feature = "filter")]
+#[cfg(any(feature = "filter", feature = "native"))]
 mod host;
 pub mod json;
 pub mod limits;

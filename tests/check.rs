@@ -93,6 +93,29 @@ fn what_is_shipped_is_without_a_mistake() {
 }
 
 #[test]
+fn mistakes_around_the_native_module_are_found() {
+    let native = "envoy/native.yaml";
+    let misspelt = [("filter_config:", "filter_confg:")];
+    assert_found("native-key", native, &misspelt, "filter_confg", "unknown");
+    let misspelt = [("\"tenant_label_name\"", "\"tenant_label_nam\"")];
+    assert_found("native-configuration", native, &misspelt, "tenant_label_nam", "tenant_label_nam");
+    let claim = [
+        ("\"tenant_header\": \"THANOS-TENANT\",", ""),
+        (
+            "\"default_tenant_id\": \"\",",
+            "\"tenant_metadata\": [\"envoy.filters.http.jwt_authn\", \"payload\", \"tenant\"],",
+        ),
+    ];
+    assert_found(
+        "native-claim",
+        native,
+        &claim,
+        "- name: promql_tenancy",
+        "promql_tenancy.metadata.envoy.filters.http.jwt_authn",
+    );
+}
+
+#[test]
 fn a_filter_that_fails_open_is_found() {
     let open = [("failure_policy: FAIL_RELOAD", "failure_policy: FAIL_OPEN")];
     assert_found("open", BOOTSTRAP, &open, "FAIL_OPEN", "is served without it");

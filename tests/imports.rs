@@ -124,6 +124,9 @@ fn violations(lib: &str, sources: &[Source]) -> Vec<String> {
         if names("proxy_wasm") && module != "host" {
             found.push(format!("{}: names the proxy's SDK", source.path));
         }
+        if source.code.contains("envoy_dynamic_module_") && module != "host" {
+            found.push(format!("{}: names Envoy's ABI", source.path));
+        }
         for shared in ["Rc", "RefCell", "Cell", "OnceCell"].into_iter().filter(|name| module == "config" && names(name))
         {
             found.push(format!("{}: {shared} can't be shared between threads", source.path));
@@ -208,6 +211,8 @@ fn what_runs_the_other_way_is_found() {
 #[test]
 fn what_a_module_must_not_name_is_found() {
     finds("api/mod.rs", "use proxy_wasm::types::Action;", &["api/mod.rs: names the proxy's SDK"]);
+    finds("host/dynamic_module/abi.rs", "fn envoy_dynamic_module_callback_log();", &[]);
+    finds("api/mod.rs", "fn envoy_dynamic_module_callback_log();", &["api/mod.rs: names Envoy's ABI"]);
     finds("config/mod.rs", "use std::rc::Rc;", &["config/mod.rs: Rc can't be shared between threads"]);
     finds(
         "config/a.rs",

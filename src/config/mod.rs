@@ -525,6 +525,18 @@ impl Config {
         self.match_rules
     }
 
+    /// The same as a dynamic module of Envoy's, which can hold an answer's head back always, and has labels for its stats.
+    pub fn in_a_dynamic_module(self) -> Config {
+        let stats = Stats { tags: crate::stats::Naming::Envoy, ..self.stats };
+        Config { can_hold_heads: true, stats, ..self }
+    }
+
+    /// Where dynamic metadata is read: each path begins with the namespace. For a host that has no metadata as a whole.
+    pub fn metadata_paths(&self) -> Vec<&[String]> {
+        let of_labels = self.enforced_labels().iter().filter_map(EnforcedLabel::metadata_path);
+        self.source().metadata_path().into_iter().chain(of_labels).collect()
+    }
+
     /// Whether the proxy can hold an answer's head back until its body is whole.
     pub fn can_hold_heads(&self) -> bool {
         self.can_hold_heads

@@ -120,9 +120,14 @@ impl EnforcedLabel {
 
     /// Whether dynamic metadata has the values.
     pub fn reads_metadata(&self) -> bool {
-        match self.source {
-            LabelSource::Metadata(_) => true,
-            LabelSource::Header(_) | LabelSource::Values(_) => false,
+        self.metadata_path().is_some()
+    }
+
+    /// Where dynamic metadata has the values, if it has.
+    pub fn metadata_path(&self) -> Option<&[String]> {
+        match &self.source {
+            LabelSource::Metadata(path) => Some(path),
+            LabelSource::Header(_) | LabelSource::Values(_) => None,
         }
     }
 

@@ -63,6 +63,18 @@ impl Source {
         }
     }
 
+    /// Where dynamic metadata names the tenant, if it does.
+    pub fn metadata_path(&self) -> Option<&[String]> {
+        match self {
+            Source::Metadata(claims) => Some(&claims.path),
+            Source::Header { .. }
+            | Source::Parameter(_)
+            | Source::Allowed { .. }
+            | Source::Certificate(_)
+            | Source::Static(_) => None,
+        }
+    }
+
     /// The header that names the tenant, if the source is a header.
     pub fn header(&self) -> Option<&Arc<str>> {
         match self {

@@ -2,7 +2,6 @@
 
 use crate::support::envoy::Setup;
 use crate::support::http::Request;
-use crate::support::process;
 use crate::support::stub::Stub;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,7 +10,7 @@ fn assert_refused(configuration: &str, reason: &str) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("envoy-bad-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let stub = Stub::start();
-    let envoy = Setup::shipped(stub.port).plugin_text(configuration).launch(&name, &process::program("TENANCY_WASM"));
+    let envoy = Setup::shipped(stub.port).plugin_text(configuration).launch(&name, &crate::support::native::module());
     let refused = || envoy.process().log().lines().any(|line| line.contains("configuration refused: "));
     let start = std::time::Instant::now();
     while !refused() && start.elapsed().as_secs() < 30 {

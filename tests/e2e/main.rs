@@ -22,7 +22,9 @@
 //! - `naming`: claims as identity providers write them, the tenant in the path and in a parameter
 //! - `stats`: all stats; `samples`: the samples that queries read
 //! - `dashboards`: the operators' dashboard and rules, with a Prometheus that scrapes Envoy; `picture`: draws the README's picture, on request
-//! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy
+//! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy; `native`: the native module as one
+//!
+//! They run against the wasm module, or, with `TENANCY_MODULE=native`, against the native one: scripts/test does both.
 //!
 //! `make test` sets environment variables with the paths of the programs. Without them, a test fails with a message that says so.
 #![cfg(not(target_family = "wasm"))]
@@ -51,6 +53,7 @@ mod kubernetes;
 mod limits;
 mod metadata;
 mod naming;
+mod native;
 mod paths;
 mod picture;
 mod queries;

@@ -4,7 +4,7 @@
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{self, Request};
 use crate::support::stub::Stub;
-use crate::support::{process, unique};
+use crate::support::{native, unique};
 use serde_json::json;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -114,7 +114,7 @@ fn bad_file_changes_nothing_and_the_log_says_why() {
     let envoy = enforcing(stub.port, "good").start("envoy-reload-bad");
     let plugin = |text: &str| Setup::shipped(stub.port).plugin_text(text);
     let good = || enforcing(stub.port, "bad");
-    let cases = [
+    let mut cases = vec![
         // The filter refuses these.
         (plugin(r#"{"tenant_label_nam": "bad"}"#), "configuration refused: tenant_label_nam: unknown key"),
         (plugin(r#"{"tenant_label_name": 1}"#), "configuration refused: tenant_label_name: expected a string"),
@@ -123,8 +123,6 @@ fn bad_file_changes_nothing_and_the_log_says_why() {
         // Envoy refuses these.
         (good().filter("resources: ["), "Filesystem config update failure"),
         (good().replace("dist/promql_tenancy_filter.wasm", "dist/absent.wasm"), "Filesystem config update"),
-        (good().replace("envoy.wasm.runtime.v8", "envoy.wasm.runtime.none"), "Filesystem config update rejected"),
-        (good().replace("failure_policy: FAIL_RELOAD", "failure_policy: FAIL_HARDLY"), "Filesystem config update"),
         // Which without --reject-unknown-dynamic-fields would be no configuration at all, and the default tenant served.
         (good().replace("      configuration:\n", "      configuratio:\n"), "Filesystem config update"),
         // Another filter in its place.
@@ -137,6 +135,11 @@ fn bad_file_changes_nothing_and_the_log_says_why() {
             "Filesystem config update rejected",
         ),
     ];
+    if !native::is_native(&native::module()) {
+        // The native module has neither.
+        cases.push((good().replace("wasm.runtime.v8", "wasm.runtime.none"), "Filesystem config update rejected"));
+        cases.push((good().replace("policy: FAIL_RELOAD", "policy: FAIL_HARDLY"), "Filesystem config update"));
+    }
     for (setup, reason) in cases {
         let before = envoy.process().log().len();
         let fails = envoy.stat("extension_config_discovery.http_filter.promql_tenancy.config_fail");
@@ -189,7 +192,7 @@ fn nothing_is_served_before_a_first_configuration_was_accepted() {
     let stub = Stub::start();
     let empty = "resources: []\n";
     let setup = Setup::shipped(stub.port).filter(empty);
-    let envoy = setup.launch("envoy-reload-first", &process::program("TENANCY_WASM"));
+    let envoy = setup.launch("envoy-reload-first", &native::module());
     let get = || Request::get("/api/v1/query?query=up").tenant("team-a").header("x-e2e-id", "first");
     envoy.process().wait_until(|| get().try_send(envoy.port).is_some());
     for bad in [empty, "resources: ["] {

@@ -1,12 +1,12 @@
 //! How long Envoy takes until it listens, with the filter and without.
 
 use crate::support::envoy::{Envoy, Setup};
-use crate::support::{process, stub};
+use crate::support::stub;
 use std::time::{Duration, Instant};
 
 fn time_to_listen(name: &str, setup: Setup) -> Duration {
     let start = Instant::now();
-    let envoy: Envoy = setup.launch(name, &process::program("TENANCY_WASM"));
+    let envoy: Envoy = setup.launch(name, &crate::support::native::module());
     envoy.process().wait_until(|| envoy.is_listening());
     start.elapsed()
 }

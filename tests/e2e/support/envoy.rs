@@ -17,6 +17,8 @@ pub struct Setup {
     /// The file that holds the filter.
     filter: String,
     workers: u32,
+    /// Another version of Envoy than the tests' own.
+    program: Option<PathBuf>,
 }
 
 /// A running Envoy.
@@ -43,7 +45,7 @@ impl Setup {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy").join(name);
             std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
         };
-        Setup { yaml: read("envoy.yaml"), filter: read("promql_tenancy.yaml"), workers: 1 }
+        Setup { yaml: read("envoy.yaml"), filter: read("promql_tenancy.yaml"), workers: 1, program: None }
             .port("PROMETHEUS_PORT", upstream)
     }
 
@@ -53,7 +55,7 @@ impl Setup {
         let yaml = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let identities = format!("{}/", super::identities::folder().display());
         let yaml = yaml.replace("filename: envoy/identities/", &format!("filename: {identities}"));
-        Setup { yaml, filter: String::new(), workers: 1 }.port("PROMETHEUS_PORT", upstream)
+        Setup { yaml, filter: String::new(), workers: 1, program: None }.port("PROMETHEUS_PORT", upstream)
     }
 
     /// Sets keys of the plugin's configuration, beside those that are shipped.
@@ -73,6 +75,11 @@ impl Setup {
     /// So many workers; by default one, so that a request meets the VM that an earlier one was served by.
     pub fn workers(self, workers: u32) -> Setup {
         Setup { workers, ..self }
+    }
+
+    /// Another version of Envoy.
+    pub fn of_program(self, program: &Path) -> Setup {
+        Setup { program: Some(program.to_owned()), ..self }
     }
 
     /// Switches `allow_on_headers_stop_iteration`, Envoy's and the filter's.
@@ -140,10 +147,10 @@ impl Setup {
 
     /// Starts it with the shipped module, and waits until it serves.
     pub fn start(self, name: &str) -> Envoy {
-        self.start_with(name, &process::program("TENANCY_WASM"))
+        self.start_with(name, &super::native::module())
     }
 
-    /// Starts it with another module.
+    /// Starts it with another module, wasm or native.
     pub fn start_with(self, name: &str, wasm: &Path) -> Envoy {
         let envoy = self.launch(name, wasm);
         envoy
@@ -162,15 +169,15 @@ impl Setup {
         std::fs::write(&filter, setup.filter_with(wasm)).unwrap();
         let yaml = setup.yaml.replace(FILTER, &format!("path: {}\n", filter.display()));
         let yaml = yaml.replace(FILTER_FOLDER, &format!("{{ path: {} }}", folder.display()));
-        let yaml = yaml.replace("dist/promql_tenancy_filter.wasm", wasm.to_str().unwrap());
+        let yaml = super::native::with_module(&yaml, wasm);
         let path = process::folder().join(format!("{name}.yaml"));
         std::fs::write(&path, yaml).unwrap();
-        let process = Process::start(name, command(&path, setup.workers));
+        let process = Process::start(name, command(&path, &setup));
         Envoy { process, port, admin, wasm: wasm.to_owned(), filter, looked_at: AtomicUsize::new(0) }
     }
 
     fn filter_with(&self, wasm: &Path) -> String {
-        self.filter.replace("dist/promql_tenancy_filter.wasm", wasm.to_str().unwrap())
+        super::native::with_module(&self.filter, wasm)
     }
 
     /// A line's port, by the mark at its end.
@@ -266,6 +273,9 @@ impl Envoy {
 
     /// How often a VM that trapped was to be started again: a later request does that.
     pub fn reloads(&self) -> u64 {
+        if super::native::is_native(&self.wasm) {
+            return 0;
+        }
         let outcomes = ["success", "failure", "backoff"];
         outcomes.iter().map(|outcome| self.stat(&format!("wasm.promql_tenancy.vm_reload_{outcome}"))).sum()
     }
@@ -278,7 +288,15 @@ impl Envoy {
         let from = self.looked_at.load(Ordering::Relaxed);
         let log = log.get(from..).unwrap_or(&log);
         self.looked_at.fetch_max(from + log.rfind('\n').map_or(0, |end| end + 1), Ordering::Relaxed);
-        let trouble = ["RuntimeError", "Proxy-Wasm plugin in-VM", "VM failure", "panicked", "Function: ", "Caught "];
+        let trouble = [
+            "RuntimeError",
+            "Proxy-Wasm plugin in-VM",
+            "VM failure",
+            "panicked",
+            "Function: ",
+            "Caught ",
+            "envoy bug failure",
+        ];
         let lines: Vec<&str> = log.lines().filter(|line| trouble.iter().any(|sign| line.contains(sign))).collect();
         assert!(lines.is_empty(), "{lines:#?}");
         assert_eq!(self.reloads(), 0);
@@ -286,14 +304,15 @@ impl Envoy {
 }
 
 /// Envoy with the log lines of the filter.
-fn command(config: &Path, workers: u32) -> Command {
-    let mut command = Command::new(process::program("TENANCY_ENVOY"));
+fn command(config: &Path, setup: &Setup) -> Command {
+    let program = setup.program.clone().unwrap_or_else(|| process::program("TENANCY_ENVOY"));
+    let mut command = Command::new(program);
     command
         .arg("--config-path")
         .arg(config)
-        .args(["--disable-hot-restart", "--concurrency", &workers.to_string(), "--reject-unknown-dynamic-fields"])
+        .args(["--disable-hot-restart", "--concurrency", &setup.workers.to_string(), "--reject-unknown-dynamic-fields"])
         .args(["--file-flush-interval-msec", "50"])
-        .args(["--log-level", "warning", "--component-log-level", "wasm:info"])
+        .args(["--log-level", "warning", "--component-log-level", "wasm:info,dynamic_modules:info"])
         .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     command
 }

@@ -15,6 +15,7 @@ pub mod identities;
 #[path = "../../manifests/program.rs"]
 pub mod manifests;
 pub mod metrics;
+pub mod native;
 pub mod observe;
 pub mod pod;
 pub mod process;

@@ -18,6 +18,7 @@ mod sizes;
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::Request;
+use crate::support::native;
 use crate::support::observe::{Observed, over_h1, over_h2};
 use crate::support::scripted::{Frames, PROTOCOL, SCRIPT, Scripted, Step};
 use crate::support::unique;
@@ -41,7 +42,7 @@ fn setup(stop_iteration: bool) -> Setup {
 /// With and without `allow_on_headers_stop_iteration`.
 fn envoys() -> &'static [(bool, Envoy); 2] {
     static ENVOYS: LazyLock<[(bool, Envoy); 2]> = LazyLock::new(|| {
-        let start = |name: &str, allowed| (allowed, setup(allowed).start(name));
+        let start = |name: &str, allowed| (native::holds_heads(allowed), setup(allowed).start(name));
         [start("envoy-upstream", true), start("envoy-upstream-continue", false)]
     });
     &ENVOYS

@@ -2,7 +2,7 @@
 
 use super::document::{Node, join};
 use super::mistake::Found;
-use super::plugin::{Plugin, is_ours, names_it, wasm};
+use super::plugin::{Plugin, is_native, is_our_module, is_ours, names_it, native, wasm};
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::stats::Naming;
 use promql_tenancy_filter::tenant::Source;
@@ -51,6 +51,11 @@ pub fn resources(document: &Node, found: &mut Found<'_>) -> Vec<(String, Plugin)
     for (index, resource) in document.get("resources").map_or(&[][..], Node::items).iter().enumerate() {
         let place = format!("resources[{index}]");
         let Some(typed) = resource.get("typed_config") else { continue };
+        if is_native(typed) && (names_it(resource.word("name")) || is_our_module(typed)) {
+            found.check_keys(resource, &place, &["name", "typed_config"]);
+            let plugin = native(typed, &join(&place, "typed_config"), found);
+            plugins.push((resource.word("name").to_owned(), plugin));
+        }
         let Some(config) = typed.get("config").filter(|_| typed.word("@type").ends_with("wasm.v3.Wasm")) else {
             continue;
         };
@@ -127,7 +132,11 @@ pub fn chains(document: &Node, discovered: &[Discovered], found: &mut Found<'_>)
                 "leave it out",
             );
         }
+        let is_module = filter.get("typed_config").is_some_and(is_native);
         let here = filter.get("typed_config").and_then(|typed| {
+            if is_module {
+                return Some(native(typed, &join(&place, "typed_config"), found));
+            }
             found.check_keys(typed, &join(&place, "typed_config"), &["config"]);
             typed.get("config").map(|config| {
                 check_name(config, &join(&place, "typed_config.config.name"), &mut named, found);
@@ -146,9 +155,12 @@ pub fn chains(document: &Node, discovered: &[Discovered], found: &mut Found<'_>)
         if let Some(config) = config {
             let (line, limit) = listener.map_or((manager.line, BUFFER_LIMIT), |(_, limit, line)| (*line, *limit));
             let limit = limit.max(virtual_hosts(manager));
+            let place_of_ours = place;
             let place = listener.map_or(path.as_str(), |(path, ..)| path.as_str());
             buffer(config, limit, line, &join(place, "per_connection_buffer_limit_bytes"), found);
-            if config.stats().tags == Naming::Envoy {
+            if is_module {
+                claims(filters, first, &place_of_ours, config, found);
+            } else if config.stats().tags == Naming::Envoy {
                 tags = Naming::Envoy;
             }
         }
@@ -161,6 +173,24 @@ pub fn chains(document: &Node, discovered: &[Discovered], found: &mut Found<'_>)
         check_tags(document, document.line, found);
     }
     (count, plugins)
+}
+
+/// What a dynamic module can't read of dynamic metadata has to be in the filter state.
+fn claims(filters: &[Node], ours: usize, place: &str, config: &Config, found: &mut Found<'_>) {
+    for path in config.metadata_paths().into_iter().filter(|path| path.len() > 2) {
+        let Some(namespace) = path.first() else { continue };
+        let name = ["promql_tenancy.metadata.", namespace].concat();
+        let mut is_set = false;
+        for filter in filters.iter().take(ours) {
+            filter.walk("", &mut |_, node| is_set |= node.word("object_key") == name);
+        }
+        if !is_set {
+            let wrong = format!("reads {}, which no dynamic module can: every request is refused", path.join("."));
+            let advice = format!("set the filter state {name} before it, as docs/native.md shows");
+            let line = filters.get(ours).map_or(0, |filter| filter.line);
+            found.add(line, place, wrong, advice);
+        }
+    }
 }
 
 /// Plugins are told apart by their names. `named`: those that were seen, with what each is configured to be.
@@ -181,6 +211,9 @@ fn check_name<'a>(config: &'a Node, place: &str, named: &mut Vec<(&'a str, Strin
 
 fn stands_for_ours(filter: &Node) -> bool {
     let typed = filter.get("typed_config");
+    if typed.is_some_and(is_native) {
+        return names_it(filter.word("name")) || typed.is_some_and(is_our_module);
+    }
     match typed.filter(|typed| typed.word("@type").ends_with("wasm.v3.Wasm")).and_then(|typed| typed.get("config")) {
         Some(config) => names_it(filter.word("name")) || is_ours(config),
         None => filter.get("config_discovery").is_some() && names_it(filter.word("name")),

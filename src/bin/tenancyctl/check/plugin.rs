@@ -55,6 +55,29 @@ pub fn is_ours(config: &Node) -> bool {
     [config.word("name"), config.word("root_id"), file, uri].into_iter().any(names_it)
 }
 
+/// Whether a filter is a dynamic module, which is the native way to have this filter.
+pub fn is_native(typed: &Node) -> bool {
+    typed.word("@type").ends_with("dynamic_modules.v3.DynamicModuleFilter")
+}
+
+/// Whether a dynamic module is this filter.
+pub fn is_our_module(typed: &Node) -> bool {
+    let of = |path: &[&str]| typed.below(path).and_then(Node::text).unwrap_or_default();
+    let file = of(&["dynamic_module_config", "module", "local", "filename"]);
+    [of(&["filter_name"]), of(&["dynamic_module_config", "name"]), file].into_iter().any(names_it)
+}
+
+/// Checks Envoy's filter for dynamic modules.
+pub fn native(typed: &Node, place: &str, found: &mut Found<'_>) -> Plugin {
+    found.check_keys(typed, place, &["dynamic_module_config", "filter_name", "filter_config", "terminal_filter"]);
+    let place = join(place, "filter_config");
+    let (config, line, place) = match typed.get("filter_config") {
+        None => (Config::parse(b"").ok(), typed.line, place),
+        Some(any) => any_value(any, &place, found),
+    };
+    Plugin { place, line, config: config.map(Config::in_a_dynamic_module), stops: true }
+}
+
 /// Checks the `config` of Envoy's wasm filter.
 pub fn wasm(config: &Node, place: &str, found: &mut Found<'_>) -> Plugin {
     found.check_keys(config, place, PLUGIN);

@@ -1,0 +1,449 @@
+//! Effects → calls of Envoy, for one stream.
+
+use super::abi::{Map, Object};
+use super::calls::{self, Filter, Pair};
+use super::plugin::Plugin;
+use super::stats::{Ids, Through};
+use super::{evidence, local};
+use crate::api::ErrorShape;
+use crate::exchange::{
+    AnswerEdits, Arrival, Effect, Event, Exchange, Flow, Half, HostError, Level, Line, RequestEdits, SeriesId, Step,
+    Summary, Worker,
+};
+use crate::rejection::{Code, Rejection};
+use crate::request::Answered;
+use crate::tenant::Evidence;
+use crate::workers::leases::{Grant, Wanted};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// The name of the filter state of access logs, the one that the wasm module's has.
+const FILTER_STATE: &str = "wasm.tenancy";
+/// What the client hears of a panic, which is in the log.
+const PANIC: Rejection = Rejection::Internal("a defect");
+
+/// One stream of Envoy's. Envoy may call a hook from within one of its functions, and may even end the stream there.
+pub struct Stream {
+    inner: RefCell<Inner>,
+    filter: Object,
+    /// Envoy's filter is gone: nothing may be asked of it any more.
+    is_over: Cell<bool>,
+    /// A hook has panicked: nothing of the stream is forwarded any more.
+    is_broken: Cell<bool>,
+}
+
+/// One exchange, and what the host holds for it.
+struct Inner {
+    worker: Rc<Worker>,
+    exchange: Exchange,
+    filter: Filter,
+    ids: Ids,
+    /// Where it is counted.
+    series: Option<SeriesId>,
+    /// The tenants whose queries are counted, while this one runs.
+    lease: Vec<Wanted>,
+    /// The question that the upstream has not answered yet, and the longest answer that is read.
+    call_out: Option<(u64, usize)>,
+    /// The filter state can be set once, at the end.
+    note: Option<String>,
+    began: Option<u64>,
+    is_grpc: bool,
+    is_head: bool,
+    /// The parts of the body that came so far are held back.
+    holds_request: bool,
+    holds_answer: bool,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if !self.lease.is_empty() {
+            local::release(&self.lease);
+        }
+    }
+}
+
+/// What ends a stream. It is done when nothing is borrowed, since Envoy may call hooks before it returns.
+enum Parting {
+    Reply { status: u16, details: String, headers: Vec<(&'static str, String)>, body: Vec<u8> },
+    Reset,
+}
+
+impl Stream {
+    /// # Safety
+    /// The pointer is that of a filter of Envoy's, which lives until [`Stream::over`] is called.
+    pub unsafe fn new(plugin: &Plugin, filter: Object) -> Stream {
+        let worker = local::worker(&plugin.config);
+        let inner = Inner {
+            exchange: Exchange::new(worker.clone()),
+            worker,
+            // SAFETY: the caller's.
+            filter: unsafe { Filter::new(filter) },
+            ids: plugin.ids,
+            series: None,
+            lease: Vec::new(),
+            call_out: None,
+            note: None,
+            began: None,
+            is_grpc: false,
+            is_head: false,
+            holds_request: false,
+            holds_answer: false,
+        };
+        Stream { inner: RefCell::new(inner), filter, is_over: Cell::new(false), is_broken: Cell::new(false) }
+    }
+
+    /// The filter is gone.
+    pub fn over(&self) {
+        self.is_over.set(true);
+    }
+
+    /// The request's head has come.
+    pub fn request_head(&self, end_of_stream: bool) -> Flow {
+        self.run(|inner| {
+            inner.began = calls::now();
+            inner.on(Event::Began { now: inner.began });
+            match inner.request_head(end_of_stream) {
+                Ok(outcome) => outcome,
+                Err(error) => inner.on(Event::Failed(error)),
+            }
+        })
+    }
+
+    /// A part of a body has come.
+    pub fn body(&self, half: Half, end_of_stream: bool) -> Flow {
+        self.run(|inner| {
+            let size = inner.filter.body_size(half, inner.is_held(half));
+            let (flow, parting) = inner.on(match half {
+                Half::Request => Event::RequestBody { size, end_of_stream },
+                Half::Answer => Event::AnswerBody { size, end_of_stream },
+            });
+            match half {
+                Half::Request => inner.holds_request = flow == Flow::Pause,
+                Half::Answer => inner.holds_answer = flow == Flow::Pause,
+            }
+            (flow, parting)
+        })
+    }
+
+    /// Trailers have come.
+    pub fn trailers(&self, half: Half) -> Flow {
+        self.run(|inner| inner.on(Event::Trailers(half)))
+    }
+
+    /// The answer's head has come.
+    pub fn answer_head(&self, end_of_stream: bool) -> Flow {
+        self.run(|inner| inner.on(Event::AnswerHead { end_of_stream }))
+    }
+
+    /// The upstream has answered a question, or has not: `None`. `headers` and `chunks` are its answer.
+    pub fn answered(&self, id: u64, answer: Option<(&[Pair<'_>], &[&[u8]])>) {
+        let flow = self.run(|inner| {
+            let Some((_, max)) = inner.call_out.take_if(|(asked, _)| *asked == id) else {
+                return (Flow::Pause, None);
+            };
+            let Some((status, chunks)) = answer.and_then(|(headers, chunks)| Some((status_of(headers)?, chunks)))
+            else {
+                return inner.on(Event::CalledOut(Answered::Failed));
+            };
+            let size: usize = chunks.iter().map(|chunk| chunk.len()).sum();
+            let body = (size <= max).then(|| chunks.concat());
+            inner.on(Event::CalledOut(Answered::Answer { status, body: body.as_deref() }))
+        });
+        if flow == Flow::Continue && !self.is_over.get() && !self.is_broken.get() {
+            // SAFETY: the filter is not over.
+            unsafe { Filter::new(self.filter) }.continue_request();
+        }
+    }
+
+    /// Request and answer are over. The filter is there still.
+    pub fn complete(&self) {
+        let is_broken = self.is_broken.get();
+        let Ok(mut inner) = self.inner.try_borrow_mut() else { return };
+        if let Some(note) = inner.note.take() {
+            inner.filter.set_filter_state(FILTER_STATE, note.as_bytes());
+        }
+        match is_broken {
+            true => inner.count_panic(),
+            false => {
+                inner.on(Event::Done { now: calls::now().unwrap_or(0) });
+            }
+        }
+    }
+
+    /// A hook has panicked. Nothing is known of the exchange any more.
+    pub fn broke(&self, half_is_replaceable: bool) {
+        if self.is_broken.replace(true) || self.is_over.get() {
+            return;
+        }
+        let line = format!("{}: status=500 reason=internal error=\"a panic, see above\"", Line::RequestRefused.begin());
+        calls::log(Level::Error, &line);
+        let mut is_grpc = false;
+        if let Ok(mut inner) = self.inner.try_borrow_mut() {
+            is_grpc = inner.is_grpc;
+            inner.note = Some(format!("refused:{} unknown -", PANIC.reason()));
+        }
+        let errors = if is_grpc { ErrorShape::Grpc } else { ErrorShape::Prometheus };
+        let parting = match half_is_replaceable {
+            true => {
+                let mut headers = vec![
+                    ("content-type", errors.content_type().to_owned()),
+                    ("cache-control", "private, no-store".to_owned()),
+                ];
+                headers.extend(is_grpc.then(|| grpc_status(PANIC.code())));
+                let details = ["tenancy_", PANIC.reason()].concat();
+                Parting::Reply { status: PANIC.status(), details, headers, body: PANIC.body_in(errors) }
+            }
+            false => Parting::Reset,
+        };
+        self.part(parting);
+    }
+
+    /// Whether a hook has panicked.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken.get()
+    }
+
+    /// Runs a hook. Where Envoy calls one from within a call of another, what it brings is a local reply of its own, which is none of the
+    /// exchange's.
+    fn run(&self, work: impl FnOnce(&mut Inner) -> (Flow, Option<Parting>)) -> Flow {
+        let (flow, parting) = match self.inner.try_borrow_mut() {
+            Ok(mut inner) => work(&mut inner),
+            Err(_) => return Flow::Continue,
+        };
+        if let Some(parting) = parting {
+            self.part(parting);
+        }
+        flow
+    }
+
+    fn part(&self, parting: Parting) {
+        // SAFETY: a hook of this filter runs, so that it lives.
+        let filter = unsafe { Filter::new(self.filter) };
+        match parting {
+            Parting::Reply { status, details, headers, body } => {
+                let headers: Vec<Pair<'_>> =
+                    headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+                filter.send_response(status, &headers, &body, &details);
+            }
+            Parting::Reset => filter.reset(),
+        }
+    }
+}
+
+impl Inner {
+    fn is_held(&self, half: Half) -> bool {
+        match half {
+            Half::Request => self.holds_request,
+            Half::Answer => self.holds_answer,
+        }
+    }
+
+    fn through(&self) -> (Ids, Through) {
+        (self.ids, Through::Filter(self.filter.object()))
+    }
+
+    fn request_head(&mut self, end_of_stream: bool) -> Result<(Flow, Option<Parting>), HostError> {
+        let of_tenant = self.worker.evidence();
+        let of_labels = self.worker.label_evidence();
+        let subject = match of_tenant {
+            Some(Evidence::Subject) => self.filter.subject().map(<[u8]>::to_vec),
+            Some(Evidence::Metadata) | None => None,
+        };
+        let reads_metadata = [of_tenant, of_labels].contains(&Some(Evidence::Metadata));
+        let metadata = match self.worker.config().filter(|_| reads_metadata) {
+            Some(config) => evidence::metadata(&mut self.filter, &config.metadata_paths()),
+            None => None,
+        };
+        let read = |evidence| match evidence {
+            Some(Evidence::Subject) => subject.as_deref(),
+            Some(Evidence::Metadata) => metadata.as_deref(),
+            None => None,
+        };
+        let headers = self.filter.headers(Map::RequestHead)?;
+        let is = |name: &[u8], is: fn(&[u8]) -> bool| headers.iter().any(|(other, value)| *other == name && is(value));
+        self.is_grpc = is(b"content-type", is_grpc);
+        self.is_head = is(b":method", |method| method == b"HEAD");
+        #[cfg(feature = "trap")]
+        panic_when_asked(&headers);
+        let arrival =
+            Arrival { headers: &headers, evidence: read(of_tenant), label_evidence: read(of_labels), end_of_stream };
+        let step = self.exchange.on(Event::RequestHead(arrival));
+        Ok(self.enact_all(step))
+    }
+
+    /// Tells the exchange what has happened, and does what it asks for, until it asks for nothing more.
+    fn on(&mut self, event: Event<'_>) -> (Flow, Option<Parting>) {
+        let step = self.exchange.on(event);
+        self.enact_all(step)
+    }
+
+    fn enact_all(&mut self, mut step: Step) -> (Flow, Option<Parting>) {
+        let mut parting = None;
+        'step: loop {
+            for effect in std::mem::take(&mut step.effects) {
+                match self.enact(effect, &mut parting) {
+                    Ok(None) => {}
+                    Ok(Some(next)) => {
+                        step = next;
+                        continue 'step;
+                    }
+                    Err(error) => {
+                        step = self.exchange.on(Event::Failed(error));
+                        continue 'step;
+                    }
+                }
+            }
+            return (step.flow, parting);
+        }
+    }
+
+    /// Carries an effect out. One that asks is answered to the exchange at once, which gives the next step.
+    fn enact(&mut self, effect: Effect, parting: &mut Option<Parting>) -> Result<Option<Step>, HostError> {
+        match effect {
+            Effect::Begin { tenant, handler } => {
+                self.series = local::begin(&self.worker, tenant.as_deref(), handler, self.through());
+            }
+            Effect::TakeLease(wanted) => {
+                let event = match local::take(&wanted)? {
+                    Grant::Granted => {
+                        self.lease = wanted;
+                        Event::Leased
+                    }
+                    Grant::Refused { running, allowed } => Event::LeaseRefused { running, allowed },
+                };
+                return Ok(Some(self.exchange.on(event)));
+            }
+            Effect::EditRequest(edits) => self.edit_request(&edits)?,
+            Effect::TryEditRequest(edits) => {
+                if let Err(error) = self.edit_request(&edits) {
+                    calls::log(Level::Error, &format!("{}: {error}", Line::TenantNotNamed.begin()));
+                }
+            }
+            Effect::ReadRequestBody { size, with_time } => {
+                let now = if with_time { calls::now() } else { None };
+                let body = self.filter.body(Half::Request, self.holds_request, size)?;
+                return Ok(Some(self.exchange.on(Event::RequestBodyRead { body, now })));
+            }
+            Effect::CallOut(call_out) => match self.filter.http_call(&call_out) {
+                Some(id) => self.call_out = Some((id, call_out.max_answer)),
+                // Whatever the reason, the question was not asked.
+                None => return Ok(Some(self.exchange.on(Event::CalledOut(Answered::Failed)))),
+            },
+            Effect::ReadAnswerHead => {
+                let headers = self.filter.headers(Map::AnswerHead)?;
+                return Ok(Some(self.exchange.on(Event::AnswerHeadRead { headers: &headers })));
+            }
+            Effect::EditAnswer(edits) => self.edit_answer(&edits)?,
+            Effect::ReadAnswerBody { size } => {
+                let bytes = self.filter.body(Half::Answer, self.holds_answer, size)?;
+                return Ok(Some(self.exchange.on(Event::AnswerBodyRead { bytes })));
+            }
+            Effect::ReplaceBody { half, size, bytes } => {
+                match self.filter.replace_body(half, self.is_held(half), &bytes) {
+                    Err(_) if size == 0 && half == Half::Answer => {}
+                    done => done?,
+                }
+            }
+            Effect::ReadTrailers(half) => {
+                let trailers = self.filter.headers(trailers(half))?;
+                return Ok(Some(self.exchange.on(Event::TrailersRead { trailers: &trailers })));
+            }
+            Effect::RemoveTrailers { half, names } => {
+                names.iter().try_for_each(|name| self.filter.remove_header(trailers(half), name))?;
+            }
+            Effect::SetTrailer { name, value } => {
+                self.filter.set_header(Map::AnswerTrailers, name.as_bytes(), value.as_bytes())?;
+            }
+            Effect::Reply { status, details, mut headers, body, code } => {
+                headers.extend(self.is_grpc.then(|| grpc_status(code)));
+                if !self.is_grpc && !self.is_head {
+                    // Envoy does not show the module its own reply, as it shows it to a wasm filter: this counts its bytes.
+                    self.exchange.on(Event::AnswerHead { end_of_stream: body.is_empty() });
+                    self.exchange.on(Event::AnswerBody { size: body.len(), end_of_stream: true });
+                }
+                *parting = Some(Parting::Reply { status, details, headers, body });
+            }
+            Effect::Reset(_) => *parting = Some(Parting::Reset),
+            Effect::ReadStatus => {
+                let status = self.filter.response_code();
+                return Ok(Some(self.exchange.on(Event::StatusRead(status))));
+            }
+            Effect::Note(state) => self.note = Some(state),
+            Effect::Log(level, line) => calls::log(level, &line),
+            Effect::End(summary) => {
+                if let Some(series) = self.series.take() {
+                    local::end(series, &summary, self.through());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn edit_request(&mut self, edits: &RequestEdits) -> Result<(), HostError> {
+        const HEAD: Map = Map::RequestHead;
+        let filter = &mut self.filter;
+        if let Some(path) = &edits.path {
+            filter.set_header(HEAD, b":path", path)?;
+        }
+        edits.remove.iter().try_for_each(|name| filter.remove_header(HEAD, name.as_bytes()))?;
+        edits.set.iter().try_for_each(|(name, value)| filter.set_header(HEAD, name.as_bytes(), value.as_bytes()))?;
+        filter.clear_route_cache();
+        Ok(())
+    }
+
+    fn edit_answer(&mut self, edits: &AnswerEdits) -> Result<(), HostError> {
+        const HEAD: Map = Map::AnswerHead;
+        let filter = &mut self.filter;
+        edits.remove.iter().try_for_each(|name| filter.remove_header(HEAD, name.as_bytes()))?;
+        edits.set.iter().try_for_each(|(name, value)| filter.set_header(HEAD, name.as_bytes(), value.as_bytes()))?;
+        edits.add.iter().try_for_each(|(name, value)| filter.add_header(HEAD, name.as_bytes(), value.as_bytes()))
+    }
+
+    /// Counts a request whose hook has panicked, once.
+    fn count_panic(&mut self) {
+        let through = self.through();
+        let series = self.series.take();
+        let series = series.or_else(|| local::begin(&self.worker, None, crate::stats::NO_HANDLER, through));
+        let now = calls::now();
+        let took = now.unwrap_or(0).saturating_sub(self.began.or(now).unwrap_or(0));
+        let summary = Summary {
+            milliseconds: took / 1_000_000,
+            status: PANIC.status(),
+            refused: Some(PANIC.reason()),
+            ..Summary::default()
+        };
+        if let Some(series) = series {
+            local::end(series, &summary, through);
+        }
+    }
+}
+
+fn trailers(half: Half) -> Map {
+    match half {
+        Half::Request => Map::RequestTrailers,
+        Half::Answer => Map::AnswerTrailers,
+    }
+}
+
+/// As Envoy decides it (`Grpc::Common::hasGrpcContentType`).
+fn is_grpc(content_type: &[u8]) -> bool {
+    content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// Envoy makes a reply's status of this header for a client that speaks gRPC, and its message of the body.
+fn grpc_status(code: Code) -> (&'static str, String) {
+    ("grpc-status", (code as u8).to_string())
+}
+
+fn status_of(headers: &[Pair<'_>]) -> Option<u16> {
+    let (_, status) = headers.iter().find(|(name, _)| *name == b":status")?;
+    std::str::from_utf8(status).ok()?.parse().ok()
+}
+
+/// A panic on request, to test that the next request is served. Only with the feature `trap`, which no shipped module has.
+#[cfg(feature = "trap")]
+fn panic_when_asked(headers: &[Pair<'_>]) {
+    if headers.iter().any(|(name, _)| *name == b"x-tenancy-test-trap") {
+        std::panic::resume_unwind(Box::new("asked for"));
+    }
+}
