@@ -45,7 +45,6 @@ use crate::api::{Answer, Route, Shape};
 use crate::config::Config;
 use crate::names::Names;
 use crate::scope::{Renaming, Scope};
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What an answer is expected to be. Made with the decision on the request, and kept until the answer comes.

@@ -69,9 +69,10 @@ pub enum Part {
     HeldAnswer = 3,
 }
 
-/// `envoy_dynamic_module_type_attribute_id`, the two that are read.
+/// `envoy_dynamic_module_type_attribute_id`, those that are read.
 pub mod attribute {
     pub const RESPONSE_CODE: u32 = 15;
+    pub const RESPONSE_CODE_DETAILS: u32 = 16;
     pub const SUBJECT_PEER_CERTIFICATE: u32 = 33;
 }
 

@@ -228,13 +228,21 @@ impl Filter {
 
     /// The subject of the client's certificate.
     pub fn subject(&mut self) -> Option<&[u8]> {
+        self.attribute(abi::attribute::SUBJECT_PEER_CERTIFICATE)
+    }
+
+    /// What Envoy says of how the answer came to be.
+    pub fn response_code_details(&mut self) -> Option<&[u8]> {
+        self.attribute(abi::attribute::RESPONSE_CODE_DETAILS)
+    }
+
+    fn attribute(&mut self, attribute: u32) -> Option<&[u8]> {
         let mut found = NOTHING;
-        let attribute = abi::attribute::SUBJECT_PEER_CERTIFICATE;
         // SAFETY: the filter lives; the out-pointer lives across the call.
         let is_found = unsafe {
             abi::envoy_dynamic_module_callback_http_filter_get_attribute_string(self.0, attribute, &mut found)
         };
-        // SAFETY: it belongs to the connection, and nothing is changed while it is borrowed.
+        // SAFETY: it belongs to the connection or the stream, and nothing is changed while it is borrowed.
         is_found.then(|| unsafe { bytes(found) })
     }
 

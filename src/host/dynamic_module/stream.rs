@@ -330,8 +330,13 @@ impl Inner {
                 None => return Ok(Some(self.exchange.on(Event::CalledOut(Answered::Failed)))),
             },
             Effect::ReadAnswerHead => {
+                // Owned, since Envoy's text is borrowed from the filter, and so are the headers.
+                let details = self.filter.response_code_details().map(<[u8]>::to_vec);
                 let headers = self.filter.headers(Map::AnswerHead)?;
-                return Ok(Some(self.exchange.on(Event::AnswerHeadRead { headers: &headers })));
+                let details = details.filter(|_| self.exchange.wants_details(&headers));
+                return Ok(Some(
+                    self.exchange.on(Event::AnswerHeadRead { headers: &headers, details: details.as_deref() }),
+                ));
             }
             Effect::EditAnswer(edits) => self.edit_answer(&edits)?,
             Effect::ReadAnswerBody { size } => {
