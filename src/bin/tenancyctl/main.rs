@@ -8,8 +8,10 @@
 mod check;
 mod confined;
 mod evidence;
+mod http;
 mod mistakes;
 mod naming;
+mod retention;
 mod rewrite;
 mod route;
 mod schema;
@@ -50,6 +52,7 @@ enum Command {
     Check(check::Check),
     Rewrite(rewrite::Rewrite),
     Route(route::Route),
+    Retention(Box<retention::Retention>),
     /// Print the JSON Schema of the configuration, for editors and for programs that write configurations
     #[command(after_help = SCHEMA)]
     Schema,
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Rewrite(rewrite) => rewrite.run(),
         Command::Route(route) => route.run(),
+        Command::Retention(retention) => retention.run(),
         Command::Schema => print(&format!("{:#}\n", schema::schema())),
         Command::Completions { shell } => completions(shell),
     };

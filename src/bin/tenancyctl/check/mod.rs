@@ -301,7 +301,7 @@ fn explain(config: &Config, out: &mut String) {
         let (key, meaning) = (setting.key, setting.meaning);
         let _ = writeln!(out, "{KEY}{key:width$}{KEY:#}  {value}{origin}\n{:width$}  {NOTE}# {meaning}{NOTE:#}", "");
     }
-    let selectors: Vec<(&str, String)> = config.own_selectors().collect();
+    let selectors: Vec<(&str, String)> = config.own_scopes().map(|(id, scope)| (id, scope.selector())).collect();
     if !selectors.is_empty() {
         let _ = writeln!(out, "\n{KEY}tenants with a selector of their own{KEY:#}");
     }
