@@ -105,7 +105,8 @@ impl Client {
         let mut answer = answer.map_err(|error| error.to_string())?;
         let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(|error| error.to_string())?;
+        let body =
+            answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(|error| error.to_string())?;
         Ok(Answer { status: answer.status().as_u16(), headers, body })
     }
 }

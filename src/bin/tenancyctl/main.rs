@@ -17,6 +17,7 @@ mod route;
 mod schema;
 mod second_opinion;
 mod table;
+mod verify;
 
 use anstyle::{AnsiColor, Effects, Style};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -52,6 +53,7 @@ enum Command {
     Check(check::Check),
     Rewrite(rewrite::Rewrite),
     Route(route::Route),
+    Verify(Box<verify::Verify>),
     Retention(Box<retention::Retention>),
     /// Print the JSON Schema of the configuration, for editors and for programs that write configurations
     #[command(after_help = SCHEMA)]
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Rewrite(rewrite) => rewrite.run(),
         Command::Route(route) => route.run(),
+        Command::Verify(verify) => verify.run(),
         Command::Retention(retention) => retention.run(),
         Command::Schema => print(&format!("{:#}\n", schema::schema())),
         Command::Completions { shell } => completions(shell),

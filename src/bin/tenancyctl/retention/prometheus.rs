@@ -94,10 +94,9 @@ impl<'r> Deletion<'r> {
         let limit = most.saturating_add(1).to_string();
         let selector = format!("{{{matcher}}}");
         let end = seconds(before);
-        let mut names = strings(&self.get(
-            "/api/v1/label/__name__/values",
-            &[("match[]", &selector), ("end", &end), ("limit", &limit)],
-        )?);
+        let mut names = strings(
+            &self.get("/api/v1/label/__name__/values", &[("match[]", &selector), ("end", &end), ("limit", &limit)])?,
+        );
         if names.len() > most {
             names.truncate(most);
             round.left_out = true;
@@ -155,7 +154,8 @@ impl<'r> Deletion<'r> {
     fn now(&self) -> Result<i64, Failure> {
         let own = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_millis()).ok());
         let answer = self.get("/api/v1/query", &[("query", "time()")])?;
-        let of_prometheus = answer.pointer("/result/0").and_then(Value::as_f64).map(|seconds| (seconds * 1_000.0) as i64);
+        let of_prometheus =
+            answer.pointer("/result/0").and_then(Value::as_f64).map(|seconds| (seconds * 1_000.0) as i64);
         match own.zip(of_prometheus) {
             Some((own, of_prometheus)) => Ok(own.min(of_prometheus)),
             None => Err(Failure::Broken("Prometheus does not say what time it is".to_owned())),
@@ -165,7 +165,8 @@ impl<'r> Deletion<'r> {
     fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, Failure> {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let target = format!("{}{path}?{query}", self.path);
-        let answer = self.ask(Ask { method: "GET".to_owned(), target, headers: self.retention.headers.clone(), body: None })?;
+        let answer =
+            self.ask(Ask { method: "GET".to_owned(), target, headers: self.retention.headers.clone(), body: None })?;
         let json = answer.json();
         match json.get("data") {
             Some(data) if answer.is_success() => Ok(data.clone()),
@@ -182,12 +183,15 @@ impl<'r> Deletion<'r> {
             return Ok(());
         }
         let problem = answer.problem();
-        let help = if problem.contains("admin APIs disabled") { ": start Prometheus with --web.enable-admin-api" } else { "" };
+        let help =
+            if problem.contains("admin APIs disabled") { ": start Prometheus with --web.enable-admin-api" } else { "" };
         Err(Failure::Broken(format!("{what}: {problem}{help}")))
     }
 
     fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
-        self.client.send(&self.base, &ask).map_err(|error| Failure::Broken(format!("{}{}: {error}", self.base, self.path)))
+        self.client
+            .send(&self.base, &ask)
+            .map_err(|error| Failure::Broken(format!("{}{}: {error}", self.base, self.path)))
     }
 
     fn done(&self) -> &'static str {
@@ -196,14 +200,16 @@ impl<'r> Deletion<'r> {
 
     fn summary(&self, round: &Round) -> Result<(), Failure> {
         let Round { metrics, series, left_out } = *round;
-        let record = json!({"metrics": metrics, "series": series, "left_out": left_out, "deleted": self.retention.apply});
+        let record =
+            json!({"metrics": metrics, "series": series, "left_out": left_out, "deleted": self.retention.apply});
         let more = if self.retention.apply { "" } else { ". Nothing was deleted: add --apply" };
         self.log(&record, &format!("{} {series} series of {metrics} metrics{more}", self.done()))
     }
 
     /// One line of the log.
     fn log(&self, record: &Value, text: &str) -> Result<(), Failure> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(0));
+        let now =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(0));
         if self.retention.json {
             let mut record = record.clone();
             if let Some(object) = record.as_object_mut() {

@@ -17,9 +17,8 @@ struct Own<'c> {
 
 pub fn print(config: &Config, upstream: Settings, only: &[String], as_json: bool) -> Result<(), Failure> {
     let is_meant = |id: &str| only.is_empty() || only.iter().any(|only| only == id);
-    let value = |values: &[(Limit, i64)]| {
-        values.iter().find(|(limit, _)| *limit == Limit::Retention).map(|(_, value)| *value)
-    };
+    let value =
+        |values: &[(Limit, i64)]| values.iter().find(|(limit, _)| *limit == Limit::Retention).map(|(_, value)| *value);
     let own: Vec<Own> = config
         .limits()
         .overridden()
@@ -43,7 +42,9 @@ fn overrides(own: &[Own], default: Option<i64>, as_json: bool) -> Result<(), Fai
             .collect();
         return write(&format!("{:#}\n", json!({"overrides": overrides, "default": default.map(written)})));
     }
-    let mut out = String::from("# Runtime configuration (-runtime-config.file): put this beside what it sets for the same tenants.\n");
+    let mut out = String::from(
+        "# Runtime configuration (-runtime-config.file): put this beside what it sets for the same tenants.\n",
+    );
     out += &match default {
         Some(default) => format!(
             "# For tenants that are not listed, the main configuration or a flag:\n#   limits: {{ compactor_blocks_retention_period: {} }}\n\

@@ -33,7 +33,9 @@ pub fn selector(config: &Config, id: &str) -> Result<Scope, String> {
     }
     for (other, scope) in config.own_scopes() {
         if other == id {
-            return Err("it has a selector of its own (tenant_selectors), which may match another tenant's series".to_owned());
+            return Err(
+                "it has a selector of its own (tenant_selectors), which may match another tenant's series".to_owned()
+            );
         }
         if may_match(scope, config.label(), id) {
             return Err(format!("the selector of {other} (tenant_selectors) may match its series"));
@@ -63,7 +65,9 @@ mod tests {
 
     #[test]
     fn a_selector_names_one_tenant_exactly() {
-        let config = config(r#"{"tenant_federation": {"enabled": true}, "shared_tenants": ["common"], "tenant_label_name": "team"}"#);
+        let config = config(
+            r#"{"tenant_federation": {"enabled": true}, "shared_tenants": ["common"], "tenant_label_name": "team"}"#,
+        );
         // Neither the shared tenants nor the form that federation has.
         assert_eq!(selector(&config, "a").unwrap().written(), r#"team="a""#);
         for id in ["a|b", "", "a\"} or {x", ".*"] {
@@ -75,9 +79,8 @@ mod tests {
 
     #[test]
     fn what_another_tenants_selector_may_match_is_left_out() {
-        let config = config(
-            r#"{"tenant_selectors": {"shop": "{namespace=~\"shop-.*\"}"}, "allowed_tenants": ["shop", "a"]}"#,
-        );
+        let config =
+            config(r#"{"tenant_selectors": {"shop": "{namespace=~\"shop-.*\"}"}, "allowed_tenants": ["shop", "a"]}"#);
         assert!(selector(&config, "shop").unwrap_err().contains("of its own"));
         assert!(selector(&config, "a").unwrap_err().contains("the selector of shop"));
     }
@@ -98,7 +101,9 @@ mod tests {
 
     #[test]
     fn zero_and_no_setting_keep_everything() {
-        let config = config(r#"{"limits": {"retention_period": "30d"}, "overrides": {"a": {"retention_period": "0"}, "b": {}}}"#);
+        let config = config(
+            r#"{"limits": {"retention_period": "30d"}, "overrides": {"a": {"retention_period": "0"}, "b": {}}}"#,
+        );
         assert_eq!(retention(&config, "a"), None);
         assert_eq!(retention(&config, "b"), Some(30 * 86_400_000));
         let config = self::config(r#"{"overrides": {"a": {"retention_period": "1d"}}}"#);
