@@ -339,6 +339,9 @@ pub fn only_config(name: &str, text: &str) -> Result<Config, Failure> {
         (Some(_), Some(_)) => Err(Failure::Broken(format!("{name}: several configurations: which one is meant?"))),
         (None, _) => {
             drop(configs);
+            if report.mistakes.is_empty() {
+                return Err(Failure::Broken(format!("{name}: there is no configuration of the filter in it")));
+            }
             Err(Failure::No(Some(report.mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n"))))
         }
     }

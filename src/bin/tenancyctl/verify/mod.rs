@@ -113,10 +113,14 @@ impl Kind {
 
 impl Verify {
     pub fn run(&self) -> Result<(), Failure> {
-        let deployment = Deployment::new(self)?;
         let start = Instant::now();
-        let data = loop {
-            match data::Data::find(self, &deployment) {
+        let find = || {
+            let deployment = Deployment::new(self)?;
+            let data = data::Data::find(self, &deployment)?;
+            Ok((deployment, data))
+        };
+        let (deployment, data) = loop {
+            match find() {
                 Err(Failure::Broken(_)) if start.elapsed() < Duration::from_secs(self.wait) => {
                     std::thread::sleep(Duration::from_secs(1));
                 }

@@ -84,7 +84,7 @@ pub fn all(pair: &Pair<'_>) -> Vec<Query> {
     add(false, "a label's values", format!("count_values(\"value\", {foreign})"), nothing);
     add(false, "an or", format!("{foreign} or {of_other}"), nothing);
     add(false, "a histogram's quantile", format!("histogram_quantile({number}, {foreign})"), nothing);
-    add(false, "its absence", format!("absent({foreign})"), Expect::Data);
+    add(false, "its absence", format!("count(absent({foreign}))"), Expect::Data);
     add(false, "an unless", format!("vector(1) unless on() {foreign}"), Expect::Data);
     add(false, "a scalar", format!("vector({number}) == 0"), Expect::Data);
     all

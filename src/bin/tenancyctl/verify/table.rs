@@ -297,16 +297,19 @@ impl Maker<'_> {
             "grpc_query_range" => {
                 write_bytes(1, query.as_bytes(), &mut out);
                 [(2, now.saturating_sub(300)), (3, now), (4, 60)]
-                    .map(|(field, value)| write_number(field, value, &mut out));
+                    .into_iter()
+                    .for_each(|(field, value)| write_number(field, value, &mut out));
             }
             "grpc_exemplars" => {
                 write_bytes(1, query.as_bytes(), &mut out);
                 [(2, now.saturating_sub(300) * 1_000), (3, now * 1_000)]
-                    .map(|(field, value)| write_number(field, value, &mut out));
+                    .into_iter()
+                    .for_each(|(field, value)| write_number(field, value, &mut out));
             }
             "grpc_series" => {
                 [(1, now.saturating_sub(300) * 1_000), (2, now * 1_000)]
-                    .map(|(field, value)| write_number(field, value, &mut out));
+                    .into_iter()
+                    .for_each(|(field, value)| write_number(field, value, &mut out));
                 matchers.iter().for_each(|matcher| write_bytes(3, matcher, &mut out));
             }
             "grpc_label_values" => write_bytes(1, self.pair.label.as_bytes(), &mut out),
