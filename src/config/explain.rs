@@ -2,7 +2,7 @@
 
 use super::source::CERTIFICATE_FIELDS;
 use super::{Config, keys};
-use crate::scope::OnConflict;
+use crate::scope::{OnConflict, Scope};
 use crate::tenant::{Claims, EnforcedLabel, Federation, LabelSource, Source, Tenants};
 use serde_json::{Value, json};
 
@@ -37,8 +37,8 @@ impl Config {
 
 impl Config {
     /// The tenants with a selector of their own, in the order of the configuration.
-    pub fn own_selectors(&self) -> impl Iterator<Item = (&str, String)> {
-        self.confinement.selectors.iter().map(|(id, scope)| (id, scope.selector()))
+    pub fn own_scopes(&self) -> impl Iterator<Item = (&str, &Scope)> {
+        self.confinement.selectors.iter()
     }
 
     /// Whether the tenants are confined to their IDs in the tenant label, and to nothing else.

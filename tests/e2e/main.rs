@@ -13,7 +13,7 @@
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: which requests reach the upstream, at the edges of HTTP
 //! - `times`: times and durations are read as the upstreams read them
-//! - `hostile`: queries that try to exhaust the filter; `limits`, `retention`: per-tenant limits
+//! - `hostile`: queries that try to exhaust the filter; `limits`, `retention`: per-tenant limits; `deletion`: `tenancyctl retention` on a Prometheus
 //! - `sources`: the tenant by certificate, token and configuration; `trail`: access logs, traces and Envoy's log
 //! - `deployments`: the topologies of examples/docker-compose and their check script
 //! - `getting_started`: the steps of the guide
@@ -37,6 +37,7 @@ mod chart;
 mod clients;
 mod configuration;
 mod dashboards;
+mod deletion;
 mod deployments;
 mod dry_run;
 mod errors;

@@ -250,7 +250,7 @@ pub fn parameter(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+pub fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is \"name: value\"")?;
     Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
 }

@@ -311,7 +311,7 @@ fn explain(config: &Config, out: &mut String) {
         let (key, meaning) = (setting.key, setting.meaning);
         let _ = writeln!(out, "{KEY}{key:width$}{KEY:#}  {value}{origin}\n{:width$}  {NOTE}# {meaning}{NOTE:#}", "");
     }
-    let selectors: Vec<(&str, String)> = config.own_selectors().collect();
+    let selectors: Vec<(&str, String)> = config.own_scopes().map(|(id, scope)| (id, scope.selector())).collect();
     if !selectors.is_empty() {
         let _ = writeln!(out, "\n{KEY}tenants with a selector of their own{KEY:#}");
     }
@@ -349,6 +349,9 @@ pub fn only_config(name: &str, text: &str) -> Result<Config, Failure> {
         (Some(_), Some(_)) => Err(Failure::Broken(format!("{name}: several configurations: which one is meant?"))),
         (None, _) => {
             drop(configs);
+            if report.mistakes.is_empty() {
+                return Err(Failure::Broken(format!("{name}: there is no configuration of the filter in it")));
+            }
             Err(Failure::No(Some(report.mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n"))))
         }
     }

@@ -1,0 +1,114 @@
+//! One request, and what is expected of its answer.
+
+use super::super::Failure;
+use super::super::http::{Answer, Ask, shortened};
+use super::data::Data;
+use super::deployment::Deployment;
+use super::judge::{self, Found};
+
+pub struct Check {
+    /// The endpoint's name in the API table, or a group of checks.
+    pub group: &'static str,
+    pub what: String,
+    /// Who asks: which of the two tenants; its number.
+    pub own: usize,
+    pub ask: Ask,
+    pub expect: Expect,
+}
+
+/// What is expected of an answer. None of them holds anything of the other tenant's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// A success that holds something.
+    Data,
+    /// A success, or a refusal that looks like one.
+    Anything,
+    /// Nothing is found, or it is refused.
+    Nothing,
+    /// As `Anything`; the proxy itself may refuse it before the filter, in a form of its own.
+    Proxy,
+    /// As `Anything`; a success has series with all of their labels.
+    Series,
+    /// It is refused.
+    Refused,
+    /// It is refused with this status.
+    Status(u16),
+    /// A success that no cache keeps, for the tenant.
+    Private,
+    /// It could not be checked, and why.
+    Unchecked(&'static str),
+}
+
+impl Check {
+    pub fn run(&self, deployment: &Deployment, data: &Data) -> Result<Found, Failure> {
+        if let Expect::Unchecked(why) = self.expect {
+            return Ok(Found::unchecked(why));
+        }
+        let pair = data.pair(self.own, 1 - self.own);
+        let answer = deployment.send(&pair.own.id, &self.ask)?;
+        if answer.header("x-tenancy-dry-run").is_some() {
+            return Ok(Found::bad("the filter is in dry run: it does not isolate".to_owned()));
+        }
+        let is_whole = matches!(self.expect, Expect::Series);
+        if let Some(found) = judge::foreign(&answer, &pair, is_whole) {
+            return Ok(Found::leak(found));
+        }
+        Ok(self.judged(&answer, deployment))
+    }
+
+    fn judged(&self, answer: &Answer, deployment: &Deployment) -> Found {
+        let is_refused = (400..600).contains(&answer.status) || is_refused_call(answer);
+        let body = || shortened(&answer.text(), 120);
+        // What has no body has no object in it.
+        let has_form = self.ask.method != "HEAD" && self.expect != Expect::Proxy;
+        if is_refused
+            && has_form
+            && let Some(problem) = judge::malformed(answer)
+        {
+            return Found::bad(problem);
+        }
+        match self.expect {
+            Expect::Data | Expect::Private if !answer.is_success() => Found::bad(answer.problem()),
+            Expect::Data if judge::is_empty(answer) => Found::bad("its own data does not arrive".to_owned()),
+            Expect::Private => private(answer, deployment),
+            Expect::Nothing if !is_refused && !judge::is_empty(answer) => {
+                Found::leak(format!("the other tenant's data influences the answer: {}", body()))
+            }
+            Expect::Refused if !is_refused => Found::bad(format!("not refused: {} {}", answer.status, body())),
+            Expect::Status(status) if answer.status != status => {
+                Found::bad(format!("{} instead of {status}: {}", answer.status, body()))
+            }
+            Expect::Anything | Expect::Proxy | Expect::Series if !is_refused && !answer.is_success() => {
+                Found::bad(format!("neither a success nor an error: {}", answer.status))
+            }
+            Expect::Data
+            | Expect::Anything
+            | Expect::Proxy
+            | Expect::Nothing
+            | Expect::Series
+            | Expect::Refused
+            | Expect::Status(_)
+            | Expect::Unchecked(_) => Found::good(),
+        }
+    }
+}
+
+/// gRPC refuses with a status of its own.
+fn is_refused_call(answer: &Answer) -> bool {
+    answer.header("grpc-status").is_some_and(|status| status != "0")
+}
+
+/// What the filter says to caches. Without it, the filter is not there, or something takes it away.
+fn private(answer: &Answer, deployment: &Deployment) -> Found {
+    let cache_control = answer.header("cache-control").unwrap_or_default();
+    if !cache_control.contains("no-store") {
+        return Found::bad(format!("cache-control is {cache_control:?}, not private, no-store: is the filter there?"));
+    }
+    let vary = answer.header("vary").unwrap_or_default().to_ascii_lowercase();
+    match deployment.config.vary() {
+        Some(names) if !names.split(", ").all(|name| vary.contains(name)) => {
+            Found::bad(format!("vary is {vary:?}, without {names}"))
+        }
+        Some(_) | None => Found::good(),
+    }
+}

@@ -1,0 +1,207 @@
+//! Whose data an answer holds.
+//!
+//! Three things tell another tenant's data: a label set that is outside of what the tenant is confined to; a label of the metric that
+//! is asked for with a value that only the other tenant's series have; the other tenant's ID as a value of the tenant label.
+
+use super::super::http::{Answer, shortened};
+use super::data::Pair;
+use promql_tenancy_filter::scope::{Fit, Inside, Standing};
+use promql_tenancy_filter::wire::protobuf::write_bytes;
+use serde_json::{Map, Value};
+
+/// What a check found.
+pub struct Found {
+    pub outcome: Outcome,
+    /// What is wrong; or, of what was not checked, why.
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Good,
+    /// Another tenant's data was in the answer, or influenced it.
+    Leak,
+    /// Something else is not as it has to be.
+    Wrong,
+    /// It could not be checked.
+    Unchecked,
+}
+
+impl Found {
+    pub fn good() -> Found {
+        Found { outcome: Outcome::Good, detail: String::new() }
+    }
+
+    pub fn leak(detail: String) -> Found {
+        Found { outcome: Outcome::Leak, detail }
+    }
+
+    pub fn bad(detail: String) -> Found {
+        Found { outcome: Outcome::Wrong, detail }
+    }
+
+    pub fn unchecked(detail: &str) -> Found {
+        Found { outcome: Outcome::Unchecked, detail: detail.to_owned() }
+    }
+}
+
+/// What of another tenant's is in the answer. `asked`: the text of the request, whose own words an error may repeat.
+pub fn foreign(answer: &Answer, pair: &Pair<'_>, is_whole: bool) -> Option<String> {
+    let text = answer.text();
+    let documents: Vec<Value> = match serde_json::from_str(&text) {
+        Ok(document) => vec![document],
+        Err(_) => text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
+    };
+    for document in &documents {
+        if let Some(found) = in_json(document, pair, is_whole) {
+            return Some(found);
+        }
+    }
+    if documents.is_empty() { in_bytes(answer, pair) } else { None }
+}
+
+fn in_json(document: &Value, pair: &Pair<'_>, is_whole: bool) -> Option<String> {
+    // A refusal may repeat what was asked for.
+    if document.get("status").and_then(Value::as_str) == Some("error") {
+        return None;
+    }
+    for set in label_sets(document) {
+        if let Some(inside) = pair.scope
+            && let Some(problem) = outside(set, inside, is_whole)
+        {
+            return Some(format!("{problem}: {}", shortened(&Value::Object(set.clone()).to_string(), 200)));
+        }
+        let is_of_metric = set.get("__name__").is_none_or(|name| name.as_str() == Some(&pair.own.metric));
+        let mut marks = pair.marks.iter();
+        if let Some((label, value)) =
+            marks.find(|(label, value)| is_of_metric && set.get(label).and_then(Value::as_str) == Some(value))
+        {
+            return Some(format!("a series with {label}={value:?}, which only {} has", pair.other.id));
+        }
+    }
+    names_other(document.get("data").unwrap_or(document), pair)
+}
+
+/// The other tenant's ID as a value of its own, where it is told from a text that holds it.
+fn names_other(value: &Value, pair: &Pair<'_>) -> Option<String> {
+    let is_other = |value: &Value| pair.scope.is_some() && value.as_str() == Some(&*pair.other.id);
+    match value {
+        Value::Array(items) => {
+            if items.iter().any(is_other) {
+                return Some(format!("the name of {}", pair.other.id));
+            }
+            items.iter().find_map(|item| names_other(item, pair))
+        }
+        Value::Object(object) => {
+            if object.get(pair.label).is_some_and(is_other) {
+                return Some(format!("{}={:?}", pair.label, pair.other.id));
+            }
+            object.values().find_map(|value| names_other(value, pair))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+fn outside(set: &Map<String, Value>, inside: &Inside, is_whole: bool) -> Option<&'static str> {
+    let mut labels = inside.begin();
+    for (name, value) in set {
+        if let Some(place) = inside.find(|other| other == name) {
+            let fits = inside.fit(place, value.as_str().unwrap_or_default());
+            if labels.note(place, fits != Fit::Refused).is_err() {
+                return Some("a label twice");
+            }
+        }
+    }
+    match labels.finish() {
+        Standing::Inside => None,
+        Standing::Outside => Some("a series of another tenant"),
+        Standing::Lacking if is_whole => Some("a series of nobody"),
+        Standing::Lacking => None,
+    }
+}
+
+/// The label sets of an answer: of series, exemplars, rules, alerts and targets.
+pub fn label_sets(document: &Value) -> Vec<&Map<String, Value>> {
+    let mut sets = Vec::new();
+    collect(document, &mut sets);
+    sets
+}
+
+fn collect<'v>(value: &'v Value, sets: &mut Vec<&'v Map<String, Value>>) {
+    const NAMES: [&str; 4] = ["metric", "seriesLabels", "labels", "discoveredLabels"];
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, sets)),
+        Value::Object(object) => {
+            // What `/api/v1/series` answers: an object whose values are all texts.
+            if object.contains_key("__name__") {
+                sets.push(object);
+            }
+            for (name, inner) in object {
+                match inner {
+                    Value::Object(set) if NAMES.contains(&name.as_str()) => {
+                        if !set.contains_key("__name__") {
+                            sets.push(set);
+                        }
+                        collect(inner, sets);
+                    }
+                    Value::Array(_) | Value::Object(_) => collect(inner, sets),
+                    Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Of federation, the labels as they are written there; of protobuf, as messages hold them.
+fn in_bytes(answer: &Answer, pair: &Pair<'_>) -> Option<String> {
+    let plain = promql_tenancy_filter::wire::snappy::decode_block(&answer.body, 32 << 20).ok();
+    let bodies = [Some(&answer.body), plain.as_ref()];
+    let of_label = pair.scope.is_some().then(|| (pair.label.to_owned(), pair.other.id.clone()));
+    for (label, value) in of_label.iter().chain(&pair.marks) {
+        let written = format!("{label}={}", Value::from(&**value)).into_bytes();
+        let mut message = Vec::new();
+        write_bytes(1, label.as_bytes(), &mut message);
+        write_bytes(2, value.as_bytes(), &mut message);
+        let holds = |body: &[u8]| [&written, &message].iter().any(|needle| contains(body, needle));
+        if bodies.iter().flatten().any(|body| holds(body)) {
+            return Some(format!("{label}={value:?}, which is {}'s", pair.other.id));
+        }
+    }
+    None
+}
+
+fn contains(body: &[u8], needle: &[u8]) -> bool {
+    body.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Whether an answer holds nothing: no series, no name, no line.
+pub fn is_empty(answer: &Answer) -> bool {
+    let json = answer.json();
+    let Some(data) = json.get("data") else {
+        return match json {
+            Value::Null => answer.text().lines().all(|line| line.starts_with('#') || !line.contains("results\":[{")),
+            _ => json.get("results").and_then(Value::as_array).is_none_or(Vec::is_empty),
+        };
+    };
+    match data.get("result").unwrap_or(data) {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(object) => object.values().all(|value| value.as_array().is_some_and(Vec::is_empty)),
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// What is wrong with the form of a refusal: an object that says that it is an error, and why.
+pub fn malformed(answer: &Answer) -> Option<String> {
+    if answer.headers.iter().any(|(name, value)| name == "grpc-status" && value != "0") {
+        return None;
+    }
+    let json = answer.json();
+    let has = |name: &str| json.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    if json.get("status").and_then(Value::as_str) == Some("error") && has("error") && has("errorType") {
+        return None;
+    }
+    let text = answer.text();
+    Some(format!("{} with a body that is no error object: {:?}", answer.status, shortened(&text, 80)))
+}
