@@ -23,6 +23,8 @@ use super::messages;
 use super::metadata::Metadata;
 use super::operators::Operators;
 use super::places::{Asked, Places};
+use super::proxy;
+use super::status::Author;
 use super::target_metadata::TargetMetadata;
 use super::usage::{Samples, Usage};
 use crate::json::{Container, Lexeme, MAX_HELD, Scanner, Seen, quoted};
@@ -59,6 +61,7 @@ pub struct Envelope {
     documents: Documents,
     data: DataReader,
     places: Places,
+    author: Author,
     /// By how much the messages may still grow.
     spare: usize,
     scanner: Scanner,
@@ -119,6 +122,7 @@ impl Envelope {
             documents,
             data,
             places: Places::Same,
+            author: Author::Upstream,
             spare: 0,
             scanner: Scanner::default(),
             part: EnvelopePart::Outside,
@@ -138,6 +142,11 @@ impl Envelope {
     /// What the places in messages refer to.
     pub fn asked(&mut self, asked: Asked) {
         self.places = asked.into();
+    }
+
+    /// Who has made the answer.
+    pub fn by(&mut self, author: Author) {
+        self.author = author;
     }
 
     /// By how much all messages together may grow.
@@ -371,6 +380,9 @@ impl Envelope {
         let text = self.scanner.text();
         let length = self.scanner.length();
         let room = length.saturating_add(self.spare);
+        if self.is_of_proxy(text) {
+            return quoted(text, out);
+        }
         if !messages::is_engine(text) {
             let cut = if self.member == EnvelopeMember::Message { messages::cut(text) } else { None };
             if let Some(cut) = cut.filter(|cut| cut.len() <= room) {
@@ -392,9 +404,15 @@ impl Envelope {
         }
     }
 
+    /// Whether a message is the proxy's own, or the operator's in its place.
+    fn is_of_proxy(&self, text: &[u8]) -> bool {
+        self.author == Author::Proxy && proxy::may_pass(text)
+    }
+
     /// One line stands for all that are withheld: the client is not told how many there were.
     fn list_message(&mut self, out: &mut Vec<u8>) {
-        if !messages::is_engine(self.scanner.text()) && std::mem::replace(&mut self.is_generic_said, true) {
+        let passes = messages::is_engine(self.scanner.text()) || self.is_of_proxy(self.scanner.text());
+        if !passes && std::mem::replace(&mut self.is_generic_said, true) {
             self.withheld = self.withheld.saturating_add(1);
             return;
         }

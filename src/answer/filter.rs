@@ -17,6 +17,7 @@ use super::metadata::{Metadata, MetadataAsked};
 use super::operators::Operators;
 use super::owner::Owner;
 use super::places::Asked;
+use super::status::Author;
 use super::substitute::{Said, Substitute};
 use super::target_metadata::TargetMetadata;
 use super::usage::{Samples, Statistics, Usage};
@@ -62,8 +63,8 @@ pub struct Filter {
     envelope: Envelope,
     /// How much may be kept back, of an answer of which not all is kept.
     max_kept_back: Option<usize>,
-    /// The status of an answer that is an error, until it is known to look like one.
-    error_status: Option<u16>,
+    /// The status of an answer that is an error, and its author, until it is known to look like one.
+    error_status: Option<(u16, Author)>,
     kept_back: Vec<u8>,
     /// Something of it has been passed on, so that no substitute can take its place.
     has_begun: bool,
@@ -150,8 +151,9 @@ impl Filter {
     }
 
     /// The answer is an error of this status: what is passed on has to look like one.
-    pub fn of_error(self, status: u16) -> Self {
-        Filter { error_status: Some(status), ..self }
+    pub fn of_error(mut self, status: u16, author: Author) -> Self {
+        self.envelope.by(author);
+        Filter { error_status: Some((status, author)), ..self }
     }
 
     /// Reads on, and writes what is passed on. `end` says that no more comes.
@@ -168,12 +170,12 @@ impl Filter {
                 self.fault = Some(fault);
                 self.kept_back = Vec::new();
                 if self.written == 0 && out.len() == before {
-                    let said = self.error_status.map_or(Said::Fault(fault), Said::Status);
+                    let said = self.error_status.map_or(Said::Fault(fault), |(of, author)| Said::Status(of, author));
                     self.substitute = Some(Substitute::new(said));
                 }
-            } else if let Some(status) = self.error_status.filter(|_| end || self.envelope.is_whole()) {
+            } else if let Some((status, author)) = self.error_status.filter(|_| end || self.envelope.is_whole()) {
                 self.kept_back = Vec::new();
-                self.substitute = Some(Substitute::new(Said::Status(status)));
+                self.substitute = Some(Substitute::new(Said::Status(status, author)));
             }
         }
         if let Some(substitute) = &mut self.substitute {

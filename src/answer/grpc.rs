@@ -19,6 +19,7 @@ mod watch;
 use super::head::{Body, Head, Plan, find, number, removed, replaced};
 use super::messages::{MAX_MESSAGE, WITHHELD, is_message};
 use super::owner::Owner;
+use super::status::Author;
 use super::{Samples, Unreadable};
 use crate::api::{Answer, Call, is_grpc};
 use crate::rejection::{Code, Rejection};
@@ -94,7 +95,7 @@ impl Scoped {
         if !find(head, "content-type").is_some_and(is_grpc) || find(head, ":status") != Some(b"200") {
             // It comes from something that does not speak gRPC.
             return match number(find(head, ":status")) {
-                Some(status) if status != 200 => Ok(replaced(status, head)),
+                Some(status) if status != 200 => Ok(replaced(status, head, Author::Upstream)),
                 _ => Err(Unreadable::ContentType),
             };
         }

@@ -11,6 +11,9 @@
 //! gRPC               see `grpc`
 //! ```
 //!
+//! Of errors that the proxy itself has made (`response.code_details`), the text passes: as it is in an error object, which is the operator's
+//! (`local_reply_config`), and put into one where it is plain text.
+//!
 //! An error without a body counts as another type: a local reply takes its place, with its status. Statuses that forbid a body (304) have none.
 //!
 //! What comes before the request's form is whole was made without the form, and with it without the tenant's matcher:
@@ -30,9 +33,10 @@ use super::labelled::Labelled;
 use super::metadata::MetadataAsked;
 use super::owner::Owner;
 use super::places::Asked;
+use super::proxy::ProxyText;
 use super::reader::Reader;
 use super::series::Series;
-use super::status;
+use super::status::{self, Author};
 use super::substitute::{Said, Substitute};
 use super::usage::Statistics;
 use crate::api::{Answer, Route};
@@ -258,8 +262,20 @@ impl Expected {
         };
     }
 
-    /// Decides on the head; an error has to be answered instead of it.
+    /// Whether it matters who has made an answer with this head.
+    pub fn depends_on_author(&self, headers: &[(&[u8], &[u8])]) -> bool {
+        let status = headers.iter().find(|(name, _)| *name == b":status");
+        let is_success = status.is_some_and(|(_, status)| status.starts_with(b"2"));
+        !is_success && self.grpc.is_none() && self.answer != Answer::Untouched
+    }
+
+    /// Decides on the head of the upstream's answer; an error has to be answered instead of it.
     pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
+        self.decide_by(head, Author::Upstream)
+    }
+
+    /// Likewise, by who has made the answer.
+    pub fn decide_by(&self, head: &Head<'_>, author: Author) -> Result<Plan, Unreadable> {
         if let Some(grpc) = &self.grpc {
             return grpc.decide(head);
         }
@@ -283,7 +299,7 @@ impl Expected {
         if head.end_of_stream {
             return match error_status {
                 None => Ok(Plan { remove, set: Vec::new(), is_json: false, body: Body::Untouched }),
-                Some(status) => Ok(replaced(status, head)),
+                Some(status) => Ok(replaced(status, head, author)),
             };
         }
         if is_success && self.answer == Answer::Text {
@@ -295,10 +311,15 @@ impl Expected {
         let encodings = head.headers.iter().filter(|(name, _)| *name == b"content-encoding");
         let is_plain = encodings.copied().all(|(_, value)| value.eq_ignore_ascii_case(b"identity"));
         let documents = match head.headers.iter().filter(|(name, _)| *name == b"content-type").count() {
-            1 if !head.is_early => find("content-type").and_then(|value| self.documents(value)),
+            // What the proxy itself says holds no data that a form could have scoped.
+            1 if !head.is_early || author == Author::Proxy => {
+                find("content-type").and_then(|value| self.documents(value))
+            }
             _ => None,
         };
-        let body = match (is_success, documents.filter(|_| is_plain)) {
+        let documents = documents.filter(|_| is_plain);
+        let is_json = documents.is_some();
+        let body = match (is_success, documents) {
             (true, None) if !is_plain => return Err(Unreadable::ContentEncoding),
             (true, None) => return Err(Unreadable::ContentType),
             (true, Some(_)) if self.answer == Answer::Metadata => self.metadata()?,
@@ -315,18 +336,22 @@ impl Expected {
                 let content = if has_labels { Content::Dropped } else { self.content() };
                 let filter = Filter::new(documents, content, self.statistics);
                 let filter = match error_status {
-                    Some(status) => filter.of_error(status),
+                    Some(status) => filter.of_error(status, author),
                     None => filter,
                 };
                 self.filtered(filter, false)
             }
             (false, None) => match error_status {
-                Some(status) => return Ok(replaced(status, head)),
+                Some(status) if author == Author::Proxy && is_plain && is_text(head) => {
+                    let filter = Box::new(Reader::Text(ProxyText::new(status)));
+                    Body::Filtered(Filtered { filter, holds_head: false, max_held: self.max })
+                }
+                Some(status) => return Ok(replaced(status, head, author)),
                 None => Body::Substitute(Substitute::new(Said::Fault(Unreadable::ContentType))),
             },
         };
         remove.extend(present(&REMOVED));
-        Ok(Plan { remove, set: Vec::new(), is_json: matches!(body, Body::Substitute(_)), body })
+        Ok(Plan { remove, set: Vec::new(), is_json: !is_json, body })
     }
 
     fn metadata(&self) -> Result<Body, Unreadable> {
@@ -429,7 +454,7 @@ pub(super) fn find<'a>(head: &Head<'a>, name: &str) -> Option<&'a [u8]> {
 }
 
 /// A reply takes the place of an error of this status.
-pub(super) fn replaced(status: u16, head: &Head<'_>) -> Plan {
+pub(super) fn replaced(status: u16, head: &Head<'_>, author: Author) -> Plan {
     let kept = |name: &'static str| {
         let mut values = head.headers.iter().filter(move |(other, _)| *other == name.as_bytes());
         let value = values.next().map(|(_, value)| *value).filter(|value| value.len() <= MAX_KEPT)?;
@@ -438,10 +463,14 @@ pub(super) fn replaced(status: u16, head: &Head<'_>) -> Plan {
     let error = UpstreamError {
         status,
         error_type: status::error_type(status),
-        message: status::sentence(status),
+        message: status::sentence(status, author),
         headers: KEPT.into_iter().chain(is_redirection(head).then_some(LOCATION)).filter_map(kept).collect(),
     };
     Plan { remove: Vec::new(), set: Vec::new(), is_json: true, body: Body::Replaced(error) }
+}
+
+fn is_text(head: &Head<'_>) -> bool {
+    find(head, "content-type").is_some_and(|value| value.starts_with(b"text/plain"))
 }
 
 fn is_redirection(head: &Head<'_>) -> bool {

@@ -13,7 +13,7 @@
 //! - `substitute`: what stands for a body that is not passed on
 //! - `metadata`: the metadata of metrics by the tenant's names; `target_metadata`: the same, made of that of targets
 //! - `series`: the series of remote read
-//! - `status`: what an error's status says, where nothing else does
+//! - `status`: what an error's status says, where nothing else does; `proxy`: what the proxy itself says in its own errors
 //!
 //! Invariants: an answer that streams grows by at most [`MAX_GROWTH`] bytes, and one that is held back by none, since Envoy ends with a
 //! segmentation fault when what it holds back grows beyond its buffer limit (docs/answers.md); what is written is made of slices of what came, in
@@ -34,6 +34,7 @@ mod metadata;
 mod operators;
 mod owner;
 mod places;
+mod proxy;
 mod reader;
 mod rules;
 mod series;
@@ -51,6 +52,7 @@ pub use metadata::MetadataAsked;
 pub use owner::Owner;
 pub use places::{Asked, MAX_ASKED};
 pub use reader::Reader;
+pub use status::Author;
 pub use substitute::{Said, Substitute};
 pub use usage::{Samples, Statistics};
 

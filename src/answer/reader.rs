@@ -2,16 +2,19 @@
 
 use super::Unreadable;
 use super::filter::Filter;
+use super::proxy::ProxyText;
 use super::series::Series;
 use super::usage::Samples;
 
-/// Reads a body in parts, and writes what is passed on: over all parts, of JSON at most `MAX_GROWTH` bytes more than have come, and else no more.
+/// Reads a body in parts, and writes what is passed on: over all parts, at most `MAX_GROWTH` bytes more than have come, and of series no more.
 #[derive(Debug)]
 pub enum Reader {
     /// JSON.
     Json(Filter),
     /// The series of remote read.
     Series(Series),
+    /// The proxy's own text.
+    Text(ProxyText),
 }
 
 impl Reader {
@@ -20,6 +23,7 @@ impl Reader {
         match self {
             Reader::Json(filter) => filter.push(part, end, out),
             Reader::Series(series) => series.push(part, end, out),
+            Reader::Text(text) => text.push(part, end, out),
         }
     }
 
@@ -28,6 +32,7 @@ impl Reader {
         match self {
             Reader::Json(filter) => filter.fault(),
             Reader::Series(series) => series.fault(),
+            Reader::Text(_) => None,
         }
     }
 
@@ -35,7 +40,7 @@ impl Reader {
     pub fn cuts_off(&self) -> bool {
         match self {
             Reader::Json(_) => false,
-            Reader::Series(_) => true,
+            Reader::Series(_) | Reader::Text(_) => true,
         }
     }
 
@@ -44,6 +49,7 @@ impl Reader {
         match self {
             Reader::Json(filter) => filter.has_written(),
             Reader::Series(series) => series.has_written(),
+            Reader::Text(text) => text.has_written(),
         }
     }
 
@@ -51,7 +57,7 @@ impl Reader {
     pub fn withheld(&self) -> u32 {
         match self {
             Reader::Json(filter) => filter.withheld(),
-            Reader::Series(_) => 0,
+            Reader::Series(_) | Reader::Text(_) => 0,
         }
     }
 
@@ -59,7 +65,7 @@ impl Reader {
     pub fn samples(&self) -> Samples {
         match self {
             Reader::Json(filter) => filter.samples(),
-            Reader::Series(_) => Samples::default(),
+            Reader::Series(_) | Reader::Text(_) => Samples::default(),
         }
     }
 }

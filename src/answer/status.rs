@@ -1,11 +1,42 @@
 //! What an error's status says, where the upstream, or a proxy before it, did not say it in an error object of Prometheus's shape.
 //!
 //! ```text
-//! sentence = "the upstream answered " status [ " " reason phrase ] ": " what happened "; " what to do
+//! sentence = "the " author " answered " status [ " " reason phrase ] ": " what happened "; " what to do
+//! author   = "upstream" / "proxy"
 //! ```
 //!
 //! The words of `errorType` are those of `errorType` in Prometheus 3.16's web/api/v1/api.go; `unauthorized`, `forbidden` and
 //! `too_many_requests` are this filter's own.
+
+/// Who has made an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// The upstream, or a proxy before it.
+    Upstream,
+    /// This proxy: its router, its connection manager, or another of its filters.
+    Proxy,
+}
+
+impl Author {
+    /// Reads `response.code_details` of Envoy. Its router calls an upstream's answer `via_upstream` (`ResponseCodeDetailValues` in Envoy 1.40.0's
+    /// envoy/stream_info/stream_info.h). Its cache filters give answers that an upstream has made once, and begin their details with `cache.`
+    /// (source/extensions/filters/http/cache/cache_filter.cc). Whatever else answers is a part of the proxy, which knows nothing of tenants'
+    /// data. Where nothing is known, the answer is taken for the upstream's.
+    pub fn of(details: Option<&[u8]>) -> Author {
+        match details {
+            None | Some(b"" | b"via_upstream") => Author::Upstream,
+            Some(details) if details.starts_with(b"cache.") => Author::Upstream,
+            Some(_) => Author::Proxy,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Author::Upstream => "upstream",
+            Author::Proxy => "proxy",
+        }
+    }
+}
 
 /// What is known of a status: its reason phrase, its `errorType`, what happened and what to do.
 type Row = (u16, &'static str, &'static str, &'static str);
@@ -56,8 +87,13 @@ pub fn error_type(status: u16) -> &'static str {
 }
 
 /// What happened, and what to do. Needs no escape in JSON.
-pub fn sentence(status: u16) -> String {
-    ["the upstream answered ", &name(status), ": ", row(status).3].concat()
+pub fn sentence(status: u16, author: Author) -> String {
+    saying(status, author, row(status).3)
+}
+
+/// The status, and what its author says of it.
+pub fn saying(status: u16, author: Author, what: &str) -> String {
+    ["the ", author.name(), " answered ", &name(status), ": ", what].concat()
 }
 
 /// The status and its reason phrase.
@@ -84,16 +120,30 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
+    fn only_details_that_name_neither_an_upstream_nor_a_cache_are_the_proxy_s() {
+        for details in [None, Some(""), Some("via_upstream"), Some("cache.response_from_cache_filter")] {
+            assert_eq!(Author::of(details.map(str::as_bytes)), Author::Upstream, "{details:?}");
+        }
+        for details in ["no_healthy_upstream", "upstream_response_timeout", "request_overall_timeout", "lua_response"] {
+            assert_eq!(Author::of(Some(details.as_bytes())), Author::Proxy, "{details}");
+        }
+    }
+
+    #[test]
     fn every_status_has_a_sentence_that_names_it() {
         for status in 0..1000 {
-            let sentence = sentence(status);
+            let sentence = sentence(status, Author::Upstream);
             assert!(sentence.contains(&status.to_string()) && sentence.len() < 200, "{sentence}");
             assert_eq!(serde_json::to_string(&sentence).unwrap().len(), sentence.len() + 2, "no escape is needed");
             assert!(super::super::messages::is_word(error_type(status).as_bytes()));
         }
         assert_eq!(
-            sentence(503),
+            sentence(503, Author::Upstream),
             "the upstream answered 503 Service Unavailable: it may be starting or overloaded; try again, or ask the operator"
+        );
+        assert_eq!(
+            sentence(418, Author::Proxy),
+            "the proxy answered 418: it refused the request; check the request, or ask the operator"
         );
         assert_eq!((error_type(418), error_type(507), error_type(302)), ("bad_data", "internal", "internal"));
     }

@@ -1,14 +1,15 @@
 //! What stands for a body that is not passed on: an error object.
 
-use super::{Unreadable, messages, status};
+use super::status::{self, Author};
+use super::{Unreadable, messages};
 
 /// What the client is told in place of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Said {
     /// Why the answer can't be passed on.
     Fault(Unreadable),
-    /// What the status of the upstream's error says.
-    Status(u16),
+    /// What an error's status says.
+    Status(u16, Author),
 }
 
 /// An error object, to be written once.
@@ -31,7 +32,7 @@ impl Substitute {
         }
         let object = match self.said {
             Said::Fault(fault) => fault.body(),
-            Said::Status(of) => messages::error_object(status::error_type(of), &status::sentence(of)),
+            Said::Status(of, author) => messages::error_object(status::error_type(of), &status::sentence(of, author)),
         };
         out.extend_from_slice(&object);
     }

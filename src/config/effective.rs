@@ -40,7 +40,12 @@ impl Config {
             list("blocked_queries", blocked, own.is_some_and(|set| set.blocked.is_some())),
             list("query_rejection", rejected, own.is_some_and(|set| set.rejected.is_some())),
         ];
-        numbers.chain(lists.into_iter().flatten()).collect()
+        let dry_run = self.dry_runs_tenant(tenant.unwrap_or_default()).then(|| Effective {
+            name: "dry_run",
+            value: "true: nothing is enforced".to_owned(),
+            is_override: own.is_some_and(|set| set.dry_run.is_some()),
+        });
+        numbers.chain(lists.into_iter().flatten()).chain(dry_run).collect()
     }
 }
 
@@ -64,6 +69,9 @@ pub(super) fn object(set: &Set) -> Value {
     }
     if let Some(rejected) = &set.rejected {
         object.insert("query_rejection".to_owned(), format!("{} entries", rejected.len()).into());
+    }
+    if let Some(dry_run) = set.dry_run {
+        object.insert("dry_run".to_owned(), dry_run.into());
     }
     Value::Object(object)
 }

@@ -54,9 +54,6 @@ pub fn all() -> &'static [Key] {
     &ROWS
 }
 
-/// Keys of the contract that this version does not implement.
-pub const PLANNED: &[&str] = &["dry_run"];
-
 /// The names of all keys.
 pub static NAMES: [&str; ROWS.len()] = COLUMNS.0;
 /// How each key is read.

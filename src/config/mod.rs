@@ -116,6 +116,9 @@ pub struct Config {
     counts_queries: bool,
     stats: Stats,
     log_queries: bool,
+    dry_run: bool,
+    /// Some tenant's `dry_run` is not the one of the others.
+    mixes_dry_run: bool,
     serves_remote_read: bool,
     writes: Writes,
     serves_grpc: bool,
@@ -160,7 +163,7 @@ impl Config {
                 read(&mut draft, field)?;
             }
         }
-        object.finish(&keys::NAMES, keys::PLANNED)?;
+        object.finish(&keys::NAMES, &[])?;
 
         let Draft { mut config, source, tenant_path, confinement, limits, overrides } = draft;
         config.given = given;
@@ -186,6 +189,7 @@ impl Config {
             config.source.header().into_iter().chain(config.label_headers()).map(|name| &**name).collect();
         config.vary = (!headers.is_empty()).then(|| headers.join(", ").into());
         config.limits = limits::read(limits, overrides, config.format)?;
+        config.mixes_dry_run = config.limits.overridden().any(|(_, set)| set.dry_run == Some(!config.dry_run));
         config.needs_the_time = config.limits.need_the_time();
         config.counts_queries = config.limits.count_queries();
         // One by one: collecting them would bring a sort of 5 kB into the module.
@@ -259,6 +263,8 @@ impl Config {
             counts_queries: false,
             stats: Stats::default(),
             log_queries: false,
+            dry_run: false,
+            mixes_dry_run: false,
             serves_remote_read: false,
             writes: Writes::of(upstream),
             serves_grpc: false,
@@ -475,6 +481,30 @@ impl Config {
     /// Whether the proxy can hold an answer's head back until its body is whole.
     pub fn can_hold_heads(&self) -> bool {
         self.can_hold_heads
+    }
+
+    /// Whether nothing is enforced on a request of this tenant; several are joined by `|`, and each has to be in dry run. `None`: no tenant was
+    /// identified.
+    pub fn dry_runs(&self, tenant: Option<&Arc<str>>) -> bool {
+        match tenant {
+            Some(joined) if self.mixes_dry_run => joined.split('|').all(|id| self.dry_runs_tenant(id)),
+            _ => self.dry_run,
+        }
+    }
+
+    fn dry_runs_tenant(&self, id: &str) -> bool {
+        self.limits.own(id).and_then(|set| set.dry_run).unwrap_or(self.dry_run)
+    }
+
+    /// For whom nothing is enforced; `None` where everything is.
+    pub fn dry_run_says(&self) -> Option<String> {
+        let differ = self.limits.overridden().filter(|(_, set)| set.dry_run == Some(!self.dry_run)).count();
+        match (self.dry_run, differ) {
+            (false, 0) => None,
+            (true, 0) => Some("nothing is enforced, for any tenant".to_owned()),
+            (true, count) => Some(format!("nothing is enforced, but for {count} tenants of overrides")),
+            (false, count) => Some(format!("nothing is enforced for {count} tenants of overrides")),
+        }
     }
 
     /// The limits in force for these tenants; `None` where there are none.

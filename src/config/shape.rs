@@ -114,7 +114,7 @@ pub(super) const fn names<const N: usize>(members: &[Member; N]) -> [&'static st
     names
 }
 
-/// `limits`, and each value of `overrides`.
+/// `limits`.
 pub(super) fn limits() -> Vec<Member> {
     let numbers = TABLE.into_iter().map(|(name, unit, limit)| {
         let shape = match unit {
@@ -133,6 +133,13 @@ pub(super) fn limits() -> Vec<Member> {
         member("query_rejection", Shape::Object(|| REJECTION.to_vec()), "", "requests that are refused by attributes"),
     ];
     numbers.chain(lists).collect()
+}
+
+/// Each value of `overrides`.
+pub(super) fn overrides() -> Vec<Member> {
+    let dry_run =
+        member("dry_run", Shape::Boolean, "", "whether what is decided on this tenant's requests is not enforced");
+    limits().into_iter().chain([dry_run]).collect()
 }
 
 fn meaning(limit: Limit) -> &'static str {

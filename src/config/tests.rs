@@ -2,6 +2,7 @@ mod limits;
 
 use super::*;
 use proptest::prelude::*;
+use std::sync::Arc;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -60,6 +61,7 @@ fn every_key_is_read() {
             "passthrough_paths": ["/graph"],
             "extra_parameters": ["trace"],
             "log_queries": true,
+            "dry_run": false,
             "enable_remote_read": true,
             "enable_grpc": true,
             "allow_writes": false,
@@ -190,7 +192,7 @@ fn a_row_is_whole_and_its_name_stands_once() {
     assert_eq!(names.len(), keys().len());
     for key in keys() {
         assert!(!key.meaning.is_empty() && key.docs.ends_with(".md"), "{}", key.name);
-        assert!(!names.contains(key.docs) && !super::keys::PLANNED.contains(&key.name), "{}", key.name);
+        assert!(!names.contains(key.docs), "{}", key.name);
     }
 }
 
@@ -237,9 +239,7 @@ fn keys_that_are_not_there_are_refused() {
     refused(r#"{"tenant_heder": "x"}"#, "tenant_heder", "unknown key");
     refused(r#"{"Upstream": "thanos"}"#, "Upstream", "unknown key");
     refused(r#"{"tenant_federation": {"enable": true}}"#, "tenant_federation.enable", "unknown key");
-    for key in super::keys::PLANNED {
-        refused(&format!(r#"{{"{key}": null}}"#), key, "not supported by this version");
-    }
+    refused(r#"{"limits": {"dry_run": true}}"#, "limits.dry_run", "unknown key");
     refused(r#"{"upstream": "alertmanager"}"#, "upstream", "not supported by this version");
     refused(r#"{"upstream": "loki"}"#, "upstream", r#""prometheus", "thanos", "cortex""#);
 }
@@ -457,4 +457,36 @@ proptest! {
 fn a_configuration_can_be_shared_between_threads() {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<Config>();
+}
+
+#[test]
+fn dry_run_is_each_tenant_s_own_and_of_several_that_of_all() {
+    let dry = |json: &str, tenant: Option<&str>| parse(json).unwrap().dry_runs(tenant.map(Arc::from).as_ref());
+    let all = r#"{"dry_run": true, "overrides": {"team-a": {"dry_run": false}, "team-b": {"max_query_points": 1}}}"#;
+    let one =
+        r#"{"overrides": {"team-a": {"dry_run": true}, "team-b": {"dry_run": true}, "team-c": {"dry_run": false}}}"#;
+    for (json, tenant, expected) in [
+        ("{}", None, false),
+        ("{}", Some("team-a"), false),
+        (r#"{"dry_run": true}"#, None, true),
+        (r#"{"dry_run": true}"#, Some("team-a|team-b"), true),
+        (all, None, true),
+        (all, Some("team-a"), false),
+        (all, Some("team-b"), true),
+        // One that is enforced is enforced for the others of its request, too.
+        (all, Some("team-a|team-b"), false),
+        (one, None, false),
+        (one, Some("team-a"), true),
+        (one, Some("team-c"), false),
+        (one, Some("other"), false),
+        (one, Some("team-a|team-b"), true),
+        (one, Some("team-a|team-c"), false),
+    ] {
+        assert_eq!(dry(json, tenant), expected, "{json} {tenant:?}");
+    }
+    let says = |json: &str| parse(json).unwrap().dry_run_says();
+    assert_eq!(says("{}"), None);
+    assert_eq!(says(r#"{"dry_run": true}"#).unwrap(), "nothing is enforced, for any tenant");
+    assert_eq!(says(all).unwrap(), "nothing is enforced, but for 1 tenants of overrides");
+    assert_eq!(says(one).unwrap(), "nothing is enforced for 2 tenants of overrides");
 }

@@ -18,7 +18,7 @@ use super::line::Line;
 use super::refuse::{CACHE_CONTROL, PRIVATE, Refusal};
 use super::request::RequestStage;
 use super::{Callback, Exchange};
-use crate::answer::{Body, Frames, Head, Reader, Samples, Substitute};
+use crate::answer::{Author, Body, Frames, Head, Reader, Samples, Substitute};
 use crate::rejection::Rejection;
 
 /// How far an answer has come.
@@ -84,8 +84,17 @@ impl Exchange {
         Ok(Step::asks(Effect::ReadAnswerHead))
     }
 
+    /// Whether the host has to be asked who has made the answer with this head. Asked of errors only: it is one more call of the host.
+    pub fn wants_details(&self, headers: &[(&[u8], &[u8])]) -> bool {
+        self.expected.as_ref().is_some_and(|expected| expected.depends_on_author(headers))
+    }
+
     /// Nothing of the answer has been forwarded yet, so that a failure can be a local reply.
-    pub(super) fn answer_head_read(&mut self, headers: &[(&[u8], &[u8])]) -> Result<Step, Refusal> {
+    pub(super) fn answer_head_read(
+        &mut self,
+        headers: &[(&[u8], &[u8])],
+        details: Option<&[u8]>,
+    ) -> Result<Step, Refusal> {
         let Some(expected) = self.expected.take() else {
             return Ok(self.refuse_answer(Exchange::out_of_order("proxy_on_response_headers"), "host"));
         };
@@ -97,7 +106,7 @@ impl Exchange {
         // A body that must be empty decides on nothing: the answer to a GET may come before its end.
         let is_early = matches!(&self.request, RequestStage::Reading { plan, .. } if plan.confines());
         let head = Head { headers, end_of_stream: self.answer_ends_with_head, is_early };
-        let plan = match expected.decide(&head) {
+        let plan = match expected.decide_by(&head, Author::of(details)) {
             Ok(plan) => plan,
             Err(unreadable) => {
                 let refusal = Rejection::Answer(unreadable.reason()).into();

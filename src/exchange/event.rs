@@ -58,6 +58,10 @@ pub enum Event<'a> {
     AnswerHeadRead {
         /// Every pair, names in lower case, `:status` among them.
         headers: &'a [(&'a [u8], &'a [u8])],
+        /// `response.code_details` of Envoy, where [`Exchange::wants_details`] asks for it; `None` where the host does not tell.
+        ///
+        /// [`Exchange::wants_details`]: super::Exchange::wants_details
+        details: Option<&'a [u8]>,
     },
     /// A part of the answer's body.
     AnswerBodyRead {

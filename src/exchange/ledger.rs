@@ -9,11 +9,12 @@
 //! They outlive the configuration, as the VM does (observed with Envoy 1.40.0). Nothing here can fail a request: a stat that the host
 //! does not take is lost.
 
+use super::dry_run::Verdict;
 use super::record::Summary;
 use crate::config::Config;
 use crate::stats::{
-    self, DURATION, IN_FLIGHT, Naming, OTHER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES, SAMPLES,
-    SELECTORS, Stat, StatType, UNREADABLE, WITHHELD,
+    self, DRY_RUN, DRY_RUN_REFUSED, DURATION, IN_FLIGHT, Naming, OTHER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES, REQUESTS,
+    RESPONSE_BYTES, SAMPLES, SELECTORS, Stat, StatType, UNREADABLE, WITHHELD,
 };
 use crate::tenant::is_joined;
 use crate::workers::{Number, Roster, Store, in_flight};
@@ -260,6 +261,12 @@ impl Series {
         self.add(&REQUESTS, stats::class(summary.status), 1);
         if let Some(reason) = summary.refused {
             self.add(&REFUSED, reason, 1);
+        }
+        if let Some(verdict) = summary.dry_run {
+            self.add(&DRY_RUN, verdict.name(), 1);
+            if let Verdict::Refused(reason) = verdict {
+                self.add(&DRY_RUN_REFUSED, reason, 1);
+            }
         }
         if let Some(reason) = summary.unreadable {
             self.add(&UNREADABLE, reason, 1);

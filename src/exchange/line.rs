@@ -23,11 +23,15 @@ pub enum Line {
     AnswerCutOff,
     /// Messages of the upstream are replaced.
     MessagesWithheld,
+    /// A configuration that is in force does not isolate tenants.
+    DryRun,
+    /// A request in dry run is forwarded, and would be answered in the upstream's place.
+    RequestWouldBeRefused,
 }
 
 impl Line {
     /// All of them, in the order of the enum.
-    pub const ALL: [Line; 10] = [
+    pub const ALL: [Line; 12] = [
         Line::Accepted,
         Line::ConfigurationRefused,
         Line::SettingWithoutEffect,
@@ -38,6 +42,8 @@ impl Line {
         Line::AnswerCutShort,
         Line::AnswerCutOff,
         Line::MessagesWithheld,
+        Line::DryRun,
+        Line::RequestWouldBeRefused,
     ];
 
     /// How it begins; what follows stands behind a colon.
@@ -53,6 +59,8 @@ impl Line {
             Line::AnswerCutShort => "answer cut short",
             Line::AnswerCutOff => "answer cut off",
             Line::MessagesWithheld => "messages withheld",
+            Line::DryRun => "dry run: tenants are not isolated",
+            Line::RequestWouldBeRefused => "request would be refused",
         }
     }
 }
@@ -78,6 +86,8 @@ mod tests {
                 Line::AnswerCutShort => 7,
                 Line::AnswerCutOff => 8,
                 Line::MessagesWithheld => 9,
+                Line::DryRun => 10,
+                Line::RequestWouldBeRefused => 11,
             };
             assert_eq!(place, at, "{line:?}");
         }

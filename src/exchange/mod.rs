@@ -11,13 +11,14 @@
 //! - `effect`: what an adapter is asked to do; `event`: what it tells
 //! - `request`: the request's half; `answer`: the answer's half, and `grpc`: what gRPC's trailers add to it
 //! - `refuse`: how a request is answered in the upstream's place
+//! - `dry_run`: what is done where nothing is enforced
 //! - `line`: how each line of the log begins
 //! - `trail`: what an exchange leaves in access logs, traces and the log
 //! - `record`: what it adds to the stats; `ledger`: the stats of one worker, on their way to the host
 //! - `reloads`: counts configurations
 //! - `worker`: what the exchanges of one worker and configuration share
 //!
-//! Invariants, whatever status the host answers an effect with:
+//! Invariants, whatever status the host answers an effect with, but for exchanges in dry run:
 //!
 //! - The head is forwarded only with all of its edits made. No byte of a body that has to be read is forwarded before it was decided on.
 //! - After a refusal nothing of the request is forwarded, and nothing but the refusal reaches the client.
@@ -29,6 +30,7 @@
 //! says that the option is on.
 
 mod answer;
+mod dry_run;
 mod effect;
 mod event;
 mod grpc;
@@ -43,6 +45,7 @@ mod tests;
 mod trail;
 mod worker;
 
+pub use dry_run::{HEADER as DRY_RUN_HEADER, Verdict};
 pub use effect::{AnswerEdits, CallOut, Effect, Flow, Half, Level, RequestEdits, Step};
 pub use event::{Arrival, Event, Fault, HostError};
 pub use ledger::{Change, Ledger, Meter, Metric, SeriesId};
@@ -52,6 +55,7 @@ pub use worker::Worker;
 
 use crate::answer::Expected;
 use answer::AnswerStage;
+use dry_run::DryRun;
 use record::Record;
 use refuse::Refusal;
 use request::{Meanwhile, RequestStage};
@@ -78,6 +82,8 @@ pub struct Exchange {
     meanwhile: Meanwhile,
     subject: Subject,
     record: Record,
+    /// Nothing is enforced.
+    dry: Option<Box<DryRun>>,
 }
 
 /// Where the host has come.
@@ -109,11 +115,15 @@ impl Exchange {
             meanwhile: Meanwhile::default(),
             subject: Subject::default(),
             record: Record::default(),
+            dry: None,
         }
     }
 
     /// Takes an event, and says what is to be done.
     pub fn on(&mut self, event: Event<'_>) -> Step {
+        if self.dry.is_some() {
+            return self.on_dry(event);
+        }
         let outcome = match event {
             Event::Began { now } => {
                 self.record.start(now);
@@ -139,7 +149,7 @@ impl Exchange {
                 self.callback = Callback::AnswerHead;
                 self.answer_head(end_of_stream)
             }
-            Event::AnswerHeadRead { headers } => self.answer_head_read(headers),
+            Event::AnswerHeadRead { headers, details } => self.answer_head_read(headers, details),
             Event::AnswerBody { size, end_of_stream } => {
                 self.callback = Callback::AnswerBody;
                 self.answer_body(size, end_of_stream)

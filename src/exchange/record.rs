@@ -1,10 +1,11 @@
 //! What one exchange adds to the stats. It is gathered on the way and handed over at the end, whatever end that is: a host tells also of
 //! local replies, of upstreams that cut the answer off, and of clients that don't wait for it.
 
+use super::dry_run::Verdict;
 use super::effect::Effect;
 use crate::answer::Samples;
 use crate::rejection::{self, Rejection};
-use crate::request::{Decision, Refused};
+use crate::request::{self, Decision, Refused};
 use crate::stats::NO_HANDLER;
 
 /// What is known of one exchange.
@@ -43,6 +44,8 @@ pub struct Summary {
     pub withheld: u32,
     /// How many samples the query has read, as far as the upstream says.
     pub samples: Samples,
+    /// What would have happened, of an exchange in dry run.
+    pub dry_run: Option<Verdict>,
 }
 
 impl Record {
@@ -59,14 +62,12 @@ impl Record {
     /// The head has been decided on.
     pub fn identify(&mut self, decided: &Result<Decision, Refused>) -> Effect {
         self.has_begun = true;
-        let (tenant, route) = match decided {
-            Ok(Decision::Forward(forward)) => (forward.tenant.as_ref(), Some(forward.route)),
-            Ok(Decision::Reply(reply)) => (Some(&reply.tenant), Some(reply.route)),
-            Ok(Decision::Ask(ask)) => (Some(&ask.tenant), Some(ask.route)),
+        let tenant = match decided {
             // A tenant that is not served has no series.
-            Err(Refused { rejection: Rejection::NotAllowed(_), route, .. }) => (None, *route),
-            Err(refused) => (refused.tenant.as_ref(), refused.route),
+            Err(Refused { rejection: Rejection::NotAllowed(_), .. }) => None,
+            decided => request::tenant(decided),
         };
+        let route = request::route(decided);
         Effect::Begin { tenant: tenant.cloned(), handler: route.map_or(NO_HANDLER, |route| route.handler) }
     }
 
@@ -133,6 +134,20 @@ impl Record {
     pub fn found(&mut self, withheld: u32, samples: Samples) {
         self.summary.withheld = withheld;
         self.summary.samples = samples;
+    }
+
+    /// What would have happened in an exchange in dry run. A refusal, or an answer of the filter's own, decides; what it would have been withheld from
+    /// would not have come.
+    pub fn dry_run(&mut self, verdict: Verdict) {
+        let decided = matches!(self.summary.dry_run, Some(Verdict::Refused(_) | Verdict::Answered(_)));
+        if !decided {
+            self.summary.dry_run = Some(verdict);
+        }
+    }
+
+    /// What would have happened so far.
+    pub fn verdict(&self) -> Verdict {
+        self.summary.dry_run.unwrap_or_default()
     }
 
     /// What the client got as the status, where the host knows it better.

@@ -26,14 +26,19 @@ pub fn accepted<S: Store>(store: &mut S, name: &[u8], config: &Config, json: &[u
     counts
 }
 
-/// The lines of the log about settings that have no effect. There may be thousands of overrides, so that only the first ones are named.
+/// The lines of the log about a dry run, and about settings that have no effect. There may be thousands of overrides, so that only the first ones are named.
 pub fn warnings(config: &Config) -> Vec<String> {
     const MOST: usize = 20;
     let begin = Line::SettingWithoutEffect.begin();
     let found = config.without_effect();
     let more = found.len().saturating_sub(MOST);
     let lines = found.into_iter().take(MOST).map(|found| text::one_line(&[begin, ": ", &found.to_string()].concat()));
-    lines.chain((more > 0).then(|| format!("{begin}: {more} more, which tenancyctl check names"))).collect()
+    let dry_run = config.dry_run_says().map(|says| [Line::DryRun.begin(), ": ", &says].concat());
+    dry_run
+        .into_iter()
+        .chain(lines)
+        .chain((more > 0).then(|| format!("{begin}: {more} more, which tenancyctl check names")))
+        .collect()
 }
 
 /// Counts a configuration that was refused. The proxy shows it to one worker, and to the others only once it was accepted (observed with

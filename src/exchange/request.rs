@@ -67,7 +67,7 @@ pub struct Meanwhile {
 const NANOSECONDS: u64 = 1_000_000;
 
 /// The time for limits, in milliseconds since 1970.
-fn milliseconds(now: Option<u64>) -> Option<i64> {
+pub fn milliseconds(now: Option<u64>) -> Option<i64> {
     i64::try_from(now? / NANOSECONDS).ok()
 }
 
@@ -91,6 +91,12 @@ impl Exchange {
         };
         let decided = request::decide(&head, config, &worker.memo);
         let begin = self.record.identify(&decided);
+        if config.dry_runs(request::tenant(&decided)) {
+            (self.subject.tenant, self.subject.route) = (request::tenant(&decided).cloned(), request::route(&decided));
+            let mut step = self.begin_dry_run(decided);
+            step.effects.insert(0, begin);
+            return Ok(step);
+        }
         let mut step = match decided {
             Ok(Decision::Forward(forward)) => {
                 self.subject.tenant = forward.tenant.clone();
@@ -161,8 +167,13 @@ impl Exchange {
     }
 
     pub(super) fn lease_refused(&mut self, running: i64, allowed: i64) -> Result<Step, Refusal> {
-        let RequestStage::Leasing(forward) = &self.request else { return Err(Exchange::out_of_order("a lease")) };
-        let limit = match forward.route.rule {
+        let RequestStage::Leasing(_) = &self.request else { return Err(Exchange::out_of_order("a lease")) };
+        Err(Rejection::Limit { limit: self.limit_of_leases(), asked: running, allowed }.into())
+    }
+
+    /// The limit that a lease is taken for.
+    pub(super) fn limit_of_leases(&self) -> Limit {
+        match self.subject.route.map_or(Rule::Forward, |route| route.rule) {
             Rule::Write(_) => Limit::ConcurrentWrites,
             Rule::Queries
             | Rule::Selectors
@@ -175,8 +186,7 @@ impl Exchange {
             | Rule::Grpc(_)
             | Rule::Passthrough
             | Rule::Refuse(_) => Limit::Concurrency,
-        };
-        Err(Rejection::Limit { limit, asked: running, allowed }.into())
+        }
     }
 
     fn forward_head(&mut self, forward: Forward) -> Step {

@@ -136,7 +136,7 @@ fn an_answer_is_filtered_as_it_comes_and_counted() {
     let asked = exchange.on(Event::AnswerHead { end_of_stream: false });
     assert!(matches!(asked.effects[..], [Effect::ReadAnswerHead]));
     let headers: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/json")];
-    let step = exchange.on(Event::AnswerHeadRead { headers: &headers });
+    let step = exchange.on(Event::AnswerHeadRead { headers: &headers, details: None });
     assert!(
         matches!(&step.effects[..], [Effect::EditAnswer(edits)] if edits.set.contains(&("cache-control", "private, no-store")))
     );
@@ -161,7 +161,7 @@ fn while_an_answer_is_held_back_the_host_says_what_the_client_got() {
         head(&mut exchange, "GET", "/api/v1/rules", true);
         exchange.on(Event::AnswerHead { end_of_stream: false });
         let headers: [(&[u8], &[u8]); 2] = [(b":status", b"200"), (b"content-type", b"application/json")];
-        assert_eq!(exchange.on(Event::AnswerHeadRead { headers: &headers }).flow, Flow::Pause);
+        assert_eq!(exchange.on(Event::AnswerHeadRead { headers: &headers, details: None }).flow, Flow::Pause);
         exchange.on(Event::AnswerBody { size: 9, end_of_stream: false });
         let asked = exchange.on(Event::Done { now: NOW + 5_000_000 });
         assert!(matches!(asked.effects[..], [Effect::ReadStatus]), "{asked:?}");
@@ -184,7 +184,7 @@ fn an_upstream_s_error_of_another_shape_is_told_in_its_head_s_place() {
         exchange.on(Event::AnswerHead { end_of_stream });
         let headers: [(&[u8], &[u8]); 3] =
             [(b":status", status), (b"content-type", content_type), (b"location", b"/login")];
-        let step = exchange.on(Event::AnswerHeadRead { headers: &headers });
+        let step = exchange.on(Event::AnswerHeadRead { headers: &headers, details: None });
         let [Effect::Reply { status: told, details, headers, body, code: _ }] = &step.effects[..] else {
             panic!("{step:?}")
         };
@@ -205,7 +205,7 @@ fn an_upstream_s_error_of_another_shape_is_told_in_its_head_s_place() {
         let mut exchange = exchange("{}");
         head(&mut exchange, "GET", "/api/v1/query?query=up", true);
         exchange.on(Event::AnswerHead { end_of_stream: true });
-        let step = exchange.on(Event::AnswerHeadRead { headers: &[(b":status", status)] });
+        let step = exchange.on(Event::AnswerHeadRead { headers: &[(b":status", status)], details: None });
         assert!(matches!(step.effects[..], [Effect::EditAnswer(_)]), "{step:?}");
     }
 }
@@ -231,7 +231,7 @@ fn no_order_of_events_forwards_what_was_not_decided_on() {
                 }
                 4 => (Some(Event::Trailers(Half::Request)), false),
                 5 => (Some(Event::AnswerHead { end_of_stream: false }), false),
-                6 => (Some(Event::AnswerHeadRead { headers: &[(b":status", b"200")] }), false),
+                6 => (Some(Event::AnswerHeadRead { headers: &[(b":status", b"200")], details: None }), false),
                 7 => (Some(Event::AnswerBody { size: 8, end_of_stream: true }), false),
                 8 => (Some(Event::Leased), false),
                 9 => (Some(Event::LeaseRefused { running: 2, allowed: 2 }), false),

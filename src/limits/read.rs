@@ -22,20 +22,21 @@ const ATTRIBUTES: &[&str] = &[
 
 /// Reads `limits` and `overrides`.
 pub fn limits(limits: Option<Field>, overrides: Option<Field>, format: Format) -> Result<Limits, ConfigError> {
-    let mut all = Limits::new(limits.map_or(Ok(Set::default()), set)?);
+    let mut all = Limits::new(limits.map_or(Ok(Set::default()), |field| set(field, &[]))?);
     for (id, field) in overrides.map_or(Ok(Vec::new()), Field::entries)? {
         if let Err(error) = Tenants::parse(id.as_bytes(), format, Federation::Off) {
             return Err(field.error(error.to_string()));
         }
         let path = field.path.clone();
-        if !all.add(id, set(field)?) {
+        if !all.add(id, set(field, &["dry_run"])?) {
             return Err(ConfigError::twice(path));
         }
     }
     Ok(all)
 }
 
-fn set(field: Field) -> Result<Set, ConfigError> {
+/// `more`: what may stand beside limits.
+fn set(field: Field, more: &[&'static str]) -> Result<Set, ConfigError> {
     let mut object = field.object()?;
     let mut values = Vec::new();
     for (name, unit, limit) in TABLE {
@@ -49,10 +50,11 @@ fn set(field: Field) -> Result<Set, ConfigError> {
     }
     let blocked = object.take("blocked_queries").map(|field| list(Some(field), blocked_query)).transpose()?;
     let rejected = object.take("query_rejection").map(query_rejection).transpose()?;
-    let known: Vec<&str> =
-        TABLE.iter().map(|(name, _, _)| *name).chain(["blocked_queries", "query_rejection"]).collect();
+    let dry_run = more.first().and_then(|name| object.take(name)).map(|field| field.boolean()).transpose()?;
+    let limits = TABLE.iter().map(|(name, _, _)| *name);
+    let known: Vec<&str> = limits.chain(["blocked_queries", "query_rejection"]).chain(more.iter().copied()).collect();
     object.finish(&known, &[])?;
-    Ok(Set { values: values.into(), blocked: blocked.map(Into::into), rejected: rejected.map(Into::into) })
+    Ok(Set { values: values.into(), blocked: blocked.map(Into::into), rejected: rejected.map(Into::into), dry_run })
 }
 
 /// In milliseconds; `0` is off.

@@ -17,6 +17,8 @@ pub struct Set {
     pub blocked: Option<Arc<[Blocked]>>,
     /// `query_rejection`; empty where it is switched off.
     pub rejected: Option<Arc<[Attributes]>>,
+    /// `dry_run` of a tenant.
+    pub dry_run: Option<bool>,
 }
 
 /// All limits of a configuration.

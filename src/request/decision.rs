@@ -18,6 +18,26 @@ pub enum Decision {
     Ask(Ask),
 }
 
+/// The tenant of a request, where one was identified.
+pub fn tenant(decided: &Result<Decision, Refused>) -> Option<&Arc<str>> {
+    match decided {
+        Ok(Decision::Forward(forward)) => forward.tenant.as_ref(),
+        Ok(Decision::Reply(reply)) => Some(&reply.tenant),
+        Ok(Decision::Ask(ask)) => Some(&ask.tenant),
+        Err(refused) => refused.tenant.as_ref(),
+    }
+}
+
+/// The row of the API table, where one was found.
+pub fn route(decided: &Result<Decision, Refused>) -> Option<&'static Route> {
+    match decided {
+        Ok(Decision::Forward(forward)) => Some(forward.route),
+        Ok(Decision::Reply(reply)) => Some(reply.route),
+        Ok(Decision::Ask(ask)) => Some(ask.route),
+        Err(refused) => refused.route,
+    }
+}
+
 impl Decision {
     /// What goes upstream, where the decision is to forward the request.
     pub fn forwarded(self) -> Option<Forward> {

@@ -33,7 +33,7 @@ mod tests;
 mod write;
 
 pub use ask::{Answered, Ask, Pending};
-pub use decision::{Decision, Forward, Refused, Reply};
+pub use decision::{Decision, Forward, Refused, Reply, route, tenant};
 pub use grpc::{MAX_MESSAGE, MessagePlan};
 
 use crate::answer::{Asked, Expected};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! series   = stat [ tag ] scope                    naming "envoy"           naming "istio"
-//! tag      = one of `code`, `reason`, `result`     ";code=2xx"              ";.;code=.=2xx"
+//! tag      = one of `code`, `reason`, `result`, `decision`    ";code=2xx"              ";.;code=.=2xx"
 //! scope    = tenant, handler                       ";tenant=t;handler=h;"   ";.;tenant=.=t;.;handler=.=h;.;"
 //! ```
 //!
@@ -73,6 +73,10 @@ pub static SELECTORS: Stat = counter("tenancy_selectors_enforced_total", "select
 pub static WITHHELD: Stat = counter("tenancy_messages_withheld_total", "messages", "");
 /// Answers that could not be forwarded as a whole, by reason.
 pub static UNREADABLE: Stat = counter("tenancy_answers_unreadable_total", "answers", "reason");
+/// Requests in dry run, by what would have happened.
+pub static DRY_RUN: Stat = counter("tenancy_dry_run_total", "requests", "decision");
+/// Requests in dry run that would have been refused, by reason.
+pub static DRY_RUN_REFUSED: Stat = counter("tenancy_dry_run_refused_total", "requests", "reason");
 /// Samples that queries read.
 pub static SAMPLES: Stat = counter("tenancy_query_samples_total", "samples", "");
 /// The largest number of samples that a query held at a time.
@@ -88,7 +92,7 @@ pub static RELOADS: Stat =
     Stat { is_scoped: false, ..counter("tenancy_configuration_reloads_total", "configurations", "result") };
 
 /// Every stat.
-pub static ALL: [&Stat; 13] = [
+pub static ALL: [&Stat; 15] = [
     &REQUESTS,
     &REFUSED,
     &DURATION,
@@ -97,6 +101,8 @@ pub static ALL: [&Stat; 13] = [
     &SELECTORS,
     &WITHHELD,
     &UNREADABLE,
+    &DRY_RUN,
+    &DRY_RUN_REFUSED,
     &SAMPLES,
     &PEAK_SAMPLES,
     &IN_FLIGHT,

@@ -1,7 +1,7 @@
 //! Errors on their way to the client: each is an error object, whoever made it, and what the upstream says of the request is told.
 
 use crate::support::envoy::{Envoy, Setup};
-use crate::support::http::{Request, Response, form};
+use crate::support::http::{Body, Request, Response, form};
 use crate::support::{data, process, prometheus, thanos};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -209,6 +209,10 @@ const ANSWERS: &[(&str, &str)] = &[
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 19\r\n\r\nService Unavailable",
     ),
     ("thanos", "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\ncontent-length: 19\r\n\r\n404 page not found\n"),
+    (
+        "maintenance",
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 71\r\n\r\n{\"status\":\"error\",\"errorType\":\"unavailable\",\"error\":\"maintenance of b\"}",
+    ),
     ("nothing", "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n"),
     (
         "broken",
@@ -273,16 +277,43 @@ const AFTER: &str = r#"          - name: envoy.filters.http.fault
                 token_bucket: { max_tokens: 1, tokens_per_fill: 1, fill_interval: 3600s }
 "#;
 
+/// What the operator says in place of Envoy, where a request has the header.
+const MAINTENANCE: &str = r#"          request_timeout: 0.5s
+          local_reply_config:
+            mappers:
+            - filter: { header_filter: { header: { name: x-maintenance, present_match: true } } }
+              body_format_override:
+                json_format: { status: error, errorType: unavailable, error: "maintenance until 12:00" }
+"#;
+
 #[test]
 fn every_fault_on_the_way_is_an_error_object() {
     for allow in [true, false] {
+        // A client that stalls in the middle of a form meets the one or the other.
+        for (old, new) in [
+            ("request_timeout: 30s", "request_timeout: 0.3s"),
+            ("stream_idle_timeout: 150s", "stream_idle_timeout: 0.3s"),
+        ] {
+            let setup = Setup::shipped(upstream()).stop_iteration(allow).replace(old, new);
+            let envoy = setup.start(&format!("envoy-slow-{allow}-{}", &old[..4]));
+            for path in ["/api/v1/query", "/api/v1/labels", "/api/v1/series"] {
+                let form = Request { body: Body::Stalled(b"query=u".to_vec()), ..Request::post(path, "") };
+                for answer in ask(&envoy, &form) {
+                    let told = answer.json()["error"].as_str().unwrap().to_owned();
+                    assert_eq!(answer.status, 408, "{path}: {told}");
+                    assert!(told.starts_with("the proxy answered 408 Request Timeout: "), "{told}");
+                    assert!(told.ends_with(" timeout"), "Envoy's own words: {told}");
+                }
+            }
+            envoy.assert_healthy();
+        }
         let name = format!("envoy-faults-{allow}");
         let nobody = process::free_port();
         let envoy = Setup::shipped(upstream())
             .stop_iteration(allow)
             .second_upstream("x-nobody", nobody, "http")
             .replace("timeout: 130s", "timeout: 0.4s")
-            .replace("request_timeout: 30s", "request_timeout: 0.5s")
+            .replace("          request_timeout: 30s\n", MAINTENANCE)
             .replace(
                 "          - name: envoy.filters.http.router\n",
                 &format!("{AFTER}          - name: envoy.filters.http.router\n"),
@@ -309,6 +340,37 @@ fn every_fault_on_the_way_is_an_error_object() {
                         answer.json()["error"].as_str().unwrap().contains(&status.to_string()),
                         "{}",
                         answer.text()
+                    );
+                }
+            }
+        }
+        // What Envoy itself says is told, but for what names the upstream, and so is what the operator says in its place. What an upstream
+        // says in the same words is not.
+        for path in ["/api/v1/query?query=up", "/api/v1/rules"] {
+            for (name, value, told) in [
+                (
+                    "x-nobody",
+                    "1",
+                    "the proxy answered 503 Service Unavailable: upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
+                ),
+                ("x-answer", "never", "the proxy answered 504 Gateway Timeout: upstream request timeout"),
+                ("x-fault", "1", "the proxy answered 418: fault filter abort"),
+                ("x-denied", "1", "the proxy answered 403 Forbidden: RBAC: access denied"),
+                (
+                    "x-answer",
+                    "maintenance",
+                    "a message of the upstream is withheld: it may name what is not this tenant's",
+                ),
+            ] {
+                for answer in ask(&envoy, &get(path, name, value)) {
+                    assert_eq!(answer.json()["error"], told, "{path}");
+                }
+                let operators = ask(&envoy, &get(path, name, value).header("x-maintenance", "1"));
+                for answer in operators {
+                    assert_eq!(
+                        answer.json()["error"],
+                        if value == "maintenance" { told } else { "maintenance until 12:00" },
+                        "{path}"
                     );
                 }
             }

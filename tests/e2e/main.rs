@@ -6,6 +6,7 @@
 //! - `stores`: what Thanos reports about its stores, rulers, and how it runs queries
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `errors`: every error looks like one, whoever made it, and says what its reader needs
+//! - `dry_run`: everything is decided, and clients get what they get without the filter
 //! - `foreign`: queries that try to read another tenant's data
 //! - `metadata`: metadata and targets
 //! - `remote_read`: a Prometheus that reads another as a tenant
@@ -35,6 +36,7 @@ mod clients;
 mod configuration;
 mod dashboards;
 mod deployments;
+mod dry_run;
 mod errors;
 mod ext_authz;
 mod foreign;

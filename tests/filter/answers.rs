@@ -251,6 +251,78 @@ fn an_error_that_is_no_json_becomes_one() {
     }
 }
 
+/// Who has made an error is asked of the host only where the answer is one.
+#[test]
+fn what_the_proxy_itself_says_in_an_error_is_told() {
+    const TEXT: &str = "maintenance of team-b until 12:00";
+    let object = format!(r#"{{"status":"error","errorType":"unavailable","error":"{TEXT}"}}"#);
+    let text = || Response::new(503, TEXT).header("content-type", "text/plain");
+    let generic = Some(GENERIC);
+    for (details, of_text, of_object) in [
+        (None, UNAVAILABLE, generic),
+        (Some("via_upstream"), UNAVAILABLE, generic),
+        (Some("cache.response_from_cache_filter"), UNAVAILABLE, generic),
+        (
+            Some("no_healthy_upstream"),
+            "the proxy answered 503 Service Unavailable: maintenance of team-b until 12:00",
+            Some(TEXT),
+        ),
+    ] {
+        let mut envoy = envoy("{}");
+        if let Some(details) = details {
+            envoy.property(&["response", "code_details"], details);
+        }
+        for path in ["/api/v1/query?query=up", "/api/v1/rules", "/federate?match[]=up"] {
+            for size in [1, 100_000] {
+                envoy.answer_in_chunks(size, size < 50);
+                let out = ask(&mut envoy, path, text());
+                assert_eq!(
+                    (out.answer().status, out.answer().json()["error"].as_str()),
+                    (503, Some(of_text)),
+                    "{details:?}"
+                );
+                assert_eq!(out.answer().headers.get("content-type").as_deref(), Some("application/json"));
+                assert_eq!(out.calls.get("proxy_get_property"), Some(&1));
+                let out = ask(&mut envoy, path, json(503, &object));
+                assert_eq!(
+                    (out.answer().status, out.answer().json()["error"].as_str()),
+                    (503, of_object),
+                    "{details:?}"
+                );
+            }
+        }
+        // A web page, a compressed text and JSON of another shape are none of its texts.
+        for answer in [
+            Response::new(503, "<p>team-b").header("content-type", "text/html"),
+            text().header("content-encoding", "gzip"),
+            json(503, r#"{"message":"team-b"}"#),
+            Response::new(503, ""),
+        ] {
+            let out = ask(&mut envoy, "/api/v1/query?query=up", answer);
+            let told = out.answer().json()["error"].as_str().unwrap().to_owned();
+            assert!(
+                told.ends_with(
+                    "answered 503 Service Unavailable: it may be starting or overloaded; try again, or ask the operator"
+                ),
+                "{told}"
+            );
+        }
+        let out = ask(&mut envoy, "/api/v1/query?query=up", json(200, r#"{"status":"success","data":[]}"#));
+        assert_eq!(out.calls.get("proxy_get_property"), None);
+    }
+}
+
+/// It comes before the form is whole, and holds nothing that the form could have scoped.
+#[test]
+fn the_proxy_s_error_in_the_middle_of_a_form_is_told() {
+    let mut envoy = envoy("{}");
+    envoy.property(&["response", "code_details"], "request_overall_timeout");
+    envoy.upstream_answers(Response::new(408, "request timeout").header("content-type", "text/plain"));
+    let form = Request::form("/api/v1/query", "query=up").header("THANOS-TENANT", "team-a");
+    let out = envoy.request(form.split(&[1]).never_ends());
+    assert_eq!(out.answer().json()["error"], "the proxy answered 408 Request Timeout: request timeout");
+}
+
 #[test]
 fn an_error_in_json_of_another_shape_becomes_one() {
     let mut envoy = envoy("{}");

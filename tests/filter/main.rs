@@ -6,6 +6,7 @@
 //! - `call_outs`: questions to the upstream before a decision
 //! - `leases`: how many queries run at the same time
 //! - `tenants`: who is asking, by what the proxy says of the client; `trail`: what is left for the operator
+//! - `dry_run`: everything is decided, nothing is enforced
 //! - `hostile`, `soup`: hosts and clients that break every rule
 //! - `config`: configurations; `cost`: host calls; `stats`: what is counted
 
@@ -14,6 +15,7 @@ mod bodies;
 mod call_outs;
 mod config;
 mod cost;
+mod dry_run;
 mod enforcement;
 /// Metadata as Envoy writes it.
 #[path = "../../src/bin/tenancyctl/evidence.rs"]

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 const WRITE_VERSION: Shape = Shape::Word(|| words(writes::VERSIONS));
 
-pub const ROWS: [Key; 42] = [
+pub const ROWS: [Key; 43] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -353,7 +353,7 @@ pub const ROWS: [Key; 42] = [
     },
     Key {
         name: "overrides",
-        shape: Shape::ByTenant(&Shape::Object(shape::limits)),
+        shape: Shape::ByTenant(&Shape::Object(shape::overrides)),
         default: "{}",
         meaning: "by tenant ID, one tenant's own limits; each counts before the one in limits",
         docs: "docs/tenant-limits.md",
@@ -395,6 +395,19 @@ pub const ROWS: [Key; 42] = [
         says: Some(|config| {
             let on = "a refused request's query stands in its line of the log";
             either(config.log_queries, on, "no query's text is logged")
+        }),
+    },
+    Key {
+        name: "dry_run",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "everything is decided and nothing is enforced: tenants are not isolated",
+        docs: "docs/rollout.md",
+        read: |draft, field| put(&mut draft.config.dry_run, field.boolean()),
+        show: |config| config.dry_run.into(),
+        says: Some(|config| {
+            let on = "NOTHING IS ENFORCED: every request and answer passes as it came";
+            either(config.dry_run, on, "what is decided is enforced")
         }),
     },
     Key {

@@ -93,7 +93,13 @@ impl Stream {
             Effect::ReadAnswerHead => {
                 let map = calls::header_map(MapType::HttpResponseHeaders)?;
                 let headers = pairs::checked(&map)?;
-                return Ok(Some(self.exchange.on(Event::AnswerHeadRead { headers: &headers })));
+                // Where the host does not tell, the answer is taken for the upstream's.
+                let details = match self.exchange.wants_details(&headers) {
+                    true => calls::property("response\0code_details").ok().flatten(),
+                    false => None,
+                };
+                let event = Event::AnswerHeadRead { headers: &headers, details: details.as_deref() };
+                return Ok(Some(self.exchange.on(event)));
             }
             Effect::EditAnswer(edits) => edit_answer(&edits)?,
             Effect::ReadAnswerBody { size } => {

@@ -58,6 +58,7 @@ async fn exchange(request: &Request, port: u16) -> Result<Received, h2::Error> {
     match &request.body {
         Body::None => {}
         Body::Sized(body) => send(&mut stream, body, true).await,
+        Body::Stalled(start) => send(&mut stream, start, false).await,
         Body::Chunked(chunks, trailers) => {
             for (index, chunk) in chunks.iter().enumerate() {
                 send(&mut stream, chunk, trailers.is_empty() && index + 1 == chunks.len()).await;

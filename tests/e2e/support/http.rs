@@ -25,6 +25,8 @@ pub enum Body {
     Sized(Vec<u8>),
     /// Chunks, or DATA frames, which may be empty; then trailers.
     Chunked(Vec<Vec<u8>>, Vec<(String, String)>),
+    /// A form of which no more than this ever comes.
+    Stalled(Vec<u8>),
 }
 
 impl Request {
@@ -107,6 +109,11 @@ impl Request {
         }
         match &self.body {
             Body::None => out.extend_from_slice(b"\r\n"),
+            Body::Stalled(start) => {
+                line("content-length", (start.len() + 1).to_string().as_bytes());
+                out.extend_from_slice(b"\r\n");
+                out.extend_from_slice(start);
+            }
             Body::Sized(body) => {
                 line("content-length", body.len().to_string().as_bytes());
                 out.extend_from_slice(b"\r\n");

@@ -11,7 +11,7 @@ use promql_tenancy_filter::tenant::Source;
 pub const BUFFER_LIMIT: u64 = 1 << 20;
 
 /// The tags that the filter's stats have.
-const TAGS: [&str; 5] = ["tenant", "handler", "code", "reason", "result"];
+const TAGS: [&str; 6] = ["tenant", "handler", "code", "reason", "decision", "result"];
 
 /// A plugin that another file or document holds, by the name under which it is discovered.
 pub struct Discovered {

@@ -241,7 +241,7 @@ impl Report {
                 (setting.key.to_owned(), json!({"value": value, "default": !setting.given}))
             });
             let settings: serde_json::Map<_, _> = settings.collect();
-            Some(json!({"file": file, "place": plugin.place, "settings": settings}))
+            Some(json!({"file": file, "place": plugin.place, "dry_run": plugin.config.as_ref()?.dry_run_says(), "settings": settings}))
         });
         json!({
             "plugins": plugins.collect::<Vec<_>>(),
@@ -253,6 +253,7 @@ impl Report {
         let mut out = String::new();
         for (name, config) in self.configs() {
             out.push_str(&name);
+            warn(config, &mut out);
             explain(config, &mut out);
         }
         out
@@ -263,6 +264,7 @@ impl Report {
         let mut out = String::new();
         for (name, config) in self.configs() {
             out.push_str(&name);
+            warn(config, &mut out);
             // Where the configuration names the tenants, their names are a question, and no claim.
             let is_fixed = matches!(config.source(), Source::Static(tenants) if **tenants.joined() == *tenant);
             let tenants = confined::tenants(config, (!is_fixed).then_some(tenant))?;
@@ -285,6 +287,14 @@ impl Report {
             true => (String::new(), config),
             false => (format!("{KEY}{file}: {}{KEY:#}\n", plugin.place), config),
         })
+    }
+}
+
+/// Says loudly what must not be overlooked.
+fn warn(config: &Config, out: &mut String) {
+    if let Some(says) = config.dry_run_says() {
+        // Writing to a String can't fail.
+        let _ = writeln!(out, "{KEY}DRY RUN: TENANTS ARE NOT ISOLATED: {says}{KEY:#}\n");
     }
 }
 
