@@ -43,7 +43,7 @@ fn whole() -> [Value; 8] {
         "passthrough_paths": ["/graph"], "max_response_bytes": 65536, "shared_rules": true, "match_rules": false,
         "allow_on_headers_stop_iteration": true, "stats": {"max_tenants": 100000, "samples": true, "tags": "istio", "tenant_separator": "/"},
         "limits": limits, "overrides": {"a": limits, "b.c": {}}, "lookback_delta": "1m", "default_evaluation_interval": "15s",
-        "log_queries": true, "enable_remote_read": true, "enable_grpc": true, "call_out_cluster": "upstream", "call_out_timeout": "2s", "enable_metadata": "names", "extra_parameters": ["trace"], "tenant_selectors": {"a": "{namespace=~\"a-.*\"}"},
+        "log_queries": true, "dry_run": true, "enable_remote_read": true, "enable_grpc": true, "call_out_cluster": "upstream", "call_out_timeout": "2s", "enable_metadata": "names", "extra_parameters": ["trace"], "tenant_selectors": {"a": "{namespace=~\"a-.*\"}"},
         "enforced_labels": [{"label": "cluster", "header": "X-Cluster"}, {"label": "env", "values": ["dev", "prod"]}],
         "shared_tenants": [],
     });

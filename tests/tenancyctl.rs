@@ -113,6 +113,27 @@ fn check_explains_the_limits_of_each_tenant() {
     assert_eq!(words.join(" "), expected);
 }
 
+/// It is valid, and so no mistake, but must not be overlooked.
+#[test]
+fn check_says_first_that_a_dry_run_does_not_isolate() {
+    let loud = |config: &str, arguments: &[&str]| {
+        let (status, out, err) = tenancyctl(arguments, config);
+        assert_eq!((status, err.as_str()), (0, ""));
+        out.lines().next().unwrap().strip_prefix("DRY RUN: TENANTS ARE NOT ISOLATED: ").map(str::to_owned)
+    };
+    let of_one = r#"{"overrides": {"a": {"dry_run": true}}}"#;
+    let check = ["check", "-"];
+    assert_eq!(loud(r#"{"dry_run": true}"#, &check).unwrap(), "nothing is enforced, for any tenant");
+    assert_eq!(loud(of_one, &check).unwrap(), "nothing is enforced for 1 tenants of overrides");
+    assert!(loud(of_one, &["check", "--tenant", "a", "-"]).is_some());
+    assert_eq!(loud("{}", &check), None);
+    let (_, out, _) = tenancyctl(&["check", "--json", "-"], r#"{"dry_run": true}"#);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["plugins"][0]["dry_run"], "nothing is enforced, for any tenant");
+    let (_, out, _) = tenancyctl(&["check", "-"], of_one);
+    assert!(out.contains("limits of a\n") && out.contains("true: nothing is enforced (overrides)"), "{out}");
+}
+
 #[test]
 fn rewrite_prints_the_enforced_query() {
     let (status, out, err) = tenancyctl(&["rewrite", "--tenant", "team-a", "up"], "");
