@@ -1,7 +1,8 @@
 //! Dry run in front of real upstreams: what clients get is what they get without the filter, whatever the filter would have done.
 
 use crate::support::envoy::{Envoy, Setup};
-use crate::support::http::{Request, Response, form};
+use crate::support::http::{Body, Request, Response, form};
+use crate::support::remote_write::{Sample, Series, Value};
 use crate::support::{self, data, grpc, prometheus, remote_write};
 use promql_tenancy_filter::wire::labels::{Matcher, Operator};
 use promql_tenancy_filter::wire::protobuf::Message;
@@ -34,7 +35,17 @@ fn read_all() -> Request {
         .header("content-type", "application/x-protobuf")
         .header("content-encoding", "snappy")
         .header("x-prometheus-remote-read-version", "0.1.0");
-    Request { body: crate::support::http::Body::Sized(body), ..request }
+    Request { body: Body::Sized(body), ..request }
+}
+
+/// One sample of a series of its own.
+fn written(name: &str) -> Vec<Series> {
+    let sample = Sample { milliseconds: data::end() * 1_000, value: Value::Float(1.0) };
+    vec![Series {
+        labels: vec![("__name__".to_owned(), name.to_owned())],
+        samples: vec![sample],
+        exemplars: Vec::new(),
+    }]
 }
 
 #[test]
@@ -64,11 +75,15 @@ fn in_front_of_prometheus_nothing_changes() {
         assert_untouched(&envoy, upstream, &a(Request::get("/-/healthy")), "forwarded");
         let read = assert_untouched(&envoy, upstream, &a(read_all()), "rewritten");
         assert!(read.body.windows(6).any(|window| window == b"team-b"), "of every tenant");
-        remote_write::write(envoy.port(), "/api/v1/write", Some("team-a"), &data::series(data::NOBODY));
+        // What is there already is refused by Prometheus itself, in its own words.
+        let again = Request { body: Body::Sized(remote_write::message(&data::series(data::NOBODY))), ..read_all() };
+        let again = Request { target: "/api/v1/write".to_owned(), ..again };
+        assert_untouched(&envoy, upstream, &a(again), "refused:forbidden_path");
         // Answers that would have been filtered pass, too.
         let pair = support::prometheus_with_rules();
         let rules = Setup::shipped(pair.upstream.port()).plugin(json!({"dry_run": true})).stop_iteration(allow);
         let rules = rules.start(&format!("envoy-dry-run-rules-{allow}"));
+        remote_write::write(rules.port(), "/api/v1/write", Some("team-a"), &written(&format!("dry_run_{allow}")));
         let all = a(Request::get("/api/v1/rules?type=record")).send(rules.port());
         assert_eq!((all.status, all.header(HEADER)), (200, Some("forwarded")));
         assert!(all.text().contains("team-b") && all.text().contains("team-a"), "{}", all.text());
@@ -102,10 +117,15 @@ fn enforcement_begins_with_some_tenants() {
         |tenant: &str| data::TENANTS.iter().any(|other| *other != tenant && query(tenant).text().contains(other));
     let [first, second] = [data::TENANTS[0], data::TENANTS[1]];
     assert!(sees_others(first) && sees_others(second));
-    envoy.reload(&setup(json!({"dry_run": true, "overrides": {first: {"dry_run": false}}})));
+    let reload = |keys| {
+        let before = envoy.reloads();
+        envoy.reload(&setup(keys));
+        envoy.process().wait_until(|| envoy.reloads() > before);
+    };
+    reload(json!({"dry_run": true, "overrides": {first: {"dry_run": false}}}));
     assert!(!sees_others(first) && sees_others(second));
     assert_eq!((query(first).header(HEADER), query(second).header(HEADER)), (None, Some("rewritten")));
-    envoy.reload(&setup(json!({})));
+    reload(json!({}));
     assert!(!sees_others(first) && !sees_others(second));
     envoy.assert_healthy();
 }
