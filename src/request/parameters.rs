@@ -310,7 +310,10 @@ impl Enforcement {
             (Kind::Query, Some(scope)) if !value.is_empty() => (Reading::Expression, scope),
             (Kind::Selector, Some(scope)) => (Reading::Selector, scope),
             (Kind::ReplicaLabel, Some(scope)) if names_a_label_of(scope, value) => {
-                return Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away"));
+                return Err(Rejection::Parameter(
+                    parameter.name,
+                    "the tenant label can't be merged away: leave it out",
+                ));
             }
             (Kind::Expression, _) if !value.is_empty() => {
                 let query = Query::parse_owned(value.to_vec(), Reading::Expression);
@@ -319,7 +322,7 @@ impl Enforcement {
                 return Ok(Checked::Unchanged(Some(query)));
             }
             (Kind::StoreSelector, _) => {
-                return Err(Rejection::Parameter(parameter.name, "stores are the operator's to choose"));
+                return Err(Rejection::Parameter(parameter.name, "stores are the operator's to choose: leave it out"));
             }
             (
                 Kind::Query
