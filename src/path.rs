@@ -14,7 +14,7 @@ use crate::api::Path;
 use crate::text;
 use std::borrow::Cow;
 
-const INVALID_ESCAPE: &str = "it holds an invalid escape";
+const INVALID_ESCAPE: &str = "it holds an invalid escape: write a percent sign as %25";
 
 /// The two parts of a request target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub fn split(target: &[u8]) -> Result<Target<'_>, &'static str> {
     check(path)?;
     // Go's `url.ParseRequestURI` refuses control characters. A request target has no fragment.
     if query.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
-        return Err("the query string holds a space or control character");
+        return Err("the query string holds a space or control character: escape it");
     }
     if query.contains(&b'#') {
         return Err("the query string holds a #: write it as %23");
@@ -44,22 +44,22 @@ pub fn split(target: &[u8]) -> Result<Target<'_>, &'static str> {
 /// Checks that a path is in normal form. The error says what is wrong.
 pub fn check(path: &[u8]) -> Result<(), &'static str> {
     let Some(segments) = path.strip_prefix(b"/") else {
-        return Err("it does not begin with a slash");
+        return Err("it does not begin with a slash: send the path alone");
     };
     if path.iter().any(|byte| !byte.is_ascii_graphic()) {
-        return Err("it holds a byte that has to be escaped");
+        return Err("it holds a byte that has to be escaped: write it as % and two hexadecimal digits");
     }
     if path.contains(&b'\\') {
-        return Err("it holds a backslash");
+        return Err("it holds a backslash: no endpoint has one");
     }
     if path.contains(&b'#') {
-        return Err("it holds a #");
+        return Err("it holds a #: write it as %23");
     }
     if path.windows(2).any(|pair| pair == b"//") {
-        return Err("it holds an empty segment");
+        return Err("it holds an empty segment: write one slash in place of two");
     }
     if segments.split(|&byte| byte == b'/').any(|segment| segment == b"." || segment == b"..") {
-        return Err("it holds a dot segment");
+        return Err("it holds a segment . or ..: write the path without it");
     }
     let decoded = unescape(path)?;
     // A reader that decodes twice would decode the escapes that are left.
@@ -91,8 +91,10 @@ fn unescape(path: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
             continue;
         };
         match high << 4 | low {
-            b'/' | b'\\' => return Err("it holds an escaped slash or backslash"),
-            b'.' => return Err("it holds an escaped dot"),
+            b'/' | b'\\' => {
+                return Err("it holds an escaped slash or backslash: write a label's name with one as U__…");
+            }
+            b'.' => return Err("it holds an escaped dot: write it as it is"),
             control if control.is_ascii_control() => return Err("it holds an escaped control character"),
             decoded => out.push(decoded),
         }

@@ -304,10 +304,10 @@ impl Switch {
     /// Why the endpoint is refused without it.
     pub fn refusal(self) -> &'static str {
         match self {
-            Switch::RemoteRead => "remote read is off (enable_remote_read)",
-            Switch::Writes => "writing is off (allow_writes)",
-            Switch::Metadata => "metadata and targets are off (enable_metadata)",
-            Switch::Ui => "web pages are off (ui)",
+            Switch::RemoteRead => "remote read is off: ask the operator for enable_remote_read",
+            Switch::Writes => "writing is off: ask the operator for allow_writes",
+            Switch::Metadata => "metadata and targets are off: ask the operator for enable_metadata",
+            Switch::Ui => "web pages are off: ask the operator for ui",
         }
     }
 }

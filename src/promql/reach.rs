@@ -79,8 +79,8 @@ pub struct Demand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unknown(pub &'static str);
 
-const TOO_LONG: Unknown = Unknown("a duration is out of range");
-const NO_TIME: Unknown = Unknown("a time is out of range");
+const TOO_LONG: Unknown = Unknown("a duration is out of range: write a shorter one");
+const NO_TIME: Unknown = Unknown("a time is out of range: write another one");
 const MILLISECOND: i64 = 1_000_000;
 
 pub(super) fn demand(text: &[u8], tokens: &[Token], ast: &Ast, at: &Evaluation) -> Result<Demand, Unknown> {
@@ -269,7 +269,9 @@ impl DemandWalk<'_> {
     fn positive(&self, place: TokenId) -> Result<i64, Unknown> {
         let mut parser = Parser::again(self.text, self.tokens, place, self.step, self.range);
         match parser.duration_again() {
-            Ok(duration) if duration.seconds() <= 0.0 => Err(Unknown("a range or step is not greater than 0")),
+            Ok(duration) if duration.seconds() <= 0.0 => {
+                Err(Unknown("a range or step is not greater than 0: write a longer one"))
+            }
             Ok(duration) => nanoseconds(duration),
             Err(_) => Err(TOO_LONG),
         }

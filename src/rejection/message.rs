@@ -10,11 +10,11 @@ impl Rejection {
     pub fn message(&self) -> String {
         match self {
             Rejection::Head(problem) => format!("malformed request: {problem}"),
-            Rejection::Upgrade => "the connection can't be upgraded here".to_owned(),
+            Rejection::Upgrade => "the connection can't be upgraded here: send plain HTTP requests".to_owned(),
             Rejection::Path(problem) => format!("malformed path: {problem}"),
             Rejection::Form(place, error) => format!("unreadable {}: {error}", place.name()),
             Rejection::Repeated(place, name) => {
-                format!("parameter {name:?} is given more than once in the {}", place.name())
+                format!("parameter {name:?} is given more than once in the {}: give it once", place.name())
             }
             Rejection::Value(name, value) => format!("invalid parameter {name:?}: cannot read {value}"),
             Rejection::Parameter(name, reason) => format!("parameter {name:?} is not allowed: {reason}"),
@@ -27,7 +27,9 @@ impl Rejection {
             Rejection::Label(label, error) => {
                 format!("no value for the label {}, which is enforced here: {error}", text::quote(label.as_bytes()))
             }
-            Rejection::NotAllowed(tenant) => format!("tenant {tenant} is not allowed here"),
+            Rejection::NotAllowed(tenant) => {
+                format!("tenant {tenant} is not allowed here: name another one, or ask the operator to allow it")
+            }
             Rejection::Forbidden(reason) => format!("this path is not served to tenants: {reason}"),
             Rejection::UnknownPath => {
                 "unknown path: use an endpoint of the API table, under a prefix that the operator has in path_prefixes"
@@ -35,7 +37,9 @@ impl Rejection {
             }
             Rejection::Method(allowed) => format!("method not allowed: use {}", list(allowed, " or ")),
             Rejection::TooLarge(limit) => {
-                format!("the request is too large: with the tenant's matchers it is longer than {limit} bytes")
+                format!(
+                    "the request is too large: with the tenant's matchers it is longer than {limit} bytes: ask for less"
+                )
             }
             Rejection::Limit { limit, asked, allowed } => limit.refusal(*asked, *allowed),
             Rejection::Unbounded(problem) => {
@@ -56,9 +60,11 @@ impl Rejection {
                 )
             }
             Rejection::ReadMessage(problem) => format!("unreadable remote-read request: {problem}"),
-            Rejection::LongReadMessage(limit) => format!("the remote-read request is longer than {limit} bytes"),
+            Rejection::LongReadMessage(limit) => {
+                format!("the remote-read request is longer than {limit} bytes: ask for less")
+            }
             Rejection::Message(problem) => format!("unreadable gRPC message: {problem}"),
-            Rejection::LongMessage(limit) => format!("the gRPC message is longer than {limit} bytes"),
+            Rejection::LongMessage(limit) => format!("the gRPC message is longer than {limit} bytes: ask for less"),
             Rejection::NotGrpc => {
                 "unsupported content type: a gRPC method has to be called with application/grpc".to_owned()
             }
@@ -71,14 +77,18 @@ impl Rejection {
                 let what = match fault {
                     CallOutFault::Failed => "it could not be asked",
                     CallOutFault::Timeout => "it did not answer in time",
-                    CallOutFault::Status(status) => return format!("{CALL_OUT}: it answered with status {status}"),
+                    CallOutFault::Status(status) => {
+                        return format!("{CALL_OUT}: it answered with status {status}; ask the operator");
+                    }
                     CallOutFault::TooLong => "its answer is larger than max_response_bytes",
                     CallOutFault::Unreadable => "its answer could not be read",
                     CallOutFault::Lately => "it did not answer a moment ago; try again in some seconds",
                 };
-                format!("{CALL_OUT}: {what}")
+                format!("{CALL_OUT}: {what}; ask the operator")
             }
-            Rejection::Internal(problem) => format!("internal error of the tenancy filter: {problem}"),
+            Rejection::Internal(problem) => {
+                format!("internal error of the tenancy filter: {problem}; try again, or ask the operator")
+            }
         }
     }
 }

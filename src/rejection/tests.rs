@@ -126,7 +126,7 @@ fn one_of_each_kind() -> Vec<Rejection> {
         Rejection::Answer(""),
         Rejection::CallOut(CallOutFault::Timeout),
         Rejection::CallOut(CallOutFault::Status(500)),
-        Rejection::Internal(""),
+        Rejection::Internal("…"),
     ]);
     all
 }

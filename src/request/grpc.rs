@@ -45,14 +45,15 @@ const CONFLICT: Rejection = Rejection::Message(
     "its matchers on the tenant label can't match the tenant: remove them, or ask for the tenant's own data",
 );
 /// As for selectors of PromQL.
-const RESERVED: Rejection =
-    Rejection::Message("it names a reserved label, whose value Mimir and Cortex would run as a query");
+const RESERVED: Rejection = Rejection::Message(
+    "it names a reserved label, whose value Mimir and Cortex would run as a query: remove the matcher",
+);
 
 /// A health check names a service at most. Anybody may send one.
 const MAX_HEALTH: usize = 1 << 10;
 
-const STORES: &str = "stores are the operator's to choose";
-const MERGED: &str = "the tenant label can't be merged away";
+const STORES: &str = "stores are the operator's to choose: leave it out";
+const MERGED: &str = "the tenant label can't be merged away: leave it out";
 
 /// What is needed to write the message anew once it is here.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// The one content type of forms, as it is sent upstream.
 const FORM: &str = "application/x-www-form-urlencoded";
 
-const TWICE: &str = "the header that names the tenant appears more than once";
+const TWICE: &str = "the header that names the tenant appears more than once: send it once";
 
 /// Headers that ask for less than the whole answer, or for a compressed one.
 const NEGOTIATION: [&str; 7] =
@@ -152,11 +152,11 @@ pub fn read<'a>(headers: &'a [(&'a [u8], &'a [u8])], config: &Config) -> Result<
         Once::Absent | Once::Repeated => Err(Rejection::Head(problem)),
     };
     Ok(Facts {
-        method: required(method, "it has no single method")?,
-        target: required(target, "it has no single path")?,
+        method: required(method, "it has no single method: send one")?,
+        target: required(target, "it has no single path: send one")?,
         tenant: tenant.get(Rejection::Tenant(tenant::Error::Unclear(TWICE)))?,
         labels,
-        content_length: content_length.get(Rejection::Head("content-length appears more than once"))?,
+        content_length: content_length.get(Rejection::Head("content-length appears more than once: send it once"))?,
         content_type,
         encoded,
         remove,

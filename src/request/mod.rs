@@ -309,7 +309,7 @@ fn decide_noting(
 
     if is_message {
         if head.end_of_stream {
-            return Err(Rejection::ReadMessage("it has no body"));
+            return Err(Rejection::ReadMessage("it has no body: send the message in it"));
         }
         let limits = limits_on(route, config, &tenants, head.headers).map(Box::new);
         let concurrency = config.limits().concurrency(&tenants);

@@ -8,7 +8,7 @@ use crate::go::form;
 use crate::tenant::{self, Source};
 use std::borrow::Cow;
 
-const TWICE: &str = "the parameter that names the tenant appears more than once";
+const TWICE: &str = "the parameter that names the tenant appears more than once: give it once";
 
 /// The value of the parameter that names the tenant, if the source is one, and the query string has it.
 pub fn parameter<'q>(query: &'q [u8], source: &Source) -> Result<Option<Cow<'q, [u8]>>, Rejection> {

@@ -321,7 +321,7 @@ impl Enforcement {
                 let stored = scope.renaming().and_then(|renaming| renaming.stored(value));
                 let label = stored.map_or(value, |name| name.text.as_bytes());
                 if parameter.kind == Kind::ReplicaLabel && names_a_label_of(scope, label) {
-                    return Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away"));
+                    return Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away: leave it out"));
                 }
                 rewritten.extend_from_slice(label);
                 return Ok(Checked::Rewritten(None));
@@ -329,7 +329,7 @@ impl Enforcement {
             (Kind::Text, Some(scope)) if parameter.name == SHARDS && scope.renaming().is_some() => {
                 return Err(Rejection::Parameter(
                     parameter.name,
-                    "it divides series by labels, which federation_label renames",
+                    "it divides series by labels, which federation_label renames: leave it out",
                 ));
             }
             (Kind::Expression, _) if !value.is_empty() => {
@@ -339,7 +339,7 @@ impl Enforcement {
                 return Ok(Checked::Unchanged(Some(query)));
             }
             (Kind::StoreSelector, _) => {
-                return Err(Rejection::Parameter(parameter.name, "stores are the operator's to choose"));
+                return Err(Rejection::Parameter(parameter.name, "stores are the operator's to choose: leave it out"));
             }
             (
                 Kind::Query

@@ -27,8 +27,9 @@ const CONFLICT: Rejection = Rejection::ReadMessage(
 );
 
 /// As for selectors of PromQL.
-const RESERVED: Rejection =
-    Rejection::ReadMessage("it names a reserved label, whose value Mimir and Cortex would run as a query");
+const RESERVED: Rejection = Rejection::ReadMessage(
+    "it names a reserved label, whose value Mimir and Cortex would run as a query: remove the matcher",
+);
 
 /// What is needed to confine the message once it is here.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ impl ReadPlan {
         let mut request: ReadRequest<'_> =
             protobuf::read(&message).map_err(|error| Rejection::ReadMessage(error.text()))?;
         if request.queries.len() > MAX_QUERIES {
-            return Err(Rejection::ReadMessage("it holds more than 256 queries"));
+            return Err(Rejection::ReadMessage("it holds more than 256 queries: send several requests"));
         }
         request.accepted_response_types = vec![answer_type(&request.accepted_response_types)?];
         let mut ranges = match &self.limits {
@@ -103,7 +104,9 @@ fn answer_type(accepted: &[i32]) -> Result<i32, Rejection> {
         return Ok(SAMPLES);
     }
     let known = accepted.iter().find(|kind| matches!(**kind, SAMPLES | STREAMED_XOR_CHUNKS));
-    known.copied().ok_or(Rejection::ReadMessage("none of the response types that it accepts is known"))
+    known.copied().ok_or(Rejection::ReadMessage(
+        "none of the response types that it accepts is known: accept SAMPLES or STREAMED_XOR_CHUNKS",
+    ))
 }
 
 /// Moves the query to where the limits allow it; says whether anything is left of it.

@@ -169,7 +169,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Absent(missing) => write!(f, "no tenant: {missing}"),
+            Error::Absent(missing) => write!(f, "no tenant: {missing}; authenticate, or ask the operator"),
             Error::NoHeader(name) => {
                 write!(f, "no tenant: send the header {name}, or ask the operator whether the authentication sets it")
             }
@@ -177,7 +177,7 @@ impl fmt::Display for Error {
             Error::Unreadable(what) => write!(f, "the proxy's {what} can't be read"),
             Error::Several => write!(f, "one tenant is named here, and its ID can't hold a |"),
             Error::OneAtATime => {
-                write!(f, "the upstream answers this path for one tenant at a time, and several are named")
+                write!(f, "the upstream answers this path for one tenant at a time, and several are named: name one")
             }
             Error::OneWriter => write!(f, "a write needs exactly one tenant, and several are named: name one"),
             Error::Empty => write!(f, "the tenant is empty: name one"),
@@ -203,8 +203,8 @@ impl fmt::Display for Error {
                 )
             }
             Error::NotUtf8 => write!(f, "the tenant is not UTF-8: encode it so"),
-            Error::UnknownEntry(entry) => write!(f, "{entry} in the metadata names no tenant"),
-            Error::NoneServed => write!(f, "the metadata names no tenant that is allowed here"),
+            Error::UnknownEntry(entry) => write!(f, "{entry} in the metadata names no tenant: ask the operator"),
+            Error::NoneServed => write!(f, "the metadata names no tenant that is allowed here: ask the operator"),
             Error::NotOffered => write!(f, "this tenant is not allowed here"),
             Error::NotChosen => {
                 write!(f, "several tenants are named: begin the path with one of them, as tenant_path says")

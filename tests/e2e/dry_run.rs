@@ -117,15 +117,13 @@ fn enforcement_begins_with_some_tenants() {
         |tenant: &str| data::TENANTS.iter().any(|other| *other != tenant && query(tenant).text().contains(other));
     let [first, second] = [data::TENANTS[0], data::TENANTS[1]];
     assert!(sees_others(first) && sees_others(second));
-    let reload = |keys| {
-        let before = envoy.reloads();
-        envoy.reload(&setup(keys));
-        envoy.process().wait_until(|| envoy.reloads() > before);
-    };
-    reload(json!({"dry_run": true, "overrides": {first: {"dry_run": false}}}));
+    let is_dry = |tenant: &str| query(tenant).header(HEADER).is_some();
+    envoy.reload(&setup(json!({"dry_run": true, "overrides": {first: {"dry_run": false}}})));
+    envoy.process().wait_until(|| !is_dry(first));
     assert!(!sees_others(first) && sees_others(second));
     assert_eq!((query(first).header(HEADER), query(second).header(HEADER)), (None, Some("rewritten")));
-    reload(json!({}));
+    envoy.reload(&setup(json!({})));
+    envoy.process().wait_until(|| !is_dry(second));
     assert!(!sees_others(first) && !sees_others(second));
     envoy.assert_healthy();
 }
