@@ -21,6 +21,7 @@ use super::Unreadable;
 use super::by_owner::ByOwner;
 use super::messages;
 use super::metadata::Metadata;
+use super::notes::Notes;
 use super::operators::Operators;
 use super::places::{Asked, Places};
 use super::target_metadata::TargetMetadata;
@@ -59,6 +60,7 @@ pub struct Envelope {
     documents: Documents,
     data: DataReader,
     places: Places,
+    notes: Notes,
     /// By how much the messages may still grow.
     spare: usize,
     scanner: Scanner,
@@ -119,6 +121,7 @@ impl Envelope {
             documents,
             data,
             places: Places::Same,
+            notes: Notes::default(),
             spare: 0,
             scanner: Scanner::default(),
             part: EnvelopePart::Outside,
@@ -138,6 +141,11 @@ impl Envelope {
     /// What the places in messages refer to.
     pub fn asked(&mut self, asked: Asked) {
         self.places = asked.into();
+    }
+
+    /// The limits that the upstream was told of.
+    pub fn noting(&mut self, notes: Notes) {
+        self.notes = notes;
     }
 
     /// By how much all messages together may grow.
@@ -383,7 +391,8 @@ impl Envelope {
             self.spare = self.spare.saturating_sub(line.len().saturating_sub(length));
             return quoted(line.as_bytes(), out);
         }
-        match self.places.of_client(text, room) {
+        let placed = self.places.of_client(text, room).or_else(|| self.notes.with_limit(text, room));
+        match placed {
             Some(placed) => {
                 self.spare = self.spare.saturating_sub(placed.len().saturating_sub(length));
                 quoted(&placed, out);

@@ -21,7 +21,7 @@ use super::messages::{MAX_MESSAGE, WITHHELD, is_message};
 use super::owner::Owner;
 use super::{Samples, Unreadable};
 use crate::api::{Answer, Call, is_grpc};
-use crate::rejection::{Code, Rejection};
+use crate::rejection::Code;
 use crate::scope::Scope;
 use crate::text;
 use crate::wire::grpc::{FrameError, Stream, StreamError};
@@ -139,6 +139,11 @@ impl Frames {
         self.has_written |= !out.is_empty();
     }
 
+    /// Nothing more is passed on.
+    pub fn stop(&mut self, fault: Unreadable) {
+        self.fault.get_or_insert(fault);
+    }
+
     /// The frames have ended.
     pub fn end(&mut self) {
         if let (None, Err(error)) = (self.fault, self.stream.finish()) {
@@ -191,7 +196,7 @@ impl Frames {
                 edits.set = vec![(MESSAGE, instead(status).to_owned())];
             }
             Some(fault) => {
-                let rejection = Rejection::Answer(fault.reason());
+                let rejection = fault.rejection();
                 edits.set = vec![
                     (STATUS, (rejection.code() as u8).to_string()),
                     // Envoy does not escape it (observed with 1.40.0): plain ASCII without a percent sign.

@@ -28,6 +28,7 @@ use super::filter::{Content, Filter};
 use super::grpc::{Frames, Scoped};
 use super::labelled::Labelled;
 use super::metadata::MetadataAsked;
+use super::notes::Notes;
 use super::owner::Owner;
 use super::places::Asked;
 use super::reader::Reader;
@@ -56,6 +57,9 @@ pub struct Expected {
     statistics: Statistics,
     asked: Asked,
     grpc: Option<Box<Scoped>>,
+    /// How long the answer may be; `None` where no limit says so.
+    max_size: Option<i64>,
+    notes: Notes,
 }
 
 /// What is done with metadata.
@@ -191,6 +195,8 @@ impl Expected {
             can_hold_head: config.can_hold_heads(),
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
+            max_size: None,
+            notes: Notes::default(),
             grpc: if let Answer::Grpc(call) = answer {
                 let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
                 Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
@@ -215,8 +221,26 @@ impl Expected {
             can_hold_head: false,
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
+            max_size: None,
+            notes: Notes::default(),
             grpc,
         }
+    }
+
+    /// Notes how long the answer may be. What is filtered by its owner holds other tenants' data when it comes: it is not measured.
+    pub fn no_longer_than(self, max_size: Option<i64>) -> Self {
+        let is_measured = self.answer != Answer::Untouched && !self.answer.is_filtered_by_owner();
+        Expected { max_size: max_size.filter(|_| is_measured), ..self }
+    }
+
+    /// How long the answer may be, if it is one that the limit is about: what is returned, and no error.
+    pub fn max_size(&self, head: &Head<'_>) -> Option<i64> {
+        self.max_size.filter(|_| find(head, ":status").is_some_and(|status| status.starts_with(b"2")))
+    }
+
+    /// Notes the limits that the upstream was told of.
+    pub fn noting(self, notes: Notes) -> Self {
+        Expected { notes, ..self }
     }
 
     /// Notes what the client asks in its URL.
@@ -260,6 +284,13 @@ impl Expected {
 
     /// Decides on the head; an error has to be answered instead of it.
     pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
+        if let Some(allowed) = self.max_size(head)
+            && let Some(length) = find(head, "content-length").and_then(|length| std::str::from_utf8(length).ok())
+            && let Ok(length) = length.parse::<i64>()
+            && length > allowed
+        {
+            return Err(Unreadable::OverLimit(length, allowed));
+        }
         if let Some(grpc) = &self.grpc {
             return grpc.decide(head);
         }
@@ -358,7 +389,7 @@ impl Expected {
     }
 
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
-        let filter = filter.asked(self.asked.clone());
+        let filter = filter.asked(self.asked.clone()).noting(self.notes.clone());
         let filter = if holds_head { filter.held_back() } else { filter };
         Body::Filtered(Filtered { filter: Box::new(Reader::Json(filter)), holds_head, max_held: self.max })
     }

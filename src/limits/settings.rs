@@ -3,7 +3,7 @@
 //! An override counts before a default, and 0 is off in both. For several tenants the strictest value counts, and every tenant's
 //! blocked and rejected queries do.
 
-use super::limit::{Limit, TABLE};
+use super::limit::{Limit, Place, TABLE};
 use super::rules::{Attributes, Blocked};
 use crate::tenant::Tenants;
 use std::sync::Arc;
@@ -118,6 +118,11 @@ impl Limits {
         }
     }
 
+    /// One limit of these tenants, the strictest; `None` where it is off. Not for a limit that is a lower bound.
+    pub fn least(&self, tenants: &Tenants, limit: Limit) -> Option<i64> {
+        tenants.ids().filter_map(|id| self.one(id, limit)).min()
+    }
+
     /// One limit of one tenant; `None` where it is off.
     pub fn one(&self, id: &str, limit: Limit) -> Option<i64> {
         let of = |set: &Set| set.values.iter().find(|(other, _)| *other == limit).map(|(_, value)| *value);
@@ -136,6 +141,11 @@ impl Limits {
                 .iter()
                 .any(|&(limit, value)| matches!(limit, Limit::Concurrency | Limit::ConcurrentWrites) && value > 0)
         })
+    }
+
+    /// Whether some tenant has this limit.
+    pub fn have(&self, limit: Limit) -> bool {
+        self.sets().any(|set| set.values.iter().any(|&(other, value)| other == limit && value > 0))
     }
 
     fn sets(&self) -> impl Iterator<Item = &Set> {
@@ -174,12 +184,14 @@ impl InForce {
 
     /// Whether anything is in force besides the number of queries that run at the same time.
     pub fn need_the_body(&self) -> bool {
-        let mut others = TABLE.iter().filter(|&&(_, _, limit)| limit != Limit::Concurrency && !limit.is_of_writes());
+        let mut others = TABLE.iter().filter(|&&(_, _, limit)| limit.place() == Place::Request);
         !self.blocked.is_empty() || !self.rejected.is_empty() || others.any(|&(_, _, limit)| self.get(limit).is_some())
     }
 
     fn is_empty(&self) -> bool {
-        let is_off = |&(_, _, limit): &(_, _, Limit)| limit.is_of_writes() || self.get(limit).is_none();
+        let is_off = |&(_, _, limit): &(_, _, Limit)| {
+            matches!(limit.place(), Place::Writes | Place::Answer) || self.get(limit).is_none()
+        };
         TABLE.iter().all(is_off) && self.blocked.is_empty() && self.rejected.is_empty()
     }
 

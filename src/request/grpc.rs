@@ -20,9 +20,9 @@ mod bounds;
 use super::head::{self, Edits, Facts};
 use super::{BodyDecision, BodyPlan, Finished, Forward, Head, Rejection, Reply, Tenants};
 use crate::answer::Expected;
-use crate::api::{Call, Route, is_protobuf};
+use crate::api::{Call, Cap, Route, is_protobuf};
 use crate::config::Config;
-use crate::limits::RequestLimits;
+use crate::limits::{Limit, RequestLimits};
 use crate::promql;
 use crate::scope::{CannotMatch, Scope};
 use crate::wire::grpc::{self, Encoding, FrameError};
@@ -79,7 +79,8 @@ pub fn decide(
         if route.evaluates || call == Call::Series { config.limits().concurrency(tenants) } else { Vec::new() };
     let tenant = tenants.joined().clone();
     let limits = limits.map(Box::new);
-    let expected = Expected::new(route, config, scope.as_ref()).narrowed(true);
+    let max_size = config.limits().least(tenants, Limit::ResponseSize);
+    let expected = Expected::new(route, config, scope.as_ref()).narrowed(true).no_longer_than(max_size);
     let plan = MessagePlan { call, route, encoding, scope, limits, tenant: tenant.clone() };
     Ok(Forward {
         tenant: Some(tenant),
@@ -237,6 +238,7 @@ impl<'p> Writing<'p> {
             request.time_seconds = now.unwrap_or(request.time_seconds);
             request.max_resolution_seconds = within.resolution_seconds.unwrap_or(request.max_resolution_seconds);
         }
+        request.timeout_seconds = self.seconds(request.timeout_seconds);
         let query = self.rewrite(request.query)?;
         write(&QueryRequest { query: &query, ..request })
     }
@@ -261,6 +263,7 @@ impl<'p> Writing<'p> {
             request.end_time_seconds = within.end_ms.map_or(request.end_time_seconds, |end| end.div_euclid(1000));
             request.max_resolution_seconds = within.resolution_seconds.unwrap_or(request.max_resolution_seconds);
         }
+        request.timeout_seconds = self.seconds(request.timeout_seconds);
         let query = self.rewrite(request.query)?;
         write(&QueryRangeRequest { query: &query, ..request })
     }
@@ -286,6 +289,7 @@ impl<'p> Writing<'p> {
             projection_include: false,
             ..hints
         });
+        request.limit = self.items(request.limit);
         write(&request)
     }
 
@@ -313,6 +317,7 @@ impl<'p> Writing<'p> {
     {
         self.check_replicas("without_replica_labels", &request.without_replica_labels)?;
         self.names(&mut request.matchers, &mut request.start, &mut request.end)?;
+        request.limit = self.items(request.limit);
         write(&request)
     }
 
@@ -322,6 +327,7 @@ impl<'p> Writing<'p> {
     {
         self.check_replicas("without_replica_labels", &request.without_replica_labels)?;
         self.names(&mut request.matchers, &mut request.start, &mut request.end)?;
+        request.limit = self.items(request.limit);
         write(&request)
     }
 
@@ -341,6 +347,27 @@ impl<'p> Writing<'p> {
     fn rules(&mut self, mut request: RulesRequest<'_>) -> Result<Vec<u8>, Stopped> {
         request.matcher_string.clear();
         write(&request)
+    }
+
+    /// How long the query may take: the client's time, or the tenant's where that is shorter. 0 and less stand for the server's.
+    fn seconds(&self, asked: i64) -> i64 {
+        self.capped(Cap::Time, 1_000, asked)
+    }
+
+    /// How many series, names or values are returned, likewise.
+    fn items(&self, asked: i64) -> i64 {
+        self.capped(Cap::Items, 1, asked)
+    }
+
+    /// `unit`: how many of the limit's one of the field's is.
+    fn capped(&self, cap: Cap, unit: i64, asked: i64) -> i64 {
+        match self.plan.limits.as_deref().and_then(|limits| limits.cap(cap)) {
+            None => asked,
+            Some(limit) => {
+                let limit = limit.saturating_add(unit - 1).div_euclid(unit);
+                if asked > 0 { asked.min(limit) } else { limit }
+            }
+        }
     }
 
     fn bounds(&self) -> Option<Bounds<'p>> {

@@ -280,6 +280,7 @@ impl Enforcement {
             | Kind::Time(_)
             | Kind::Duration(_)
             | Kind::Integer
+            | Kind::Capped(_)
             | Kind::Boolean
             | Kind::Word
             | Kind::Statistics
@@ -328,6 +329,7 @@ impl Enforcement {
                 | Kind::Time(_)
                 | Kind::Duration(_)
                 | Kind::Integer
+                | Kind::Capped(_)
                 | Kind::Boolean
                 | Kind::Word
                 | Kind::Statistics
