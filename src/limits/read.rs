@@ -22,13 +22,15 @@ const ATTRIBUTES: &[&str] = &[
 
 /// Reads `limits` and `overrides`.
 pub fn limits(limits: Option<Field>, overrides: Option<Field>, format: Format) -> Result<Limits, ConfigError> {
-    let mut all = Limits::new(limits.map_or(Ok(Set::default()), set)?);
-    for (id, field) in overrides.map_or(Ok(Vec::new()), Field::entries)? {
+    let defaults = limits.map_or(Ok(Set::default()), set)?;
+    let overrides = overrides.map_or(Ok(Vec::new()), Field::entries)?;
+    let mut all = Limits::new(defaults, overrides.len());
+    for (id, field) in overrides {
         if let Err(error) = Tenants::parse(id.as_bytes(), format, Federation::Off) {
             return Err(field.error(error.to_string()));
         }
         let path = field.path.clone();
-        if !all.add(id, set(field)?) {
+        if !all.add(&id, set(field)?) {
             return Err(ConfigError::twice(path));
         }
     }
@@ -49,9 +51,11 @@ fn set(field: Field) -> Result<Set, ConfigError> {
     }
     let blocked = object.take("blocked_queries").map(|field| list(Some(field), blocked_query)).transpose()?;
     let rejected = object.take("query_rejection").map(query_rejection).transpose()?;
-    let known: Vec<&str> =
-        TABLE.iter().map(|(name, _, _)| *name).chain(["blocked_queries", "query_rejection"]).collect();
-    object.finish(&known, &[])?;
+    if !object.is_empty() {
+        let known: Vec<&str> =
+            TABLE.iter().map(|(name, _, _)| *name).chain(["blocked_queries", "query_rejection"]).collect();
+        object.finish(&known, &[])?;
+    }
     Ok(Set { values: values.into(), blocked: blocked.map(Into::into), rejected: rejected.map(Into::into) })
 }
 

@@ -5,7 +5,7 @@
 
 use super::limit::{Limit, Place, TABLE};
 use super::rules::{Attributes, Blocked};
-use crate::tenant::Tenants;
+use crate::tenant::{ById, Tenants};
 use std::sync::Arc;
 
 /// What one object of the configuration sets. Each worker holds all of them, and there may be many thousands: they are kept small.
@@ -24,8 +24,7 @@ pub struct Set {
 pub struct Limits {
     /// For tenants without an override.
     pub defaults: Set,
-    /// By tenant ID.
-    overrides: Vec<(Box<str>, Set)>,
+    overrides: ById<Set>,
 }
 
 /// The limits in force for a request.
@@ -39,38 +38,24 @@ pub struct InForce {
 }
 
 impl Limits {
-    /// Limits for every tenant, without overrides.
-    pub fn new(defaults: Set) -> Self {
-        Limits { defaults, overrides: Vec::new() }
+    /// Limits for every tenant, with room for so many overrides.
+    pub fn new(defaults: Set, overrides: usize) -> Self {
+        Limits { defaults, overrides: ById::with_capacity(overrides) }
     }
 
-    /// Adds a tenant's own limits, and returns whether it had none before. They are kept in a sorted list: a map of this type would
-    /// add more to the module than it saves.
-    pub fn add(&mut self, id: String, set: Set) -> bool {
-        match self.place(&id) {
-            Ok(_) => false,
-            Err(place) => {
-                self.overrides.insert(place, (id.into_boxed_str(), set));
-                true
-            }
-        }
+    /// Adds a tenant's own limits, and returns whether it had none before.
+    pub fn add(&mut self, id: &str, set: Set) -> bool {
+        self.overrides.add(id, set)
     }
 
     /// A tenant's own limits.
     pub fn own(&self, id: &str) -> Option<&Set> {
-        self.overrides.get(self.place(id).ok()?).map(|(_, set)| set)
+        self.overrides.get(id)
     }
 
-    /// The tenants that have limits of their own, in order.
+    /// The tenants that have limits of their own, in the order of the configuration.
     pub fn overridden(&self) -> impl Iterator<Item = (&str, &Set)> {
-        self.overrides.iter().map(|(id, set)| (&**id, set))
-    }
-
-    fn place(&self, id: &str) -> Result<usize, usize> {
-        match self.overrides.last() {
-            Some((last, _)) if **last < *id => Err(self.overrides.len()),
-            _ => self.overrides.binary_search_by(|(other, _)| (**other).cmp(id)),
-        }
+        self.overrides.iter()
     }
 
     /// What is in force for these tenants; `None` where nothing is.
