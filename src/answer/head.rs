@@ -57,8 +57,6 @@ pub struct Expected {
     statistics: Statistics,
     asked: Asked,
     grpc: Option<Box<Scoped>>,
-    /// How long the answer may be; `None` where no limit says so.
-    max_size: Option<i64>,
     notes: Notes,
 }
 
@@ -195,7 +193,6 @@ impl Expected {
             can_hold_head: config.can_hold_heads(),
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
-            max_size: None,
             notes: Notes::default(),
             grpc: if let Answer::Grpc(call) = answer {
                 let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
@@ -221,26 +218,22 @@ impl Expected {
             can_hold_head: false,
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
-            max_size: None,
             notes: Notes::default(),
             grpc,
         }
     }
 
-    /// Notes how long the answer may be. What is filtered by its owner holds other tenants' data when it comes: it is not measured.
-    pub fn no_longer_than(self, max_size: Option<i64>) -> Self {
-        let is_measured = self.answer != Answer::Untouched && !self.answer.is_filtered_by_owner();
-        Expected { max_size: max_size.filter(|_| is_measured), ..self }
-    }
-
-    /// How long the answer may be, if it is one that the limit is about: what is returned, and no error.
-    pub fn max_size(&self, head: &Head<'_>) -> Option<i64> {
-        self.max_size.filter(|_| find(head, ":status").is_some_and(|status| status.starts_with(b"2")))
-    }
-
-    /// Notes the limits that the upstream was told of.
-    pub fn noting(self, notes: Notes) -> Self {
+    /// Notes the limits that the upstream was told of, and how long the answer may be.
+    pub fn limited(self, notes: Notes) -> Self {
         Expected { notes, ..self }
+    }
+
+    /// How long the answer may be, if it is one that the limit is about: what is returned, and no error. What is filtered by its owner holds
+    /// other tenants' data when it comes: it is not measured.
+    pub fn max_size(&self, head: &Head<'_>) -> Option<i64> {
+        let is_measured = self.answer != Answer::Untouched && !self.answer.is_filtered_by_owner();
+        let is_success = || find(head, ":status").is_some_and(|status| status.starts_with(b"2"));
+        self.notes.max_size().filter(|_| is_measured && is_success())
     }
 
     /// Notes what the client asks in its URL.

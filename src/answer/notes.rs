@@ -6,9 +6,9 @@
 use crate::limits::Limit;
 use std::sync::Arc;
 
-/// The limits that the upstream was told of, with their values; empty for most requests.
+/// The limits that the upstream was told of and that on the answer's length, with their values; empty for most requests.
 #[derive(Debug, Clone, Default)]
-pub struct Notes(Option<Arc<[(Limit, i64)]>>);
+pub struct Notes(Option<Arc<Vec<(Limit, i64)>>>);
 
 /// How the messages begin. Prometheus 3.16: promql/engine.go and web/api/v1/api.go. Thanos 0.42.5 says what its engine, or the deadline, says.
 const ABOUT: &[(&[u8], Limit)] = &[
@@ -22,8 +22,13 @@ const ABOUT: &[(&[u8], Limit)] = &[
 
 impl Notes {
     /// The limits with their values.
-    pub fn new(limits: &[(Limit, i64)]) -> Notes {
+    pub fn new(limits: Vec<(Limit, i64)>) -> Notes {
         Notes((!limits.is_empty()).then(|| limits.into()))
+    }
+
+    /// How long the answer may be.
+    pub fn max_size(&self) -> Option<i64> {
+        self.0.as_ref()?.iter().find(|(limit, _)| *limit == Limit::ResponseSize).map(|(_, value)| *value)
     }
 
     /// The message with the limit that it is about, if it is about one and has room for it.
@@ -45,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_message_about_a_limit_that_was_written_names_it() {
-        let notes = Notes::new(&[(Limit::Timeout, 30_000), (Limit::FetchedSeries, 100)]);
+        let notes = Notes::new(vec![(Limit::Timeout, 30_000), (Limit::FetchedSeries, 100)]);
         for (message, said) in [
             ("query timed out in query execution", Some(" (your limit query_timeout is 30s)")),
             (

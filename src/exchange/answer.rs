@@ -224,6 +224,7 @@ impl Exchange {
             self.record.unreadable(fault.name());
         }
         let report = if self.answer_ends { self.report(&filter) } else { None };
+        let samples = filter.samples().total.filter(|_| self.answer_ends).map(Effect::NoteSamples);
         self.answer = if self.answer_ends { AnswerStage::Ended } else { AnswerStage::Filtering(filter) };
         let mut step = if out == bytes {
             self.record.answer_body(size);
@@ -231,7 +232,7 @@ impl Exchange {
         } else {
             self.replace_answer_body(size, out)
         };
-        step.effects.extend(report);
+        step.effects.extend(report.into_iter().chain(samples));
         if self.callback == Callback::AnswerTrailers {
             step.effects.push(Effect::ReadTrailers(Half::Answer));
         }

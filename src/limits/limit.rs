@@ -139,10 +139,8 @@ impl Limit {
             Limit::Concurrency => format!("{asked} queries are running"),
             Limit::WriteSize => format!("the write is {asked} bytes long or longer"),
             Limit::ConcurrentWrites => format!("{asked} writes are running"),
-            Limit::Timeout => format!("the query takes {asked}"),
-            Limit::ReturnedItems => format!("the answer has {asked} items"),
-            Limit::FetchedSeries => format!("the query selects {asked} series"),
-            Limit::Samples => format!("the query reads {asked} samples"),
+            // The upstream refuses, in its own words.
+            Limit::Timeout | Limit::ReturnedItems | Limit::FetchedSeries | Limit::Samples => asked,
             Limit::ResponseSize => format!("the answer is {asked} bytes long or longer"),
         };
         format!("{what}: your limit {name} is {allowed}")
@@ -151,6 +149,11 @@ impl Limit {
     /// For lower bounds, a larger value is stricter.
     pub(super) fn is_lower_bound(self) -> bool {
         matches!(self, Limit::Step)
+    }
+
+    /// Whether this filter refuses for it. Of what the upstream enforces, the upstream says so.
+    pub fn refuses(self) -> bool {
+        !matches!(self.place(), Place::Upstream(_))
     }
 
     /// Where it is enforced.

@@ -128,9 +128,13 @@ impl Limits {
         })
     }
 
-    /// Whether some tenant has this limit.
-    pub fn have(&self, limit: Limit) -> bool {
-        self.sets().any(|set| set.values.iter().any(|&(other, value)| other == limit && value > 0))
+    /// Where a limit is set that is on: in `limits`, or for this tenant.
+    pub fn where_set(&self, limit: Limit) -> Option<Option<&str>> {
+        let sets = |set: &Set| set.values.iter().any(|&(other, value)| other == limit && value > 0);
+        if sets(&self.defaults) {
+            return Some(None);
+        }
+        self.overrides.iter().find(|(_, set)| sets(set)).map(|(id, _)| Some(id))
     }
 
     fn sets(&self) -> impl Iterator<Item = &Set> {

@@ -19,7 +19,7 @@ mod bounds;
 
 use super::head::{self, Edits, Facts};
 use super::{BodyDecision, BodyPlan, Finished, Forward, Head, Rejection, Reply, Tenants};
-use crate::answer::Expected;
+use crate::answer::{Expected, Notes};
 use crate::api::{Call, Cap, Route, is_protobuf};
 use crate::config::Config;
 use crate::limits::{Limit, RequestLimits};
@@ -79,8 +79,9 @@ pub fn decide(
         if route.evaluates || call == Call::Series { config.limits().concurrency(tenants) } else { Vec::new() };
     let tenant = tenants.joined().clone();
     let limits = limits.map(Box::new);
-    let max_size = config.limits().least(tenants, Limit::ResponseSize);
-    let expected = Expected::new(route, config, scope.as_ref()).narrowed(true).no_longer_than(max_size);
+    let max_size = config.limits().least(tenants, Limit::ResponseSize).map(|size| (Limit::ResponseSize, size));
+    let notes = Notes::new(max_size.into_iter().collect());
+    let expected = Expected::new(route, config, scope.as_ref()).narrowed(true).limited(notes);
     let plan = MessagePlan { call, route, encoding, scope, limits, tenant: tenant.clone() };
     Ok(Forward {
         tenant: Some(tenant),

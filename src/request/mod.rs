@@ -242,8 +242,8 @@ fn decide_noting(
     if method != Method::Post && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
         return Err(Rejection::Body);
     }
-    let max_size = config.limits().least(&tenants, Limit::ResponseSize);
-    let expected = Expected::new(route, config, scope.as_ref()).no_longer_than(max_size);
+    let max_size = config.limits().least(&tenants, Limit::ResponseSize).map(|size| (Limit::ResponseSize, size));
+    let expected = Expected::new(route, config, scope.as_ref()).limited(Notes::new(max_size.into_iter().collect()));
     let mut edits = head::edit(&facts, config, &tenants, route, has_form)?;
     if let Some(chosen) = chosen {
         // In normal form, and so ASCII.
@@ -316,7 +316,8 @@ fn decide_noting(
             Err(Stop::Refused(refusal)) => return Err(refusal.into()),
         }
     }
-    let notes = limits.as_ref().map_or(Notes::default(), |limits| Notes::new(&limits.caps()));
+    let caps = limits.as_ref().map_or(Vec::new(), RequestLimits::caps);
+    let notes = Notes::new(caps.into_iter().chain(max_size).collect());
     match (url.has_selector, has_form) {
         (true, _) => {}
         (false, false) => enforcement.add_selector(&mut query, &mut url),
@@ -327,7 +328,7 @@ fn decide_noting(
         .narrowed(!query.is_empty())
         .measuring(statistics)
         .asked(url.asked.take().unwrap_or_default())
-        .noting(notes);
+        .limited(notes);
     let asked = match route.instead {
         Some((path, (name, value))) if config.enforces() => {
             form::append(&mut query, name.as_bytes(), value.as_bytes());
