@@ -17,11 +17,11 @@ const CURVES: [Curve; 9] = [
     ("query: bytes of one selector", length, &[100, 1_000, 10_000, 100_000, 500_000]),
     ("query: selectors", selectors, &[1, 10, 100, 1_000, 10_000]),
     ("request: tenants allowed", allowed_request, &[1, 10, 100, 1_000, 10_000, 100_000]),
-    ("request: tenants with overrides", override_request, &[1, 10, 100, 1_000, 10_000]),
-    ("request: tenants with selectors", selector_request, &[1, 10, 100, 1_000, 10_000]),
+    ("request: tenants with overrides", override_request, &[1, 10, 100, 1_000, 10_000, 100_000]),
+    ("request: tenants with selectors", selector_request, &[1, 10, 100, 1_000, 10_000, 100_000]),
     ("configuration: tenants allowed", allowed_configuration, &[1, 10, 100, 1_000, 10_000, 100_000]),
-    ("configuration: overrides", override_configuration, &[1, 10, 100, 1_000, 10_000]),
-    ("configuration: selectors", selector_configuration, &[1, 10, 100, 1_000, 10_000]),
+    ("configuration: overrides", override_configuration, &[1, 10, 100, 1_000, 10_000, 100_000]),
+    ("configuration: selectors", selector_configuration, &[1, 10, 100, 1_000, 10_000, 100_000]),
     ("answer: rules", rules, &[1, 10, 100, 1_000]),
 ];
 

@@ -214,8 +214,14 @@ impl Field {
         let Json::Object(entries) = self.value else {
             return Err(self.expected("an object"));
         };
-        let path = |key: &str| format!("{}.{key}", self.path);
-        Ok(entries.into_iter().map(|(key, value)| (key.clone(), Field { path: path(&key), value })).collect())
+        let path = |key: &str| [&self.path, ".", key].concat();
+        Ok(entries
+            .into_iter()
+            .map(|(key, value)| {
+                let path = path(&key);
+                (key, Field { path, value })
+            })
+            .collect())
     }
 
     /// Apart, so that it is in the module once.
@@ -274,6 +280,11 @@ impl Object {
         let index = self.entries.iter().position(|(other, _)| other == key)?;
         let (_, value) = self.entries.remove(index);
         Some(Field { path: self.path_of(key), value })
+    }
+
+    /// Whether every key has been taken.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Ends the walk: a key that nobody took is an error.

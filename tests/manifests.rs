@@ -388,6 +388,7 @@ const CLAIMS: &[(&str, &str, &str)] = &[
     ("examples/envoy-gateway/", "tests/manifests.rs", "examples/envoy-gateway"),
     ("examples/kubernetes/", "tests/manifests.rs", "examples/kubernetes"),
     ("examples/rate-limits/", "tests/e2e/limits.rs", "/examples/rate-limits/local_ratelimit.yaml"),
+    ("examples/ratelimit/", "tests/e2e/fleet.rs", "ratelimit/config.yaml"),
     ("examples/prometheus/", "tests/e2e/deployments.rs", "examples/prometheus"),
     ("examples/grafana/", "tests/e2e/dashboards.rs", "examples/grafana/tenants.json"),
     // Helm loads a chart whole.

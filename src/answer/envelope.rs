@@ -21,6 +21,7 @@ use super::Unreadable;
 use super::by_owner::ByOwner;
 use super::messages;
 use super::metadata::Metadata;
+use super::notes::Notes;
 use super::operators::Operators;
 use super::places::{Asked, Places};
 use super::proxy;
@@ -65,6 +66,7 @@ pub struct Envelope {
     renamed: Option<Box<Renamed>>,
     places: Places,
     author: Author,
+    notes: Notes,
     /// By how much the messages may still grow.
     spare: usize,
     scanner: Scanner,
@@ -128,6 +130,7 @@ impl Envelope {
             renamed: None,
             places: Places::Same,
             author: Author::Upstream,
+            notes: Notes::default(),
             spare: 0,
             scanner: Scanner::default(),
             part: EnvelopePart::Outside,
@@ -157,6 +160,11 @@ impl Envelope {
     /// Who has made the answer.
     pub fn by(&mut self, author: Author) {
         self.author = author;
+    }
+
+    /// The limits that the upstream was told of.
+    pub fn noting(&mut self, notes: Notes) {
+        self.notes = notes;
     }
 
     /// By how much all messages together may grow.
@@ -429,7 +437,8 @@ impl Envelope {
             self.spare = self.spare.saturating_sub(line.len().saturating_sub(length));
             return quoted(line.as_bytes(), out);
         }
-        match self.places.of_client(text, room) {
+        let placed = self.places.of_client(text, room).or_else(|| self.notes.with_limit(text, room));
+        match placed {
             Some(placed) => {
                 self.spare = self.spare.saturating_sub(placed.len().saturating_sub(length));
                 quoted(&placed, out);

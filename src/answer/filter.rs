@@ -4,6 +4,8 @@
 //!   segmentation fault when what it holds back grows beyond its buffer limit, while what streams may grow (docs/answers.md).
 //! - At a fault, nothing more of the body is written. Where nothing was written before, an error object takes the body's place;
 //!   else the document ends where it stands, and no client can take it for a whole one.
+//! - Where the tenant's limit ends an answer, an error object on a line of its own says so. The document that it follows has not ended, so
+//!   that no client reads the two as one.
 //! - An error's document is written when it ends, or when more than `MAX_ERROR` has gathered: where it is no error object of Prometheus's
 //!   shape (a gateway's `{"message":…}`), an object made of the status takes its place.
 //! - Rules, alerts and exemplars are written when the document ends, or when more of the tenants' own than `max` has gathered, so
@@ -14,6 +16,7 @@ use super::by_owner::ByOwner;
 use super::envelope::{DataReader, Documents, Envelope};
 use super::labelled::Labelled;
 use super::metadata::{Metadata, MetadataAsked};
+use super::notes::Notes;
 use super::operators::Operators;
 use super::owner::Owner;
 use super::places::Asked;
@@ -158,10 +161,25 @@ impl Filter {
         self
     }
 
+    /// The limits that the upstream was told of.
+    pub fn noting(mut self, notes: Notes) -> Self {
+        self.envelope.noting(notes);
+        self
+    }
+
     /// The answer is an error of this status: what is passed on has to look like one.
     pub fn of_error(mut self, status: u16, author: Author) -> Self {
         self.envelope.by(author);
         Filter { error_status: Some((status, author)), ..self }
+    }
+
+    /// Nothing more is passed on, from the part on that comes next: an error object stands for it.
+    pub fn stop(&mut self, fault: Unreadable) {
+        if self.fault.is_none() && self.substitute.is_none() {
+            self.fault = Some(fault);
+            self.kept_back = Vec::new();
+            self.substitute = Some(Substitute::new(Said::Fault(fault)));
+        }
     }
 
     /// Reads on, and writes what is passed on. `end` says that no more comes.
@@ -187,7 +205,16 @@ impl Filter {
             }
         }
         if let Some(substitute) = &mut self.substitute {
-            substitute.write(out);
+            let begin = out.len();
+            if self.written > 0 {
+                // Only where a limit ended the answer, or an error's object is written that is here already.
+                substitute.write_on_a_line(out);
+            } else {
+                substitute.write(out);
+            }
+            if self.written.saturating_add(out.len() - before) > self.came.saturating_add(self.growth) {
+                out.truncate(begin);
+            }
         }
         self.written = self.written.saturating_add(out.len() - before);
     }

@@ -26,7 +26,7 @@ use super::places::{Asked, Places};
 use super::status::Author;
 use super::{Samples, Unreadable};
 use crate::api::{Answer, Call, is_grpc};
-use crate::rejection::{Code, Rejection};
+use crate::rejection::Code;
 use crate::scope::Scope;
 use crate::text;
 use crate::wire::grpc::{FrameError, Stream, StreamError};
@@ -148,6 +148,11 @@ impl Frames {
         self.has_written |= !out.is_empty();
     }
 
+    /// Nothing more is passed on.
+    pub fn stop(&mut self, fault: Unreadable) {
+        self.fault.get_or_insert(fault);
+    }
+
     /// The frames have ended.
     pub fn end(&mut self) {
         if let (None, Err(error)) = (self.fault, self.stream.finish()) {
@@ -211,7 +216,7 @@ impl Frames {
                 edits.set = vec![(MESSAGE, instead(status).to_owned())];
             }
             Some(fault) => {
-                let rejection = Rejection::Answer(fault.reason());
+                let rejection = fault.rejection();
                 // What the tenant owns is too large: a client that asks for less is served.
                 let code = if fault == Unreadable::TooLarge { Code::ResourceExhausted } else { rejection.code() };
                 edits.set = vec![

@@ -32,6 +32,7 @@ use super::filter::{Content, Filter};
 use super::grpc::{Frames, Scoped};
 use super::labelled::Labelled;
 use super::metadata::MetadataAsked;
+use super::notes::Notes;
 use super::owner::Owner;
 use super::places::Asked;
 use super::proxy::ProxyText;
@@ -64,6 +65,7 @@ pub struct Expected {
     /// Where labels have other names for the client.
     renamed: Option<(Shape, Renaming)>,
     grpc: Option<Box<Scoped>>,
+    notes: Notes,
 }
 
 /// What is done with metadata.
@@ -202,6 +204,7 @@ impl Expected {
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
             renamed: route.shape().zip(scope.and_then(Scope::renaming).cloned()),
+            notes: Notes::default(),
             grpc: if let Answer::Grpc(call) = answer {
                 let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
                 Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
@@ -227,8 +230,22 @@ impl Expected {
             statistics: Statistics::Unread,
             asked: Asked::Unchanged,
             renamed: None,
+            notes: Notes::default(),
             grpc,
         }
+    }
+
+    /// Notes the limits that the upstream was told of, and how long the answer may be.
+    pub fn limited(self, notes: Notes) -> Self {
+        Expected { notes, ..self }
+    }
+
+    /// How long the answer may be, if it is one that the limit is about: what is returned, and no error. What is filtered by its owner holds
+    /// other tenants' data when it comes: it is not measured.
+    pub fn max_size(&self, head: &Head<'_>) -> Option<i64> {
+        let is_measured = self.answer != Answer::Untouched && !self.answer.is_filtered_by_owner();
+        let is_success = || find(head, ":status").is_some_and(|status| status.starts_with(b"2"));
+        self.notes.max_size().filter(|_| is_measured && is_success())
     }
 
     /// Notes what the client asks in its URL.
@@ -312,6 +329,13 @@ impl Expected {
 
     /// Likewise, by who has made the answer.
     pub fn decide_by(&self, head: &Head<'_>, author: Author) -> Result<Plan, Unreadable> {
+        if let Some(allowed) = self.max_size(head)
+            && let Some(length) = find(head, "content-length").and_then(|length| std::str::from_utf8(length).ok())
+            && let Ok(length) = length.parse::<i64>()
+            && length > allowed
+        {
+            return Err(Unreadable::OverLimit(length, allowed));
+        }
         if let Some(grpc) = &self.grpc {
             return grpc.decide(head, &self.asked);
         }
@@ -419,7 +443,7 @@ impl Expected {
     }
 
     fn filtered(&self, filter: Filter, holds_head: bool) -> Body {
-        let filter = filter.asked(self.asked.clone());
+        let filter = filter.asked(self.asked.clone()).noting(self.notes.clone());
         // What is held back must not grow.
         let holds_head = holds_head && self.renamed.is_none();
         let filter = match &self.renamed {

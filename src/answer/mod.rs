@@ -7,6 +7,7 @@
 //! - `by_owner`: rules, alerts and exemplars, without what isn't the tenant's; `owner`: whose a set of labels is; `candidate`,
 //!   `group`: what is held of them meanwhile; `rules`: what is written of a rule
 //! - `places`: places in messages, turned into places of the client's query
+//! - `notes`: which limit of the tenant's a message of the upstream is about
 //! - `operators`: what Thanos tells of how a query is run, without what names stores
 //! - `grpc`: the same for gRPC: heads, frames and trailers
 //! - `usage`: how many samples a query has read
@@ -32,6 +33,7 @@ mod known;
 mod labelled;
 mod messages;
 mod metadata;
+mod notes;
 mod operators;
 mod owner;
 mod places;
@@ -51,6 +53,7 @@ pub use grpc::{Frames, MESSAGE as GRPC_MESSAGE, Trailers};
 pub use head::{Body, Expected, Filtered, Head, MetadataOf, Plan, UpstreamError};
 pub use labelled::Labelled;
 pub use metadata::MetadataAsked;
+pub use notes::Notes;
 pub use owner::Owner;
 pub use places::{Asked, MAX_ASKED};
 pub use reader::Reader;
@@ -58,6 +61,9 @@ pub use renamed::Renamed;
 pub use status::Author;
 pub use substitute::{Said, Substitute};
 pub use usage::{Samples, Statistics};
+
+use crate::limits::Limit;
+use crate::rejection::Rejection;
 
 /// Why an answer can't be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +86,8 @@ pub enum Unreadable {
     Foreign,
     /// It came before the upstream had the whole request, so that it may not be scoped to the tenant.
     Early,
+    /// It is longer than the tenant's limit: how long it is at least, and what the limit allows.
+    OverLimit(i64, i64),
 }
 
 impl From<crate::json::Malformed> for Unreadable {
@@ -101,6 +109,7 @@ impl Unreadable {
             Unreadable::Message => "it is not the gRPC messages that it should be",
             Unreadable::Foreign => "it holds a series of another tenant",
             Unreadable::Early => "it came before the request's body was whole",
+            Unreadable::OverLimit(..) => "it is longer than the limit max_response_size_bytes",
         }
     }
 
@@ -116,11 +125,28 @@ impl Unreadable {
             Unreadable::Message => "malformed",
             Unreadable::Foreign => "foreign",
             Unreadable::Early => "early",
+            Unreadable::OverLimit(..) => "over_limit",
         }
     }
 
     /// The error object that takes a body's place.
     pub fn body(self) -> Vec<u8> {
-        messages::error_object("internal", &["the upstream's answer could not be filtered: ", self.reason()].concat())
+        self.rejection().body()
+    }
+
+    /// What the client is told where the answer's head is held back, or its trailers are to come.
+    pub fn rejection(self) -> Rejection {
+        match self {
+            Unreadable::OverLimit(asked, allowed) => Rejection::Limit { limit: Limit::ResponseSize, asked, allowed },
+            Unreadable::Malformed
+            | Unreadable::Truncated
+            | Unreadable::Longer
+            | Unreadable::TooLarge
+            | Unreadable::ContentType
+            | Unreadable::ContentEncoding
+            | Unreadable::Message
+            | Unreadable::Foreign
+            | Unreadable::Early => Rejection::Answer(self.reason()),
+        }
     }
 }

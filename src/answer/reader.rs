@@ -27,6 +27,16 @@ impl Reader {
         }
     }
 
+    /// Nothing more is passed on, from the part on that comes next.
+    pub fn stop(&mut self, fault: Unreadable) {
+        match self {
+            Reader::Json(filter) => filter.stop(fault),
+            Reader::Series(series) => series.stop(fault),
+            // It is short, and nobody's data.
+            Reader::Text(_) => {}
+        }
+    }
+
     /// Why the rest is not passed on.
     pub fn fault(&self) -> Option<Unreadable> {
         match self {

@@ -75,6 +75,11 @@ impl Series {
         self.has_written |= out.len() > before;
     }
 
+    /// Nothing more is passed on.
+    pub fn stop(&mut self, fault: Unreadable) {
+        self.fault.get_or_insert(fault);
+    }
+
     /// Why the rest is not passed on.
     pub fn fault(&self) -> Option<Unreadable> {
         self.fault

@@ -25,6 +25,14 @@ impl Substitute {
         Substitute { said, is_written: false }
     }
 
+    /// Likewise, behind what has been written already.
+    pub fn write_on_a_line(&mut self, out: &mut Vec<u8>) {
+        if !self.is_written {
+            out.push(b'\n');
+        }
+        self.write(out);
+    }
+
     /// Writes the object, if it has not been written yet.
     pub fn write(&mut self, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.is_written, true) {

@@ -29,8 +29,8 @@ mod tests;
 pub use downsampling::{Downsampling, Lookback, SourceResolution};
 pub use grpc::{Call, SERVICES, is_grpc, is_protobuf};
 pub use pages::{Neutral, PAGES};
-pub use parameters::{Kind, MAX_SEARCH_TERM, Moment, Parameter, Span};
-pub use profile::{DefaultStep, Profile, Upstream};
+pub use parameters::{Cap, Kind, MAX_SEARCH_TERM, Moment, Parameter, Span};
+pub use profile::{DefaultStep, Honours, Profile, Upstream};
 pub use semantics::{Empty, ErrorShape, Times};
 pub use table::{PASSTHROUGH, TABLE};
 

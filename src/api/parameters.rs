@@ -18,6 +18,8 @@ pub enum Kind {
     Duration(Span),
     /// A decimal integer.
     Integer,
+    /// What the upstream is to hold a query to: a tenant's limit is written where it is stricter.
+    Capped(Cap),
     /// As Go's `strconv.ParseBool` reads it.
     Boolean,
     /// A word of an enumeration.
@@ -50,6 +52,25 @@ pub enum Moment {
     End,
 }
 
+/// What an upstream holds a query or a list to where a request says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Cap {
+    /// How long a query may take: a duration.
+    Time,
+    /// How many series, names or values are returned.
+    Items,
+    /// How many series a query may select.
+    Series,
+    /// How many samples a query may read.
+    Samples,
+}
+
+impl Cap {
+    /// How many there are.
+    pub const COUNT: usize = 4;
+}
+
 /// What a duration says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
@@ -59,8 +80,8 @@ pub enum Span {
     Lookback,
     /// How coarse the downsampled data may be that is read.
     SourceResolution,
-    /// How long the query may take. It does not change what is read.
-    Timeout,
+    /// How long the query may take, of Prometheus's feature `query-cost` alone. It does not change what is read.
+    Cost,
 }
 
 /// Time, duration, number, word: what is longer is none. A number may have many digits.
@@ -80,6 +101,8 @@ impl Kind {
             Kind::Expression => "expression",
             Kind::Time(_) => "time",
             Kind::Duration(_) => "duration",
+            Kind::Capped(Cap::Time) => "duration, capped",
+            Kind::Capped(Cap::Items | Cap::Series | Cap::Samples) => "integer, capped",
             Kind::Integer => "integer",
             Kind::Boolean => "boolean",
             Kind::Word | Kind::Statistics => "word",
@@ -103,8 +126,10 @@ impl Kind {
             // Numbers as `strconv.ParseFloat` takes them (also hexadecimal, with "_", "Inf"), RFC 3339, whose fraction may follow a comma, and
             // `now-1h`.
             Kind::Time(_) => is_scalar(b"+-.:,_"),
-            Kind::Duration(_) => is_scalar(b"+-._"),
-            Kind::Integer => is_scalar(b"+-") && value.iter().all(|byte| !byte.is_ascii_alphabetic()),
+            Kind::Duration(_) | Kind::Capped(Cap::Time) => is_scalar(b"+-._"),
+            Kind::Integer | Kind::Capped(Cap::Items | Cap::Series | Cap::Samples) => {
+                is_scalar(b"+-") && value.iter().all(|byte| !byte.is_ascii_alphabetic())
+            }
             Kind::Boolean => is_scalar(b""),
             Kind::Word | Kind::Statistics => is_scalar(b"-_."),
             Kind::SearchTerm => value.len() <= MAX_SEARCH_TERM,
@@ -146,17 +171,19 @@ pub const START: Parameter = one("start", Kind::Time(Moment::Start));
 pub const END: Parameter = one("end", Kind::Time(Moment::End));
 /// The step of a range query.
 pub const STEP: Parameter = one("step", Kind::Duration(Span::Step));
-const TIMEOUT: Parameter = one("timeout", Kind::Duration(Span::Timeout));
+const TIMEOUT: Parameter = one("timeout", Kind::Capped(Cap::Time));
 /// How far back an instant selector looks.
 pub const LOOKBACK_DELTA: Parameter = one("lookback_delta", Kind::Duration(Span::Lookback));
 const LIMIT: Parameter = one("limit", Kind::Integer);
+/// The same parameter, where every upstream of the row holds the answer to it.
+const ITEMS: Parameter = one("limit", Kind::Capped(Cap::Items));
 const STATS: Parameter = one("stats", Kind::Statistics);
 // Prometheus 3.16, feature `query-cost`: estimates and limits that concern the rewritten query's own selectors only
 // (promql/estimate.go).
 const COST: Parameter = one("cost", Kind::Boolean);
-const MAX_SERIES: Parameter = one("max_series", Kind::Integer);
-const MAX_SAMPLES_READ: Parameter = one("max_samples_read", Kind::Integer);
-const MAX_QUERY_DURATION: Parameter = one("max_query_duration", Kind::Duration(Span::Timeout));
+const MAX_SERIES: Parameter = one("max_series", Kind::Capped(Cap::Series));
+const MAX_SAMPLES_READ: Parameter = one("max_samples_read", Kind::Capped(Cap::Samples));
+const MAX_QUERY_DURATION: Parameter = one("max_query_duration", Kind::Duration(Span::Cost));
 // Thanos 0.42.5, pkg/api/query/v1.go. `shard_info` is JSON that Query Frontend sends to Query; it only narrows an answer.
 const DEDUP: Parameter = one("dedup", Kind::Boolean);
 const PARTIAL_RESPONSE: Parameter = one("partial_response", Kind::Boolean);
@@ -182,7 +209,7 @@ const LABEL: Parameter = one("label", Kind::LabelName);
 pub const NONE: &[Parameter] = &[];
 /// `query` of Prometheus: `query` in web/api/v1/api.go, 3.16.
 pub const PROMETHEUS_QUERY: &[Parameter] =
-    &[QUERY, TIME, TIMEOUT, LOOKBACK_DELTA, LIMIT, STATS, COST, MAX_SERIES, MAX_SAMPLES_READ, MAX_QUERY_DURATION];
+    &[QUERY, TIME, TIMEOUT, LOOKBACK_DELTA, ITEMS, STATS, COST, MAX_SERIES, MAX_SAMPLES_READ, MAX_QUERY_DURATION];
 /// `query_range` of Prometheus.
 pub const PROMETHEUS_QUERY_RANGE: &[Parameter] = &[
     QUERY,
@@ -191,7 +218,7 @@ pub const PROMETHEUS_QUERY_RANGE: &[Parameter] = &[
     STEP,
     TIMEOUT,
     LOOKBACK_DELTA,
-    LIMIT,
+    ITEMS,
     STATS,
     COST,
     MAX_SERIES,
@@ -239,12 +266,12 @@ pub const THANOS_QUERY_RANGE: &[Parameter] = &[
 /// `query_exemplars`.
 pub const EXEMPLARS: &[Parameter] = &[QUERY, START, END];
 /// `series`, `labels` and label values of Prometheus, Cortex and Mimir.
-pub const METADATA: &[Parameter] = &[MATCH, START, END, LIMIT];
+pub const METADATA: &[Parameter] = &[MATCH, START, END, ITEMS];
 /// `labels` and label values of Thanos.
-pub const THANOS_LABELS: &[Parameter] = &[MATCH, START, END, LIMIT, PARTIAL_RESPONSE, STORE_MATCH];
+pub const THANOS_LABELS: &[Parameter] = &[MATCH, START, END, ITEMS, PARTIAL_RESPONSE, STORE_MATCH];
 /// `series` of Thanos.
 pub const THANOS_SERIES: &[Parameter] =
-    &[MATCH, START, END, LIMIT, PARTIAL_RESPONSE, STORE_MATCH, DEDUP, REPLICA_LABELS];
+    &[MATCH, START, END, ITEMS, PARTIAL_RESPONSE, STORE_MATCH, DEDUP, REPLICA_LABELS];
 /// `/federate`: web/federate.go.
 pub const FEDERATE: &[Parameter] = &[MATCH];
 /// `search/metric_names` (without `include_metadata`, whose texts are every tenant's) and `search/label_names`.

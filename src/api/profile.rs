@@ -3,7 +3,7 @@
 //! Nothing outside of `src/api` compares or matches an [`Upstream`]. All other code asks the profile, so that a new kind does not
 //! compile until every question is answered for it.
 
-use super::Downsampling;
+use super::{Cap, Downsampling};
 
 /// Which API the upstream serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,17 @@ pub struct Profile {
     pub default_step: Option<DefaultStep>,
     /// How it reads downsampled data; `None` where there are none.
     pub downsampling: Option<Downsampling>,
+    /// What it does with what a request asks to be held to, in the order of [`Cap`].
+    pub honours: [Honours; Cap::COUNT],
+}
+
+/// What an upstream does with what a request asks to be held to. docs/tenant-limits.md has the sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Honours {
+    /// It holds the request to it, as this says.
+    As(&'static str),
+    /// It has no such parameter.
+    Not,
 }
 
 /// The step of a range query that has none: its time range divided into parts.
@@ -63,6 +74,12 @@ const PROMETHEUS: Profile = Profile {
     splits_queries: false,
     default_step: None,
     downsampling: None,
+    honours: [
+        Honours::As("timeout, of queries"),
+        Honours::As("limit, of queries, series, labels and their values: the answer is cut, with a warning"),
+        Honours::As("max_series, of queries, if Prometheus has --enable-feature=query-cost; else it ignores it"),
+        Honours::As("max_samples_read, of queries, if Prometheus has --enable-feature=query-cost; else it ignores it"),
+    ],
 };
 
 /// Thanos 0.42.5.
@@ -89,6 +106,12 @@ const THANOS: Profile = Profile {
         // good, and is not dropped.
         raw: "1ms",
     }),
+    honours: [
+        Honours::As("timeout, of queries; Query Frontend does not pass it on to Query"),
+        Honours::As("limit, of series, labels and their values, not of queries: the answer is cut, with a warning"),
+        Honours::Not,
+        Honours::Not,
+    ],
 };
 
 /// Cortex 1.21 and Mimir 3.0.
@@ -106,6 +129,12 @@ const CORTEX: Profile = Profile {
     splits_queries: true,
     default_step: None,
     downsampling: None,
+    honours: [
+        Honours::As("timeout, of queries; a query frontend does not pass it on to queriers"),
+        Honours::As("limit, of series, labels and their values, not of queries: the answer is cut, with a warning"),
+        Honours::Not,
+        Honours::Not,
+    ],
 };
 
 impl Upstream {

@@ -6,13 +6,14 @@ use super::json::Field;
 use super::shape::{Member, Shape, member};
 use crate::tenant::{self, Format, Tenants};
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 /// The tenants that are served. Looking one up takes two searches in sorted sets, however many there are.
 #[derive(Debug, Clone)]
 pub struct Allowed {
     ids: BTreeSet<String>,
     /// Sorted. None of them begins with another, so that of those before an ID only the last can be its beginning.
-    prefixes: Vec<String>,
+    prefixes: BTreeSet<String>,
 }
 
 /// What the key takes.
@@ -24,7 +25,7 @@ impl Allowed {
     /// Reads the list.
     pub fn read(field: Field, format: Format) -> Result<Allowed, ConfigError> {
         let path = field.path.clone();
-        let mut allowed = Allowed { ids: BTreeSet::new(), prefixes: Vec::new() };
+        let mut allowed = Allowed { ids: BTreeSet::new(), prefixes: BTreeSet::new() };
         for field in field.items("a list of tenant IDs")? {
             if field.is_object() {
                 let field = prefix(field)?;
@@ -35,12 +36,12 @@ impl Allowed {
                 // As the beginning of an ID: a longer one may end otherwise.
                 tenant::check_characters(text, format).map_err(|error| field.error(error.to_string()))?;
                 // The neighbours alone can begin with it, or it with them.
-                let place = allowed.before(text);
-                let neighbours = allowed.prefixes.get(place.saturating_sub(1)..).unwrap_or_default().iter().take(2);
-                if neighbours.into_iter().any(|other| text.starts_with(other.as_str()) || other.starts_with(text)) {
+                let next = allowed.prefixes.range::<str, _>((Bound::Excluded(text), Bound::Unbounded)).next();
+                let mut neighbours = allowed.last_before(text).into_iter().chain(next.map(String::as_str));
+                if neighbours.any(|other| text.starts_with(other) || other.starts_with(text)) {
                     return Err(field.error("begins with another prefix, or is the beginning of one: keep the shorter"));
                 }
-                allowed.prefixes.insert(place, text.to_owned());
+                allowed.prefixes.insert(text.to_owned());
             } else {
                 let text = field.text()?;
                 Tenants::one(text.as_bytes(), format).map_err(|error| field.error(error.to_string()))?;
@@ -60,8 +61,7 @@ impl Allowed {
 
     /// Whether this tenant is served.
     pub fn contains(&self, id: &str) -> bool {
-        let last = || self.before(id).checked_sub(1).and_then(|last| self.prefixes.get(last));
-        self.ids.contains(id) || last().is_some_and(|prefix| id.starts_with(prefix.as_str()))
+        self.ids.contains(id) || self.last_before(id).is_some_and(|prefix| id.starts_with(prefix))
     }
 
     /// Whether this tenant stands in the list itself.
@@ -84,9 +84,10 @@ impl Allowed {
         self.ids.iter()
     }
 
-    /// How many prefixes come before this text, or are it.
-    fn before(&self, text: &str) -> usize {
-        self.prefixes.partition_point(|prefix| prefix.as_str() <= text)
+    /// The last of the prefixes that come before this text, or are it.
+    fn last_before(&self, text: &str) -> Option<&str> {
+        let upto = (Bound::Unbounded, Bound::Included(text));
+        self.prefixes.range::<str, _>(upto).next_back().map(String::as_str)
     }
 
     /// The list as it is written in the configuration.

@@ -347,6 +347,7 @@ fn is_scoping(kind: Kind) -> bool {
         | Kind::Time(_)
         | Kind::Duration(_)
         | Kind::Integer
+        | Kind::Capped(_)
         | Kind::Boolean
         | Kind::Word
         | Kind::Statistics

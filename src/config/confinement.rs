@@ -22,7 +22,7 @@ use super::shape::{Member, Shape, member};
 use super::{Config, ConfigError, check};
 use crate::promql::{self, Query};
 use crate::scope::{MAX_MATCHERS, Matcher, OnConflict, Scope, Unfit};
-use crate::tenant::{EnforcedLabel, Federation, LabelSource, Source, Tenants, label};
+use crate::tenant::{ById, EnforcedLabel, Federation, LabelSource, Source, Tenants, label};
 use crate::text;
 use std::sync::Arc;
 
@@ -45,14 +45,9 @@ pub struct Confinement {
     pub shared: Option<Tenants>,
 }
 
-/// Tenants' own selectors, found by a hash of the ID: the time to read and to find them does not depend on their order.
+/// Tenants' own selectors.
 #[derive(Debug, Clone, Default)]
-pub struct Selectors {
-    entries: Vec<(Box<str>, Scope)>,
-    /// At each place the number of an entry, counted from 1; 0 where there is none. At least twice as many places as entries, so
-    /// that there is one without.
-    places: Vec<u32>,
-}
+pub struct Selectors(ById<Scope>);
 
 /// What `enforced_labels` takes.
 pub(super) const LABELS: Shape = Shape::List { of: &Shape::Object(|| MEMBERS.into()), least: 0, distinct: false };
@@ -72,7 +67,7 @@ const MEMBERS: [Member; 4] = [
 impl Confinement {
     /// Whether something other than the tenant's label, or beside it, says whose series are.
     pub fn is_by_other_labels(&self) -> bool {
-        !self.selectors.entries.is_empty() || !self.labels.is_empty()
+        !self.selectors.0.is_empty() || !self.labels.is_empty()
     }
 }
 
@@ -159,15 +154,15 @@ fn fixed(field: Field) -> Result<Arc<[String]>, ConfigError> {
 fn tenant_selectors(field: Field, config: &Config, others: usize) -> Result<Selectors, ConfigError> {
     let path = field.path.clone();
     let entries = field.entries()?;
-    let mut selectors = Selectors::with_capacity(entries.len());
+    let mut selectors = Selectors(ById::with_capacity(entries.len()));
     for (id, field) in entries {
         Tenants::one(id.as_bytes(), config.format).map_err(|error| field.error(error.to_string()))?;
         let scope = selector(&field, config.on_conflict, others)?;
-        if selectors.add(id.into(), scope).is_err() {
+        if !selectors.0.add(&id, scope) {
             return Err(ConfigError::twice(field.path));
         }
     }
-    if selectors.entries.is_empty() {
+    if selectors.0.is_empty() {
         return Ok(selectors);
     }
     let problem = match &config.source {
@@ -228,7 +223,7 @@ fn shared_tenants(field: Field, config: &Config, selectors: &Selectors) -> Resul
     let isolates = config.upstream.profile().isolates_tenants;
     let problem = if config.view.is_some() {
         "can't widen tenant_regex: let the pattern match them"
-    } else if !selectors.entries.is_empty() {
+    } else if !selectors.0.is_empty() {
         "can't be joined with tenant_selectors: let each tenant's selector match the shared data"
     } else if isolates && config.federation == Federation::Off {
         "the header has to name several tenants, which needs tenant_federation.enabled, here and at the upstream"
@@ -241,20 +236,15 @@ fn shared_tenants(field: Field, config: &Config, selectors: &Selectors) -> Resul
 }
 
 impl Selectors {
-    fn with_capacity(entries: usize) -> Self {
-        let places = if entries == 0 { 0 } else { (entries * 2).next_power_of_two() };
-        Selectors { entries: Vec::with_capacity(entries), places: vec![0; places] }
-    }
-
     /// A tenant's own selector.
     pub fn get(&self, id: &str) -> Option<&Scope> {
-        self.find(id).ok()
+        self.0.get(id)
     }
 
     /// The selector of these tenants, where they are one that has its own. An error is the ID of one that has its own and is named
     /// together with others.
     pub fn of(&self, tenants: &Tenants) -> Result<Option<&Scope>, String> {
-        if self.entries.is_empty() {
+        if self.0.is_empty() {
             return Ok(None);
         }
         match tenants.single() {
@@ -268,30 +258,6 @@ impl Selectors {
 
     /// All of them, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Scope)> {
-        self.entries.iter().map(|(id, scope)| (&**id, scope))
-    }
-
-    fn add(&mut self, id: Box<str>, scope: Scope) -> Result<(), ()> {
-        match self.find(&id) {
-            Ok(_) => Err(()),
-            Err(place) => {
-                self.entries.push((id, scope));
-                *self.places.get_mut(place).ok_or(())? = u32::try_from(self.entries.len()).map_err(|_| ())?;
-                Ok(())
-            }
-        }
-    }
-
-    /// The selector, or the place for it.
-    fn find(&self, id: &str) -> Result<&Scope, usize> {
-        let last = self.places.len().wrapping_sub(1);
-        let mut place = (text::hash(0, id.as_bytes()) >> 32) as usize & last;
-        while let Some(&number @ 1..) = self.places.get(place) {
-            match self.entries.get(number as usize - 1) {
-                Some((other, scope)) if **other == *id => return Ok(scope),
-                _ => place = place.wrapping_add(1) & last,
-            }
-        }
-        Err(place)
+        self.0.iter()
     }
 }

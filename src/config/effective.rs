@@ -1,7 +1,8 @@
 //! The limits in force, tenant by tenant: what `tenancyctl check` prints of them.
 
 use super::Config;
-use crate::limits::{Limit, Set, TABLE, Unit};
+use crate::api::Honours;
+use crate::limits::{Limit, Place, Set, TABLE, Unit};
 use serde_json::{Map, Value};
 
 /// A limit in force for a tenant.
@@ -13,10 +14,12 @@ pub struct Effective {
     pub value: String,
     /// It is the tenant's own, from `overrides`.
     pub is_override: bool,
+    /// Of a limit that the upstream enforces: what the upstream does with it.
+    pub upstream: Option<Honours>,
 }
 
 impl Config {
-    /// The tenants with overrides, in order.
+    /// The tenants with overrides, in the order of the configuration.
     pub fn overridden(&self) -> impl Iterator<Item = &str> {
         self.limits.overridden().map(|(id, _)| id)
     }
@@ -29,10 +32,15 @@ impl Config {
         let is_own = |limit: Limit| own.is_some_and(|set| set.values.iter().any(|(own, _)| *own == limit));
         let numbers = TABLE.into_iter().filter_map(|(name, unit, limit)| {
             let value = in_force.get(limit)?;
-            Some(Effective { name, value: unit.write(value), is_override: is_own(limit) })
+            let upstream = match limit.place() {
+                Place::Upstream(cap) => self.upstream.profile().honours.get(cap as usize).copied(),
+                Place::Request | Place::Running | Place::Writes | Place::Answer => None,
+            };
+            Some(Effective { name, value: unit.write(value), is_override: is_own(limit), upstream })
         });
         let list = |name, length: usize, is_override| {
-            (length > 0).then(|| Effective { name, value: format!("{length} entries"), is_override })
+            let value = || format!("{length} entries");
+            (length > 0).then(|| Effective { name, value: value(), is_override, upstream: None })
         };
         let blocked = in_force.blocked.iter().map(|entries| entries.len()).sum();
         let rejected = in_force.rejected.iter().map(|entries| entries.len()).sum();
@@ -44,6 +52,7 @@ impl Config {
             name: "dry_run",
             value: "true: nothing is enforced".to_owned(),
             is_override: own.is_some_and(|set| set.dry_run.is_some()),
+            upstream: None,
         });
         numbers.chain(lists.into_iter().flatten()).chain(dry_run).collect()
     }

@@ -5,6 +5,8 @@
 //! read.
 
 use super::{Config, ConfigError, keys};
+use crate::api::Honours;
+use crate::limits::{Place, TABLE};
 use crate::scope::OnConflict;
 use crate::tenant::{Federation, Source};
 
@@ -56,6 +58,17 @@ impl Config {
                 && !tenants.ids().any(|other| other == id)
             {
                 add(&path, "static_tenant_ids does not name the tenant");
+            }
+        }
+        for (name, _, limit) in TABLE {
+            let Place::Upstream(cap) = limit.place() else { continue };
+            let honours = self.upstream.profile().honours.get(cap as usize);
+            if let (Some(Honours::Not), Some(tenant)) = (honours, self.limits.where_set(limit)) {
+                let path = match tenant {
+                    None => ["limits.", name].concat(),
+                    Some(id) => ["overrides.", id, ".", name].concat(),
+                };
+                add(&path, "the upstream has no parameter for it, and nothing enforces it");
             }
         }
         if !self.gives("limits") && !self.gives("overrides") {
@@ -142,6 +155,20 @@ mod tests {
                 "default_evaluation_interval: has no effect: only limits depend on it, and there are none",
             ],
         );
+        let upstream = "has no effect: the upstream has no parameter for it, and nothing enforces it";
+        for name in ["thanos", "cortex"] {
+            assert_found(
+                &format!(
+                    r#"{{"upstream": "{name}", "limits": {{"query_timeout": "1m", "max_samples_per_query": 5}},
+                    "overrides": {{"a": {{"max_fetched_series_per_query": 0}}, "b": {{"max_fetched_series_per_query": 9}}}}}}"#
+                ),
+                &[
+                    &format!("overrides.b.max_fetched_series_per_query: {upstream}"),
+                    &format!("limits.max_samples_per_query: {upstream}"),
+                ],
+            );
+        }
+        assert_found(r#"{"limits": {"query_timeout": "1m", "max_samples_per_query": 5}}"#, &[]);
         assert_found(r#"{"lookback_delta": "10m", "overrides": {"a": {"retention_period": "1d"}}}"#, &[]);
         assert_found("{}", &[]);
     }

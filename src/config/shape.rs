@@ -157,6 +157,11 @@ fn meaning(limit: Limit) -> &'static str {
         Limit::Concurrency => "the most queries that run at the same time",
         Limit::WriteSize => "the most bytes of a write's body, as it comes",
         Limit::ConcurrentWrites => "the most writes that run at the same time",
+        Limit::Timeout => "the longest time that the upstream may take for a query",
+        Limit::ReturnedItems => "the most series, names or values that the upstream returns",
+        Limit::FetchedSeries => "the most series that the upstream may select for a query",
+        Limit::Samples => "the most samples that the upstream may read for a query",
+        Limit::ResponseSize => "the most bytes of an answer, as it comes",
     }
 }
 

@@ -18,8 +18,7 @@ use super::line::Line;
 use super::refuse::Refusal;
 use super::request::RequestStage;
 use super::{Callback, Exchange};
-use crate::answer::{Author, Body, Frames, Head, Reader, Samples, Substitute};
-use crate::rejection::Rejection;
+use crate::answer::{Author, Body, Frames, Head, Reader, Samples, Substitute, Unreadable};
 
 /// How far an answer has come.
 #[derive(Default)]
@@ -108,11 +107,9 @@ impl Exchange {
         let head = Head { headers, end_of_stream: self.answer_ends_with_head, is_early };
         let plan = match expected.decide_by(&head, Author::of(details)) {
             Ok(plan) => plan,
-            Err(unreadable) => {
-                let refusal = Rejection::Answer(unreadable.reason()).into();
-                return Ok(self.refuse_answer(refusal, unreadable.name()));
-            }
+            Err(unreadable) => return Ok(self.refuse_answer(unreadable.rejection().into(), unreadable.name())),
         };
+        self.answer_max = expected.max_size(&head);
         if let Body::Replaced(error) = plan.body {
             return Ok(self.tell_error(error));
         }
@@ -151,6 +148,9 @@ impl Exchange {
         }
         self.answer_held = size;
         self.answer_ends = end_of_stream;
+        if let Some(step) = self.answer_over_limit(size) {
+            return Ok(step);
+        }
         Ok(match &mut self.answer {
             AnswerStage::Waiting => self.cut_off_answer("host", "proxy_on_response_body came out of order"),
             AnswerStage::Passing => {
@@ -169,6 +169,32 @@ impl Exchange {
                 self.replace_answer_body(size, out)
             }
         })
+    }
+
+    /// What becomes of an answer that is longer than its tenant's limit; `None` where it is forwarded, or has a filter that says why it
+    /// is not.
+    fn answer_over_limit(&mut self, size: usize) -> Option<Step> {
+        let allowed = self.answer_max?;
+        let before = if let AnswerStage::Holding { .. } = self.answer { 0 } else { self.answer_came };
+        self.answer_came = before.saturating_add(size);
+        let came = i64::try_from(self.answer_came).unwrap_or(i64::MAX);
+        if came <= allowed {
+            return None;
+        }
+        let fault = Unreadable::OverLimit(came, allowed);
+        match &mut self.answer {
+            AnswerStage::Holding { .. } => Some(self.refuse_answer(fault.rejection().into(), fault.name())),
+            AnswerStage::Passing => Some(self.cut_off_answer(fault.name(), fault.reason())),
+            AnswerStage::Filtering(filter) => {
+                filter.stop(fault);
+                None
+            }
+            AnswerStage::Frames(frames) => {
+                frames.stop(fault);
+                None
+            }
+            AnswerStage::Waiting | AnswerStage::Replacing(_) | AnswerStage::Ended => None,
+        }
     }
 
     fn read_answer_body(&mut self, size: usize) -> Step {
@@ -197,7 +223,7 @@ impl Exchange {
         self.record.found(filter.withheld(), filter.samples());
         if let (true, Some(fault)) = (is_held, filter.fault()) {
             // The head is held back, so that there still can be an answer with a status of its own.
-            return self.refuse_answer(Rejection::Answer(fault.reason()).into(), fault.name());
+            return self.refuse_answer(fault.rejection().into(), fault.name());
         }
         if let Some(fault) = filter.fault() {
             if filter.cuts_off() {
@@ -206,6 +232,7 @@ impl Exchange {
             self.record.unreadable(fault.name());
         }
         let report = if self.answer_ends { self.report(&filter) } else { None };
+        let samples = filter.samples().total.filter(|_| self.answer_ends).map(Effect::NoteSamples);
         self.answer = if self.answer_ends { AnswerStage::Ended } else { AnswerStage::Filtering(filter) };
         let mut step = if out == bytes {
             self.record.answer_body(size);
@@ -213,7 +240,7 @@ impl Exchange {
         } else {
             self.replace_answer_body(size, out)
         };
-        step.effects.extend(report);
+        step.effects.extend(report.into_iter().chain(samples));
         if self.callback == Callback::AnswerTrailers {
             step.effects.push(Effect::ReadTrailers(Half::Answer));
         }

@@ -156,6 +156,8 @@ pub enum Effect {
     ReadStatus,
     /// Sets the filter state `wasm.tenancy` of access logs. Can't fail.
     Note(String),
+    /// Sets the filter state `wasm.tenancy_samples`, by which a rate limit can count what a query has read. Can't fail.
+    NoteSamples(u64),
     /// Writes a line to the host's log. Can't fail.
     Log(Level, String),
     /// Adds to the stats what the exchange was. Can't fail.

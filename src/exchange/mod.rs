@@ -77,6 +77,9 @@ pub struct Exchange {
     answer_ends_with_head: bool,
     /// The bytes of the answer's body that the host held at its last callback, and whether they were the last.
     answer_held: usize,
+    /// How many bytes of the answer have come, and how many may; `None` where no limit says so.
+    answer_came: usize,
+    answer_max: Option<i64>,
     answer_ends: bool,
     /// What came of the request while the upstream was asked something.
     meanwhile: Meanwhile,
@@ -111,6 +114,8 @@ impl Exchange {
             expected: None,
             answer_ends_with_head: false,
             answer_held: 0,
+            answer_came: 0,
+            answer_max: None,
             answer_ends: false,
             meanwhile: Meanwhile::default(),
             subject: Subject::default(),

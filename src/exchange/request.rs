@@ -15,6 +15,7 @@ use super::event::Arrival;
 use super::refuse::Refusal;
 use super::trail::Subject;
 use super::{Callback, Exchange};
+use crate::answer::Statistics;
 use crate::api::Rule;
 use crate::config::Config;
 use crate::limits::Limit;
@@ -193,6 +194,8 @@ impl Exchange {
 
     fn forward_head(&mut self, forward: Forward) -> Step {
         self.record.selectors(forward.selectors);
+        // A query that fails has read none, and a rate limit needs a number.
+        let is_counted = forward.expected.statistics() != Statistics::Unread;
         self.expected = Some(forward.expected);
         self.request = match forward.body {
             BodyPlan::Absent => RequestStage::Decided,
@@ -205,6 +208,7 @@ impl Exchange {
         let edits = RequestEdits { path: forward.path, remove: forward.remove, set: forward.set };
         let note = Effect::Note(self.subject.state("forwarded", ""));
         let mut step = Step::forwards(vec![Effect::EditRequest(edits), note]);
+        step.effects.extend(is_counted.then_some(Effect::NoteSamples(0)));
         let Meanwhile { size, has_ended } = std::mem::take(&mut self.meanwhile);
         if size == 0 && !has_ended {
             return step;

@@ -20,16 +20,18 @@
 //! itself as well, as if no form followed, since an upstream that loses the form may answer what the URL asks for.
 
 use super::bounds;
+use super::limit::limit_of;
 use super::refusal::{Refusal, Stop};
 use super::rules::{Comparisons, RuleInput};
 use super::window::{Window, first_step};
 use super::{InForce, Limit, Limits, Requested};
 use crate::api::parameters::{END, MAX_SOURCE_RESOLUTION, START, STEP, TIME};
-use crate::api::{Empty, Lookback, Parameter, Profile, Route, SourceResolution, Times};
+use crate::api::{Cap, Empty, Kind, Lookback, Parameter, Profile, Route, SourceResolution, Times};
 use crate::go::{form, time};
 use crate::promql::{Evaluation, Query};
 use crate::tenant::Tenants;
 use crate::text;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What is known of the engine that evaluates queries.
@@ -168,6 +170,55 @@ impl RequestLimits {
             (Some(given), None) => form::append(out, MAX_SOURCE_RESOLUTION.name.as_bytes(), given),
             (None, None) => {}
         }
+        for parameter in self.route.parameters {
+            if let Kind::Capped(cap) = parameter.kind {
+                self.write_cap(parameter, cap, requested.cap(cap), out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The limits that the upstream is told of, with their values.
+    pub fn caps(&self) -> Vec<(Limit, i64)> {
+        let caps = self.route.parameters.iter().filter_map(|parameter| match parameter.kind {
+            Kind::Capped(cap) => Some(limit_of(cap)),
+            _ => None,
+        });
+        caps.filter_map(|limit| Some((limit, self.in_force.get(limit)?))).collect()
+    }
+
+    /// What the upstream is to hold a request to; `None` where no limit says so. A time is in milliseconds.
+    pub fn cap(&self, cap: Cap) -> Option<i64> {
+        self.in_force.get(limit_of(cap))
+    }
+
+    /// Writes the stricter of what the client asks the upstream for and what the tenant's limit is. 0 and less bound nothing, as far as
+    /// upstreams read them at all.
+    fn write_cap(
+        &self,
+        parameter: &Parameter,
+        cap: Cap,
+        given: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let text = match (self.cap(cap), given) {
+            (None, None) => return Ok(()),
+            (None, Some(given)) => Cow::Borrowed(given),
+            (Some(limit), given) => {
+                let asked = match given {
+                    None | Some(b"") => 0,
+                    Some(given) => {
+                        read_cap(cap, given).ok_or_else(|| Refusal::Value(parameter.name, text::quote(given)))?
+                    }
+                };
+                let unit = if cap == Cap::Time { 1_000_000 } else { 1 };
+                match given {
+                    Some(given) if asked > 0 && asked <= limit.saturating_mul(unit) => Cow::Borrowed(given),
+                    Some(_) | None => Cow::Owned(write_limit(cap, limit)),
+                }
+            }
+        };
+        form::append(out, parameter.name.as_bytes(), &text);
         Ok(())
     }
 
@@ -405,4 +456,27 @@ fn write(parameter: &Parameter, given: &Option<Vec<u8>>, new: Option<i64>, out: 
         (Some(given), None) => form::append(out, parameter.name.as_bytes(), given),
         (None, None) => {}
     }
+}
+
+/// What a client asks the upstream to be held to: nanoseconds, or a count. What is more than fits is the most that fits.
+fn read_cap(cap: Cap, text: &[u8]) -> Option<i64> {
+    if cap == Cap::Time {
+        return time::duration(text);
+    }
+    if let Some(digits) = text.strip_prefix(b"-") {
+        return digits.iter().all(u8::is_ascii_digit).then_some(0);
+    }
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)).then(|| {
+        digits.iter().fold(0i64, |value, digit| value.saturating_mul(10).saturating_add(i64::from(digit - b'0')))
+    })
+}
+
+fn write_limit(cap: Cap, limit: i64) -> Vec<u8> {
+    let mut text = Vec::new();
+    match cap {
+        Cap::Time => time::write(limit, &mut text),
+        Cap::Items | Cap::Series | Cap::Samples => text.extend_from_slice(limit.to_string().as_bytes()),
+    }
+    text
 }

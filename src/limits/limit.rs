@@ -1,5 +1,7 @@
 //! The limits that are one number: names, units, and what a refusal says.
 
+use crate::api::Cap;
+
 /// A limit that is one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
@@ -30,6 +32,31 @@ pub enum Limit {
     WriteSize,
     /// The writes that run at the same time.
     ConcurrentWrites,
+    /// How long the upstream may take for a query.
+    Timeout,
+    /// The series, names or values that the upstream returns.
+    ReturnedItems,
+    /// The series that a query may select.
+    FetchedSeries,
+    /// The samples that a query may read.
+    Samples,
+    /// The length of an answer, as it comes.
+    ResponseSize,
+}
+
+/// Where a limit is enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Here, on what a request asks for.
+    Request,
+    /// Here, on how many queries run.
+    Running,
+    /// Here, on what is written.
+    Writes,
+    /// At the upstream, which is told of it by this parameter.
+    Upstream(Cap),
+    /// Here, on what comes back.
+    Answer,
 }
 
 /// What a limit counts.
@@ -42,7 +69,7 @@ pub enum Unit {
 }
 
 /// The name and unit of each limit, in the order of [`Limit`].
-pub const TABLE: [(&str, Unit, Limit); 13] = [
+pub const TABLE: [(&str, Unit, Limit); 18] = [
     ("retention_period", Unit::Duration, Limit::Retention),
     ("max_query_lookback", Unit::Duration, Limit::Lookback),
     ("max_query_length", Unit::Duration, Limit::Length),
@@ -56,6 +83,11 @@ pub const TABLE: [(&str, Unit, Limit); 13] = [
     ("max_concurrent_queries", Unit::Count, Limit::Concurrency),
     ("max_write_size_bytes", Unit::Count, Limit::WriteSize),
     ("max_concurrent_writes", Unit::Count, Limit::ConcurrentWrites),
+    ("query_timeout", Unit::Duration, Limit::Timeout),
+    ("max_returned_items", Unit::Count, Limit::ReturnedItems),
+    ("max_fetched_series_per_query", Unit::Count, Limit::FetchedSeries),
+    ("max_samples_per_query", Unit::Count, Limit::Samples),
+    ("max_response_size_bytes", Unit::Count, Limit::ResponseSize),
 ];
 
 impl Unit {
@@ -107,33 +139,26 @@ impl Limit {
             Limit::Concurrency => format!("{asked} queries are running"),
             Limit::WriteSize => format!("the write is {asked} bytes long or longer"),
             Limit::ConcurrentWrites => format!("{asked} writes are running"),
+            // The upstream refuses, in its own words.
+            Limit::Timeout | Limit::ReturnedItems | Limit::FetchedSeries | Limit::Samples => asked,
+            Limit::ResponseSize => format!("the answer is {asked} bytes long or longer"),
         };
         format!("{what}: your limit {name} is {allowed}")
     }
 
     /// For lower bounds, a larger value is stricter.
     pub(super) fn is_lower_bound(self) -> bool {
-        match self {
-            Limit::Step => true,
-            Limit::Retention
-            | Limit::Lookback
-            | Limit::Length
-            | Limit::IntoFuture
-            | Limit::ExpressionSize
-            | Limit::SubquerySteps
-            | Limit::Points
-            | Limit::Selectors
-            | Limit::PatternLength
-            | Limit::Concurrency
-            | Limit::WriteSize
-            | Limit::ConcurrentWrites => false,
-        }
+        matches!(self, Limit::Step)
     }
 
-    /// Whether it is about what is written; the others are about what is read.
-    pub(super) fn is_of_writes(self) -> bool {
+    /// Whether this filter refuses for it. Of what the upstream enforces, the upstream says so.
+    pub fn refuses(self) -> bool {
+        !matches!(self.place(), Place::Upstream(_))
+    }
+
+    /// Where it is enforced.
+    pub fn place(self) -> Place {
         match self {
-            Limit::WriteSize | Limit::ConcurrentWrites => true,
             Limit::Retention
             | Limit::Lookback
             | Limit::Length
@@ -143,42 +168,35 @@ impl Limit {
             | Limit::Step
             | Limit::Points
             | Limit::Selectors
-            | Limit::PatternLength
-            | Limit::Concurrency => false,
+            | Limit::PatternLength => Place::Request,
+            Limit::Concurrency => Place::Running,
+            Limit::WriteSize | Limit::ConcurrentWrites => Place::Writes,
+            Limit::Timeout => Place::Upstream(Cap::Time),
+            Limit::ReturnedItems => Place::Upstream(Cap::Items),
+            Limit::FetchedSeries => Place::Upstream(Cap::Series),
+            Limit::Samples => Place::Upstream(Cap::Samples),
+            Limit::ResponseSize => Place::Answer,
         }
     }
 
     /// Whether its meaning depends on the current time.
     pub(super) fn depends_on_the_time(self) -> bool {
-        match self {
-            Limit::Retention | Limit::Lookback | Limit::IntoFuture => true,
-            // Where a start is absent, it is counted from the end, which may be absent as well.
-            Limit::Length => true,
-            Limit::ExpressionSize
-            | Limit::SubquerySteps
-            | Limit::Step
-            | Limit::Points
-            | Limit::Selectors
-            | Limit::PatternLength
-            | Limit::Concurrency
-            | Limit::WriteSize
-            | Limit::ConcurrentWrites => false,
-        }
+        // Where a start is absent, a length is counted from the end, which may be absent as well.
+        matches!(self, Limit::Retention | Limit::Lookback | Limit::IntoFuture | Limit::Length)
     }
 
     /// Whether it bounds what a query reads by ranges, offsets and `@`.
     pub(super) fn depends_on_the_reach(self) -> bool {
-        match self {
-            Limit::Retention | Limit::IntoFuture | Limit::Length | Limit::SubquerySteps => true,
-            Limit::Lookback
-            | Limit::ExpressionSize
-            | Limit::Step
-            | Limit::Points
-            | Limit::Selectors
-            | Limit::PatternLength
-            | Limit::Concurrency
-            | Limit::WriteSize
-            | Limit::ConcurrentWrites => false,
-        }
+        matches!(self, Limit::Retention | Limit::IntoFuture | Limit::Length | Limit::SubquerySteps)
+    }
+}
+
+/// The limit that is enforced by this parameter.
+pub fn limit_of(cap: Cap) -> Limit {
+    match cap {
+        Cap::Time => Limit::Timeout,
+        Cap::Items => Limit::ReturnedItems,
+        Cap::Series => Limit::FetchedSeries,
+        Cap::Samples => Limit::Samples,
     }
 }

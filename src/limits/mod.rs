@@ -23,7 +23,7 @@ mod settings;
 mod window;
 
 pub use decision::{Engine, RequestLimits};
-pub use limit::{Limit, TABLE, Unit};
+pub use limit::{Limit, Place, TABLE, Unit};
 pub use ranges::{Left, Ranges};
 pub(crate) use read::{duration, limits as read};
 pub use refusal::{Refusal, Stop};

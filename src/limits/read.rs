@@ -22,13 +22,15 @@ const ATTRIBUTES: &[&str] = &[
 
 /// Reads `limits` and `overrides`.
 pub fn limits(limits: Option<Field>, overrides: Option<Field>, format: Format) -> Result<Limits, ConfigError> {
-    let mut all = Limits::new(limits.map_or(Ok(Set::default()), |field| set(field, &[]))?);
-    for (id, field) in overrides.map_or(Ok(Vec::new()), Field::entries)? {
+    let defaults = limits.map_or(Ok(Set::default()), |field| set(field, &[]))?;
+    let overrides = overrides.map_or(Ok(Vec::new()), Field::entries)?;
+    let mut all = Limits::new(defaults, overrides.len());
+    for (id, field) in overrides {
         if let Err(error) = Tenants::parse(id.as_bytes(), format, Federation::Off) {
             return Err(field.error(error.to_string()));
         }
         let path = field.path.clone();
-        if !all.add(id, set(field, &["dry_run"])?) {
+        if !all.add(&id, set(field, &["dry_run"])?) {
             return Err(ConfigError::twice(path));
         }
     }
@@ -51,9 +53,12 @@ fn set(field: Field, more: &[&'static str]) -> Result<Set, ConfigError> {
     let blocked = object.take("blocked_queries").map(|field| list(Some(field), blocked_query)).transpose()?;
     let rejected = object.take("query_rejection").map(query_rejection).transpose()?;
     let dry_run = more.first().and_then(|name| object.take(name)).map(|field| field.boolean()).transpose()?;
-    let limits = TABLE.iter().map(|(name, _, _)| *name);
-    let known: Vec<&str> = limits.chain(["blocked_queries", "query_rejection"]).chain(more.iter().copied()).collect();
-    object.finish(&known, &[])?;
+    if !object.is_empty() {
+        let limits = TABLE.iter().map(|(name, _, _)| *name);
+        let known: Vec<&str> =
+            limits.chain(["blocked_queries", "query_rejection"]).chain(more.iter().copied()).collect();
+        object.finish(&known, &[])?;
+    }
     Ok(Set { values: values.into(), blocked: blocked.map(Into::into), rejected: rejected.map(Into::into), dry_run })
 }
 

@@ -5,7 +5,7 @@
 
 use super::refusal::Refusal;
 use crate::api::parameters::{LOOKBACK_DELTA, MATCH, MAX_SOURCE_RESOLUTION, QUERY};
-use crate::api::{Kind, Moment, Parameter, SourceResolution, Span};
+use crate::api::{Cap, Kind, Moment, Parameter, SourceResolution, Span};
 use crate::go::time;
 use crate::promql::{Query, Reading};
 use crate::text;
@@ -26,6 +26,7 @@ pub struct Requested {
     pub(super) step: Option<Vec<u8>>,
     pub(super) lookback: Option<Vec<u8>>,
     pub(super) resolution: Option<Vec<u8>>,
+    caps: [Option<Vec<u8>>; Cap::COUNT],
 }
 
 #[derive(Debug, Clone)]
@@ -87,7 +88,11 @@ impl Requested {
             Kind::Duration(Span::Step) => (&mut self.step, value.is_empty()),
             Kind::Duration(Span::Lookback) => (&mut self.lookback, false),
             Kind::Duration(Span::SourceResolution) => (&mut self.resolution, true),
-            Kind::Duration(Span::Timeout)
+            Kind::Capped(cap) => match self.caps.get_mut(cap as usize) {
+                Some(slot) => (slot, true),
+                None => return false,
+            },
+            Kind::Duration(Span::Cost)
             | Kind::Integer
             | Kind::Boolean
             | Kind::Word
@@ -123,6 +128,11 @@ impl Requested {
             step: or(self.step, &url.step),
             lookback: or(self.lookback, &url.lookback),
             resolution: or(self.resolution, &url.resolution),
+            caps: {
+                let [time, items, series, samples] = self.caps;
+                let [of_time, of_items, of_series, of_samples] = &url.caps;
+                [or(time, of_time), or(items, of_items), or(series, of_series), or(samples, of_samples)]
+            },
         }
     }
 
@@ -152,6 +162,11 @@ impl Requested {
     /// A duration in nanoseconds; `None` where it is absent.
     pub(super) fn duration(parameter: &Parameter, value: &Option<Vec<u8>>) -> Result<Option<i64>, Refusal> {
         read(parameter, value, time::duration)
+    }
+
+    /// What the client asks the upstream to hold the request to.
+    pub(super) fn cap(&self, cap: Cap) -> Option<&[u8]> {
+        self.caps.get(cap as usize)?.as_deref()
     }
 
     /// The request's own lookback, in milliseconds; 0 where it has none.

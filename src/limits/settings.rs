@@ -3,9 +3,9 @@
 //! An override counts before a default, and 0 is off in both. For several tenants the strictest value counts, and every tenant's
 //! blocked and rejected queries do.
 
-use super::limit::{Limit, TABLE};
+use super::limit::{Limit, Place, TABLE};
 use super::rules::{Attributes, Blocked};
-use crate::tenant::Tenants;
+use crate::tenant::{ById, Tenants};
 use std::sync::Arc;
 
 /// What one object of the configuration sets. Each worker holds all of them, and there may be many thousands: they are kept small.
@@ -26,8 +26,7 @@ pub struct Set {
 pub struct Limits {
     /// For tenants without an override.
     pub defaults: Set,
-    /// By tenant ID.
-    overrides: Vec<(Box<str>, Set)>,
+    overrides: ById<Set>,
 }
 
 /// The limits in force for a request.
@@ -41,38 +40,24 @@ pub struct InForce {
 }
 
 impl Limits {
-    /// Limits for every tenant, without overrides.
-    pub fn new(defaults: Set) -> Self {
-        Limits { defaults, overrides: Vec::new() }
+    /// Limits for every tenant, with room for so many overrides.
+    pub fn new(defaults: Set, overrides: usize) -> Self {
+        Limits { defaults, overrides: ById::with_capacity(overrides) }
     }
 
-    /// Adds a tenant's own limits, and returns whether it had none before. They are kept in a sorted list: a map of this type would
-    /// add more to the module than it saves.
-    pub fn add(&mut self, id: String, set: Set) -> bool {
-        match self.place(&id) {
-            Ok(_) => false,
-            Err(place) => {
-                self.overrides.insert(place, (id.into_boxed_str(), set));
-                true
-            }
-        }
+    /// Adds a tenant's own limits, and returns whether it had none before.
+    pub fn add(&mut self, id: &str, set: Set) -> bool {
+        self.overrides.add(id, set)
     }
 
     /// A tenant's own limits.
     pub fn own(&self, id: &str) -> Option<&Set> {
-        self.overrides.get(self.place(id).ok()?).map(|(_, set)| set)
+        self.overrides.get(id)
     }
 
-    /// The tenants that have limits of their own, in order.
+    /// The tenants that have limits of their own, in the order of the configuration.
     pub fn overridden(&self) -> impl Iterator<Item = (&str, &Set)> {
-        self.overrides.iter().map(|(id, set)| (&**id, set))
-    }
-
-    fn place(&self, id: &str) -> Result<usize, usize> {
-        match self.overrides.last() {
-            Some((last, _)) if **last < *id => Err(self.overrides.len()),
-            _ => self.overrides.binary_search_by(|(other, _)| (**other).cmp(id)),
-        }
+        self.overrides.iter()
     }
 
     /// What is in force for these tenants; `None` where nothing is.
@@ -120,6 +105,11 @@ impl Limits {
         }
     }
 
+    /// One limit of these tenants, the strictest; `None` where it is off. Not for a limit that is a lower bound.
+    pub fn least(&self, tenants: &Tenants, limit: Limit) -> Option<i64> {
+        tenants.ids().filter_map(|id| self.one(id, limit)).min()
+    }
+
     /// One limit of one tenant; `None` where it is off.
     pub fn one(&self, id: &str, limit: Limit) -> Option<i64> {
         let of = |set: &Set| set.values.iter().find(|(other, _)| *other == limit).map(|(_, value)| *value);
@@ -138,6 +128,15 @@ impl Limits {
                 .iter()
                 .any(|&(limit, value)| matches!(limit, Limit::Concurrency | Limit::ConcurrentWrites) && value > 0)
         })
+    }
+
+    /// Where a limit is set that is on: in `limits`, or for this tenant.
+    pub fn where_set(&self, limit: Limit) -> Option<Option<&str>> {
+        let sets = |set: &Set| set.values.iter().any(|&(other, value)| other == limit && value > 0);
+        if sets(&self.defaults) {
+            return Some(None);
+        }
+        self.overrides.iter().find(|(_, set)| sets(set)).map(|(id, _)| Some(id))
     }
 
     fn sets(&self) -> impl Iterator<Item = &Set> {
@@ -176,12 +175,14 @@ impl InForce {
 
     /// Whether anything is in force besides the number of queries that run at the same time.
     pub fn need_the_body(&self) -> bool {
-        let mut others = TABLE.iter().filter(|&&(_, _, limit)| limit != Limit::Concurrency && !limit.is_of_writes());
+        let mut others = TABLE.iter().filter(|&&(_, _, limit)| limit.place() == Place::Request);
         !self.blocked.is_empty() || !self.rejected.is_empty() || others.any(|&(_, _, limit)| self.get(limit).is_some())
     }
 
     fn is_empty(&self) -> bool {
-        let is_off = |&(_, _, limit): &(_, _, Limit)| limit.is_of_writes() || self.get(limit).is_none();
+        let is_off = |&(_, _, limit): &(_, _, Limit)| {
+            matches!(limit.place(), Place::Writes | Place::Answer) || self.get(limit).is_none()
+        };
         TABLE.iter().all(is_off) && self.blocked.is_empty() && self.rejected.is_empty()
     }
 

@@ -105,7 +105,7 @@ impl Rejection {
 
 /// Every [`Rejection::reason`], for whoever documents or counts them.
 pub fn reasons() -> Vec<&'static str> {
-    let limits = crate::limits::TABLE.iter().map(|(name, ..)| *name);
+    let limits = crate::limits::TABLE.iter().filter(|(_, _, limit)| limit.refuses()).map(|(name, ..)| *name);
     REASONS.iter().copied().chain(limits).collect()
 }
 

@@ -135,7 +135,12 @@ impl Rejection {
                 | Limit::PatternLength
                 | Limit::Concurrency
                 | Limit::WriteSize
-                | Limit::ConcurrentWrites => Code::ResourceExhausted,
+                | Limit::ConcurrentWrites
+                | Limit::Timeout
+                | Limit::ReturnedItems
+                | Limit::FetchedSeries
+                | Limit::Samples
+                | Limit::ResponseSize => Code::ResourceExhausted,
             },
             Rejection::CallOut(CallOutFault::Timeout) => Code::DeadlineExceeded,
             Rejection::CallOut(_) => Code::Internal,

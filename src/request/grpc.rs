@@ -19,11 +19,11 @@ mod bounds;
 
 use super::head::{self, Edits, Facts};
 use super::{BodyDecision, BodyPlan, Finished, Forward, Head, Rejection, Reply, Tenants};
-use crate::answer::{self, Expected, MAX_ASKED};
-use crate::api::{Call, Route, is_protobuf};
+use crate::answer::{self, Expected, MAX_ASKED, Notes};
+use crate::api::{Call, Cap, Route, is_protobuf};
 use crate::config::Config;
 use crate::go::form;
-use crate::limits::RequestLimits;
+use crate::limits::{Limit, RequestLimits};
 use crate::promql;
 use crate::scope::{CannotMatch, Scope};
 use crate::wire::grpc::{self, Encoding, FrameError};
@@ -86,7 +86,9 @@ pub fn decide(
         if route.evaluates || call == Call::Series { config.limits().concurrency(tenants) } else { Vec::new() };
     let tenant = tenants.joined().clone();
     let limits = limits.map(Box::new);
-    let expected = Expected::new(route, config, scope.as_ref()).narrowed(true);
+    let max_size = config.limits().least(tenants, Limit::ResponseSize).map(|size| (Limit::ResponseSize, size));
+    let notes = Notes::new(max_size.into_iter().collect());
+    let expected = Expected::new(route, config, scope.as_ref()).narrowed(true).limited(notes);
     let scope = scope.map(Arc::new);
     let plan = MessagePlan { call, route, encoding, scope, limits, tenant: tenant.clone(), bound: MAX_MESSAGE };
     Ok(Forward {
@@ -252,6 +254,7 @@ impl<'p> Writing<'p> {
             request.time_seconds = now.unwrap_or(request.time_seconds);
             request.max_resolution_seconds = within.resolution_seconds.unwrap_or(request.max_resolution_seconds);
         }
+        request.timeout_seconds = self.seconds(request.timeout_seconds);
         let query = self.rewrite(request.query)?;
         write(&QueryRequest { query: &query, ..request })
     }
@@ -276,6 +279,7 @@ impl<'p> Writing<'p> {
             request.end_time_seconds = within.end_ms.map_or(request.end_time_seconds, |end| end.div_euclid(1000));
             request.max_resolution_seconds = within.resolution_seconds.unwrap_or(request.max_resolution_seconds);
         }
+        request.timeout_seconds = self.seconds(request.timeout_seconds);
         let query = self.rewrite(request.query)?;
         write(&QueryRangeRequest { query: &query, ..request })
     }
@@ -301,6 +305,7 @@ impl<'p> Writing<'p> {
             projection_include: false,
             ..hints
         });
+        request.limit = self.items(request.limit);
         write(&request)
     }
 
@@ -328,6 +333,7 @@ impl<'p> Writing<'p> {
     {
         self.check_replicas("without_replica_labels", &request.without_replica_labels)?;
         self.names(&mut request.matchers, &mut request.start, &mut request.end)?;
+        request.limit = self.items(request.limit);
         write(&request)
     }
 
@@ -337,6 +343,7 @@ impl<'p> Writing<'p> {
     {
         self.check_replicas("without_replica_labels", &request.without_replica_labels)?;
         self.names(&mut request.matchers, &mut request.start, &mut request.end)?;
+        request.limit = self.items(request.limit);
         write(&request)
     }
 
@@ -356,6 +363,27 @@ impl<'p> Writing<'p> {
     fn rules(&mut self, mut request: RulesRequest<'_>) -> Result<Vec<u8>, Stopped> {
         request.matcher_string.clear();
         write(&request)
+    }
+
+    /// How long the query may take: the client's time, or the tenant's where that is shorter. 0 and less stand for the server's.
+    fn seconds(&self, asked: i64) -> i64 {
+        self.capped(Cap::Time, 1_000, asked)
+    }
+
+    /// How many series, names or values are returned, likewise.
+    fn items(&self, asked: i64) -> i64 {
+        self.capped(Cap::Items, 1, asked)
+    }
+
+    /// `unit`: how many of the limit's one of the field's is.
+    fn capped(&self, cap: Cap, unit: i64, asked: i64) -> i64 {
+        match self.plan.limits.as_deref().and_then(|limits| limits.cap(cap)) {
+            None => asked,
+            Some(limit) => {
+                let limit = limit.saturating_add(unit - 1).div_euclid(unit);
+                if asked > 0 { asked.min(limit) } else { limit }
+            }
+        }
     }
 
     fn bounds(&self) -> Option<Bounds<'p>> {

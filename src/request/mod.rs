@@ -39,11 +39,11 @@ pub use ask::{Answered, Ask, Pending};
 pub use decision::{Decision, Forward, Refused, Reply, route, tenant};
 pub use grpc::{MAX_MESSAGE, MessagePlan};
 
-use crate::answer::{Asked, Expected};
+use crate::answer::{Asked, Expected, Notes};
 use crate::api::{Found, Method, Path, Route, Rule, Switch};
 use crate::config::{Config, FORWARDED_PREFIX};
 use crate::go::form;
-use crate::limits::{Engine, RequestLimits, Requested, Stop};
+use crate::limits::{Engine, Limit, RequestLimits, Requested, Stop};
 use crate::memo::Memo;
 use crate::path;
 use crate::rejection::{Place, Rejection};
@@ -255,7 +255,8 @@ fn decide_noting(
     if method != Method::Post && !no_bytes_follow && facts.content_length.is_some() && !passthrough {
         return Err(Rejection::Body);
     }
-    let expected = Expected::new(route, config, scope.as_ref());
+    let max_size = config.limits().least(&tenants, Limit::ResponseSize).map(|size| (Limit::ResponseSize, size));
+    let expected = Expected::new(route, config, scope.as_ref()).limited(Notes::new(max_size.into_iter().collect()));
     let mut edits = head::edit(&facts, config, &tenants, route, has_form)?;
     if let Some(chosen) = chosen {
         // In normal form, and so ASCII.
@@ -355,14 +356,19 @@ fn decide_noting(
     {
         return Ok(Decision::Reply(reply));
     }
+    let caps = limits.as_ref().map_or(Vec::new(), RequestLimits::caps);
+    let notes = Notes::new(caps.into_iter().chain(max_size).collect());
     match (url.has_selector, has_form) {
         (true, _) => {}
         (false, false) => enforcement.add_selector(&mut query, &mut url),
         (false, true) => enforcement.add_nothing(&mut query),
     }
     let statistics = enforcement.ask_for_statistics(&url, &mut query);
-    let expected =
-        expected.narrowed(!query.is_empty()).measuring(statistics).asked(url.asked.take().unwrap_or_default());
+    let expected = expected
+        .narrowed(!query.is_empty())
+        .measuring(statistics)
+        .asked(url.asked.take().unwrap_or_default())
+        .limited(notes);
     let asked = match route.instead {
         Some((path, (name, value))) if config.enforces() => {
             form::append(&mut query, name.as_bytes(), value.as_bytes());

@@ -287,6 +287,7 @@ impl Enforcement {
             | Kind::Time(_)
             | Kind::Duration(_)
             | Kind::Integer
+            | Kind::Capped(_)
             | Kind::Boolean
             | Kind::Word
             | Kind::Statistics
@@ -321,7 +322,10 @@ impl Enforcement {
                 let stored = scope.renaming().and_then(|renaming| renaming.stored(value));
                 let label = stored.map_or(value, |name| name.text.as_bytes());
                 if parameter.kind == Kind::ReplicaLabel && names_a_label_of(scope, label) {
-                    return Err(Rejection::Parameter(parameter.name, "the tenant label can't be merged away: leave it out"));
+                    return Err(Rejection::Parameter(
+                        parameter.name,
+                        "the tenant label can't be merged away: leave it out",
+                    ));
                 }
                 rewritten.extend_from_slice(label);
                 return Ok(Checked::Rewritten(None));
@@ -348,6 +352,7 @@ impl Enforcement {
                 | Kind::Time(_)
                 | Kind::Duration(_)
                 | Kind::Integer
+                | Kind::Capped(_)
                 | Kind::Boolean
                 | Kind::Word
                 | Kind::Statistics

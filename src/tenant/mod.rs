@@ -18,6 +18,7 @@
 //! `user-index.json.gz`. Mimir: its documentation page "About Grafana Mimir tenant IDs", which reserves `__mimir_cluster`.
 //! Thanos: `IsTenantValid` in `pkg/tenancy/tenancy.go` (0.42.5). `__other__` is reserved by this filter, for its stats.
 
+mod by_id;
 pub mod certificate;
 pub mod claims;
 /// Metadata as Envoy writes it, for the tests: the tool has the encoder, since nothing in the filter writes any.
@@ -29,6 +30,7 @@ pub mod label;
 pub mod metadata;
 mod source;
 
+pub use by_id::ById;
 pub use claims::Claims;
 pub use label::{EnforcedLabel, LabelError, LabelSource, LabelValues};
 pub use source::{Clues, Evidence, Source};

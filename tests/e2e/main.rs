@@ -14,6 +14,7 @@
 //! - `bodies`, `headers`, `paths`, `smuggling`: which requests reach the upstream, at the edges of HTTP
 //! - `times`: times and durations are read as the upstreams read them
 //! - `hostile`: queries that try to exhaust the filter; `limits`, `retention`: per-tenant limits; `deletion`: `tenancyctl retention` on a Prometheus
+//! - `fleet`: limits over several Envoys, and what protects an upstream; `soak`: mixed traffic with faults
 //! - `sources`: the tenant by certificate, token and configuration; `trail`: access logs, traces and Envoy's log
 //! - `deployments`: the topologies of examples/docker-compose and their check script
 //! - `getting_started`: the steps of the guide
@@ -42,6 +43,7 @@ mod deployments;
 mod dry_run;
 mod errors;
 mod ext_authz;
+mod fleet;
 mod foreign;
 #[path = "../generator/mod.rs"]
 mod generator;
@@ -65,6 +67,7 @@ mod samples;
 mod scopes;
 mod selectors;
 mod smuggling;
+mod soak;
 mod sources;
 mod startup;
 mod stats;

@@ -27,6 +27,7 @@ mod hostile;
 mod leases;
 mod refusals;
 mod simulation;
+mod size;
 mod soup;
 mod stats;
 mod tenants;

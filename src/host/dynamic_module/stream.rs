@@ -19,6 +19,8 @@ use std::rc::Rc;
 
 /// The name of the filter state of access logs, the one that the wasm module's has.
 const FILTER_STATE: &str = "wasm.tenancy";
+/// Likewise, of what a query has read.
+const SAMPLES_STATE: &str = "wasm.tenancy_samples";
 /// What the client hears of a panic, which is in the log.
 const PANIC: Rejection = Rejection::Internal("a defect");
 
@@ -374,6 +376,9 @@ impl Inner {
                 return Ok(Some(self.exchange.on(Event::StatusRead(status))));
             }
             Effect::Note(state) => self.note = Some(state),
+            Effect::NoteSamples(samples) => {
+                self.filter.set_filter_state(SAMPLES_STATE, samples.to_string().as_bytes());
+            }
             Effect::Log(level, line) => calls::log(level, &line),
             Effect::End(summary) => {
                 if let Some(series) = self.series.take() {

@@ -169,6 +169,7 @@ impl Stream {
                 return Ok(Some(self.exchange.on(Event::StatusRead(status))));
             }
             Effect::Note(state) => calls::set_property("tenancy", state.as_bytes()),
+            Effect::NoteSamples(samples) => calls::set_property("tenancy_samples", samples.to_string().as_bytes()),
             Effect::Log(level, line) => calls::log(level, &line),
             Effect::End(summary) => {
                 if let Some(series) = self.series.take() {

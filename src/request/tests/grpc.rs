@@ -380,3 +380,37 @@ fn a_view_is_refused_what_is_filtered_by_owner() {
     }
     assert!(call("/thanos.Query/Query").decide(&view).is_ok());
 }
+
+#[test]
+fn the_stricter_of_the_client_s_and_the_tenant_s_limit_is_written() {
+    let config = limited(r#"{"query_timeout": "1500ms", "max_returned_items": 100}"#);
+    let query =
+        |timeout_seconds| QueryRequest { query: b"up", time_seconds: 5, timeout_seconds, ..QueryRequest::default() };
+    let range = |timeout_seconds| QueryRangeRequest {
+        query: b"up",
+        start_time_seconds: 5,
+        end_time_seconds: 6,
+        interval_seconds: 1,
+        timeout_seconds,
+        ..QueryRangeRequest::default()
+    };
+    for (asked, written) in [(0, 2), (1, 1), (2, 2), (3, 2), (-1, 2), (i64::MAX, 2)] {
+        let message = sent("/thanos.Query/Query", &query(asked), &config).unwrap();
+        assert_eq!(read::<QueryRequest<'_>>(&message).unwrap().timeout_seconds, written);
+        let message = sent("/thanos.Query/QueryRange", &range(asked), &config).unwrap();
+        assert_eq!(read::<QueryRangeRequest<'_>>(&message).unwrap().timeout_seconds, written);
+    }
+    for (asked, written) in [(0, 100), (99, 99), (101, 100), (-1, 100)] {
+        let series = SeriesRequest { matchers: vec![equal("a", "b")], limit: asked, ..SeriesRequest::default() };
+        let message = sent("/thanos.Store/Series", &series, &config).unwrap();
+        assert_eq!(read::<SeriesRequest<'_>>(&message).unwrap().limit, written);
+        let names = LabelNamesRequest { limit: asked, ..LabelNamesRequest::default() };
+        let message = sent("/thanos.Store/LabelNames", &names, &config).unwrap();
+        assert_eq!(read::<LabelNamesRequest<'_>>(&message).unwrap().limit, written);
+        let values = LabelValuesRequest { label: b"a", limit: asked, ..LabelValuesRequest::default() };
+        let message = sent("/thanos.Store/LabelValues", &values, &config).unwrap();
+        assert_eq!(read::<LabelValuesRequest<'_>>(&message).unwrap().limit, written);
+    }
+    let message = sent("/thanos.Query/Query", &query(7), &limited("{}")).unwrap();
+    assert_eq!(read::<QueryRequest<'_>>(&message).unwrap().timeout_seconds, 7);
+}

@@ -12,6 +12,7 @@ mod leaks;
 mod limits;
 mod limits_parsing;
 mod limits_rules;
+mod limits_upstream;
 mod memory;
 mod metadata;
 mod naming;

@@ -19,6 +19,7 @@ use envoy::Discovered;
 use kubernetes::Around;
 use mistake::{Found, Mistake};
 use plugin::Plugin;
+use promql_tenancy_filter::api::Honours;
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::tenant::Source;
 use serde_json::json;
@@ -332,6 +333,12 @@ fn limits(out: &mut String, config: &Config, tenant: Option<&str>, name: &str) {
     for limit in &limits {
         let origin = if limit.is_override { "overrides" } else { "limits" };
         let _ = writeln!(out, "  {:31}  {} ({origin})", limit.name, limit.value);
+        let note = match limit.upstream {
+            Some(Honours::As(how)) => ["the upstream is told by ", how].concat(),
+            Some(Honours::Not) => "nothing enforces it: the upstream has no parameter for it".to_owned(),
+            None => continue,
+        };
+        let _ = writeln!(out, "  {:31}  {NOTE}# {note}{NOTE:#}", "");
     }
     if limits.is_empty() {
         out.push_str("  none\n");

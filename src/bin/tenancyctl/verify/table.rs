@@ -107,6 +107,10 @@ impl Maker<'_> {
                     self.add(route.handler, path.to_owned(), method.name(), path, &parameters, Expect::Anything);
                 }
             }
+            // The same for everybody.
+            Rule::Page | Rule::Moved(_) => {
+                self.add(route.handler, path.to_owned(), "GET", path, &[], Expect::Anything);
+            }
             Rule::Passthrough | Rule::Grpc(_) => {}
         }
     }
