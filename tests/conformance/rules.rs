@@ -248,8 +248,9 @@ impl Report {
     }
 
     fn rewriting_again(&mut self, question: &Question, text: &[u8]) {
-        let again =
-            Question { origin: String::new(), text: text.to_vec(), mode: question.mode, selector: question.selector };
+        // What was written has the stored names.
+        let mode = Mode { renames: None, ..question.mode };
+        let again = Question { origin: String::new(), text: text.to_vec(), mode, selector: question.selector };
         match ask_filter(&again) {
             Ok((twice, _)) if twice == text => {}
             Ok((twice, _)) => {

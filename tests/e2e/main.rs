@@ -6,6 +6,7 @@
 //! - `stores`: what Thanos reports about its stores, rulers, and how it runs queries
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `errors`: every error looks like one, whoever made it, and says what its reader needs
+//! - `federation`: `federation_label`, beside a Cortex that federates by itself; `cortex`: what the API table says of Cortex
 //! - `foreign`: queries that try to read another tenant's data
 //! - `metadata`: metadata and targets
 //! - `remote_read`: a Prometheus that reads another as a tenant
@@ -33,10 +34,12 @@ mod capabilities;
 mod chart;
 mod clients;
 mod configuration;
+mod cortex;
 mod dashboards;
 mod deployments;
 mod errors;
 mod ext_authz;
+mod federation;
 mod foreign;
 #[path = "../generator/mod.rs"]
 mod generator;
