@@ -53,7 +53,7 @@ pub(super) fn places<'n>(
     text: &[u8],
     tokens: &[Token],
     ast: &Ast,
-    change: impl Fn(&[u8]) -> Option<&'n Name>,
+    change: &dyn Fn(&[u8]) -> Option<&'n Name>,
 ) -> Vec<Renamed<'n>> {
     // One byte a token: so the places come in the order of the text, and nothing has to be sorted.
     let mut marks = vec![Mark::None; tokens.len()];
@@ -95,7 +95,7 @@ enum Mark {
 
 /// Marks the labels in lists. In a text that could be parsed, a parenthesis follows one of these words only where a list begins: none of them is a
 /// function, and after a metric's name, or a label's in a list, no parenthesis opens.
-fn lists(tokens: &[Token], mark: &mut impl FnMut(TokenId, Mark)) {
+fn lists(tokens: &[Token], mark: &mut dyn FnMut(TokenId, Mark)) {
     let mut is_in_list = false;
     let mut before = TokenKind::Eof;
     for (token, id) in tokens.iter().zip(0..) {
@@ -121,7 +121,7 @@ fn lists(tokens: &[Token], mark: &mut impl FnMut(TokenId, Mark)) {
 }
 
 /// Marks the strings that are arguments and name labels.
-fn arguments(text: &[u8], tokens: &[Token], ast: &Ast, mark: &mut impl FnMut(TokenId, Mark)) {
+fn arguments(text: &[u8], tokens: &[Token], ast: &Ast, mark: &mut dyn FnMut(TokenId, Mark)) {
     // The subtrees that have no parent yet: their first token, and the string that each is, if it is one, in parentheses or not.
     let mut subtrees: Vec<(TokenId, Option<TokenId>)> = Vec::new();
     for (node, &begin) in ast.nodes.iter().zip(&ast.begins) {
@@ -132,9 +132,12 @@ fn arguments(text: &[u8], tokens: &[Token], ast: &Ast, mark: &mut impl FnMut(Tok
             Node::String => Some(begin),
             Node::Paren { inner: _ } => children.first().and_then(|(_, string)| *string),
             Node::Call { name, .. } => {
-                let is_label = labels_of(text_of(text, tokens, *name));
-                for (place, (_, string)) in children.iter().enumerate() {
-                    if let Some(string) = string.filter(|_| is_label(place)) {
+                let name = text_of(text, tokens, *name);
+                let places =
+                    FUNCTIONS.iter().find(|(function, _)| function.as_bytes() == name).map_or(0, |(_, bits)| *bits);
+                for ((_, string), place) in children.iter().zip(0u32..) {
+                    // Beyond the bits there are, an argument is as the last of them.
+                    if let Some(string) = string.filter(|_| places >> place.min(31) & 1 == 1) {
                         mark(string, Mark::Argument);
                     }
                 }
@@ -160,28 +163,26 @@ fn arguments(text: &[u8], tokens: &[Token], ast: &Ast, mark: &mut impl FnMut(Tok
     }
 }
 
-/// Which arguments of a function name labels, by their places from 0.
-fn labels_of(function: &[u8]) -> fn(usize) -> bool {
-    match function {
-        b"label_replace" => |place| place == 1 || place == 3,
-        b"label_join" => |place| place == 1 || place > 2,
-        b"sort_by_label" | b"sort_by_label_desc" => |place| place > 0,
-        b"histogram_quantiles" => |place| place == 1,
-        _ => |_| false,
-    }
-}
+/// The functions with arguments that name labels: a bit for the place of each, from 0.
+const FUNCTIONS: &[(&str, u32)] = &[
+    ("label_replace", 0b1010),
+    ("label_join", !0b101),
+    ("sort_by_label", !1),
+    ("sort_by_label_desc", !1),
+    ("histogram_quantiles", 0b10),
+];
 
 /// A stored expression, as a rule has one, with the names by which labels are shown. `None` where it can't be read, or nothing changes.
 pub fn shown(query: &[u8], renaming: &Renaming) -> Option<Vec<u8>> {
-    renamed(query, |name| renaming.shown(name))
+    renamed(query, &|name| renaming.shown(name))
 }
 
 /// A client's expression with the names of stored labels: what [`shown`] undoes.
 pub fn stored(query: &[u8], renaming: &Renaming) -> Option<Vec<u8>> {
-    renamed(query, |name| renaming.stored(name))
+    renamed(query, &|name| renaming.stored(name))
 }
 
-fn renamed<'n>(query: &[u8], change: impl Fn(&[u8]) -> Option<&'n Name>) -> Option<Vec<u8>> {
+fn renamed<'n>(query: &[u8], change: &dyn Fn(&[u8]) -> Option<&'n Name>) -> Option<Vec<u8>> {
     let query = Query::parse_owned(query.to_vec(), Reading::Expression).ok()?;
     let (text, tokens) = (&*query.text, &query.tokens.list);
     let places = places(text, tokens, &query.ast, change);

@@ -33,7 +33,7 @@ pub(super) fn enforce(
     let begin = out.len();
     let own = scope.own_matchers();
     let renamed = match scope.renaming() {
-        Some(renaming) => renaming::places(text, tokens, ast, |name| renaming.stored(name)),
+        Some(renaming) => renaming::places(text, tokens, ast, &|name| renaming.stored(name)),
         None => Vec::new(),
     };
     let renamed = renamed.into_iter().peekable();

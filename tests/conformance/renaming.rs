@@ -35,7 +35,7 @@ fn names_are_exchanged_back() {
             }
         }
     }
-    assert!(changed > 5_000, "{changed}");
+    assert!(changed > 2_000, "{changed}");
     let cases: Vec<_> = trips
         .iter()
         .map(|(query, again)| oracle::Case::new(query, again.as_deref(), REPLACE.scope, REPLACE.name, false))

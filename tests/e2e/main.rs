@@ -7,6 +7,7 @@
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `errors`: every error looks like one, whoever made it, and says what its reader needs
 //! - `dry_run`: everything is decided, and clients get what they get without the filter
+//! - `federation`: `federation_label`, beside a Cortex that federates by itself; `cortex`: what the API table says of Cortex
 //! - `foreign`: queries that try to read another tenant's data
 //! - `metadata`: metadata and targets
 //! - `remote_read`: a Prometheus that reads another as a tenant
@@ -37,6 +38,7 @@ mod capabilities;
 mod chart;
 mod clients;
 mod configuration;
+mod cortex;
 mod dashboards;
 mod deletion;
 mod deployments;
@@ -44,6 +46,7 @@ mod dry_run;
 mod errors;
 mod ext_authz;
 mod fleet;
+mod federation;
 mod foreign;
 #[path = "../generator/mod.rs"]
 mod generator;

@@ -191,3 +191,8 @@ fn thanos_explains_the_enforced_query() {
         assert!(answer.status == 200 && answer.text().contains("tenant_id"), "{}", answer.text());
     }
 }
+
+/// The queries for all upstreams, as they are asked.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    QUERIES.iter().map(|(asked, _)| *asked)
+}

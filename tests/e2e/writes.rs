@@ -1,12 +1,13 @@
 //! Writes: each tenant's samples arrive at a real Receive as its own, whatever sender and headers say.
 
 use crate::support::envoy::Setup;
-use crate::support::http::{Body, Request, form};
+use crate::support::http::{Body, Request, connect, form, raw_answered, read_answer};
 use crate::support::remote_write::{self, Sample, Series, Value};
 use crate::support::stores::Frontend;
 use crate::support::stub::Stub;
 use crate::support::upstreams;
 use serde_json::json;
+use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const WRITE: &str = "/api/v1/receive";
@@ -142,4 +143,68 @@ fn a_write_that_is_too_long_is_cut_off_and_long_ones_are_not_held() {
     let after = envoy.process().resident_kib();
     assert!(after < before + (16 << 10), "{before} kB before, {after} kB after 100 MB");
     envoy.assert_healthy();
+}
+
+/// A body that takes its time is passed on as it comes: nothing waits for its end.
+#[test]
+fn a_slow_body_streams() {
+    let stub = Stub::start();
+    let envoy = receive(stub.port, json!({})).start("envoy-slow-write");
+    let mut stream = connect(envoy.port()).unwrap();
+    let head = format!(
+        "POST {WRITE} HTTP/1.1\r\nhost: x\r\nthanos-tenant: team-a\r\ncontent-type: application/x-protobuf\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    for number in 0..5 {
+        let chunk = format!("piece{number}of the body");
+        stream.write_all(format!("{:x}\r\n{chunk}\r\n", chunk.len()).as_bytes()).unwrap();
+        envoy.process().wait_until(|| stub.received(&format!("piece{number}of")));
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    assert_eq!(read_answer(&mut stream).unwrap().status, 200);
+    envoy.assert_healthy();
+}
+
+/// Many writes, and large ones, beside an Envoy that only routes: what they cost it to compute, and what it holds.
+#[test]
+fn writes_cost_little_more_than_the_router() {
+    const SMALL: (usize, usize) = (300, 20_000);
+    const LARGE: (usize, usize) = (10, 1_000_000);
+    let stub = Stub::start();
+    let envoys = [
+        receive(stub.port, json!({})).without_filter().start("envoy-writes-router"),
+        receive(stub.port, json!({})).start("envoy-writes-filter"),
+    ];
+    let batch = |(count, size): (usize, usize)| {
+        let mut request = Request::new("POST", WRITE).tenant("team-a").header("connection", "keep-alive");
+        request.body = Body::Sized(vec![b'x'; size]);
+        (request.encode().repeat(count), count)
+    };
+    let mut costs = Vec::new();
+    for (what, size) in [("small", SMALL), ("large", LARGE)] {
+        let (bytes, count) = batch(size);
+        // In turns, so that both have the same machine.
+        let mut spent = [0, 0];
+        for round in 0..4 {
+            for (envoy, spent) in envoys.iter().zip(&mut spent) {
+                let before = envoy.process().cpu_ms();
+                let answers = raw_answered(envoy.port(), &bytes, count);
+                assert!(answers.len() == count && answers.iter().all(|answer| answer.status == 200));
+                // The first round is for what is done once.
+                *spent += if round > 0 { envoy.process().cpu_ms() - before } else { 0 };
+            }
+        }
+        let [router, filter] = spent.map(|spent| spent as f64 / 3.0 / count as f64 * 1000.0);
+        println!("{what}: {router:.0} us a write with the router alone, {filter:.0} us with the filter");
+        costs.push((router, filter));
+    }
+    let [router, filter] = [0, 1].map(|at: usize| envoys[at].process().resident_kib());
+    println!("memory afterwards: {router} KiB with the router alone, {filter} KiB with the filter");
+    // What the filter adds is the same for a write of any length, so that it shows in small ones only.
+    let [(router_small, filter_small), (router_large, filter_large)] = costs[..] else { panic!() };
+    assert!(filter_small < router_small * 3.0 + 500.0, "{router_small} {filter_small}");
+    assert!(filter_large < router_large * 2.0 + 1000.0, "{router_large} {filter_large}");
+    // The module and its VMs are a fixed part of it.
+    assert!(filter < router + (96 << 10), "{router} {filter}");
+    envoys[1].assert_healthy();
 }

@@ -3,6 +3,7 @@
 pub mod authentication;
 pub mod compare;
 pub mod compose;
+pub mod cortex;
 pub mod data;
 pub mod edges;
 pub mod envoy;

@@ -56,6 +56,16 @@ impl Process {
         line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).expect("VmRSS")
     }
 
+    /// The time that the program has computed, in milliseconds, to a hundredth of a second.
+    pub fn cpu_ms(&self) -> u64 {
+        let id = self.child.lock().unwrap().id();
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+        let after_name = stat.rsplit_once(')').expect("the name in parentheses").1;
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        // `utime` and `stime` of proc_pid_stat(5), in ticks of which a second has 100.
+        [11, 12].map(|at| fields[at].parse::<u64>().unwrap() * 10).iter().sum()
+    }
+
     /// The program's output.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
