@@ -64,7 +64,9 @@ def start_ups(results, machine, options):
     chains = {
         "router": [],
         "no-op filter": [processes.wasm_filter(machine.programs["noop"], {})],
+        "no-op native": [processes.native_filter(machine.programs["noop_native"], {})],
         "this filter": [processes.wasm_filter(machine.programs["filter"], processes.OURS)],
+        "this filter, native": [processes.native_filter(machine.programs["native"], processes.OURS)],
     }
     for turn in range(2 * options.rounds):
         for name, chain in chains.items():
@@ -84,17 +86,16 @@ def prometheus(machine, options):
     return port
 
 
-def soak(machine, script, options):
-    """The filter under the mix for so many minutes: memory and requests, half a minute at a time. Anything refused ends it."""
+def soak(machine, name, chain, script, options):
+    """A filter under the mix for so many minutes: memory and requests, half a minute at a time. Anything refused ends it."""
     stub, _ = machine.stub(LOAD_CORES)
-    chain = [processes.wasm_filter(machine.programs["filter"], processes.OURS)]
     slices = []
-    way = processes.Way("this filter", lambda: machine.envoy("soak", PROXY_CORES, 1, chain, *processes.to_upstream(stub)))
+    way = processes.Way(name, lambda: machine.envoy("soak", PROXY_CORES, 1, [chain], *processes.to_upstream(stub)))
     with way:
         for turn in range(2 * options.soak):
             figures = mix.run(way, script, LOAD_CORES, 32, 30)
             slices.append([figures["count"], way.memory()])
-            say(f"soak: {(turn + 1) / 2} of {options.soak} minutes, {slices[-1][1]:.1f} MiB")
+            say(f"soak of {name}: {(turn + 1) / 2} of {options.soak} minutes, {slices[-1][1]:.1f} MiB")
     with open(f"{machine.folder}/soak.log") as log:
         if text := log.read():
             raise SystemExit(f"bench: Envoy logged errors under load:\n{text[-2000:]}")
@@ -103,7 +104,7 @@ def soak(machine, script, options):
 
 def measure(options, folder):
     results = Results()
-    programs = {name: getattr(options, name) for name in ("envoy", "filter", "noop", "label_proxy", "prometheus")}
+    programs = {name: getattr(options, name) for name in ("envoy", "filter", "native", "noop", "noop_native", "label_proxy", "prometheus")}
     now = int(time.time())
     scripts = {"plain": mix.plain(), "mix": mix.dashboard(now)}
     for name, requests in scripts.items():
@@ -129,14 +130,21 @@ def measure(options, folder):
         take_turns(results, "mix, Prometheus", ways, mixed, LOAD_CORES, 16, options)
     summary = results.summary()
     if options.soak:
-        with processes.Machine(programs, folder) as machine:
-            summary["soak"] = soak(machine, mixed, options)
+        chains = {
+            "this filter": processes.wasm_filter(programs["filter"], processes.OURS),
+            "this filter, native": processes.native_filter(programs["native"], processes.OURS),
+        }
+        summary["soak"] = {}
+        for name, chain in chains.items():
+            with processes.Machine(programs, folder) as machine:
+                summary["soak"][name] = soak(machine, name, chain, mixed, options)
     return summary
 
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("envoy", "filter", "noop", "label-proxy", "prometheus", "demo-data", "empty-config", "output", "core"):
+    names = ("envoy", "filter", "native", "noop", "noop-native", "label-proxy", "prometheus", "demo-data", "empty-config")
+    for name in (*names, "output", "core"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--load", type=float, required=True, help="the load average before anything was started")
     parser.add_argument("--rounds", type=int, default=5)
@@ -154,7 +162,12 @@ def main():
         "rounds": options.rounds,
         "seconds": options.seconds,
         "load": options.load,
-        "sizes": {"no-op filter": os.path.getsize(options.noop), "this filter": os.path.getsize(options.filter)},
+        "sizes": {
+            "no-op filter": os.path.getsize(options.noop),
+            "no-op native": os.path.getsize(options.noop_native),
+            "this filter": os.path.getsize(options.filter),
+            "this filter, native": os.path.getsize(options.native),
+        },
     }
     report.write(options.output, summary, about)
 

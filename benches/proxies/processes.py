@@ -65,6 +65,22 @@ def to_upstream(port):
     return {"match": {"prefix": "/"}, "route": {"cluster": "upstream", "timeout": "130s"}}, [cluster]
 
 
+def native_filter(path, configuration):
+    """A filter as envoy/native.yaml has it."""
+    return {
+        "name": "native",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {"module": {"local": {"filename": path}}, "do_not_close": True},
+            "filter_name": "bench",
+            "filter_config": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": json.dumps(configuration),
+            },
+        },
+    }
+
+
 def wasm_filter(path, configuration):
     """A filter as envoy/promql_tenancy.yaml has it."""
     return {
@@ -218,7 +234,9 @@ class Machine:
         filters = {
             "router": [],
             "no-op filter": [wasm_filter(self.programs["noop"], {})],
+            "no-op native": [native_filter(self.programs["noop_native"], {})],
             "this filter": [wasm_filter(self.programs["filter"], OURS)],
+            "this filter, native": [native_filter(self.programs["native"], OURS)],
             "this filter + samples": [wasm_filter(self.programs["filter"], COUNTING)],
         }
         route = to_upstream(upstream)

@@ -295,6 +295,32 @@ fn hundred_thousand_made_up_tenants_don_t_grow_envoy() {
 }
 
 #[test]
+fn what_was_counted_stays_over_a_new_configuration() {
+    let stub = Stub::start();
+    let setup = || Setup::shipped(stub.port).workers(2);
+    let envoy = setup().start("envoy-stats-reload");
+    for tenant in ["team-a", "team-b"] {
+        (0..3).for_each(|_| assert_eq!(get(tenant).send(envoy.port()).status, 200));
+    }
+    let count = |metrics: &crate::support::metrics::Metrics, tenant| {
+        metrics.sum("tenancy_requests_total", &[("tenant", tenant), ("code", "2xx")])
+    };
+    let both = |metrics: &crate::support::metrics::Metrics| (count(metrics, "team-a"), count(metrics, "team-b"));
+    envoy.wait_for_metrics("tenancy_requests_total", |metrics| both(metrics) == (3.0, 3.0));
+    for label in ["first", "second"] {
+        envoy.reload(&setup().plugin(json!({"tenant_label_name": label})));
+        let reloads = if label == "first" { 2.0 } else { 3.0 };
+        envoy.wait_for_metrics("reloads", |metrics| {
+            metrics.sum("tenancy_configuration_reloads_total", &[("result", "success")]) == reloads
+        });
+        // Envoy forgets the old configuration when no worker needs it any more.
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(get("team-a").send(envoy.port()).status, 200);
+    }
+    envoy.wait_for_metrics("tenancy_requests_total", |metrics| both(metrics) == (5.0, 3.0));
+}
+
+#[test]
 fn a_trap_leaves_no_request_in_flight_for_ever() {
     let stub = Stub::start();
     let module = process::program("TENANCY_WASM_TRAP");

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::exchange::ledger::TICK_MILLISECONDS;
 use crate::exchange::{Level, Line, Metric, reloads};
 use crate::text;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -36,7 +37,13 @@ struct Registry {
     last: u64,
     /// The newest last.
     entries: Vec<Entry>,
-    ticker: Option<JoinHandle<()>>,
+    ticker: Option<Ticker>,
+}
+
+/// The thread that asks once a second, and how it is told to end.
+struct Ticker {
+    thread: JoinHandle<()>,
+    ends: Arc<AtomicBool>,
 }
 
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { last: 0, entries: Vec::new(), ticker: None });
@@ -59,7 +66,10 @@ impl Plugin {
                     reloads::warnings(&parsed).iter().for_each(|line| calls::log(Level::Error, line));
                 }
                 // SAFETY: the caller's.
-                let number = unsafe { register(config, ids) };
+                let number = unsafe {
+                    ids.keep(config);
+                    register(config, ids)
+                };
                 calls::log(Level::Info, Line::Accepted.begin());
                 Some(Plugin { config: Arc::new(InForce(Arc::new(parsed))), ids, number })
             }
@@ -67,9 +77,10 @@ impl Plugin {
                 let reason = text::one_line(&error.to_string());
                 calls::log(Level::Error, &[Line::ConfigurationRefused.begin(), ": ", &reason].concat());
                 // Envoy forgets the stats of a configuration that was refused, so that it is counted by one that is in force.
-                let newest = lock(&REGISTRY).entries.last().map(|entry| (entry.config, entry.ids));
+                let registry = lock(&REGISTRY);
+                let newest = registry.entries.last().map(|entry| (entry.config, entry.ids));
                 let (config, ids) = newest.unwrap_or((config, ids));
-                // SAFETY: likewise: configurations are made and destroyed on the main thread.
+                // SAFETY: this is the main thread. A configuration that is registered lives: its end waits for the lock.
                 reloads::refused(&mut |metric: Metric<'_>| unsafe { ids.meter(Through::Config(config), metric) });
                 None
             }
@@ -96,9 +107,10 @@ impl Drop for Plugin {
         if registry.entries.is_empty()
             && let Some(ticker) = registry.ticker.take()
         {
+            ticker.ends.store(true, Ordering::Relaxed);
             CHANGED.notify_all();
             drop(registry);
-            let _ended = ticker.join();
+            let _ended = ticker.thread.join();
         }
     }
 }
@@ -114,17 +126,22 @@ unsafe fn register(config: Object, ids: Ids) -> u64 {
     registry.entries.push(Entry { number, config, ids, scheduler });
     if registry.ticker.is_none() {
         // Without it, stats come late, and requests are served all the same.
-        registry.ticker = std::thread::Builder::new().name("tenancy".to_owned()).spawn(run).ok();
+        let ends = Arc::new(AtomicBool::new(false));
+        let told = ends.clone();
+        let thread = std::thread::Builder::new().name("tenancy".to_owned()).spawn(move || run(&told));
+        registry.ticker = thread.ok().map(|thread| Ticker { thread, ends });
     }
     number
 }
 
-/// What the thread does, until no configuration is left.
-fn run() {
+/// What the thread does, until it is told to end: no configuration is left then, and a later one has a thread of its own.
+fn run(ends: &AtomicBool) {
     let mut registry = lock(&REGISTRY);
-    while let Some(newest) = registry.entries.last() {
-        // SAFETY: the scheduler lives as long as it is registered, and the lock is held.
-        unsafe { abi::envoy_dynamic_module_callback_http_filter_config_scheduler_commit(newest.scheduler, 0) };
+    while !ends.load(Ordering::Relaxed) {
+        if let Some(newest) = registry.entries.last() {
+            // SAFETY: the scheduler lives as long as it is registered, and the lock is held.
+            unsafe { abi::envoy_dynamic_module_callback_http_filter_config_scheduler_commit(newest.scheduler, 0) };
+        }
         let period = Duration::from_millis(TICK_MILLISECONDS.into());
         registry = CHANGED.wait_timeout(registry, period).unwrap_or_else(PoisonError::into_inner).0;
     }

@@ -1,9 +1,16 @@
 //! Stats with labels. Envoy wants the names and labels while it reads a configuration, and the values of the labels each time.
+//!
+//! A stat belongs to the configuration by which it was changed, and Envoy forgets it, and what it has counted, with the last one of those. So
+//! each new configuration names what was counted before, which keeps it (observed with Envoy 1.40.0). Histograms can't be named without
+//! a value: they begin anew.
 
 use super::abi::{self, METRIC_SUCCESS, Object, Text};
 use super::calls::text;
+use super::local::lock;
 use crate::exchange::{Change, Metric};
 use crate::stats::{ALL, Stat, StatType};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 /// The numbers that Envoy gave to the stats of one configuration, in the order of [`ALL`].
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +54,20 @@ impl Ids {
         Ids(ALL.map(define))
     }
 
+    /// Keeps what was counted under earlier configurations.
+    ///
+    /// # Safety
+    /// The pointer is that of a configuration of Envoy's, on the main thread.
+    pub unsafe fn keep(&self, config: Object) {
+        for name in &*lock(&KNOWN) {
+            let Some(Series { stat, values }) = Series::read(name) else { continue };
+            if let (Some(id), Some(stat)) = (self.0.get(stat).copied().flatten(), ALL.get(stat)) {
+                // SAFETY: the caller's.
+                unsafe { change(Through::Config(config), (stat.kind, id), &values, Change::Grows(0)) };
+            }
+        }
+    }
+
     /// Hands one stat over to Envoy, and says whether it took it.
     ///
     /// # Safety
@@ -54,13 +75,17 @@ impl Ids {
     pub unsafe fn meter(&self, through: Through, metric: Metric<'_>) -> bool {
         let name = (metric.name)();
         let Some(series) = Series::read(&name) else { return false };
-        // The ledger asks once for each series whether it is known: by an increase of 0, all are.
-        *metric.id = Some(0);
+        if metric.id.replace(0).is_none() && metric.kind != StatType::Histogram {
+            lock(&KNOWN).insert(name.as_str().into());
+        }
         let Some(id) = self.0.get(series.stat).copied().flatten() else { return false };
         // SAFETY: the caller's.
         unsafe { change(through, (metric.kind, id), &series.values, metric.change) }
     }
 }
+
+/// The names of all series that have been counted. `stats` bounds them: so many tenants, and the handlers of the API table.
+static KNOWN: Mutex<BTreeSet<Box<str>>> = Mutex::new(BTreeSet::new());
 
 /// # Safety
 /// The object lives, and is used on its own thread.
