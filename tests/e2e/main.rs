@@ -45,8 +45,8 @@ mod deployments;
 mod dry_run;
 mod errors;
 mod ext_authz;
-mod fleet;
 mod federation;
+mod fleet;
 mod foreign;
 #[path = "../generator/mod.rs"]
 mod generator;
