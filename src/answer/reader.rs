@@ -1,6 +1,7 @@
 //! The filter of a body, whatever its format is.
 
 use super::Unreadable;
+use super::alertmanager::Alertmanager;
 use super::filter::Filter;
 use super::series::Series;
 use super::usage::Samples;
@@ -12,6 +13,8 @@ pub enum Reader {
     Json(Filter),
     /// The series of remote read.
     Series(Series),
+    /// What Alertmanager answers.
+    Alertmanager(Box<Alertmanager>),
 }
 
 impl Reader {
@@ -20,6 +23,7 @@ impl Reader {
         match self {
             Reader::Json(filter) => filter.push(part, end, out),
             Reader::Series(series) => series.push(part, end, out),
+            Reader::Alertmanager(filter) => filter.push(part, end, out),
         }
     }
 
@@ -28,13 +32,14 @@ impl Reader {
         match self {
             Reader::Json(filter) => filter.fault(),
             Reader::Series(series) => series.fault(),
+            Reader::Alertmanager(filter) => filter.fault(),
         }
     }
 
     /// Whether the answer has to be cut off at a fault, since its format has no end that tells a client that it is not whole.
     pub fn cuts_off(&self) -> bool {
         match self {
-            Reader::Json(_) => false,
+            Reader::Json(_) | Reader::Alertmanager(_) => false,
             Reader::Series(_) => true,
         }
     }
@@ -44,6 +49,7 @@ impl Reader {
         match self {
             Reader::Json(filter) => filter.has_written(),
             Reader::Series(series) => series.has_written(),
+            Reader::Alertmanager(filter) => filter.has_written(),
         }
     }
 
@@ -51,7 +57,7 @@ impl Reader {
     pub fn withheld(&self) -> u32 {
         match self {
             Reader::Json(filter) => filter.withheld(),
-            Reader::Series(_) => 0,
+            Reader::Series(_) | Reader::Alertmanager(_) => 0,
         }
     }
 
@@ -59,7 +65,7 @@ impl Reader {
     pub fn samples(&self) -> Samples {
         match self {
             Reader::Json(filter) => filter.samples(),
-            Reader::Series(_) => Samples::default(),
+            Reader::Series(_) | Reader::Alertmanager(_) => Samples::default(),
         }
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! `tenancyctl route` prints the table, and `docs/api-table.md` is that print.
 
+mod alertmanager;
 mod downsampling;
 mod grpc;
 pub(crate) mod parameters;
@@ -23,6 +24,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use alertmanager::{ALERTS, Part, SILENCE, SILENCES};
 pub use downsampling::{Downsampling, Lookback, SourceResolution};
 pub use grpc::{Call, SERVICES, is_grpc, is_protobuf};
 pub use parameters::{Kind, MAX_SEARCH_TERM, Moment, Parameter, Span};
@@ -39,6 +41,8 @@ pub enum Method {
     Post,
     /// HEAD: as GET, and the answer has no body. Only health checks use it.
     Head,
+    /// DELETE: parameters in the path. Only a silence is deleted.
+    Delete,
 }
 
 impl Method {
@@ -48,6 +52,7 @@ impl Method {
             b"GET" => Some(Method::Get),
             b"POST" => Some(Method::Post),
             b"HEAD" => Some(Method::Head),
+            b"DELETE" => Some(Method::Delete),
             _ => None,
         }
     }
@@ -58,6 +63,7 @@ impl Method {
             Method::Get => "GET",
             Method::Post => "POST",
             Method::Head => "HEAD",
+            Method::Delete => "DELETE",
         }
     }
 }
@@ -69,7 +75,7 @@ pub enum Path {
     Exact(&'static str),
     /// Whatever begins so. Only for what is refused.
     Below(&'static str),
-    /// These two with one path segment between them: a label's name.
+    /// These two with one path segment between them: a label's name, a silence's ID.
     Around(&'static str, &'static str),
 }
 
@@ -100,6 +106,8 @@ pub enum Rule {
     Passthrough,
     /// A gRPC method: its message is written anew, with the tenant's matchers.
     Grpc(Call),
+    /// A part of Alertmanager's API, decided on as that part needs.
+    Alertmanager(Part),
     /// Refused with 403, for this reason.
     Refuse(&'static str),
 }
@@ -148,6 +156,8 @@ pub enum Answer {
     Untouched,
     /// The messages of a gRPC method.
     Grpc(Call),
+    /// A part of Alertmanager's API, in its own format.
+    Alertmanager(Part),
     /// None: nothing was asked.
     None,
 }
@@ -168,6 +178,7 @@ impl Answer {
             | Answer::Metadata
             | Answer::Targets
             | Answer::TargetMetadata
+            | Answer::Alertmanager(_)
             | Answer::Grpc(_) => true,
             Answer::Text | Answer::Untouched | Answer::None => false,
         }
@@ -182,6 +193,7 @@ impl Answer {
                     false
                 }
             },
+            Answer::Alertmanager(part) => part != Part::ByHeader,
             Answer::Rules
             | Answer::Alerts
             | Answer::AlertsOfRules

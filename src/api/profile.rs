@@ -3,7 +3,7 @@
 //! Nothing outside of `src/api` compares or matches an [`Upstream`]. All other code asks the profile, so that a new kind does not
 //! compile until every question is answered for it.
 
-use super::Downsampling;
+use super::{Downsampling, ErrorShape};
 
 /// Which API the upstream serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Upstream {
     Thanos,
     /// Cortex or Mimir.
     Cortex,
+    /// Alertmanager.
+    Alertmanager,
 }
 
 /// What is known of a kind of upstream. A field is a question that some part of the filter asks.
@@ -39,6 +41,10 @@ pub struct Profile {
     pub default_step: Option<DefaultStep>,
     /// How it reads downsampled data; `None` where there are none.
     pub downsampling: Option<Downsampling>,
+    /// It takes alerts and silences, and answers no queries.
+    pub serves_alerts: bool,
+    /// How an error is told where the path is in no row.
+    pub errors: ErrorShape,
 }
 
 /// The step of a range query that has none: its time range divided into parts.
@@ -63,7 +69,13 @@ const PROMETHEUS: Profile = Profile {
     splits_queries: false,
     default_step: None,
     downsampling: None,
+    serves_alerts: false,
+    errors: ErrorShape::Prometheus,
 };
+
+/// Alertmanager 0.35.
+const ALERTMANAGER: Profile =
+    Profile { name: "alertmanager", serves_alerts: true, errors: ErrorShape::Alertmanager, ..PROMETHEUS };
 
 /// Thanos 0.42.5.
 const THANOS: Profile = Profile {
@@ -89,6 +101,8 @@ const THANOS: Profile = Profile {
         // good, and is not dropped.
         raw: "1ms",
     }),
+    serves_alerts: false,
+    errors: ErrorShape::Prometheus,
 };
 
 /// Cortex 1.21 and Mimir 3.0.
@@ -106,11 +120,13 @@ const CORTEX: Profile = Profile {
     splits_queries: true,
     default_step: None,
     downsampling: None,
+    serves_alerts: false,
+    errors: ErrorShape::Prometheus,
 };
 
 impl Upstream {
     /// Every kind.
-    pub const ALL: [Upstream; 3] = [Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
+    pub const ALL: [Upstream; 4] = [Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex, Upstream::Alertmanager];
 
     /// What is known of this kind.
     pub const fn profile(self) -> &'static Profile {
@@ -118,6 +134,7 @@ impl Upstream {
             Upstream::Prometheus => &PROMETHEUS,
             Upstream::Thanos => &THANOS,
             Upstream::Cortex => &CORTEX,
+            Upstream::Alertmanager => &ALERTMANAGER,
         }
     }
 

@@ -102,6 +102,7 @@ impl Enforcement {
             | Rule::Metadata
             | Rule::Passthrough
             | Rule::Grpc(_)
+            | Rule::Alertmanager(_)
             | Rule::Refuse(_) => false,
         };
         let reads_selectors = route.parameters.iter().any(|parameter| parameter.kind == Kind::Selector);
@@ -120,6 +121,7 @@ impl Enforcement {
             | Rule::Metadata
             | Rule::Passthrough
             | Rule::Grpc(_)
+            | Rule::Alertmanager(_)
             | Rule::Refuse(_) => Added::Nothing,
         };
         Enforcement {

@@ -1,6 +1,6 @@
 //! The SDK's contexts → events of an exchange. A root context stands for a worker and its configuration, an HTTP context for an exchange.
 
-use super::effects::Stream;
+use super::effects::{Sent, Stream};
 use super::{calls, local, pairs};
 use crate::config::Config;
 use crate::exchange::ledger::TICK_MILLISECONDS;
@@ -128,13 +128,14 @@ impl Stream {
 
 impl Context for Stream {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _trailers: usize) {
-        let Some((_, max)) = self.call_out.take_if(|(asked, _)| *asked == token) else { return };
-        let answered = self.answered(max, headers, body_size);
+        let Some(at) = self.call_outs.iter().position(|sent| sent.token == token) else { return };
+        let Sent { which, max_answer, .. } = self.call_outs.swap_remove(at);
+        let answered = self.answered(max_answer, headers, body_size);
         let answered = match &answered {
             Ok((status, body)) => Answered::Answer { status: *status, body: body.as_deref() },
             Err(_) => Answered::Failed,
         };
-        if self.on(Event::CalledOut(answered)) == Action::Continue
+        if self.on(Event::CalledOut { which, answered }) == Action::Continue
             && let Err(error) = calls::resume_request()
         {
             self.on(Event::Failed(error));

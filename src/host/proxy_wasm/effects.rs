@@ -5,7 +5,6 @@ use crate::exchange::{
     AnswerEdits, Effect, Event, Exchange, Fault, Flow, Half, HostError, RequestEdits, SeriesId, Worker,
 };
 use crate::exchange::{Level, Line};
-use crate::request::Answered;
 use crate::workers::leases::{Grant, Wanted};
 use proxy_wasm::types::{Action, BufferType, MapType, StreamType};
 use std::rc::Rc;
@@ -18,8 +17,18 @@ pub struct Stream {
     series: Option<SeriesId>,
     /// The tenants whose queries are counted, while this one runs.
     lease: Vec<Wanted>,
-    /// The question that the upstream has not answered yet, and the longest answer that is read.
-    pub(super) call_out: Option<(u32, usize)>,
+    /// The requests of the filter's own that are not answered yet.
+    pub(super) call_outs: Vec<Sent>,
+}
+
+/// A request of the filter's own.
+pub struct Sent {
+    /// The host's number for it.
+    pub token: u32,
+    /// Which of the exchange's it is.
+    pub which: usize,
+    /// The longest answer that is read.
+    pub max_answer: usize,
 }
 
 impl Drop for Stream {
@@ -32,7 +41,13 @@ impl Drop for Stream {
 
 impl Stream {
     pub fn new(worker: Rc<Worker>) -> Self {
-        Stream { exchange: Exchange::new(worker.clone()), worker, series: None, lease: Vec::new(), call_out: None }
+        Stream {
+            exchange: Exchange::new(worker.clone()),
+            worker,
+            series: None,
+            lease: Vec::new(),
+            call_outs: Vec::new(),
+        }
     }
 
     /// Tells the exchange what has happened, and does what it asks for, until it asks for nothing more.
@@ -85,11 +100,19 @@ impl Stream {
                 let body = body(BufferType::HttpRequestBody, size)?;
                 return Ok(Some(self.exchange.on(Event::RequestBodyRead { body, now })));
             }
-            Effect::CallOut(call_out) => match calls::http_call(&call_out) {
-                Ok(token) => self.call_out = Some((token, call_out.max_answer)),
-                // Whatever the reason, the question was not asked.
-                Err(_) => return Ok(Some(self.exchange.on(Event::CalledOut(Answered::Failed)))),
-            },
+            Effect::CallOut(call_outs) => {
+                let mut not_asked = Vec::new();
+                for (which, call_out) in call_outs.iter().enumerate() {
+                    match calls::http_call(call_out) {
+                        Ok(token) => self.call_outs.push(Sent { token, which, max_answer: call_out.max_answer }),
+                        // Whatever the reason, it was not sent.
+                        Err(_) => not_asked.push(which),
+                    }
+                }
+                if !not_asked.is_empty() {
+                    return Ok(Some(self.exchange.on(Event::NotAsked(&not_asked))));
+                }
+            }
             Effect::ReadAnswerHead => {
                 let map = calls::header_map(MapType::HttpResponseHeaders)?;
                 let headers = pairs::checked(&map)?;
@@ -129,6 +152,9 @@ impl Stream {
                 let status = status.and_then(|bytes| bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)));
                 let status = status.and_then(|status| u16::try_from(status).ok());
                 return Ok(Some(self.exchange.on(Event::StatusRead(status))));
+            }
+            Effect::CountAlerts { tenant, result, count } => {
+                local::count_alerts(&self.worker, tenant.as_deref(), result, count);
             }
             Effect::Note(state) => calls::set_property("tenancy", state.as_bytes()),
             Effect::Log(level, line) => calls::log(level, &line),
