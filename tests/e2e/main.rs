@@ -7,6 +7,7 @@
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `errors`: every error looks like one, whoever made it, and says what its reader needs
 //! - `foreign`: queries that try to read another tenant's data
+//! - `alertmanager`: one Alertmanager for two tenants; `alert_routes`: a shared ruler's alerts to two of them
 //! - `metadata`: metadata and targets
 //! - `remote_read`: a Prometheus that reads another as a tenant
 //! - `grafana`: the requests of Grafana's Prometheus data source
@@ -26,6 +27,8 @@
 //! `make test` sets environment variables with the paths of the programs. Without them, a test fails with a message that says so.
 #![cfg(not(target_family = "wasm"))]
 
+mod alert_routes;
+mod alertmanager;
 mod answers;
 mod basic_auth;
 mod bodies;

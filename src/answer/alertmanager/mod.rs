@@ -82,14 +82,14 @@ pub enum OfAlertmanager {
     /// To a write: nothing, or the ID of the tenant's own silence.
     Written,
     /// What is to be filtered.
-    Listed(Box<Own>),
+    Listed(Arc<Own>),
 }
 
 /// Reads the body of one answer.
 #[derive(Debug)]
 pub struct Alertmanager {
     part: Part,
-    own: Box<Own>,
+    own: Arc<Own>,
     max: usize,
     scanner: Scanner,
     stage: Stage,
@@ -115,7 +115,7 @@ const CONFIG: usize = 2;
 
 impl Alertmanager {
     /// For one answer.
-    pub fn new(part: Part, own: Box<Own>, max: usize) -> Self {
+    pub fn new(part: Part, own: Arc<Own>, max: usize) -> Self {
         Alertmanager {
             part,
             own,

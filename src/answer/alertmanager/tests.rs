@@ -16,7 +16,7 @@ fn knowing(tenants: &str, ids: &[&str]) -> Own {
 fn filtered_by(part: Part, own: &Own, body: &str, max: usize) -> (String, Option<Unreadable>) {
     let mut all: Vec<(String, Option<Unreadable>)> = Vec::new();
     for size in [1, 7, body.len().max(1)] {
-        let mut filter = Alertmanager::new(part, Box::new(own.clone()), max);
+        let mut filter = Alertmanager::new(part, Arc::new(own.clone()), max);
         let mut out = Vec::new();
         for chunk in body.as_bytes().chunks(size) {
             filter.push(chunk, false, &mut out);

@@ -22,7 +22,7 @@ mod silence;
 
 pub use alerts::{AlertsPlan, MAX_ALERTS};
 pub use routes::{RoutedPart, RoutesPlan, Spread};
-pub use silence::{PendingSilence, SilencePlan};
+pub use silence::{PendingSilence, Question, SilencePlan};
 
 use super::ask::{Answered, Ask, Pending};
 use super::head::{self, Edits};
@@ -96,7 +96,7 @@ pub fn decide(
         (Some(scope), false) => scope.clone(),
         (Some(_), true) => config.write_scope(tenants, labels).map_err(Rejection::Tenant)?,
     };
-    let own = Own::new(&scope).map_err(|_| INTERNAL)?;
+    let own = Arc::new(Own::new(&scope).map_err(|_| INTERNAL)?);
     if has_body {
         return write(part, facts, config, tenants, (scope, own), expected);
     }
@@ -127,7 +127,7 @@ pub fn decide(
     }
     let needs_ids = matches!(part, Part::Alerts | Part::Groups) && config.call_out_cluster().is_some();
     if !needs_ids {
-        let expected = expected.of_alertmanager(OfAlertmanager::Listed(Box::new(own)));
+        let expected = expected.of_alertmanager(OfAlertmanager::Listed(own));
         return Ok(Decision::Forward(forward(facts, tenants, &query, absent, expected)?));
     }
     let mut filter = Vec::new();
@@ -148,7 +148,7 @@ fn write(
     mut facts: Facts<'_>,
     config: &Config,
     tenants: &Tenants,
-    (scope, own): (Scope, Own),
+    (scope, own): (Scope, Arc<Own>),
     expected: Expected,
 ) -> Result<Decision, Rejection> {
     let head = facts.head;
@@ -164,8 +164,11 @@ fn write(
             let question = match config.call_out_cluster() {
                 Some(_) => {
                     let (tenant, route) = (tenants.joined().clone(), facts.route);
-                    let pending = Pending::Silence(Box::new(PendingSilence { own, tenant, route, forward: None }));
-                    Some(Ask::new(config, tenants, route, head, Method::Get, Vec::new(), pending)?)
+                    let pending = PendingSilence { own: own.clone(), tenant, route, forward: None };
+                    let pending = Pending::Silence(Box::new(pending));
+                    let ask = Ask::new(config, tenants, route, head, Method::Get, Vec::new(), pending)?;
+                    let Ask { tenant, route, cluster, timeout_ms, max_answer, headers, .. } = ask;
+                    Some(Question { tenant, route, cluster, timeout_ms, max_answer, headers, own })
                 }
                 None => None,
             };
@@ -204,7 +207,7 @@ fn forward(
 /// What is kept until it is known which silences are the tenant's.
 #[derive(Debug, Clone)]
 pub struct PendingIds {
-    own: Own,
+    own: Arc<Own>,
     forward: Forward,
 }
 
@@ -215,12 +218,12 @@ impl PendingIds {
         let own = match answered.body() {
             Ok(list) => {
                 let ids = own.ids(list).map_err(|_| Rejection::CallOut(CallOutFault::Unreadable))?;
-                own.knowing(Arc::new(ids))
+                Arc::new(Own::clone(&own).knowing(Arc::new(ids)))
             }
             Err(Rejection::CallOut(CallOutFault::TooLong)) => own,
             Err(rejection) => return Err(rejection),
         };
-        forward.expected = forward.expected.of_alertmanager(OfAlertmanager::Listed(Box::new(own)));
+        forward.expected = forward.expected.of_alertmanager(OfAlertmanager::Listed(own));
         Ok(Decision::Forward(forward))
     }
 }

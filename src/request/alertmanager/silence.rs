@@ -14,7 +14,7 @@
 //! With an `id` that is not empty, Alertmanager changes that silence or, where it can't, expires it and makes another one (observed with 0.34):
 //! so whose it is, is asked first.
 
-use super::super::ask::{Answered, Ask};
+use super::super::ask::{Answered, Ask, Pending};
 use super::super::decision::Reply;
 use super::super::{BodyDecision, Confirm, Decision, Finished, Forward, Rejection};
 use super::posted;
@@ -50,15 +50,28 @@ pub struct SilencePlan {
     inside: Inside,
     silences: Silences,
     allows_all: bool,
-    /// For an update; its path is still to be written.
-    question: Option<Ask>,
+    /// For an update.
+    question: Option<Question>,
     prefix: String,
+}
+
+/// What is asked for an update, but for the path.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub tenant: Arc<str>,
+    pub route: &'static Route,
+    pub cluster: Arc<str>,
+    pub timeout_ms: u32,
+    pub max_answer: usize,
+    /// `:path` among them, which is still to be written.
+    pub headers: Vec<(Arc<str>, String)>,
+    pub own: Arc<Own>,
 }
 
 /// What is kept until the upstream has shown a silence.
 #[derive(Debug, Clone)]
 pub struct PendingSilence {
-    pub own: Own,
+    pub own: Arc<Own>,
     pub tenant: Arc<str>,
     pub route: &'static Route,
     /// What is forwarded where it is the tenant's; `None`: it is shown.
@@ -120,7 +133,12 @@ impl PendingSilence {
 
 impl SilencePlan {
     /// For whoever is confined to this scope; `question` is asked for an update.
-    pub fn new(scope: Scope, allows_all: bool, question: Option<Ask>, prefix: &str) -> Result<SilencePlan, Rejection> {
+    pub fn new(
+        scope: Scope,
+        allows_all: bool,
+        question: Option<Question>,
+        prefix: &str,
+    ) -> Result<SilencePlan, Rejection> {
         let inside = scope.inside().map_err(|_| super::INTERNAL)?;
         let silences = Silences::new(&scope).map_err(|_| super::INTERNAL)?;
         Ok(SilencePlan { scope, inside, silences, allows_all, question, prefix: prefix.to_owned() })
@@ -147,9 +165,15 @@ impl SilencePlan {
         if !is_id(id.as_bytes()) {
             return Err(Rejection::UnknownSilence);
         }
-        let mut ask = self.question.clone().ok_or(Rejection::Forbidden(super::NO_CALL_OUT))?;
+        let question = self.question.as_ref().ok_or(Rejection::Forbidden(super::NO_CALL_OUT))?;
+        let Question { tenant, route, cluster, timeout_ms, max_answer, headers, own } = question.clone();
+        let pending = PendingSilence { own, tenant: tenant.clone(), route, forward: None };
+        let pending = Pending::Silence(Box::new(pending));
+        let mut ask = Ask { tenant, route, cluster, timeout_ms, max_answer, headers, pending };
         let path = [&*self.prefix, "/api/v2/silence/", id].concat();
-        ask.headers.iter_mut().filter(|(name, _)| **name == *":path").for_each(|(_, value)| value.clone_from(&path));
+        for (_, value) in ask.headers.iter_mut().filter(|(name, _)| **name == *":path") {
+            value.clone_from(&path);
+        }
         Ok(BodyDecision::Confirm(Box::new(Confirm { finished, ask })))
     }
 

@@ -60,6 +60,11 @@ fn start_prometheus(name: &str, config: &str) -> Upstream {
 
 /// A Prometheus that serves on this port.
 pub fn prometheus_process(name: &str, config: &str) -> (Process, u16) {
+    prometheus_with(name, config, &[])
+}
+
+/// Likewise, with these flags besides.
+pub fn prometheus_with(name: &str, config: &str, flags: &[&str]) -> (Process, u16) {
     let port = process::free_port();
     let folder = process::folder();
     let file = folder.join(format!("{name}.yml"));
@@ -70,6 +75,7 @@ pub fn prometheus_process(name: &str, config: &str) -> (Process, u16) {
         .arg(format!("--storage.tsdb.path={}", folder.join(name).display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .args(["--web.enable-remote-write-receiver", "--log.level=warn"])
+        .args(flags)
         // Federation looks back from now; the data ends when the tests begin.
         .arg("--query.lookback-delta=30m")
         .arg("--enable-feature=exemplar-storage,promql-experimental-functions,promql-duration-expr,search-api")
