@@ -9,6 +9,7 @@
 //! series (protobuf)  refused              series checked       messages read, no data    error object instead
 //! page, asset         as it is             as it is             messages read             error object instead
 //! untouched          as it is, whatever it is
+//! alertmanager       filtered by owner    refused              the status's sentence in place of both
 //! gRPC               see `grpc`
 //! ```
 //!
@@ -27,6 +28,7 @@
 //! Compressed counts as another type: `accept-encoding` did not go upstream. What has no body has nothing to filter.
 
 use super::Unreadable;
+use super::alertmanager::{Alertmanager, OfAlertmanager};
 use super::envelope::Documents;
 use super::filter::{Content, Filter};
 use super::grpc::{Frames, Scoped};
@@ -42,7 +44,7 @@ use super::series::Series;
 use super::status::{self, Author};
 use super::substitute::{Said, Substitute};
 use super::usage::Statistics;
-use crate::api::{Answer, Route, Shape};
+use crate::api::{Answer, Part, Route, Shape};
 use crate::config::Config;
 use crate::names::Names;
 use crate::scope::{Renaming, Scope};
@@ -56,6 +58,8 @@ pub struct Expected {
     owner: Option<Owner>,
     /// Of metadata.
     metadata: Option<Box<MetadataOf>>,
+    /// Of Alertmanager's API.
+    alertmanager: Option<OfAlertmanager>,
     max: usize,
     shared: bool,
     narrowed: bool,
@@ -197,6 +201,7 @@ impl Expected {
             // A pattern that can't be run is refused with the configuration; without an owner, nothing passes.
             owner: scope.filter(|_| answer.is_filtered_by_owner()).and_then(|scope| Owner::new(scope).ok()),
             metadata: None,
+            alertmanager: None,
             max: config.max_response_bytes(),
             shared: config.shows_shared_rules(),
             narrowed: false,
@@ -223,6 +228,7 @@ impl Expected {
             answer,
             owner: None,
             metadata: None,
+            alertmanager: None,
             max,
             shared: false,
             narrowed: false,
@@ -261,6 +267,11 @@ impl Expected {
     /// Notes what is done with metadata.
     pub fn of_metadata(self, metadata: MetadataOf) -> Self {
         Expected { metadata: Some(Box::new(metadata)), ..self }
+    }
+
+    /// Notes what comes back of Alertmanager's API.
+    pub fn of_alertmanager(self, what: OfAlertmanager) -> Self {
+        Expected { alertmanager: Some(what), ..self }
     }
 
     /// Notes what is done with the upstream's statistics.
@@ -317,6 +328,7 @@ impl Expected {
             | Answer::Targets
             | Answer::TargetMetadata
             | Answer::Untouched
+            | Answer::Alertmanager(_)
             | Answer::Grpc(_)
             | Answer::None => &[PRIVATE],
         }
@@ -360,6 +372,12 @@ impl Expected {
             return match error_status {
                 None => Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched }),
                 Some(status) => Ok(replaced(status, head, author)),
+            };
+        }
+        if let Answer::Alertmanager(part) = self.answer {
+            return match error_status {
+                Some(status) => Ok(replaced(status, head, author)),
+                None => self.alertmanager(part, head, remove),
             };
         }
         if is_success && matches!(self.answer, Answer::Text | Answer::Page | Answer::Asset) {
@@ -412,6 +430,29 @@ impl Expected {
         };
         remove.extend(present(&REMOVED));
         Ok(Plan { remove, message: None, withheld: 0, is_json: !is_json, body })
+    }
+
+    /// A success of Alertmanager's.
+    fn alertmanager(&self, part: Part, head: &Head<'_>, mut remove: Vec<&'static str>) -> Result<Plan, Unreadable> {
+        let own = match (&self.alertmanager, part) {
+            (_, Part::ByHeader) | (Some(OfAlertmanager::Written), _) => {
+                return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched });
+            }
+            (Some(OfAlertmanager::Listed(own)), _) => own.clone(),
+            (None, _) => return Err(Unreadable::Malformed),
+        };
+        let values = |name: &'static str| head.headers.iter().filter(move |(other, _)| *other == name.as_bytes());
+        if !values("content-encoding").all(|(_, value)| value.eq_ignore_ascii_case(b"identity")) {
+            return Err(Unreadable::ContentEncoding);
+        }
+        let mut types = values("content-type").map(|(_, value)| self.documents(value));
+        if types.next().flatten().is_none() || types.next().is_some() {
+            return Err(Unreadable::ContentType);
+        }
+        remove.extend(REMOVED.into_iter().filter(|name| values(name).next().is_some()));
+        let filter = Box::new(Reader::Alertmanager(Box::new(Alertmanager::new(part, own, self.max))));
+        let body = Body::Filtered(Filtered { filter, holds_head: self.can_hold_head, max_held: self.max });
+        Ok(Plan { remove, message: None, withheld: 0, is_json: false, body })
     }
 
     fn metadata(&self) -> Result<Body, Unreadable> {
@@ -473,6 +514,7 @@ impl Expected {
             | Answer::Page
             | Answer::Asset
             | Answer::Untouched
+            | Answer::Alertmanager(_)
             | Answer::Grpc(_)
             | Answer::None => None,
         }
@@ -496,6 +538,7 @@ impl Expected {
             | Answer::Page
             | Answer::Asset
             | Answer::Untouched
+            | Answer::Alertmanager(_)
             | Answer::Grpc(_)
             | Answer::None => Content::Passed,
         }

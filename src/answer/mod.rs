@@ -1,5 +1,6 @@
 //! What comes back: the decision on an answer's head, and the filter for its body. Host-free: bytes in, bytes out.
 //!
+//! - `alertmanager`: what Alertmanager answers
 //! - `head`: status and content type → which filter, which headers are removed
 //! - `filter`: one body, whatever its chunks: what is written, what is kept back, what becomes of it at a fault
 //! - `reader`: the same for a body of any format
@@ -22,6 +23,7 @@
 //! their order, and of the lines that stand for what is withheld; what was not read is not passed on; memory is bounded, by
 //! what is the tenant's own.
 
+mod alertmanager;
 mod by_owner;
 mod candidate;
 mod envelope;
@@ -47,6 +49,7 @@ mod substitute;
 mod target_metadata;
 mod usage;
 
+pub use alertmanager::{Ids, OfAlertmanager, Own, boolean};
 pub use envelope::Documents;
 pub use filter::{Content, Filter, MAX_GROWTH};
 pub use grpc::{Frames, MESSAGE as GRPC_MESSAGE, Trailers};

@@ -1,6 +1,7 @@
 //! The filter of a body, whatever its format is.
 
 use super::Unreadable;
+use super::alertmanager::Alertmanager;
 use super::filter::Filter;
 use super::proxy::ProxyText;
 use super::series::Series;
@@ -15,6 +16,8 @@ pub enum Reader {
     Series(Series),
     /// The proxy's own text.
     Text(ProxyText),
+    /// What Alertmanager answers.
+    Alertmanager(Box<Alertmanager>),
 }
 
 impl Reader {
@@ -24,6 +27,7 @@ impl Reader {
             Reader::Json(filter) => filter.push(part, end, out),
             Reader::Series(series) => series.push(part, end, out),
             Reader::Text(text) => text.push(part, end, out),
+            Reader::Alertmanager(filter) => filter.push(part, end, out),
         }
     }
 
@@ -34,6 +38,7 @@ impl Reader {
             Reader::Series(series) => series.stop(fault),
             // It is short, and nobody's data.
             Reader::Text(_) => {}
+            Reader::Alertmanager(filter) => filter.stop(fault),
         }
     }
 
@@ -43,13 +48,14 @@ impl Reader {
             Reader::Json(filter) => filter.fault(),
             Reader::Series(series) => series.fault(),
             Reader::Text(_) => None,
+            Reader::Alertmanager(filter) => filter.fault(),
         }
     }
 
     /// Whether the answer has to be cut off at a fault, since its format has no end that tells a client that it is not whole.
     pub fn cuts_off(&self) -> bool {
         match self {
-            Reader::Json(_) => false,
+            Reader::Json(_) | Reader::Alertmanager(_) => false,
             Reader::Series(_) | Reader::Text(_) => true,
         }
     }
@@ -60,6 +66,7 @@ impl Reader {
             Reader::Json(filter) => filter.has_written(),
             Reader::Series(series) => series.has_written(),
             Reader::Text(text) => text.has_written(),
+            Reader::Alertmanager(filter) => filter.has_written(),
         }
     }
 
@@ -67,7 +74,7 @@ impl Reader {
     pub fn withheld(&self) -> u32 {
         match self {
             Reader::Json(filter) => filter.withheld(),
-            Reader::Series(_) | Reader::Text(_) => 0,
+            Reader::Series(_) | Reader::Text(_) | Reader::Alertmanager(_) => 0,
         }
     }
 
@@ -75,7 +82,7 @@ impl Reader {
     pub fn samples(&self) -> Samples {
         match self {
             Reader::Json(filter) => filter.samples(),
-            Reader::Series(_) | Reader::Text(_) => Samples::default(),
+            Reader::Series(_) | Reader::Text(_) | Reader::Alertmanager(_) => Samples::default(),
         }
     }
 }

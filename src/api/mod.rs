@@ -16,6 +16,7 @@
 //!
 //! `tenancyctl route` prints the table, and `docs/api-table.md` is that print.
 
+mod alertmanager;
 mod downsampling;
 mod grpc;
 mod pages;
@@ -26,6 +27,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use alertmanager::{ALERTS, Part, SILENCE, SILENCES};
 pub use downsampling::{Downsampling, Lookback, SourceResolution};
 pub use grpc::{Call, SERVICES, is_grpc, is_protobuf};
 pub use pages::{Neutral, PAGES};
@@ -43,6 +45,8 @@ pub enum Method {
     Post,
     /// HEAD: as GET, and the answer has no body. Only health checks use it.
     Head,
+    /// DELETE: parameters in the path. Only a silence is deleted.
+    Delete,
 }
 
 impl Method {
@@ -52,6 +56,7 @@ impl Method {
             b"GET" => Some(Method::Get),
             b"POST" => Some(Method::Post),
             b"HEAD" => Some(Method::Head),
+            b"DELETE" => Some(Method::Delete),
             _ => None,
         }
     }
@@ -62,6 +67,7 @@ impl Method {
             Method::Get => "GET",
             Method::Post => "POST",
             Method::Head => "HEAD",
+            Method::Delete => "DELETE",
         }
     }
 }
@@ -73,7 +79,7 @@ pub enum Path {
     Exact(&'static str),
     /// Whatever begins so. Only for what is refused, and for the files of web pages.
     Below(&'static str),
-    /// These two with one path segment between them: a label's name.
+    /// These two with one path segment between them: a label's name, a silence's ID.
     Around(&'static str, &'static str),
 }
 
@@ -108,6 +114,8 @@ pub enum Rule {
     Moved(&'static str),
     /// A gRPC method: its message is written anew, with the tenant's matchers.
     Grpc(Call),
+    /// A part of Alertmanager's API, decided on as that part needs.
+    Alertmanager(Part),
     /// Refused with 403, for this reason.
     Refuse(&'static str),
 }
@@ -160,6 +168,8 @@ pub enum Answer {
     Untouched,
     /// The messages of a gRPC method.
     Grpc(Call),
+    /// A part of Alertmanager's API, in its own format.
+    Alertmanager(Part),
     /// None: nothing was asked.
     None,
 }
@@ -180,6 +190,7 @@ impl Answer {
             | Answer::Metadata
             | Answer::Targets
             | Answer::TargetMetadata
+            | Answer::Alertmanager(_)
             | Answer::Grpc(_) => true,
             Answer::Text | Answer::Page | Answer::Asset | Answer::Untouched | Answer::None => false,
         }
@@ -194,6 +205,7 @@ impl Answer {
                     false
                 }
             },
+            Answer::Alertmanager(part) => part != Part::ByHeader,
             Answer::Rules
             | Answer::Alerts
             | Answer::AlertsOfRules
@@ -326,6 +338,7 @@ impl Route {
             | Rule::Metadata
             | Rule::Passthrough
             | Rule::Grpc(_)
+            | Rule::Alertmanager(_)
             | Rule::Page
             | Rule::Moved(_)
             | Rule::Refuse(_) => false,

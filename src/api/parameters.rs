@@ -345,6 +345,23 @@ pub const CARDINALITY_OF_VALUES: &[Parameter] =
     &[many("label_names[]", Kind::Text), CARDINALITY_SELECTOR, COUNT_METHOD, LIMIT];
 /// `cardinality/active_series` and `cardinality/active_native_histogram_metrics` of Mimir.
 pub const ACTIVE_SERIES: &[Parameter] = &[CARDINALITY_SELECTOR];
+/// A matcher of alerts, silences or receivers, which is ANDed with the tenant's.
+const FILTER: Parameter = many("filter", Kind::Text);
+const RECEIVER_MATCHERS: Parameter = many("receiver_matchers", Kind::Text);
+const RECEIVER: Parameter = one("receiver", Kind::Text);
+const ACTIVE: Parameter = one("active", Kind::Boolean);
+const SILENCED: Parameter = one("silenced", Kind::Boolean);
+const INHIBITED: Parameter = one("inhibited", Kind::Boolean);
+/// `alerts` of Alertmanager: api/v2/openapi.yaml, 0.35.
+pub const AM_ALERTS: &[Parameter] =
+    &[FILTER, ACTIVE, SILENCED, INHIBITED, one("unprocessed", Kind::Boolean), RECEIVER, RECEIVER_MATCHERS];
+/// `alerts/groups`.
+pub const AM_GROUPS: &[Parameter] =
+    &[FILTER, ACTIVE, SILENCED, INHIBITED, one("muted", Kind::Boolean), RECEIVER, RECEIVER_MATCHERS];
+/// `silences`.
+pub const AM_SILENCES: &[Parameter] = &[FILTER, ACTIVE, one("expired", Kind::Boolean), one("pending", Kind::Boolean)];
+/// `receivers`.
+pub const AM_RECEIVERS: &[Parameter] = &[RECEIVER_MATCHERS];
 /// `format_query` and `parse_query`, which read no series.
 pub const EXPRESSION: &[Parameter] = &[one("query", Kind::Expression)];
 

@@ -3,7 +3,7 @@
 //! Nothing outside of `src/api` compares or matches an [`Upstream`]. All other code asks the profile, so that a new kind does not
 //! compile until every question is answered for it.
 
-use super::{Cap, Downsampling};
+use super::{Cap, Downsampling, ErrorShape};
 
 /// Which API the upstream serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Upstream {
     Thanos,
     /// Cortex or Mimir.
     Cortex,
+    /// Alertmanager.
+    Alertmanager,
 }
 
 /// What is known of a kind of upstream. A field is a question that some part of the filter asks.
@@ -39,6 +41,10 @@ pub struct Profile {
     pub default_step: Option<DefaultStep>,
     /// How it reads downsampled data; `None` where there are none.
     pub downsampling: Option<Downsampling>,
+    /// It takes alerts and silences, and answers no queries.
+    pub serves_alerts: bool,
+    /// How an error is told where the path is in no row.
+    pub errors: ErrorShape,
     /// What it does with what a request asks to be held to, in the order of [`Cap`].
     pub honours: [Honours; Cap::COUNT],
 }
@@ -80,7 +86,13 @@ const PROMETHEUS: Profile = Profile {
         Honours::As("max_series, of queries, if Prometheus has --enable-feature=query-cost; else it ignores it"),
         Honours::As("max_samples_read, of queries, if Prometheus has --enable-feature=query-cost; else it ignores it"),
     ],
+    serves_alerts: false,
+    errors: ErrorShape::Prometheus,
 };
+
+/// Alertmanager 0.35.
+const ALERTMANAGER: Profile =
+    Profile { name: "alertmanager", serves_alerts: true, errors: ErrorShape::Alertmanager, ..PROMETHEUS };
 
 /// Thanos 0.42.5.
 const THANOS: Profile = Profile {
@@ -112,6 +124,8 @@ const THANOS: Profile = Profile {
         Honours::Not,
         Honours::Not,
     ],
+    serves_alerts: false,
+    errors: ErrorShape::Prometheus,
 };
 
 /// Cortex 1.21 and Mimir 3.0.
@@ -135,11 +149,13 @@ const CORTEX: Profile = Profile {
         Honours::Not,
         Honours::Not,
     ],
+    serves_alerts: false,
+    errors: ErrorShape::Prometheus,
 };
 
 impl Upstream {
     /// Every kind.
-    pub const ALL: [Upstream; 3] = [Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
+    pub const ALL: [Upstream; 4] = [Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex, Upstream::Alertmanager];
 
     /// What is known of this kind.
     pub const fn profile(self) -> &'static Profile {
@@ -147,6 +163,7 @@ impl Upstream {
             Upstream::Prometheus => &PROMETHEUS,
             Upstream::Thanos => &THANOS,
             Upstream::Cortex => &CORTEX,
+            Upstream::Alertmanager => &ALERTMANAGER,
         }
     }
 

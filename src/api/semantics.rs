@@ -67,6 +67,8 @@ pub enum ErrorShape {
     Prometheus,
     /// A gRPC status with a message in plain text.
     Grpc,
+    /// A JSON string, as Alertmanager's own errors are.
+    Alertmanager,
 }
 
 impl ErrorShape {
@@ -74,14 +76,14 @@ impl ErrorShape {
     pub fn without_grpc(self) -> ErrorShape {
         match self {
             ErrorShape::Grpc => ErrorShape::Prometheus,
-            ErrorShape::Prometheus => self,
+            ErrorShape::Prometheus | ErrorShape::Alertmanager => self,
         }
     }
 
     /// The `content-type` of an error.
     pub fn content_type(self) -> &'static str {
         match self {
-            ErrorShape::Prometheus => "application/json",
+            ErrorShape::Prometheus | ErrorShape::Alertmanager => "application/json",
             ErrorShape::Grpc => GRPC,
         }
     }

@@ -3,12 +3,15 @@
 //! Sources: `Register` in Prometheus 3.16's web/api/v1/api.go and web/web.go; `Register` in Thanos 0.42.5's
 //! pkg/api/query/v1.go; `NewQuerierHandler` in Cortex's pkg/api/handlers.go; Mimir's HTTP API reference.
 
+use super::alertmanager as am;
 use super::parameters as with;
 use super::{
     Answer, Empty, ErrorShape, Method, Neutral, Parameter, Path, Protocol, Route, Rule, Switch, Times, Upstream,
 };
 
 // Each row names its upstreams: a new kind is served nothing until rows name it.
+const EVERY: &[Upstream] = &Upstream::ALL;
+/// Those that are queried in PromQL.
 const ALL: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
 pub(super) const PROMETHEUS: &[Upstream] = &[Upstream::Prometheus];
 pub(super) const THANOS: &[Upstream] = &[Upstream::Thanos];
@@ -32,7 +35,7 @@ const OPERATORS: &str = "it is the operator's, not a tenant's";
 /// What stands for a path of `passthrough_paths`.
 pub static PASSTHROUGH: Route = Route {
     answer: Answer::Untouched,
-    ..row("passthrough", ALL, Path::Exact(""), BOTH, Rule::Passthrough, with::NONE)
+    ..row("passthrough", EVERY, Path::Exact(""), BOTH, Rule::Passthrough, with::NONE)
 };
 
 /// The table.
@@ -119,12 +122,25 @@ pub static TABLE: &[Route] = &[
     refuse("notifications", ALL, Path::Below("/api/v1/notifications/"), UNSCOPED),
     refuse("cardinality", CORTEX, Path::Below("/api/v1/cardinality/"), UNSCOPED),
     refuse("admin", ALL, Path::Below("/api/v1/admin/"), OPERATORS),
-    refuse("metrics", ALL, Path::Exact("/metrics"), OPERATORS),
-    refuse("debug", ALL, Path::Below("/debug/"), OPERATORS),
+    refuse("metrics", EVERY, Path::Exact("/metrics"), OPERATORS),
+    refuse("debug", EVERY, Path::Below("/debug/"), OPERATORS),
+    am::ROW_ALERTS,
+    am::ROW_GROUPS,
+    am::ROW_SILENCES,
+    am::ROW_SILENCE,
+    am::ROW_RECEIVERS,
+    am::ROW_STATUS,
+    am::CORTEX_ALERTS,
+    am::CORTEX_GROUPS,
+    am::CORTEX_SILENCES,
+    am::CORTEX_SILENCE,
+    am::CORTEX_RECEIVERS,
+    am::CORTEX_STATUS,
+    am::CORTEX_BUILDINFO,
 ];
 
 /// What most rows have in common. Each kind of row says what differs.
-pub(super) const fn row(
+pub const fn row(
     handler: &'static str,
     upstreams: &'static [Upstream],
     path: Path,
@@ -252,7 +268,7 @@ const fn health(handler: &'static str, path: &'static str) -> Route {
     Route {
         answer: Answer::Text,
         needs_tenant: false,
-        ..row(handler, ALL, Path::Exact(path), HEALTH, Rule::Forward, with::NONE)
+        ..row(handler, EVERY, Path::Exact(path), HEALTH, Rule::Forward, with::NONE)
     }
 }
 

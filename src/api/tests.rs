@@ -60,6 +60,9 @@ fn no_row_hides_a_later_one_of_the_same_path() {
     }
 }
 
+/// The kinds that answer queries.
+const QUERIED: [Upstream; 3] = [Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
+
 #[test]
 fn rows_are_whole() {
     for route in TABLE.iter().chain(PAGES) {
@@ -159,6 +162,16 @@ fn rows_are_whole() {
                     }
                 }
             }
+            Rule::Alertmanager(part) => {
+                assert!(route.answer == Answer::Alertmanager(part) && route.errors == ErrorShape::Alertmanager);
+                assert!(!has(Kind::Query) && !has(Kind::Selector) && !route.evaluates, "{route:?}");
+                let isolates = route.upstreams.iter().all(|upstream| upstream.profile().isolates_tenants);
+                assert_eq!(
+                    (isolates, route.one_tenant, route.at_root),
+                    [(part == Part::ByHeader); 3].into(),
+                    "{route:?}"
+                );
+            }
             Rule::Grpc(_) | Rule::Passthrough => panic!("not a row: {route:?}"),
         }
         match route.path {
@@ -170,7 +183,9 @@ fn rows_are_whole() {
                     && (matches!(route.rule, Rule::Refuse(_)) || route.answer == Answer::Asset),
                 "{route:?}"
             ),
-            Path::Around(before, after) => assert!(before.ends_with('/') && after.starts_with('/'), "{route:?}"),
+            Path::Around(before, after) => {
+                assert!(before.ends_with('/') && (after.is_empty() || after.starts_with('/')), "{route:?}")
+            }
         }
     }
 }
@@ -208,6 +223,7 @@ fn every_kind_of_upstream_is_in_the_list_and_has_its_own_name() {
             Upstream::Prometheus => 0,
             Upstream::Thanos => 1,
             Upstream::Cortex => 2,
+            Upstream::Alertmanager => 3,
         };
         assert_eq!(index, expected);
         let Profile { name, tenant_header, path_prefixes, not_at_root, default_step, downsampling, .. } =
@@ -238,7 +254,7 @@ fn no_row_forwards_what_widens_an_answer() {
 
 #[test]
 fn exemplars_are_filtered_whatever_the_upstream_is() {
-    for upstream in Upstream::ALL {
+    for upstream in QUERIED {
         let found = find(upstream, b"/api/v1/query_exemplars").unwrap();
         assert_eq!(found.route.answer, Answer::Exemplars, "{upstream:?}");
     }
@@ -246,7 +262,7 @@ fn exemplars_are_filtered_whatever_the_upstream_is() {
 
 #[test]
 fn what_is_refused_is_refused_for_every_upstream_unless_it_is_switched_on() {
-    for upstream in Upstream::ALL {
+    for upstream in QUERIED {
         for path in ["status/config", "status/flags"] {
             let found = find(upstream, format!("/api/v1/{path}").as_bytes()).map(|found| found.route.rule).unwrap();
             let is_by_header = matches!(found, Rule::ByHeader | Rule::ByHeaderUnread);

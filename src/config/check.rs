@@ -54,9 +54,6 @@ const SCOPING_PARAMETERS: &[&str] =
     &["match", "extra_filters", "extra_filters[]", "extra_label", "extra_label[]", "include_metadata"];
 
 pub fn upstream(field: &Field) -> Result<Upstream, ConfigError> {
-    if field.text()? == "alertmanager" {
-        return Err(field.error("\"alertmanager\" is not supported by this version"));
-    }
     field.word(&words_of_upstreams())
 }
 

@@ -4,12 +4,13 @@
 //! nothing an operator wrote is silently without effect.
 //!
 //! - `keys`: one row for each key; a key is added there
-//! - `check`, `source`, `claims`, `tenant_path`, `confinement`, `allowed`, `stats`: the rules for each value; those for limits are in
+//! - `alert_routes`, `check`, `source`, `claims`, `tenant_path`, `confinement`, `allowed`, `stats`: the rules for each value; those for limits are in
 //!   [`crate::limits`]
 //! - `shape`: the JSON that a key takes
 //! - `explain`, `effective`: what is in force, for the operator
 //! - `ineffective`: what is valid and has no effect
 
+mod alert_routes;
 mod allowed;
 mod check;
 mod claims;
@@ -27,6 +28,7 @@ mod tests;
 mod writes;
 
 pub use crate::settings::{ConfigError, Mistake};
+pub use alert_routes::AlertRoutes;
 pub use effective::Effective;
 pub use explain::Setting;
 pub use keys::{Key, all as keys};
@@ -127,6 +129,8 @@ pub struct Config {
     serves_pages: bool,
     metadata_by: Option<MetadataBy>,
     call_out_cluster: Option<Arc<str>>,
+    alert_routes: Option<Arc<AlertRoutes>>,
+    allows_silence_of_all: bool,
     call_out_timeout_ms: u32,
     /// The keys that the configuration names, one bit for each row, for [`Config::explain`].
     given: u64,
@@ -217,6 +221,9 @@ impl Config {
     /// Refuses keys that together would open what each closes alone.
     fn check_joined(&self) -> Result<(), ConfigError> {
         let refused = |key: &str, problem: &str| Err(ConfigError::new(key.to_owned(), problem));
+        if let Some((key, problem)) = alert_routes::contradiction(self) {
+            return refused(key, problem);
+        }
         if self.writes.are_allowed && self.confinement.is_by_other_labels() {
             return refused("allow_writes", writes::LABELS_OF_THE_WRITER);
         }
@@ -281,6 +288,8 @@ impl Config {
             serves_pages: false,
             metadata_by: None,
             call_out_cluster: None,
+            alert_routes: None,
+            allows_silence_of_all: false,
             call_out_timeout_ms: DEFAULT_CALL_OUT_TIMEOUT,
             given: 0,
         }
@@ -489,6 +498,16 @@ impl Config {
         self.scope(tenants, &self.label_values(|_| Ok(None), None).unwrap()).unwrap()
     }
 
+    /// What a write of one tenant is confined to: never to what others share with it.
+    ///
+    /// # Errors
+    /// As [`Config::scope`].
+    pub fn write_scope(&self, tenants: &Tenants, labels: &LabelValues) -> Result<Scope, tenant::Error> {
+        let own = self.confinement.selectors.of(tenants).map_err(tenant::Error::OwnSelector)?;
+        let by_label = || Scope::equal(self.label.clone(), tenants.joined().clone(), self.on_conflict);
+        Ok(labels.confine(own.map_or_else(by_label, Scope::clone)))
+    }
+
     /// The IDs that the upstream's tenant header names for a request of these tenants: also those that are shared, where the upstream
     /// isolates tenants by the header. `of_one`: the endpoint answers for one tenant only, so that nothing can be shared.
     pub fn forwarded(&self, tenants: &Tenants, of_one: bool) -> Arc<str> {
@@ -624,6 +643,16 @@ impl Config {
     /// By what it is known which metadata is the tenant's; `None` where none is served.
     pub fn metadata_by(&self) -> Option<MetadataBy> {
         self.metadata_by
+    }
+
+    /// Where the alerts of each tenant go that a shared ruler posts; `None` where they are one tenant's.
+    pub fn alert_routes(&self) -> Option<&Arc<AlertRoutes>> {
+        self.alert_routes.as_ref()
+    }
+
+    /// Whether a silence needs no matcher beside the tenant's.
+    pub fn allows_silence_of_all(&self) -> bool {
+        self.allows_silence_of_all
     }
 
     /// The cluster that is asked where a decision needs the upstream.

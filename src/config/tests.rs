@@ -129,7 +129,10 @@ fn every_key_is_read() {
     assert_eq!(config.find(b"/prometheus/api/v1/query").unwrap().1, "/prometheus");
     assert_eq!(config.find(b"/api/v1/query").unwrap().1, "");
     assert_eq!(config.extra_parameters()[..], ["trace".to_owned()]);
+    // These contradict what stands there, and have tests of their own.
     let sources = [
+        "alert_routes",
+        "allow_silence_of_all",
         "static_tenant_ids",
         "tenant_certificate_field",
         "tenant_groups",
@@ -239,12 +242,34 @@ fn what_is_explained_is_a_configuration_again() {
 }
 
 #[test]
+fn alert_routes_are_those_of_a_ruler_s_own_listener() {
+    let whole = r#"{"upstream": "alertmanager", "static_tenant_ids": ["ruler"], "allow_on_headers_stop_iteration": true,
+        "alert_routes": {"a": "am-a", "*": "rest"}}"#;
+    let routes = parse(whole).unwrap().alert_routes().unwrap().clone();
+    assert_eq!(routes.entries().map(|(id, to)| (id, &**to)).collect::<Vec<_>>(), [("a", "am-a"), ("*", "rest")]);
+    let without = |part: &str| whole.replace(part, "");
+    refused(&without(r#""upstream": "alertmanager", "#), "alert_routes", "upstream");
+    refused(&without(r#""static_tenant_ids": ["ruler"], "#), "alert_routes", "static_tenant_ids");
+    refused(&without(r#""allow_on_headers_stop_iteration": true,"#), "alert_routes", "allow_on_headers_stop_iteration");
+    let more = whole.replacen('{', r#"{"tenant_selectors": {"ruler": "{x=\"y\"}"}, "#, 1);
+    refused(&more, "alert_routes", "tenant_selectors");
+    let with = |routes: &str| whole.replace(r#"{"a": "am-a", "*": "rest"}"#, routes);
+    refused(&with("{}"), "alert_routes", "at least one");
+    refused(&with(r#"{"a": ""}"#), "alert_routes.a", "name");
+    refused(&with(r#"{"a|b": "x"}"#), "alert_routes.a|b", "");
+    refused(&with(r#"{"a": "x", "a": "y"}"#), "alert_routes.a", "twice");
+    refused(&with(r#"{"*": "x", "*": "y"}"#), "alert_routes.*", "twice");
+    refused(r#"{"upstream": "alertmanager", "enforce_tenancy": false}"#, "enforce_tenancy", "cortex");
+    refused(r#"{"allow_silence_of_all": true}"#, "allow_silence_of_all", "upstream");
+    assert!(parse(r#"{"upstream": "alertmanager", "allow_silence_of_all": true}"#).unwrap().allows_silence_of_all());
+}
+
+#[test]
 fn keys_that_are_not_there_are_refused() {
     refused(r#"{"tenant_heder": "x"}"#, "tenant_heder", "unknown key");
     refused(r#"{"Upstream": "thanos"}"#, "Upstream", "unknown key");
     refused(r#"{"tenant_federation": {"enable": true}}"#, "tenant_federation.enable", "unknown key");
     refused(r#"{"limits": {"dry_run": true}}"#, "limits.dry_run", "unknown key");
-    refused(r#"{"upstream": "alertmanager"}"#, "upstream", "not supported by this version");
     refused(r#"{"upstream": "loki"}"#, "upstream", r#""prometheus", "thanos", "cortex""#);
 }
 

@@ -40,7 +40,7 @@ impl Writes {
     pub fn of(upstream: Upstream) -> Writes {
         let versions = match upstream {
             Upstream::Thanos => vec![WriteVersion::One],
-            Upstream::Prometheus | Upstream::Cortex => WriteVersion::ALL.into(),
+            Upstream::Prometheus | Upstream::Cortex | Upstream::Alertmanager => WriteVersion::ALL.into(),
         };
         Writes { are_allowed: false, versions, tenant_is_in_body: false }
     }

@@ -51,7 +51,7 @@ impl Exchange {
     fn answer_without_reading(&mut self, size: usize) -> Option<Step> {
         match self.request {
             // Another filter, or the host, answers in the place of a request that is held back: nothing of it may be forwarded after.
-            RequestStage::Asking(_) => {
+            RequestStage::Asking(_) | RequestStage::Spreading(_) => {
                 self.request = RequestStage::Refused;
                 self.record.answer_body(size);
                 Some(Step::forwards(Vec::new()))
@@ -69,6 +69,7 @@ impl Exchange {
             }
             RequestStage::Reading { .. }
             | RequestStage::Deciding
+            | RequestStage::Confirming(_)
             | RequestStage::Decided
             | RequestStage::Streaming
             | RequestStage::Bounded { .. } => None,
@@ -103,7 +104,8 @@ impl Exchange {
             self.record.grpc_status(status);
         }
         // A body that must be empty decides on nothing: the answer to a GET may come before its end.
-        let is_early = matches!(&self.request, RequestStage::Reading { plan, .. } if plan.confines());
+        let is_early = matches!(&self.request, RequestStage::Reading { plan, .. } if plan.confines())
+            || matches!(self.request, RequestStage::Confirming(_));
         let head = Head { headers, end_of_stream: self.answer_ends_with_head, is_early };
         let plan = match expected.decide_by(&head, Author::of(details)) {
             Ok(plan) => plan,

@@ -15,6 +15,7 @@ use super::effect::{AnswerEdits, Effect, Level, RequestEdits, Step};
 use super::event::Event;
 use super::line::Line;
 use super::request::milliseconds;
+use super::spread::SENT_IN_PARTS;
 use super::{Exchange, Half};
 use crate::answer::{self, Author, Body, Reader};
 use crate::api::Rule;
@@ -191,7 +192,8 @@ impl Exchange {
             }
             Event::Began { .. }
             | Event::RequestHead(_)
-            | Event::CalledOut(_)
+            | Event::CalledOut { .. }
+            | Event::NotAsked(_)
             | Event::Trailers(Half::Answer)
             | Event::TrailersRead { .. }
             | Event::StatusRead(_)
@@ -223,6 +225,9 @@ impl Exchange {
             Ok(BodyDecision::Forward(finished)) if finished.body.is_some() => Verdict::Rewritten,
             Ok(BodyDecision::Forward(_)) => return Step::forwards(Vec::new()),
             Ok(BodyDecision::Reply(reply)) => Verdict::Answered(reply.reason),
+            // Whose silence it would change is not asked: nothing is enforced.
+            Ok(BodyDecision::Confirm(_)) => Verdict::Rewritten,
+            Ok(BodyDecision::Spread(_)) => Verdict::Answered(SENT_IN_PARTS),
             Err(rejection) => {
                 let line = self.would_refuse(&rejection);
                 return Step::forwards(line.into_iter().chain([self.note()]).collect());

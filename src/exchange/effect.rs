@@ -90,10 +90,12 @@ pub enum Effect {
         /// Whether the time is wanted.
         with_time: bool,
     },
-    /// Sends a question to the upstream, whose answer comes later: [`Event::CalledOut`]. Until then the request is held back.
+    /// Sends requests of the filter's own, whose answers come later and in any order: [`Event::CalledOut`]; those that can't be sent are told
+    /// at once: [`Event::NotAsked`]. Until then the request is held back.
     ///
     /// [`Event::CalledOut`]: super::Event::CalledOut
-    CallOut(Box<CallOut>),
+    /// [`Event::NotAsked`]: super::Event::NotAsked
+    CallOut(Vec<CallOut>),
     /// Asks for the answer's head: [`Event::AnswerHeadRead`].
     ///
     /// [`Event::AnswerHeadRead`]: super::Event::AnswerHeadRead
@@ -160,17 +162,28 @@ pub enum Effect {
     NoteSamples(u64),
     /// Writes a line to the host's log. Can't fail.
     Log(Level, String),
+    /// Counts alerts that were sent to a tenant's Alertmanager, or were not. Can't fail.
+    CountAlerts {
+        /// The tenant; `None` for alerts without one.
+        tenant: Option<Arc<str>>,
+        /// What became of them.
+        result: &'static str,
+        /// How many.
+        count: u32,
+    },
     /// Adds to the stats what the exchange was. Can't fail.
     End(Box<Summary>),
 }
 
-/// A question to the upstream, without a body.
+/// A request of the filter's own.
 #[derive(Debug, Clone)]
 pub struct CallOut {
     /// The cluster that is asked.
     pub cluster: Arc<str>,
     /// The head, `:method`, `:path` and `:authority` among it.
     pub headers: Vec<(Arc<str>, String)>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
     /// How long an answer is waited for, in milliseconds.
     pub timeout_ms: u32,
     /// A longer body is not read.

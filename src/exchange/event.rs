@@ -52,8 +52,15 @@ pub enum Event<'a> {
         /// Nanoseconds since 1970, where the time was asked for.
         now: Option<u64>,
     },
-    /// A question to the upstream was answered, or was not.
-    CalledOut(Answered<'a>),
+    /// A request of the filter's own was answered, or was not.
+    CalledOut {
+        /// Which of the effect's.
+        which: usize,
+        /// What became of it.
+        answered: Answered<'a>,
+    },
+    /// These of the effect's requests could not be sent.
+    NotAsked(&'a [usize]),
     /// The answer's head.
     AnswerHeadRead {
         /// Every pair, names in lower case, `:status` among them.

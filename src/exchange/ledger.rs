@@ -13,8 +13,8 @@ use super::dry_run::Verdict;
 use super::record::Summary;
 use crate::config::Config;
 use crate::stats::{
-    self, DRY_RUN, DRY_RUN_REFUSED, DURATION, IN_FLIGHT, Naming, OTHER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES, REQUESTS,
-    RESPONSE_BYTES, SAMPLES, SELECTORS, Stat, StatType, UNREADABLE, WITHHELD,
+    self, ALERTS, DRY_RUN, DRY_RUN_REFUSED, DURATION, IN_FLIGHT, Naming, OTHER, PEAK_SAMPLES, REFUSED, REQUEST_BYTES,
+    REQUESTS, RESPONSE_BYTES, SAMPLES, SELECTORS, Stat, StatType, UNREADABLE, WITHHELD,
 };
 use crate::tenant::is_joined;
 use crate::workers::{Number, Roster, Store, in_flight};
@@ -121,21 +121,49 @@ impl Ledger {
         handler: &'static str,
         meter: Meter<'_>,
     ) -> SeriesId {
+        let at = self.series_of(config, store, tenant, handler, meter);
+        if let Some(series) = self.series.get_mut(at) {
+            series.in_flight = series.in_flight.saturating_add(1);
+        }
+        self.list(at);
+        SeriesId(at)
+    }
+
+    /// Counts alerts that were sent to a tenant's Alertmanager, or were not. They are handed over at the next tick.
+    pub fn count_alerts<S: Store>(
+        &mut self,
+        config: &Config,
+        store: &mut S,
+        (tenant, handler): (Option<&str>, &'static str),
+        (result, count): (&'static str, u32),
+        meter: Meter<'_>,
+    ) {
+        let at = self.series_of(config, store, tenant, handler, meter);
+        if let Some(series) = self.series.get_mut(at) {
+            series.add(&ALERTS, result, u64::from(count));
+        }
+        self.list(at);
+    }
+
+    /// The place of the series of a tenant and handler.
+    fn series_of<S: Store>(
+        &mut self,
+        config: &Config,
+        store: &mut S,
+        tenant: Option<&str>,
+        handler: &'static str,
+        meter: Meter<'_>,
+    ) -> usize {
         let named = tenant.filter(|id| {
             let (is_named, max) = (config.is_named(id), config.stats().max_tenants);
             self.roster.admits(store, id, is_named, max)
         });
         self.count_tenants(meter);
         let (naming, separator) = (config.stats().tags, config.stats().separator);
-        let at = match named {
+        match named {
             Some(several) if is_joined(several) => self.find(naming, &several.replace('|', separator), handler),
             one => self.find(naming, one.unwrap_or(OTHER), handler),
-        };
-        if let Some(series) = self.series.get_mut(at) {
-            series.in_flight = series.in_flight.saturating_add(1);
         }
-        self.list(at);
-        SeriesId(at)
     }
 
     /// Notes that it has ended, and what it adds.

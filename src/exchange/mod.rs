@@ -10,6 +10,7 @@
 //!
 //! - `effect`: what an adapter is asked to do; `event`: what it tells
 //! - `request`: the request's half; `answer`: the answer's half, and `grpc`: what gRPC's trailers add to it
+//! - `spread`: a body that is sent in parts
 //! - `refuse`: how a request is answered in the upstream's place
 //! - `dry_run`: what is done where nothing is enforced
 //! - `line`: how each line of the log begins
@@ -40,6 +41,7 @@ mod record;
 mod refuse;
 pub mod reloads;
 mod request;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -54,6 +56,7 @@ pub use record::Summary;
 pub use worker::Worker;
 
 use crate::answer::Expected;
+use crate::request::Answered;
 use answer::AnswerStage;
 use dry_run::DryRun;
 use record::Record;
@@ -146,10 +149,13 @@ impl Exchange {
                 self.callback = Callback::RequestTrailers;
                 self.request_trailers()
             }
-            Event::CalledOut(answered) => {
-                self.callback = Callback::CallOut;
-                self.called_out(&answered)
+            Event::CalledOut { which, answered } => {
+                // Of a body that is held back, the head has gone already.
+                let is_head_held = matches!(self.request, RequestStage::Asking(_));
+                self.callback = if is_head_held { Callback::CallOut } else { Callback::RequestBody };
+                self.called_out(&[which], &answered)
             }
+            Event::NotAsked(which) => self.called_out(which, &Answered::Failed),
             Event::AnswerHead { end_of_stream } => {
                 self.callback = Callback::AnswerHead;
                 self.answer_head(end_of_stream)

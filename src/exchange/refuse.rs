@@ -99,7 +99,7 @@ impl Exchange {
     pub(super) fn errors(&self) -> ErrorShape {
         match self.subject.is_grpc {
             true => ErrorShape::Grpc,
-            false => self.subject.route.map_or(ErrorShape::Prometheus, |route| route.errors.without_grpc()),
+            false => self.subject.route.map_or(self.worker.errors(), |route| route.errors.without_grpc()),
         }
     }
 

@@ -6,13 +6,15 @@
 //!    │          ├───> Decided    when all of it has come                its body's end was not seen
 //!    │          ├───> Streaming
 //!    │          ├───> Leasing ──> as above, once the query is counted
-//!    │          └───> Asking ───> as above, once the upstream has answered a question
+//!    │          ├───> Asking ───> as above, once the upstream has answered a question
+//!    │          └───> Reading, Spreading: its body is sent in parts (`spread`)
 //!    └──> Refused <──── any of them, at any time
 //! ```
 
 use super::effect::{CallOut, Effect, Half, RequestEdits, Step};
 use super::event::Arrival;
 use super::refuse::Refusal;
+use super::spread::Spreading;
 use super::trail::Subject;
 use super::{Callback, Exchange};
 use crate::answer::Statistics;
@@ -20,7 +22,7 @@ use crate::api::Rule;
 use crate::config::Config;
 use crate::limits::Limit;
 use crate::rejection::Rejection;
-use crate::request::{self, Answered, Ask, BodyDecision, BodyPlan, Decision, Forward, Head, Pending};
+use crate::request::{self, Answered, Ask, BodyDecision, BodyPlan, Decision, Finished, Forward, Head, Pending};
 
 /// How far a request has come.
 pub enum RequestStage {
@@ -39,6 +41,10 @@ pub enum RequestStage {
     },
     /// Its body has come and is being decided on.
     Deciding,
+    /// Its body is held back, decided on, until the upstream has answered a question.
+    Confirming(Box<Pending>),
+    /// The parts of its body are on their way.
+    Spreading(Box<Spreading>),
     /// All has been decided. Trailers may still come, a body may not.
     Decided,
     /// All has been decided, and the body is forwarded as it comes.
@@ -66,6 +72,12 @@ pub struct Meanwhile {
 }
 
 const NANOSECONDS: u64 = 1_000_000;
+
+/// A question to the upstream.
+fn question(ask: Ask) -> (Effect, Pending) {
+    let Ask { cluster, headers, timeout_ms, max_answer, same, pending, .. } = ask;
+    (Effect::CallOut(vec![CallOut { cluster, headers, body: Vec::new(), timeout_ms, max_answer, same }]), pending)
+}
 
 /// The time for limits, in milliseconds since 1970.
 pub fn milliseconds(now: Option<u64>) -> Option<i64> {
@@ -122,18 +134,23 @@ impl Exchange {
 
     /// The request is held back until the upstream has answered.
     fn ask(&mut self, ask: Ask) -> Step {
-        self.subject.tenant = Some(ask.tenant);
+        self.subject.tenant = Some(ask.tenant.clone());
         self.subject.route = Some(ask.route);
-        self.request = RequestStage::Asking(Box::new(ask.pending));
-        let Ask { cluster, headers, timeout_ms, max_answer, same, .. } = ask;
-        let call_out = CallOut { cluster, headers, timeout_ms, max_answer, same };
-        Step::pauses(vec![Effect::CallOut(Box::new(call_out))])
+        let (question, pending) = question(ask);
+        self.request = RequestStage::Asking(Box::new(pending));
+        Step::pauses(vec![question])
     }
 
     /// The question was answered, or was not: the request is decided on. What came of it meanwhile is still held back.
-    pub(super) fn called_out(&mut self, answered: &Answered<'_>) -> Result<Step, Refusal> {
+    pub(super) fn called_out(&mut self, which: &[usize], answered: &Answered<'_>) -> Result<Step, Refusal> {
         let pending = match std::mem::replace(&mut self.request, RequestStage::Deciding) {
             RequestStage::Asking(pending) => pending,
+            RequestStage::Confirming(pending) => {
+                pending.confirm(answered)?;
+                self.request = RequestStage::Decided;
+                return Ok(Step::forwards(Vec::new()));
+            }
+            RequestStage::Spreading(spreading) => return self.spreading(*spreading, which, answered),
             other => {
                 self.request = other;
                 return Err(Exchange::out_of_order("proxy_on_http_call_response"));
@@ -185,6 +202,7 @@ impl Exchange {
             | Rule::RemoteRead
             | Rule::Metadata
             | Rule::Grpc(_)
+            | Rule::Alertmanager(_)
             | Rule::Passthrough
             | Rule::Page
             | Rule::Moved(_)
@@ -197,14 +215,24 @@ impl Exchange {
         // A query that fails has read none, and a rate limit needs a number.
         let is_counted = forward.expected.statistics() != Statistics::Unread;
         self.expected = Some(forward.expected);
+        let goes_nowhere = matches!(forward.body, BodyPlan::Routes(_));
         self.request = match forward.body {
             BodyPlan::Absent => RequestStage::Decided,
             BodyPlan::Untouched => RequestStage::Streaming,
             BodyPlan::Bounded(most) => RequestStage::Bounded { came: 0, most },
-            plan @ (BodyPlan::MustBeEmpty | BodyPlan::Form(_) | BodyPlan::RemoteRead(_) | BodyPlan::Message(_)) => {
-                RequestStage::Reading { plan, held: 0 }
-            }
+            plan @ (BodyPlan::MustBeEmpty
+            | BodyPlan::Form(_)
+            | BodyPlan::RemoteRead(_)
+            | BodyPlan::Message(_)
+            | BodyPlan::Alerts(_)
+            | BodyPlan::Silence(_)
+            | BodyPlan::Routes(_)) => RequestStage::Reading { plan, held: 0 },
         };
+        if goes_nowhere {
+            // No upstream is asked: its head waits for its body, which the proxy hands over all the same
+            // (`allow_on_headers_stop_iteration`).
+            return Step::pauses(Vec::new());
+        }
         let edits = RequestEdits { path: forward.path, remove: forward.remove, set: forward.set };
         let note = Effect::Note(self.subject.state("forwarded", ""));
         let mut step = Step::forwards(vec![Effect::EditRequest(edits), note]);
@@ -239,8 +267,15 @@ impl Exchange {
                 }
                 Step::forwards(Vec::new())
             }
+            // All of it has come.
+            RequestStage::Confirming(_) | RequestStage::Spreading(_) if size == 0 => Step::pauses(Vec::new()),
             RequestStage::Decided if size == 0 => Step::forwards(Vec::new()),
-            RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Deciding | RequestStage::Decided => {
+            RequestStage::Untouched
+            | RequestStage::Leasing(_)
+            | RequestStage::Deciding
+            | RequestStage::Confirming(_)
+            | RequestStage::Spreading(_)
+            | RequestStage::Decided => {
                 self.record.request_body(size, false);
                 return Err(Exchange::out_of_order("proxy_on_request_body"));
             }
@@ -275,6 +310,17 @@ impl Exchange {
         let finished = match plan.finish(&body, milliseconds(now), &self.worker.memo) {
             Ok(BodyDecision::Forward(finished)) => finished,
             Ok(BodyDecision::Reply(reply)) => return Ok(self.send_reply(reply)),
+            Ok(BodyDecision::Confirm(confirm)) => {
+                let (question, pending) = question(confirm.ask);
+                let mut step = self.forward_body(held, confirm.finished);
+                self.request = RequestStage::Confirming(Box::new(pending));
+                // What asks the host for trailers stands last.
+                let place = step.effects.iter().position(|effect| matches!(effect, Effect::ReadTrailers(_)));
+                let place = place.unwrap_or(step.effects.len());
+                step.effects.insert(place, question);
+                return Ok(Step::pauses(step.effects));
+            }
+            Ok(BodyDecision::Spread(spread)) => return self.spread(*spread),
             Err(rejection) => {
                 if is_form && self.worker.config().is_some_and(Config::logs_queries) {
                     self.subject.asked_in_form(&body);
@@ -282,6 +328,11 @@ impl Exchange {
                 return Err(rejection.into());
             }
         };
+        Ok(self.forward_body(held, finished))
+    }
+
+    /// The body has been decided on: what goes upstream takes its place.
+    fn forward_body(&mut self, held: usize, finished: Finished) -> Step {
         self.record.selectors(finished.selectors);
         if let (Some(asks), Some(expected)) = (finished.statistics, &mut self.expected) {
             expected.client_asks_for_statistics(asks);
@@ -298,7 +349,7 @@ impl Exchange {
         if self.callback == Callback::RequestTrailers {
             effects.push(Effect::ReadTrailers(Half::Request));
         }
-        Ok(Step::forwards(effects))
+        Step::forwards(effects)
     }
 
     pub(super) fn request_trailers(&mut self) -> Result<Step, Refusal> {
@@ -309,9 +360,11 @@ impl Exchange {
                 self.meanwhile.has_ended = true;
                 Ok(Step::asks(Effect::ReadTrailers(Half::Request)))
             }
-            RequestStage::Untouched | RequestStage::Leasing(_) | RequestStage::Deciding => {
-                Err(Exchange::out_of_order("proxy_on_request_trailers"))
-            }
+            RequestStage::Untouched
+            | RequestStage::Leasing(_)
+            | RequestStage::Deciding
+            | RequestStage::Confirming(_)
+            | RequestStage::Spreading(_) => Err(Exchange::out_of_order("proxy_on_request_trailers")),
             RequestStage::Reading { held, .. } => Ok(self.read_request_body(*held)),
             RequestStage::Decided | RequestStage::Streaming | RequestStage::Bounded { .. } => {
                 Ok(Step::asks(Effect::ReadTrailers(Half::Request)))
@@ -334,7 +387,8 @@ impl Exchange {
         let names = request::trailers_to_remove(trailers.iter().map(|(name, _)| *name));
         let names = names.into_iter().map(<[u8]>::to_vec).collect();
         let remove = vec![Effect::RemoveTrailers { half, names }];
-        let is_held = half == Half::Request && matches!(self.request, RequestStage::Asking(_));
+        let is_held =
+            half == Half::Request && matches!(self.request, RequestStage::Asking(_) | RequestStage::Confirming(_));
         Ok(if is_held { Step::pauses(remove) } else { Step::forwards(remove) })
     }
 }

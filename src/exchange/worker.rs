@@ -1,6 +1,7 @@
 //! What the exchanges of one worker share under one configuration.
 
 use super::trail::Lines;
+use crate::api::ErrorShape;
 use crate::config::Config;
 use crate::memo::Memo;
 use crate::tenant::Evidence;
@@ -38,6 +39,11 @@ impl Worker {
     /// What the labels that are enforced beside the tenant's need from the host.
     pub fn label_evidence(&self) -> Option<Evidence> {
         self.config()?.label_evidence()
+    }
+
+    /// How an error is told where the path is in no row.
+    pub(super) fn errors(&self) -> ErrorShape {
+        self.config().map_or(ErrorShape::Prometheus, |config| config.upstream().profile().errors)
     }
 
     /// The headers on which answers depend besides the URL.

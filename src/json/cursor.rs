@@ -21,6 +21,11 @@ pub struct Cursor<'a> {
     at: usize,
 }
 
+/// Reads the value of one member.
+type EachMember<'e, 'a> = &'e mut dyn FnMut(Text<'a>, &mut Cursor<'a>) -> Result<(), Malformed>;
+/// Reads one element.
+type EachElement<'e, 'a> = &'e mut dyn FnMut(&mut Cursor<'a>) -> Result<(), Malformed>;
+
 impl<'a> Cursor<'a> {
     /// At the beginning. The text has to be UTF-8, as JSON is.
     pub fn new(text: &'a str) -> Self {
@@ -61,6 +66,12 @@ impl<'a> Cursor<'a> {
         &mut self,
         mut each: impl FnMut(Text<'a>, &mut Self) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
+        self.members(&mut each)
+    }
+
+    /// Once in the module, not once for each kind of object.
+    #[inline(never)]
+    fn members(&mut self, each: EachMember<'_, 'a>) -> Result<(), Malformed> {
         self.expect(b'{')?;
         if self.take(b'}') {
             return Ok(());
@@ -78,6 +89,11 @@ impl<'a> Cursor<'a> {
 
     /// Reads an array. `each` has to read one element.
     pub fn array(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), Malformed>) -> Result<(), Malformed> {
+        self.elements(&mut each)
+    }
+
+    #[inline(never)]
+    fn elements(&mut self, each: EachElement<'_, 'a>) -> Result<(), Malformed> {
         self.expect(b'[')?;
         if self.take(b']') {
             return Ok(());

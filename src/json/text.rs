@@ -38,6 +38,17 @@ impl<'a> Text<'a> {
         if self.0.contains('\\') { self.chars().eq(text.chars()) } else { self.0 == text }
     }
 
+    /// Which of the names, in ASCII, this key is to Go's `encoding/json`, which compares them by Unicode's simple folding: `ſ` counts as `s`,
+    /// and the Kelvin sign as `k`. No other character beyond ASCII folds to one in it.
+    pub fn among_folded(self, names: &[&str]) -> Option<usize> {
+        let folded = |c: char| match c {
+            '\u{17f}' => 's',
+            '\u{212a}' => 'k',
+            c => c.to_ascii_lowercase(),
+        };
+        names.iter().position(|name| self.chars().map(folded).eq(name.chars().map(|c| c.to_ascii_lowercase())))
+    }
+
     /// Which of the names this key is; none where it is another one. A key that only some readers take for one of the names is
     /// an error, so that a value can be carried over under a key that was not found among them.
     pub fn among(self, names: &[&str]) -> Result<Option<usize>, Malformed> {
@@ -122,6 +133,30 @@ mod tests {
         assert!(is(r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"));
         assert!(!is(r#""tenant_id\u0000""#, "tenant_id"));
         assert!(!is(r#""tenant_idx""#, "tenant_id"));
+    }
+
+    #[test]
+    fn keys_are_told_apart_as_go_does() {
+        let among = |key: &str| {
+            Cursor::new(&format!("\"{key}\"")).string().unwrap().among_folded(&["id", "matchers", "isEqual", "k"])
+        };
+        for (key, index) in [
+            ("id", 0),
+            ("ID", 0),
+            (r"\u0049d", 0),
+            ("matcher\u{17f}", 1),
+            ("MATCHER\u{17f}", 1),
+            (r"matcher\u017F", 1),
+            ("i\u{17f}equal", 2),
+            ("ISEQUAL", 2),
+            ("\u{212a}", 3),
+        ] {
+            assert_eq!(among(key), Some(index), "{key}");
+        }
+        // Dotless and dotted i fold to nothing in ASCII (`unicode.SimpleFold`).
+        for key in ["", "i", "idx", "\u{131}d", "\u{130}d", "\u{df}", "matchers ", "matcher\u{15b}"] {
+            assert_eq!(among(key), None, "{key}");
+        }
     }
 
     #[test]

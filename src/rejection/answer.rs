@@ -57,6 +57,11 @@ impl Rejection {
             | Rejection::LongMessage(_)
             | Rejection::NotGrpc
             | Rejection::Field(..)
+            | Rejection::Posted(..)
+            | Rejection::LongPost(_)
+            | Rejection::NotJson
+            | Rejection::UnknownSilence
+            | Rejection::AlertsNotTaken { .. }
             | Rejection::Answer(_)
             | Rejection::CallOut(_)
             | Rejection::Internal(_) => Vec::new(),
@@ -72,6 +77,8 @@ pub fn error_body(shape: ErrorShape, error_type: &'static str, message: &str) ->
             // Serialising three strings can't fail; if it does, the status still says that this is an error.
             serde_json::to_vec(&body).unwrap_or_default()
         }
+        // As `serde_json::to_vec` writes it; a text can't fail to be written.
+        ErrorShape::Alertmanager => serde_json::to_vec(message).unwrap_or_default(),
         // The proxy escapes it.
         ErrorShape::Grpc => message.as_bytes().to_vec(),
     }

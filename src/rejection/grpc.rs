@@ -74,7 +74,8 @@ impl Rejection {
             | Rejection::Parameter(..)
             | Rejection::Body
             | Rejection::ReadMessage(_)
-            | Rejection::Message(_) => Code::InvalidArgument,
+            | Rejection::Message(_)
+            | Rejection::Posted(..) => Code::InvalidArgument,
             Rejection::Form(_, error) => match error {
                 form::Error::TooMany => Code::ResourceExhausted,
                 form::Error::Semicolon(_) | form::Error::Escape(_) => Code::InvalidArgument,
@@ -119,10 +120,13 @@ impl Rejection {
             | Rejection::WriteVersion(_)
             | Rejection::ContentEncoding
             | Rejection::NotGrpc
+            | Rejection::NotJson
+            | Rejection::UnknownSilence
             | Rejection::MessageEncoding => Code::Unimplemented,
-            Rejection::TooLarge(_) | Rejection::LongReadMessage(_) | Rejection::LongMessage(_) => {
-                Code::ResourceExhausted
-            }
+            Rejection::TooLarge(_)
+            | Rejection::LongReadMessage(_)
+            | Rejection::LongMessage(_)
+            | Rejection::LongPost(_) => Code::ResourceExhausted,
             // What the tenant asks for is out of bounds, however often it is tried again.
             Rejection::Limit { limit, .. } => match limit {
                 Limit::Retention | Limit::Lookback | Limit::IntoFuture => Code::FailedPrecondition,
@@ -145,7 +149,7 @@ impl Rejection {
             Rejection::CallOut(CallOutFault::Timeout) => Code::DeadlineExceeded,
             Rejection::CallOut(_) => Code::Internal,
             Rejection::Unbounded(_) | Rejection::Blocked(..) => Code::FailedPrecondition,
-            Rejection::Answer(_) | Rejection::Internal(_) => Code::Internal,
+            Rejection::Answer(_) | Rejection::AlertsNotTaken { .. } | Rejection::Internal(_) => Code::Internal,
         }
     }
 }

@@ -72,6 +72,13 @@ impl Rejection {
                 "the message's compression is not supported: send it uncompressed or with snappy".to_owned()
             }
             Rejection::Field(name, reason) => format!("field {name} is not allowed: {reason}"),
+            Rejection::Posted(what, problem) => format!("{what} is refused: {problem}"),
+            Rejection::LongPost(limit) => format!("the request's body is longer than {limit} bytes"),
+            Rejection::NotJson => "unsupported content type: send application/json".to_owned(),
+            Rejection::UnknownSilence => "no silence of the tenant has this ID".to_owned(),
+            Rejection::AlertsNotTaken { all, failed, unrouted } => format!(
+                "of {all} alerts, {failed} were not taken by their tenant's Alertmanager and {unrouted} have none (alert_routes): send all again"
+            ),
             Rejection::Answer(problem) => format!("the upstream's answer could not be filtered: {problem}"),
             Rejection::CallOut(fault) => {
                 let what = match fault {

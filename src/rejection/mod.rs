@@ -130,6 +130,23 @@ pub enum Rejection {
     MessageEncoding,
     /// A field of a gRPC request that would reach beyond the tenant. Name, and why.
     Field(&'static str, &'static str),
+    /// What is posted to Alertmanager can't be read, or can't be confined to the tenant. What, and why.
+    Posted(&'static str, &'static str),
+    /// What is posted to Alertmanager is longer than this many bytes.
+    LongPost(usize),
+    /// What is posted to Alertmanager has another content type.
+    NotJson,
+    /// No silence of the tenant has this ID. Whether another tenant's has is not told.
+    UnknownSilence,
+    /// Not all of the alerts that `alert_routes` splits were taken.
+    AlertsNotTaken {
+        /// How many were posted.
+        all: u32,
+        /// How many were sent and not taken.
+        failed: u32,
+        /// How many are sent nowhere.
+        unrouted: u32,
+    },
     /// The upstream's answer had to be read and can't be. Why.
     Answer(&'static str),
     /// A question to the upstream, which decides on the request, was not answered as it should be.

@@ -123,6 +123,11 @@ fn one_of_each_kind() -> Vec<Rejection> {
         Rejection::NotGrpc,
         Rejection::MessageEncoding,
         Rejection::Field("", ""),
+        Rejection::Posted("…", ""),
+        Rejection::LongPost(1),
+        Rejection::NotJson,
+        Rejection::UnknownSilence,
+        Rejection::AlertsNotTaken { all: 3, failed: 2, unrouted: 1 },
         Rejection::Answer(""),
         Rejection::CallOut(CallOutFault::Timeout),
         Rejection::CallOut(CallOutFault::Status(500)),
@@ -218,9 +223,14 @@ fn position(rejection: &Rejection) -> usize {
         Rejection::NotGrpc => 27,
         Rejection::MessageEncoding => 28,
         Rejection::Field(..) => 29,
-        Rejection::Answer(_) => 30,
-        Rejection::CallOut(_) => 31,
-        Rejection::Internal(_) => 32,
+        Rejection::Posted(..) => 30,
+        Rejection::LongPost(_) => 31,
+        Rejection::NotJson => 32,
+        Rejection::UnknownSilence => 33,
+        Rejection::AlertsNotTaken { .. } => 34,
+        Rejection::Answer(_) => 35,
+        Rejection::CallOut(_) => 36,
+        Rejection::Internal(_) => 37,
     }
 }
 
@@ -228,7 +238,7 @@ fn position(rejection: &Rejection) -> usize {
 fn the_list_of_reasons_is_whole() {
     use std::collections::BTreeSet;
     let all = one_of_each_kind();
-    assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=32).collect());
+    assert_eq!(all.iter().map(position).collect::<BTreeSet<_>>(), (0..=37).collect());
     assert!(all.is_sorted_by_key(position));
     let reasons_of_all: BTreeSet<&str> = all.iter().map(Rejection::reason).collect();
     assert_eq!(reasons_of_all, reasons().into_iter().collect());

@@ -4,6 +4,7 @@
 //! `call_out_cluster`, with the tenant's header and with what the upstream needs to take it for the client's own request. While it is
 //! on its way, the request is held back.
 
+use super::alertmanager::{PendingIds, PendingSilence};
 use super::metadata::PendingNames;
 use super::{Decision, Head, Rejection, Tenants};
 use crate::api::{Method, Route};
@@ -46,6 +47,10 @@ const MAX_SAME: usize = 4 << 10;
 pub enum Pending {
     /// The names of the tenant's metrics, by which metadata is filtered.
     Names(Box<PendingNames>),
+    /// The IDs of the tenant's silences, among which those that silence its alerts are.
+    Ids(Box<PendingIds>),
+    /// One silence: whose is it?
+    Silence(Box<PendingSilence>),
 }
 
 /// What became of a question.
@@ -76,20 +81,15 @@ impl Ask {
         let internal = Rejection::Internal("a question to the upstream can't be asked");
         let cluster = config.call_out_cluster().ok_or(internal.clone())?.clone();
         let path = String::from_utf8(path).map_err(|_| internal)?;
-        let given = |name: &str| {
-            let mut values =
-                head.headers.iter().filter(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value);
-            values.next().and_then(|value| std::str::from_utf8(value).ok()).map(str::to_owned)
-        };
         let mut headers: Vec<(Arc<str>, String)> = vec![
             (":method".into(), method.name().to_owned()),
             (":path".into(), path),
-            (":authority".into(), given(":authority").unwrap_or_else(|| AUTHORITY.to_owned())),
+            (":authority".into(), authority(head)),
             ("accept".into(), "application/json".to_owned()),
             (config.forward_tenant_header().clone(), config.forwarded(tenants, route.one_tenant).to_string()),
         ];
         // Whatever lets the request itself into the upstream.
-        if let Some(authorization) = given("authorization").filter(|_| !config.removes(b"authorization")) {
+        if let Some(authorization) = given(head, "authorization").filter(|_| !config.removes(b"authorization")) {
             headers.push(("authorization".into(), authorization));
         }
         let values = headers.iter().map(|(_, value)| value.as_str());
@@ -107,6 +107,16 @@ impl Ask {
     }
 }
 
+/// The host that the client names.
+pub fn authority(head: &Head<'_>) -> String {
+    given(head, ":authority").unwrap_or_else(|| AUTHORITY.to_owned())
+}
+
+fn given(head: &Head<'_>, name: &str) -> Option<String> {
+    let mut values = head.headers.iter().filter(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value);
+    values.next().and_then(|value| std::str::from_utf8(value).ok()).map(str::to_owned)
+}
+
 impl Pending {
     /// Decides on the request, once the upstream has answered. The time is that of the request's head.
     ///
@@ -120,6 +130,21 @@ impl Pending {
     ) -> Result<Decision, Rejection> {
         match self {
             Pending::Names(names) => names.finish(answered, now_ms, memo),
+            Pending::Ids(ids) => ids.finish(answered),
+            Pending::Silence(silence) => silence.finish(answered),
+        }
+    }
+}
+
+impl Pending {
+    /// Decides on a request whose head has been forwarded already, and whose body is held back.
+    ///
+    /// # Errors
+    /// Why the request goes no further.
+    pub fn confirm(&self, answered: &Answered<'_>) -> Result<(), Rejection> {
+        match self {
+            Pending::Silence(silence) => silence.check(answered).map(|_| ()),
+            Pending::Names(_) | Pending::Ids(_) => Err(Rejection::Internal("a question that decides on no body")),
         }
     }
 }

@@ -98,6 +98,11 @@ impl Edits {
 }
 
 impl<'a> Facts<'a> {
+    /// Whether the body is compressed.
+    pub fn is_encoded(&self) -> bool {
+        self.encoded
+    }
+
     /// The content type, where there is one.
     pub fn content_type(&self, repeated: Rejection) -> Result<Option<&'a [u8]>, Rejection> {
         self.content_type.get(repeated)

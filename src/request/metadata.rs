@@ -116,8 +116,9 @@ pub fn decide(
             {
                 return Err(Rejection::CallOut(CallOutFault::Lately));
             }
-            let Pending::Names(pending) = &mut ask.pending;
-            pending.question = ask.same.clone();
+            if let Pending::Names(pending) = &mut ask.pending {
+                pending.question = ask.same.clone();
+            }
             Ok(Decision::Ask(ask))
         }
     }

@@ -13,7 +13,7 @@
 //!    they are allowed. Where nothing is left, the filter answers itself.
 //!
 //! `pages` decides on the upstream's web pages, and has the one to choose a tenant. `decision` has what is decided, as data; `ask`, what the
-//! upstream is asked first; `federation`, what is known of several tenants here. `metadata` and `remote_read` decide on endpoints of
+//! upstream is asked first; `alertmanager`: the same for Alertmanager's API; `federation`, what is known of several tenants here. `metadata` and `remote_read` decide on endpoints of
 //! their own kind; `grpc`: the same for gRPC, where a message takes the place of parameters.
 //!
 //! A request without any `match[]` gains one: in the URL where no form follows, else in the form. Upstream takes the
@@ -21,6 +21,7 @@
 //! it stands in the URL where the form decides, since an upstream that loses the form may answer without it, and then for
 //! everybody (`labels` of Prometheus 3.15, when its `--web.read-timeout` strikes; observed).
 
+mod alertmanager;
 mod ask;
 mod decision;
 mod federation;
@@ -35,12 +36,13 @@ mod remote_read;
 mod tests;
 mod write;
 
+pub use alertmanager::{AlertsPlan, RoutedPart, RoutesPlan, SilencePlan, Spread};
 pub use ask::{Answered, Ask, Pending};
 pub use decision::{Decision, Forward, Refused, Reply, route, tenant};
 pub use grpc::{MAX_MESSAGE, MessagePlan};
 
 use crate::answer::{Asked, Expected, Notes};
-use crate::api::{Found, Method, Path, Route, Rule, Switch};
+use crate::api::{Found, Method, Part, Path, Route, Rule, Switch};
 use crate::config::{Config, FORWARDED_PREFIX};
 use crate::go::form;
 use crate::limits::{Engine, Limit, RequestLimits, Requested, Stop};
@@ -49,6 +51,7 @@ use crate::path;
 use crate::rejection::{Place, Rejection};
 use crate::tenant::{self, Clues, Tenants};
 use crate::text;
+use alertmanager::MAX_ALERTS;
 use head::Facts;
 use parameters::{Enforcement, Written};
 pub use remote_read::ReadPlan;
@@ -90,6 +93,12 @@ pub enum BodyPlan {
     Bounded(usize),
     /// A message of remote read, to be read whole and replaced.
     RemoteRead(Box<ReadPlan>),
+    /// Alerts, to be read whole and replaced.
+    Alerts(Box<AlertsPlan>),
+    /// A silence, to be read whole and replaced.
+    Silence(Box<SilencePlan>),
+    /// Alerts of many tenants, to be read whole and sent in parts. The request itself goes nowhere, its head neither.
+    Routes(Box<RoutesPlan>),
 }
 
 /// What is needed to rewrite the form once it is here.
@@ -112,12 +121,25 @@ struct FormLimits {
 }
 
 /// What happens to a request whose body is whole, and which is not refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum BodyDecision {
     /// The request goes on upstream.
     Forward(Finished),
     /// The filter answers the request itself, as with [`Decision::Reply`].
     Reply(Reply),
+    /// The request goes on once the upstream has answered a question as it should.
+    Confirm(Box<Confirm>),
+    /// The body is sent in parts, and the filter answers the request itself when all were answered.
+    Spread(Box<Spread>),
+}
+
+/// A body that goes upstream if the answer to a question allows it.
+#[derive(Debug, Clone)]
+pub struct Confirm {
+    /// The body.
+    pub finished: Finished,
+    /// The question, which [`Pending::confirm`] decides on.
+    pub ask: Ask,
 }
 
 impl BodyDecision {
@@ -125,7 +147,7 @@ impl BodyDecision {
     pub fn forwarded(self) -> Option<Finished> {
         match self {
             BodyDecision::Forward(finished) => Some(finished),
-            BodyDecision::Reply(_) => None,
+            BodyDecision::Reply(_) | BodyDecision::Confirm(_) | BodyDecision::Spread(_) => None,
         }
     }
 }
@@ -214,7 +236,7 @@ fn decide_noting(
     if let Rule::Refuse(reason) = route.rule {
         return Err(Rejection::Forbidden(reason));
     }
-    let is_by_header = matches!(route.rule, Rule::ByHeader | Rule::ByHeaderUnread);
+    let is_by_header = matches!(route.rule, Rule::ByHeader | Rule::ByHeaderUnread | Rule::Alertmanager(Part::ByHeader));
     if is_by_header && config.enforces() {
         return Err(Rejection::Forbidden("with enforce_tenancy its answer can't be scoped to a tenant"));
     }
@@ -245,6 +267,24 @@ fn decide_noting(
         }
         return grpc::decide(call, route, head, &facts, config, &tenants, scope).map(Decision::Forward);
     }
+    if let Rule::Alertmanager(part) = route.rule {
+        let mut edits = head::edit(&facts, config, &tenants, route, false)?;
+        if let Some(chosen) = chosen {
+            edits.set.push(forwarded_prefix(chosen.prefix));
+        }
+        let facts = alertmanager::Facts {
+            route,
+            method,
+            prefix,
+            segment: found.segment,
+            query: target.query,
+            target: facts.target,
+            head,
+            headers: &facts,
+            edits,
+        };
+        return alertmanager::decide(part, facts, config, &tenants, (scope.as_ref(), &labels), memo);
+    }
     let no_bytes_follow = head.end_of_stream || facts.content_length == Some(b"0");
 
     let passthrough = route.rule == Rule::Passthrough;
@@ -259,8 +299,7 @@ fn decide_noting(
     let expected = Expected::new(route, config, scope.as_ref()).limited(Notes::new(max_size.into_iter().collect()));
     let mut edits = head::edit(&facts, config, &tenants, route, has_form)?;
     if let Some(chosen) = chosen {
-        // In normal form, and so ASCII.
-        edits.set.push((FORWARDED_PREFIX.into(), String::from_utf8_lossy(chosen.prefix).into()));
+        edits.set.push(forwarded_prefix(chosen.prefix));
     }
     if let Rule::Moved(to) = route.rule {
         let below = chosen.map_or(b"".as_slice(), |chosen| chosen.prefix);
@@ -440,6 +479,11 @@ fn without_tenant(
     }))
 }
 
+fn forwarded_prefix(prefix: &[u8]) -> (Arc<str>, Arc<str>) {
+    // In normal form, and so ASCII.
+    (FORWARDED_PREFIX.into(), String::from_utf8_lossy(prefix).into())
+}
+
 fn method(facts: &Facts<'_>, route: &'static Route) -> Result<Method, Rejection> {
     Method::read(facts.method).filter(|method| route.methods.contains(method)).ok_or(Rejection::Method(route.methods))
 }
@@ -473,7 +517,12 @@ impl BodyPlan {
     /// Whether the upstream may not answer before the body is whole: without it, it would answer for every tenant.
     pub fn confines(&self) -> bool {
         match self {
-            BodyPlan::Form(_) | BodyPlan::RemoteRead(_) | BodyPlan::Message(_) => true,
+            BodyPlan::Form(_)
+            | BodyPlan::RemoteRead(_)
+            | BodyPlan::Message(_)
+            | BodyPlan::Alerts(_)
+            | BodyPlan::Silence(_)
+            | BodyPlan::Routes(_) => true,
             BodyPlan::Absent | BodyPlan::MustBeEmpty | BodyPlan::Untouched | BodyPlan::Bounded(_) => false,
         }
     }
@@ -487,6 +536,8 @@ impl BodyPlan {
             BodyPlan::RemoteRead(_) => ReadPlan::is_too_long(size),
             // Envoy's buffer limit does not hold for HTTP/2.
             BodyPlan::Message(plan) => plan.is_too_long(size),
+            BodyPlan::Alerts(_) | BodyPlan::Routes(_) => size > MAX_ALERTS,
+            BodyPlan::Silence(_) => SilencePlan::is_too_long(size),
         }
     }
 
@@ -504,6 +555,9 @@ impl BodyPlan {
             BodyPlan::Form(plan) => plan.finish(body, now_ms, memo),
             BodyPlan::RemoteRead(plan) => plan.finish(body, now_ms),
             BodyPlan::Message(plan) => plan.finish(body, now_ms),
+            BodyPlan::Alerts(plan) => plan.finish(body),
+            BodyPlan::Silence(plan) => plan.finish(body),
+            BodyPlan::Routes(plan) => plan.finish(body),
             BodyPlan::Untouched | BodyPlan::Bounded(_) => Ok(as_it_is),
         }
     }

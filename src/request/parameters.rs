@@ -107,6 +107,7 @@ impl Enforcement {
             | Rule::Page
             | Rule::Moved(_)
             | Rule::Grpc(_)
+            | Rule::Alertmanager(_)
             | Rule::Refuse(_) => false,
         };
         let reads_selectors = route.parameters.iter().any(|parameter| parameter.kind == Kind::Selector);
@@ -127,6 +128,7 @@ impl Enforcement {
             | Rule::Page
             | Rule::Moved(_)
             | Rule::Grpc(_)
+            | Rule::Alertmanager(_)
             | Rule::Refuse(_) => Added::Nothing,
         };
         Enforcement {

@@ -9,6 +9,7 @@
 //! - `conflict`: what becomes of a query's own matchers on the labels of the scope
 //! - `inside`: is a label set inside the scope?
 //! - `renaming`: the names of labels as clients see them, where several tenants are named
+//! - `silence`: is a silence of Alertmanager's confined to the scope?
 //! - `texts`: the values that a matcher names, where it names them
 //! - `wire`: matchers and series in Protocol Buffers
 //!
@@ -19,6 +20,7 @@ mod conflict;
 mod inside;
 mod renaming;
 mod render;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -28,6 +30,7 @@ pub use conflict::{CannotMatch, OnConflict, Own, OwnMatchers};
 pub use inside::{Fit, Inside, LabelSet, Standing, Twice};
 pub use renaming::{Name, Renaming};
 pub use render::literal as quote;
+pub use silence::{OfSilence, Silences};
 
 use std::fmt;
 use std::sync::Arc;
@@ -250,6 +253,11 @@ impl Scope {
     /// The matchers, in the order in which they are written.
     pub fn matchers(&self) -> impl Iterator<Item = &Matcher> {
         self.enforced.iter().map(|enforced| &enforced.matcher)
+    }
+
+    /// The matchers, and what becomes of what a client says about their labels.
+    pub fn each(&self) -> impl Iterator<Item = (&Matcher, OnConflict)> {
+        self.enforced.iter().map(|enforced| (&enforced.matcher, enforced.on_conflict))
     }
 
     /// Whether it says something about this label.

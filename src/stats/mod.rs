@@ -81,6 +81,14 @@ pub static DRY_RUN_REFUSED: Stat = counter("tenancy_dry_run_refused_total", "req
 pub static SAMPLES: Stat = counter("tenancy_query_samples_total", "samples", "");
 /// The largest number of samples that a query held at a time.
 pub static PEAK_SAMPLES: Stat = histogram("tenancy_query_peak_samples", "samples");
+/// Alerts that a shared ruler posted, by tenant and by what became of them.
+pub static ALERTS: Stat = counter("tenancy_alerts_routed_total", "alerts", "result");
+/// The `result` tag of alerts that were taken by the Alertmanager they were sent to.
+pub const TAKEN: &str = "taken";
+/// That of alerts that were sent and not taken.
+pub const FAILED: &str = "failed";
+/// That of alerts that are sent nowhere.
+pub const UNROUTED: &str = "unrouted";
 /// Requests whose stream has not ended yet.
 pub static IN_FLIGHT: Stat =
     Stat { name: "tenancy_requests_in_flight", kind: StatType::Gauge, unit: "requests", is_scoped: true, tag: "" };
@@ -92,7 +100,7 @@ pub static RELOADS: Stat =
     Stat { is_scoped: false, ..counter("tenancy_configuration_reloads_total", "configurations", "result") };
 
 /// Every stat.
-pub static ALL: [&Stat; 15] = [
+pub static ALL: [&Stat; 16] = [
     &REQUESTS,
     &REFUSED,
     &DURATION,
@@ -105,6 +113,7 @@ pub static ALL: [&Stat; 15] = [
     &DRY_RUN_REFUSED,
     &SAMPLES,
     &PEAK_SAMPLES,
+    &ALERTS,
     &IN_FLIGHT,
     &TENANTS,
     &RELOADS,

@@ -9,6 +9,7 @@
 //! - `dry_run`: everything is decided, and clients get what they get without the filter
 //! - `federation`: `federation_label`, beside a Cortex that federates by itself; `cortex`: what the API table says of Cortex
 //! - `foreign`: queries that try to read another tenant's data
+//! - `alertmanager`: one Alertmanager for two tenants; `alert_routes`: a shared ruler's alerts to two of them
 //! - `metadata`: metadata and targets
 //! - `remote_read`: a Prometheus that reads another as a tenant
 //! - `grafana`: the requests of Grafana's Prometheus data source
@@ -31,6 +32,8 @@
 //! `make test` sets environment variables with the paths of the programs. Without them, a test fails with a message that says so.
 #![cfg(not(target_family = "wasm"))]
 
+mod alert_routes;
+mod alertmanager;
 mod answers;
 mod basic_auth;
 mod bodies;

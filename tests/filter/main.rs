@@ -4,12 +4,14 @@
 //! - `enforcement`, `refusals`, `bodies`, `answers`: what the filter is for
 //! - `grpc`: the same for gRPC
 //! - `call_outs`: questions to the upstream before a decision
+//! - `alertmanager`: questions with a body that is held back, and bodies that are sent in parts
 //! - `leases`: how many queries run at the same time
 //! - `tenants`: who is asking, by what the proxy says of the client; `trail`: what is left for the operator
 //! - `dry_run`: everything is decided, nothing is enforced
 //! - `hostile`, `soup`: hosts and clients that break every rule
 //! - `config`: configurations; `cost`: host calls; `stats`: what is counted
 
+mod alertmanager;
 mod answers;
 mod bodies;
 mod call_outs;

@@ -54,6 +54,7 @@ pub fn forwarded(method: &str, body: &[u8], config: &Config) -> Result<Option<Ve
     Ok(match forward(method, config).body.finish(body, Some(NOW), &RefCell::default())? {
         BodyDecision::Forward(finished) => Some(finished.body.unwrap_or_else(|| body.to_vec())),
         BodyDecision::Reply(_) => None,
+        other @ (BodyDecision::Confirm(_) | BodyDecision::Spread(_)) => panic!("not forwarded: {other:?}"),
     })
 }
 

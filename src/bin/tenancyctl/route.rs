@@ -5,7 +5,9 @@ use super::{Failure, configuration, confined, print, table};
 use clap::Args;
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::rejection::Rejection;
-use promql_tenancy_filter::request::{Ask, BodyDecision, BodyPlan, Decision, Forward, Head, Reply, decide};
+use promql_tenancy_filter::request::{
+    Ask, BodyDecision, BodyPlan, Decision, Forward, Head, Reply, RoutedPart, Spread, decide,
+};
 use promql_tenancy_filter::tenant::Tenants;
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -90,6 +92,7 @@ impl Route {
             }
             Outcome::Asks(ask) => asks(&ask),
             Outcome::Answered(reply) => answered(&reply),
+            Outcome::Spread(parts) => spread(&parts),
         };
         print(&out)
     }
@@ -133,6 +136,8 @@ fn outcome(head: &Head<'_>, config: &Config, form: Option<&str>) -> Result<Outco
     match forward.body.finish(form.as_bytes(), head.now_ms, &RefCell::default())? {
         BodyDecision::Forward(finished) => Ok(Outcome::Forwarded(forward.into(), finished.body)),
         BodyDecision::Reply(reply) => Ok(Outcome::Answered(reply)),
+        BodyDecision::Confirm(confirm) => Ok(Outcome::Asks(Box::new(confirm.ask))),
+        BodyDecision::Spread(spread) => Ok(Outcome::Spread(spread)),
     }
 }
 
@@ -144,6 +149,8 @@ enum Outcome {
     Asks(Box<Ask>),
     /// The filter answers it.
     Answered(Reply),
+    /// Its body is sent in parts.
+    Spread(Box<Spread>),
 }
 
 fn refused(rejection: &Rejection, why: &[String]) -> Failure {
@@ -171,6 +178,17 @@ fn asks(ask: &Ask) -> String {
     line(&mut out, "tenant", &ask.tenant);
     for (name, value) in &ask.headers {
         line(&mut out, "with", &format!("{name}: {value}"));
+    }
+    out
+}
+
+fn spread(spread: &Spread) -> String {
+    let mut out = String::new();
+    line(&mut out, "sent", &format!("{} in {} parts", spread.route.handler, spread.parts.len()));
+    for RoutedPart { tenant, cluster, count, body, .. } in &spread.parts {
+        let whose = tenant.as_deref().map_or("without a tenant".to_owned(), |tenant| format!("of {tenant}"));
+        let to = cluster.as_deref().map_or("refused".to_owned(), |cluster| format!("to the cluster {cluster}"));
+        line(&mut out, "part", &format!("{count} {whose}, {to}: {}", String::from_utf8_lossy(body)));
     }
     out
 }
@@ -207,6 +225,10 @@ fn describe(
         BodyPlan::Bounded(most) => line(&mut out, "body", &format!("passed on as it comes, up to {most} bytes")),
         BodyPlan::RemoteRead(_) => line(&mut out, "body", "one message of remote read, confined and written anew"),
         BodyPlan::Message(_) => line(&mut out, "body", "one gRPC message, written anew"),
+        BodyPlan::Routes(_) => line(&mut out, "body", "alerts, sent in parts to the clusters of alert_routes"),
+        BodyPlan::Alerts(_) | BodyPlan::Silence(_) => {
+            line(&mut out, "body", &body.map_or("JSON, confined and written anew".to_owned(), text));
+        }
         BodyPlan::Form(_) => {
             if let Some(form) = body.map(text).or(data) {
                 line(&mut out, "body", &form);

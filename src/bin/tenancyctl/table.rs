@@ -1,8 +1,8 @@
 //! The API table as Markdown: the text of docs/api-table.md.
 
 use promql_tenancy_filter::api::{
-    Answer, Call, Empty, ErrorShape, Kind, Neutral, PAGES, Parameter, Path, Profile, Route, Rule, SERVICES, TABLE,
-    Times, Upstream,
+    Answer, Call, Empty, ErrorShape, Kind, Neutral, PAGES, Parameter, Part, Path, Profile, Route, Rule, SERVICES,
+    TABLE, Times, Upstream,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -90,6 +90,7 @@ pub fn markdown() -> String {
                 | Rule::Metadata
                 | Rule::Page
                 | Rule::Moved(_)
+                | Rule::Alertmanager(_)
                 | Rule::Passthrough => writeln!(
                     out,
                     "| {path} | {upstreams} | {} | {} | {} | {} | {} | {} | {} |",
@@ -130,6 +131,7 @@ fn serves(route: &Route) -> bool {
         | Rule::Metadata
         | Rule::Page
         | Rule::Moved(_)
+        | Rule::Alertmanager(_)
         | Rule::Passthrough => true,
         Rule::Refuse(_) => false,
     }
@@ -140,6 +142,7 @@ fn path(route: &Route) -> String {
         Path::Exact("") => "the prefix itself".to_owned(),
         Path::Exact(path) => format!("`{path}`"),
         Path::Below(path) => format!("`{path}*`"),
+        Path::Around(before, "") => format!("`{before}<id>`"),
         Path::Around(before, after) => format!("`{before}<name>{after}`"),
     }
 }
@@ -147,6 +150,9 @@ fn path(route: &Route) -> String {
 fn upstreams(route: &Route) -> String {
     if route.upstreams.len() == Upstream::ALL.len() {
         return "all".to_owned();
+    }
+    if Upstream::ALL.iter().all(|upstream| upstream.profile().serves_alerts != route.upstreams.contains(upstream)) {
+        return "all but alertmanager".to_owned();
     }
     route.upstreams.iter().map(|upstream| upstream.name()).collect::<Vec<_>>().join(", ")
 }
@@ -193,6 +199,19 @@ fn request(route: &Route) -> &'static str {
         Rule::ByHeaderUnread => {
             "forwarded, its body unread; refused with `enforce_tenancy: true`, and where limits apply that would have to read it"
         }
+        Rule::Alertmanager(Part::ByHeader) => {
+            "forwarded, its body unread, of one tenant, also without a prefix; refused with `enforce_tenancy: true`"
+        }
+        Rule::Alertmanager(Part::Alerts) => {
+            "each matcher of the tenant's is added as `filter`; what is posted is written anew with the tenant's labels, or split by `alert_routes`"
+        }
+        Rule::Alertmanager(Part::Groups) => "each matcher of the tenant's is added as `filter`",
+        Rule::Alertmanager(Part::Silences) => {
+            "each matcher of the tenant's is added as `filter`; what is posted is written anew with them, and asked for first where it is an update"
+        }
+        Rule::Alertmanager(Part::Silence) => "with `call_out_cluster`: it is asked for first",
+        Rule::Alertmanager(Part::Receivers) => "each matcher of the tenant's is added as `receiver_matchers`",
+        Rule::Alertmanager(Part::Status) => "forwarded",
         Rule::Metadata => "by `names`, forwarded; of `targets`, their metadata is asked for",
         Rule::RemoteRead => "a message, written anew; each query gains the matcher",
         Rule::Write(_) if route.at_root => "forwarded unread, of one tenant; also without a prefix",
@@ -221,7 +240,13 @@ fn answer(answer: Answer) -> &'static str {
         Answer::Series => "its series' labels checked",
         Answer::Page => "the page, in no frame",
         Answer::Asset => "as it is, cached as the upstream says",
-        Answer::Untouched => "as it is",
+        Answer::Untouched | Answer::Alertmanager(Part::ByHeader) => "as it is",
+        Answer::Alertmanager(Part::Alerts | Part::Groups) => {
+            "filtered by label, and what silences and inhibits them by whose that is"
+        }
+        Answer::Alertmanager(Part::Silences | Part::Silence) => "filtered by matcher",
+        Answer::Alertmanager(Part::Receivers) => "filtered by the receiver's label",
+        Answer::Alertmanager(Part::Status) => "without the configuration and the peers",
         Answer::Grpc(Call::Exemplars | Call::Rules | Call::Targets | Call::Info) => "filtered by label",
         Answer::Grpc(Call::Series) => "each series checked by label, warnings filtered",
         Answer::Grpc(Call::Query | Call::QueryRange | Call::LabelNames | Call::LabelValues) => "warnings filtered",
@@ -259,6 +284,7 @@ fn errors(shape: ErrorShape) -> &'static str {
     match shape {
         ErrorShape::Prometheus => "JSON",
         ErrorShape::Grpc => "gRPC status",
+        ErrorShape::Alertmanager => "JSON string",
     }
 }
 
@@ -288,7 +314,7 @@ fn services() -> String {
 /// What each kind of upstream is.
 fn profiles() -> String {
     type Question = (&'static str, fn(&Profile) -> String);
-    let questions: [Question; 9] = [
+    let questions: [Question; 10] = [
         ("header that names the tenant (`forward_tenant_header`)", |profile| format!("`{}`", profile.tenant_header)),
         ("isolates tenants by that header (`enforce_tenancy` is off)", |profile| yes_or_no(profile.isolates_tenants)),
         ("its API stands under (`path_prefixes`)", |profile| {
@@ -304,6 +330,7 @@ fn profiles() -> String {
             })
         }),
         ("reads downsampled data", |profile| yes_or_no(profile.downsampling.is_some())),
+        ("takes alerts and silences, and answers no queries", |profile| yes_or_no(profile.serves_alerts)),
     ];
     let mut out = String::from("| |");
     Upstream::ALL.iter().for_each(|upstream| out += &format!(" {} |", upstream.name()));

@@ -5,8 +5,8 @@ use super::super::json::Field;
 use super::super::shape::{self, Shape, words};
 use super::super::source::{CERTIFICATE_FIELDS, MAX_PATTERN};
 use super::super::{
-    Allowed, CONFLICTS, Config, ConfigError, FORMATS, METADATA, MetadataBy, Stats, TenantPath, allowed, check, claims,
-    confinement, effective, stats, writes,
+    AlertRoutes, Allowed, CONFLICTS, Config, ConfigError, FORMATS, METADATA, MetadataBy, Stats, TenantPath, allowed,
+    check, claims, confinement, effective, stats, writes,
 };
 use super::Key;
 use crate::limits::Unit;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 const WRITE_VERSION: Shape = Shape::Word(|| words(writes::VERSIONS));
 
-pub const ROWS: [Key; 45] = [
+pub const ROWS: [Key; 47] = [
     Key {
         name: "upstream",
         shape: Shape::Word(|| words(&check::words_of_upstreams())),
@@ -447,6 +447,37 @@ pub const ROWS: [Key; 45] = [
         docs: "docs/metadata.md",
         read: |draft, field| put(&mut draft.config.call_out_timeout_ms, check::call_out_timeout(&field)),
         show: |config| Unit::Duration.write(config.call_out_timeout_ms.into()).into(),
+        says: None,
+    },
+    Key {
+        name: "alert_routes",
+        shape: Shape::ByTenant(&Shape::NAME),
+        default: "",
+        meaning: "by tenant ID, the Envoy cluster that the alerts go to which a shared ruler posts; \"*\" for the rest",
+        docs: "docs/alertmanager.md",
+        read: |draft, field| {
+            let routes = AlertRoutes::read(field, draft.config.format);
+            put(&mut draft.config.alert_routes, routes.map(|routes| Some(routes.into())))
+        },
+        show: |config| {
+            let routes = config.alert_routes.as_ref();
+            routes.map_or(Value::Null, |routes| {
+                routes.entries().map(|(id, to)| (id.to_owned(), Value::from(&**to))).collect()
+            })
+        },
+        says: Some(|config| {
+            let on = "alerts are split by tenant, and sent to these clusters";
+            either(config.alert_routes.is_some(), on, "alerts are one tenant's")
+        }),
+    },
+    Key {
+        name: "allow_silence_of_all",
+        shape: Shape::Boolean,
+        default: "false",
+        meaning: "a tenant may post a silence that has no matcher besides the tenant's",
+        docs: "docs/alertmanager.md",
+        read: |draft, field| put(&mut draft.config.allows_silence_of_all, field.boolean()),
+        show: |config| config.allows_silence_of_all.into(),
         says: None,
     },
     Key {

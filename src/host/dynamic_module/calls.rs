@@ -354,7 +354,7 @@ impl Filter {
                 text(call_out.cluster.as_bytes()),
                 if headers.is_empty() { null_mut() } else { headers.as_mut_ptr() },
                 headers.len(),
-                NOTHING,
+                if call_out.body.is_empty() { NOTHING } else { text(&call_out.body) },
                 call_out.timeout_ms.into(),
             )
         };

@@ -78,6 +78,19 @@ pub fn begin(
     with(|local| local.ledger.begin(config, &mut Shared, tenant, handler, &mut meter))
 }
 
+/// Counts alerts that were sent to a tenant's Alertmanager, or were not.
+pub fn count_alerts(
+    worker: &Worker,
+    tenant: Option<&str>,
+    counted: (&'static str, u32),
+    (ids, through): (Ids, Through),
+) {
+    let Some(config) = worker.config() else { return };
+    // SAFETY: the stream lives, and this is its worker's thread.
+    let mut meter = |metric: crate::exchange::Metric<'_>| unsafe { ids.meter(through, metric) };
+    with(|local| local.ledger.count_alerts(config, &mut Shared, (tenant, "alerts"), counted, &mut meter));
+}
+
 /// Notes that it has ended.
 pub fn end(series: SeriesId, summary: &Summary, (ids, through): (Ids, Through)) {
     // SAFETY: the stream lives, and this is its worker's thread.

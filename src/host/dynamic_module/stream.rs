@@ -44,8 +44,8 @@ struct Inner {
     series: Option<SeriesId>,
     /// The tenants whose queries are counted, while this one runs.
     lease: Vec<Wanted>,
-    /// The question that the upstream has not answered yet, and the longest answer that is read.
-    call_out: Option<(u64, usize)>,
+    /// The requests of the filter's own that are not answered yet.
+    call_outs: Vec<Sent>,
     /// The filter state can be set once, at the end.
     note: Option<String>,
     began: Option<u64>,
@@ -54,6 +54,16 @@ struct Inner {
     /// The parts of the body that came so far are held back.
     holds_request: bool,
     holds_answer: bool,
+}
+
+/// A request of the filter's own.
+struct Sent {
+    /// Envoy's number for it.
+    id: u64,
+    /// Which of the exchange's it is.
+    which: usize,
+    /// The longest answer that is read.
+    max_answer: usize,
 }
 
 impl Drop for Inner {
@@ -83,7 +93,7 @@ impl Stream {
             ids: plugin.ids,
             series: None,
             lease: Vec::new(),
-            call_out: None,
+            call_outs: Vec::new(),
             note: None,
             began: None,
             is_grpc: false,
@@ -140,16 +150,16 @@ impl Stream {
     /// The upstream has answered a question, or has not: `None`. `headers` and `chunks` are its answer.
     pub fn answered(&self, id: u64, answer: Option<(&[Pair<'_>], &[&[u8]])>) {
         let flow = self.run(|inner| {
-            let Some((_, max)) = inner.call_out.take_if(|(asked, _)| *asked == id) else {
-                return (Flow::Pause, None);
-            };
+            let Some(at) = inner.call_outs.iter().position(|sent| sent.id == id) else { return (Flow::Pause, None) };
+            let Sent { which, max_answer, .. } = inner.call_outs.swap_remove(at);
             let Some((status, chunks)) = answer.and_then(|(headers, chunks)| Some((status_of(headers)?, chunks)))
             else {
-                return inner.on(Event::CalledOut(Answered::Failed));
+                return inner.on(Event::CalledOut { which, answered: Answered::Failed });
             };
             let size: usize = chunks.iter().map(|chunk| chunk.len()).sum();
-            let body = (size <= max).then(|| chunks.concat());
-            inner.on(Event::CalledOut(Answered::Answer { status, body: body.as_deref() }))
+            let body = (size <= max_answer).then(|| chunks.concat());
+            let answered = Answered::Answer { status, body: body.as_deref() };
+            inner.on(Event::CalledOut { which, answered })
         });
         if flow == Flow::Continue && !self.is_over.get() && !self.is_broken.get() {
             // SAFETY: the filter is not over.
@@ -326,11 +336,22 @@ impl Inner {
                 let body = self.filter.body(Half::Request, self.holds_request, size)?;
                 return Ok(Some(self.exchange.on(Event::RequestBodyRead { body, now })));
             }
-            Effect::CallOut(call_out) => match self.filter.http_call(&call_out) {
-                Some(id) => self.call_out = Some((id, call_out.max_answer)),
-                // Whatever the reason, the question was not asked.
-                None => return Ok(Some(self.exchange.on(Event::CalledOut(Answered::Failed)))),
-            },
+            Effect::CallOut(call_outs) => {
+                let mut not_asked = Vec::new();
+                for (which, call_out) in call_outs.iter().enumerate() {
+                    match self.filter.http_call(call_out) {
+                        Some(id) => self.call_outs.push(Sent { id, which, max_answer: call_out.max_answer }),
+                        // Whatever the reason, it was not sent.
+                        None => not_asked.push(which),
+                    }
+                }
+                if !not_asked.is_empty() {
+                    return Ok(Some(self.exchange.on(Event::NotAsked(&not_asked))));
+                }
+            }
+            Effect::CountAlerts { tenant, result, count } => {
+                local::count_alerts(&self.worker, tenant.as_deref(), (result, count), self.through());
+            }
             Effect::ReadAnswerHead => {
                 // Owned, since Envoy's text is borrowed from the filter, and so are the headers.
                 let details = self.filter.response_code_details().map(<[u8]>::to_vec);

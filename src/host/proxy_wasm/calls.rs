@@ -175,7 +175,8 @@ pub fn send_local_response(
 pub fn http_call(call_out: &CallOut) -> Result<u32, HostError> {
     let headers = call_out.headers.iter().map(|(name, value)| (&**name, value.as_str())).collect();
     let timeout = Duration::from_millis(call_out.timeout_ms.into());
-    proxy_wasm::hostcalls::dispatch_http_call(&call_out.cluster, headers, None, Vec::new(), timeout)
+    let body = Some(&*call_out.body).filter(|body| !body.is_empty());
+    proxy_wasm::hostcalls::dispatch_http_call(&call_out.cluster, headers, body, Vec::new(), timeout)
         .map_err(|status| HostError { call: "proxy_http_call", fault: Fault::Status(status as u32) })
 }
 

@@ -1,6 +1,6 @@
 //! The SDK's contexts → events of an exchange. A root context stands for a worker and its configuration, an HTTP context for an exchange.
 
-use super::effects::Stream;
+use super::effects::{Sent, Stream};
 use super::questions::{self, Waiting};
 use super::{calls, local, pairs};
 use crate::config::Config;
@@ -161,10 +161,11 @@ impl Shared {
 impl Context for Shared {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _trailers: usize) {
         let Ok(mut stream) = self.0.try_borrow_mut() else { return };
-        let Some(call) = stream.call_out.take_if(|call| call.token == token) else { return };
-        let answer = answer(call.max_answer, headers, body_size);
-        let waiting = call.same.map(|same| questions::take(&stream.worker, &same)).unwrap_or_default();
-        stream.called_out(answered(&answer));
+        let Some(at) = stream.call_outs.iter().position(|sent| sent.token == token) else { return };
+        let Sent { which, max_answer, same, .. } = stream.call_outs.swap_remove(at);
+        let answer = answer(max_answer, headers, body_size);
+        let waiting = same.map(|same| questions::take(&stream.worker, &same)).unwrap_or_default();
+        stream.called_out(which, answered(&answer));
         questions::tell(waiting, answered(&answer));
     }
 }

@@ -21,14 +21,17 @@ pub struct Stream {
     series: Option<SeriesId>,
     /// The tenants whose queries are counted, while this one runs.
     lease: Vec<Wanted>,
-    /// The question that the upstream has not answered yet.
-    pub(super) call_out: Option<Call>,
+    /// The requests of the filter's own that are not answered yet.
+    pub(super) call_outs: Vec<Sent>,
     me: Waiting,
 }
 
-/// A call to the upstream.
-pub struct Call {
+/// A request of the filter's own.
+pub struct Sent {
+    /// The host's number for it.
     pub token: u32,
+    /// Which of the exchange's it is.
+    pub which: usize,
     /// The longest answer that is read.
     pub max_answer: usize,
     /// What others who wait for the answer ask, too.
@@ -40,7 +43,7 @@ impl Drop for Stream {
         if !self.lease.is_empty() {
             local::release(&self.lease);
         }
-        if let Some(Call { same: Some(same), .. }) = &self.call_out {
+        for same in self.call_outs.iter().filter_map(|sent| sent.same.as_ref()) {
             questions::leave(&self.worker, same);
         }
     }
@@ -48,12 +51,19 @@ impl Drop for Stream {
 
 impl Stream {
     pub fn new(worker: Rc<Worker>, me: Waiting) -> Self {
-        Stream { exchange: Exchange::new(worker.clone()), worker, series: None, lease: Vec::new(), call_out: None, me }
+        Stream {
+            exchange: Exchange::new(worker.clone()),
+            worker,
+            series: None,
+            lease: Vec::new(),
+            call_outs: Vec::new(),
+            me,
+        }
     }
 
-    /// Tells the exchange that its question was answered, or was not, and lets the request go on where it may.
-    pub fn called_out(&mut self, answered: Answered<'_>) {
-        if self.on(Event::CalledOut(answered)) == Action::Continue
+    /// Tells the exchange that a request of its own was answered, or was not, and lets the client's request go on where it may.
+    pub fn called_out(&mut self, which: usize, answered: Answered<'_>) {
+        if self.on(Event::CalledOut { which, answered }) == Action::Continue
             && let Err(error) = calls::resume_request()
         {
             self.on(Event::Failed(error));
@@ -110,18 +120,28 @@ impl Stream {
                 let body = body(BufferType::HttpRequestBody, size)?;
                 return Ok(Some(self.exchange.on(Event::RequestBodyRead { body, now })));
             }
-            Effect::CallOut(call_out) if questions::waits(&self.worker, &call_out, &self.me) => {}
-            Effect::CallOut(call_out) => match calls::http_call(&call_out) {
-                Ok(token) => {
-                    let CallOut { max_answer, same, .. } = *call_out;
-                    self.call_out = Some(Call { token, max_answer, same });
+            Effect::CallOut(call_outs) => {
+                let mut not_asked = Vec::new();
+                for (which, call_out) in call_outs.into_iter().enumerate() {
+                    if questions::waits(&self.worker, &call_out, &self.me) {
+                        continue;
+                    }
+                    match calls::http_call(&call_out) {
+                        Ok(token) => {
+                            let CallOut { max_answer, same, .. } = call_out;
+                            self.call_outs.push(Sent { token, which, max_answer, same });
+                        }
+                        // Whatever the reason, it was not sent.
+                        Err(_) => {
+                            let _nobody = call_out.same.map(|same| questions::take(&self.worker, &same));
+                            not_asked.push(which);
+                        }
+                    }
                 }
-                // Whatever the reason, the question was not asked.
-                Err(_) => {
-                    let _nobody = call_out.same.map(|same| questions::take(&self.worker, &same));
-                    return Ok(Some(self.exchange.on(Event::CalledOut(Answered::Failed))));
+                if !not_asked.is_empty() {
+                    return Ok(Some(self.exchange.on(Event::NotAsked(&not_asked))));
                 }
-            },
+            }
             Effect::ReadAnswerHead => {
                 let map = calls::header_map(MapType::HttpResponseHeaders)?;
                 let headers = pairs::checked(&map)?;
@@ -167,6 +187,9 @@ impl Stream {
                 let status = status.and_then(|bytes| bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)));
                 let status = status.and_then(|status| u16::try_from(status).ok());
                 return Ok(Some(self.exchange.on(Event::StatusRead(status))));
+            }
+            Effect::CountAlerts { tenant, result, count } => {
+                local::count_alerts(&self.worker, tenant.as_deref(), result, count);
             }
             Effect::Note(state) => calls::set_property("tenancy", state.as_bytes()),
             Effect::NoteSamples(samples) => calls::set_property("tenancy_samples", samples.to_string().as_bytes()),

@@ -30,6 +30,13 @@ pub fn begin(worker: &Worker, tenant: Option<&str>, handler: &'static str) -> Op
     with(|local| local.ledger.begin(config, &mut Shared, tenant, handler, &mut meter))
 }
 
+/// Counts alerts that were sent to a tenant's Alertmanager, or were not.
+pub fn count_alerts(worker: &Worker, tenant: Option<&str>, result: &'static str, count: u32) {
+    let Some(config) = worker.config() else { return };
+    let series = (tenant, "alerts");
+    with(|local| local.ledger.count_alerts(config, &mut Shared, series, (result, count), &mut meter));
+}
+
 /// Notes that it has ended.
 pub fn end(series: SeriesId, summary: &Summary) {
     with(|local| local.ledger.end(series, summary, &mut meter));

@@ -138,7 +138,8 @@ pub fn tell(waiting: Vec<Waiting>, answered: Answered<'_>) {
         if calls::set_effective_context(context).is_ok()
             && let Ok(mut stream) = stream.try_borrow_mut()
         {
-            stream.called_out(answered);
+            // A question that others ask, too, is the only one of its exchange.
+            stream.called_out(0, answered);
         }
     }
 }

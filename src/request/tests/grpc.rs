@@ -29,6 +29,7 @@ fn send(call: &Request, body: &[u8], config: &Worker) -> Result<Result<Vec<u8>, 
     Ok(match forward.body.finish(body, Some(NOW), &config.memo)? {
         BodyDecision::Forward(finished) => Ok(finished.body.unwrap_or_else(|| body.to_vec())),
         BodyDecision::Reply(reply) => Err(reply),
+        other @ (BodyDecision::Confirm(_) | BodyDecision::Spread(_)) => panic!("not forwarded: {other:?}"),
     })
 }
 

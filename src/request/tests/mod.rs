@@ -1,5 +1,6 @@
 //! Requests as tables: what goes upstream, or why not.
 
+mod alertmanager;
 mod confinement;
 mod enforcement;
 mod federation_label;
@@ -152,6 +153,7 @@ impl Request {
             Some(body) => match forward.body.finish(body, Some(NOW), &config.memo)? {
                 BodyDecision::Forward(finished) => Some(text(finished.body.unwrap_or_else(|| body.clone()))),
                 BodyDecision::Reply(reply) => return Ok(Err(reply)),
+                other @ (BodyDecision::Confirm(_) | BodyDecision::Spread(_)) => panic!("not forwarded: {other:?}"),
             },
             None => None,
         };

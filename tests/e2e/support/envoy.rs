@@ -51,11 +51,17 @@ impl Setup {
 
     /// One of the other bootstraps, which hold the filter themselves; its identities are those of this run.
     pub fn example(name: &str, upstream: u16) -> Setup {
+        Setup::bootstrap(name, &[("PROMETHEUS_PORT", upstream)])
+    }
+
+    /// Likewise, with these ports in the lines that have these marks.
+    pub fn bootstrap(name: &str, ports: &[(&str, u16)]) -> Setup {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("envoy").join(name);
         let yaml = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let identities = format!("{}/", super::identities::folder().display());
         let yaml = yaml.replace("filename: envoy/identities/", &format!("filename: {identities}"));
-        Setup { yaml, filter: String::new(), workers: 1, program: None }.port("PROMETHEUS_PORT", upstream)
+        let setup = Setup { yaml, filter: String::new(), workers: 1, program: None };
+        ports.iter().fold(setup, |setup, (mark, port)| setup.port(mark, *port))
     }
 
     /// Sets keys of the plugin's configuration, beside those that are shipped.
