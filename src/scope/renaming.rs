@@ -77,11 +77,6 @@ impl Renaming {
             .into_iter()
             .find_map(|(from, to)| (from.text.as_bytes() == stored).then_some(to))
     }
-
-    /// By how much a name may grow.
-    pub fn longest(&self) -> usize {
-        self.names.iter().map(|name| name.json.len()).max().unwrap_or(0)
-    }
 }
 
 impl Name {

@@ -330,3 +330,18 @@ fn a_version_that_is_not_named_is_refused_and_one_that_is_named_arrives() {
             || answer.status >= 400
     );
 }
+
+/// A Prometheus reads a tenant's data from Cortex, through the filter, which forwards the message unread.
+#[test]
+fn a_prometheus_reads_one_tenant_through_envoy() {
+    let header = header();
+    let config = format!(
+        "remote_read:\n- url: http://127.0.0.1:{}/prometheus/api/v1/read\n  read_recent: true\n  headers: {{THANOS-TENANT: team-a, X-Scope-OrgID: team-b}}\n",
+        header.envoy.port()
+    );
+    let (_reader, port) = crate::support::upstreams::prometheus_process("reader-of-cortex", &config);
+    let query = form(&[("query", "count by (owner) (up)"), ("time", &data::end().to_string())]);
+    let answer = Request::get(&format!("/api/v1/query?{query}")).send(port);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().contains("data of team-a") && !answer.text().contains("team-b"), "{}", answer.text());
+}
