@@ -3,6 +3,8 @@
 use super::*;
 use crate::rejection::Rejection;
 use crate::request::{Answered, Spread};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const CONFIG: &str = r#"{"upstream": "alertmanager", "call_out_cluster": "alertmanager"}"#;
 const ID: &str = "11111111-2222-3333-4444-555555555555";
