@@ -34,6 +34,7 @@ pub use pages::{Neutral, PAGES};
 pub use parameters::{Cap, Kind, MAX_SEARCH_TERM, Moment, Parameter, Span};
 pub use profile::{DefaultStep, Honours, Profile, Upstream};
 pub use semantics::{Empty, ErrorShape, Times};
+use table::ENFORCED_READ;
 pub use table::{PASSTHROUGH, TABLE};
 
 /// A method that some row allows. All others are refused everywhere.
@@ -287,6 +288,27 @@ pub struct Route {
     pub switch: Option<Switch>,
     /// What is answered with `ui` where the endpoint would be refused.
     pub neutral: Option<Neutral>,
+}
+
+impl Route {
+    /// The row that applies with `enforce_tenancy`. Remote read can be confined then, and its answer be checked, whatever the upstream does
+    /// by the header.
+    pub fn enforced(&'static self) -> &'static Route {
+        match self.rule {
+            Rule::ByHeaderUnread => &ENFORCED_READ,
+            Rule::Queries
+            | Rule::Selectors
+            | Rule::Forward
+            | Rule::Filtered
+            | Rule::ByHeader
+            | Rule::RemoteRead
+            | Rule::Write(_)
+            | Rule::Metadata
+            | Rule::Passthrough
+            | Rule::Grpc(_)
+            | Rule::Refuse(_) => self,
+        }
+    }
 }
 
 /// A key of the configuration that has an endpoint served.

@@ -139,6 +139,9 @@ pub static TABLE: &[Route] = &[
     am::CORTEX_BUILDINFO,
 ];
 
+/// Remote read of an upstream that isolates tenants by the header, where the filter enforces the tenant's matchers as well.
+pub static ENFORCED_READ: Route = remote_read(CORTEX, "/api/v1/read");
+
 /// What most rows have in common. Each kind of row says what differs.
 pub const fn row(
     handler: &'static str,

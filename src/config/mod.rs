@@ -667,6 +667,12 @@ impl Config {
 
     /// The row for a path in normal form, and the prefix under which it was found.
     pub fn find<'p>(&self, path: &'p [u8]) -> Option<(Found<'p>, &str)> {
+        let (found, prefix) = self.find_row(path)?;
+        let route = if self.enforces() { found.route.enforced() } else { found.route };
+        Some((Found { route, ..found }, prefix))
+    }
+
+    fn find_row<'p>(&self, path: &'p [u8]) -> Option<(Found<'p>, &str)> {
         let is_passthrough = std::str::from_utf8(path).is_ok_and(|path| self.passthrough_paths.contains(path));
         if is_passthrough {
             return Some((Found { route: &api::PASSTHROUGH, segment: None }, ""));

@@ -5,6 +5,7 @@
 //! label values), metric_find_query.ts (variables). The headers are those of its backend's middlewares and of Go's client.
 
 use crate::support::compare::assert_only_of;
+use crate::support::envoy::Setup;
 use crate::support::http::{Request, Response, form};
 use crate::support::{data, prometheus, recorded, stub, unique};
 use serde_json::json;
@@ -187,4 +188,64 @@ fn grafana_s_headers_reach_the_upstream_and_the_answer_stays_private() {
     assert_eq!(seen.all("thanos-tenant"), ["team-a"]);
     let everything = [seen.query(), seen.form()].concat();
     assert_eq!(everything, [("match[]".to_owned(), "{tenant_id=\"team-a\"}".to_owned())]);
+}
+
+/// What Grafana's data source, its Metrics Drilldown and Perses ask in their first minute, as docs/grafana.md lists it: everything is answered with the
+/// tenant's own data, or refused in Prometheus's words where the document says so.
+#[test]
+fn the_first_minute_of_each_client_is_answered_or_refused_as_documented() {
+    let envoy = Setup::shipped(prometheus().upstream.port())
+        .plugin(json!({"enable_metadata": "names", "call_out_cluster": "prometheus"}))
+        .start("envoy-first-minute");
+    let [start, end] = times();
+    let range = [("start", start.as_str()), ("end", end.as_str())];
+    let with = |more: &[(&'static str, &'static str)]| form(&[&range[..], more].concat());
+    let step = [("step", "60"), ("query", "sum(rate(http_requests_total[5m]))")];
+    for (client, method, path, parameters, status) in [
+        ("Grafana 11", "GET", "/api/v1/label/__name__/values", with(&[]), 200),
+        ("Grafana 11", "GET", "/api/v1/metadata", String::new(), 200),
+        ("Grafana 12", "GET", "/api/v1/metadata", form(&[("limit", "40000")]), 200),
+        ("Grafana 12", "POST", "/api/v1/labels", with(&[("limit", "40000")]), 200),
+        ("Grafana 12", "POST", "/api/v1/series", with(&[("match[]", "{job=\"api\"}"), ("limit", "40000")]), 200),
+        ("Grafana 12", "GET", "/api/v1/label/job/values", with(&[("limit", "40000")]), 200),
+        ("Grafana 13", "GET", "/api/v1/search/metric_names", with(&[("search[]", "http")]), 0),
+        ("Grafana", "POST", "/api/v1/query", form(&[("query", "1+1"), ("time", &end)]), 200),
+        ("Grafana", "POST", "/api/v1/query_range", with(&step), 200),
+        ("Grafana", "GET", "/api/v1/query_exemplars", with(&[("query", "http_requests_total")]), 200),
+        ("Grafana", "GET", "/api/v1/rules", String::new(), 200),
+        ("Grafana", "GET", "/api/v1/alerts", String::new(), 200),
+        ("Grafana", "GET", "/api/v1/status/buildinfo", String::new(), 200),
+        ("Drilldown", "GET", "/api/v1/metadata", form(&[("metric", "http_requests_total")]), 200),
+        ("Drilldown", "GET", "/api/v1/label/__name__/values", with(&[("match[]", "{job=\"api\"}")]), 200),
+        ("Perses", "POST", "/api/v1/labels", with(&[("match[]", "up")]), 200),
+        ("Perses", "GET", "/api/v1/series", with(&[("match[]", "up")]), 200),
+        ("Perses", "GET", "/api/v1/parse_query", form(&[("query", "sum(up)")]), 200),
+        ("Perses", "GET", "/api/v1/metadata", String::new(), 200),
+        ("Perses", "POST", "/api/v1/query_range", with(&step), 200),
+        ("any", "GET", "/api/v1/status/tsdb", String::new(), 403),
+        ("any", "GET", "/api/v1/status/flags", String::new(), 403),
+    ] {
+        let request = match method {
+            "GET" if parameters.is_empty() => Request::get(path),
+            "GET" => Request::get(&format!("{path}?{parameters}")),
+            _ => Request::post(path, &parameters),
+        };
+        let mut request = from_grafana(request);
+        request.headers.retain(|(name, _)| name != "Accept-Encoding");
+        let answer = request.send(envoy.port());
+        let what = format!("{client}: {method} {path}");
+        assert_only_of("team-a", &answer, &what);
+        match status {
+            403 => drop(answer.refused(403)),
+            // Only where Prometheus runs with the search API.
+            0 => assert!(matches!(answer.status, 200 | 404), "{what}: {}", answer.text()),
+            status => assert_eq!(
+                (answer.status, &answer.json()["status"]),
+                (status, &json!("success")),
+                "{what}: {}",
+                answer.text()
+            ),
+        }
+    }
+    envoy.assert_healthy();
 }

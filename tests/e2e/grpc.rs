@@ -295,6 +295,63 @@ fn refusals_are_grpc_with_the_code_of_the_contract() {
     thanos().query.assert_healthy();
 }
 
+/// Fields that are given again, nested lengths that lie, messages that never end or are cut: refused, or read as every reader of protobuf does.
+#[test]
+fn hostile_messages_are_refused_or_read_in_one_way() {
+    let port = thanos().query.port();
+    let framed = |message: &[u8]| {
+        let mut frame = Vec::new();
+        write_frame(message, &mut frame).unwrap();
+        frame
+    };
+    let sent = |message: &[u8]| send(port, &request(QUERY, framed(message)).tenant("team-a"));
+    let text = |text: &str| {
+        let mut field = Vec::new();
+        write_bytes(1, text.as_bytes(), &mut field);
+        field
+    };
+    let mut whole = Vec::new();
+    query("count by (owner) (up)").write(&mut whole);
+    // The last of several queries counts, whatever stood before it.
+    let repeated = sent(&[&text("sum("), &whole[..], &text("count by (owner) (up)")].concat());
+    assert_eq!(repeated.code, 0, "{}", repeated.text());
+    assert_only_of("team-a", &repeated, "a query that is given three times");
+    assert!(repeated.text().contains("data of team-a"));
+    let last = sent(&[&whole[..], &text("sum(")].concat());
+    assert!(last.code == 3 && last.message.contains("parse error"), "{}", last.text());
+    // Lengths within lengths, each beyond what it is in.
+    let mut nested = vec![0x0a, 0xff, 0xff, 0xff, 0x7f];
+    (0..10_000).for_each(|_| nested.extend([0x32, 0xff, 0xff, 0x03]));
+    let stores = [&whole[..], &[0x32, 0x02, 0x0a, 0x7f]].concat();
+    for (message, code) in [
+        (&nested[..], 3),
+        (&stores, 7),
+        (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 3),
+        (b"\x0d\0\0\0\0", 3),
+        (b"\x0b", 3),
+    ] {
+        let answer = sent(message);
+        assert_eq!(answer.code, code, "{}", answer.text());
+        assert!(answer.messages.is_empty());
+    }
+    // A frame that promises more than it has, and a connection that is cut within it: nothing is forwarded, and others are served.
+    let mut cut = framed(&whole);
+    cut.truncate(cut.len() / 2);
+    let mut connection = crate::support::http::connect(port).unwrap();
+    let head = format!(
+        "POST {QUERY} HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc\r\nte: trailers\r\nthanos-tenant: team-a\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    std::io::Write::write_all(
+        &mut connection,
+        &[head.as_bytes(), format!("{:x}\r\n", cut.len()).as_bytes(), &cut, b"\r\n"].concat(),
+    )
+    .unwrap();
+    let served = sent(&whole);
+    assert_eq!(served.code, 0, "{}", served.text());
+    drop(connection);
+    thanos().query.assert_healthy();
+}
+
 /// Envoy's own bound, where it is lower, is Envoy's to tell.
 #[test]
 fn a_long_message_is_refused_by_the_filter_s_own_bound() {
@@ -504,9 +561,8 @@ fn grpc_web_passes_through_envoys_own_filter() {
     assert!(!text.contains("team-b"), "{text}");
 }
 
-/// Prints the throughput with the filter and without: `cargo test --test e2e grpc::a_stream -- --nocapture`.
-#[test]
-fn a_stream_of_100_megabytes_takes_no_memory() {
+/// A frame with 16 series of 1,000 bytes of chunks.
+fn long_frame() -> Vec<u8> {
     let label = |name: &'static str, value: &'static str| Label { name: name.as_bytes(), value: value.as_bytes() };
     let mut one = Vec::new();
     LabelSet { labels: vec![label("__name__", "up"), label("job", "api"), label("tenant_id", "team-a")] }
@@ -517,27 +573,55 @@ fn a_stream_of_100_megabytes_takes_no_memory() {
     let mut message = Vec::new();
     write_bytes(4, &batch, &mut message);
     write_frame(&message, &mut frame).unwrap();
+    frame
+}
+
+/// For `scripts/bench-streams`: MB/s of a stream of 100 MB and what Envoy's memory is after it, by the router alone and with the filter in turn; and
+/// with Envoy's own windows towards the upstream, which hold up to 16 MiB of a stream.
+#[test]
+#[ignore = "it measures, and asserts nothing but that the answer is whole"]
+fn figures_of_a_stream_of_series() {
+    let frame = long_frame();
     let times = 100_000_000 / frame.len() + 1;
     let upstream = grpc::serve(frame.clone(), times);
-    let mut seconds = Vec::new();
+    let windows = "{ initial_stream_window_size: 1048576, initial_connection_window_size: 8388608 }";
+    let ways = [
+        ("router", grpc::setup(upstream).without_filter().start("envoy-grpc-figures-router")),
+        ("filter", grpc::setup(upstream).start("envoy-grpc-figures-filter")),
+        (
+            "router, default windows",
+            grpc::setup(upstream).replace(windows, "{}").without_filter().start("envoy-grpc-figures-wide-router"),
+        ),
+        ("filter, default windows", grpc::setup(upstream).replace(windows, "{}").start("envoy-grpc-figures-wide")),
+    ];
+    for round in 0..6 {
+        for (name, envoy) in &ways {
+            let begun = std::time::Instant::now();
+            let answer = call(envoy.port(), Some("team-a"), SERIES, &series(&[]));
+            let taken = begun.elapsed().as_secs_f64();
+            assert_eq!((answer.code, answer.messages.len()), (0, times), "{}", answer.message);
+            let (speed, memory) = ((times * frame.len()) as f64 / taken / 1e6, envoy.process().resident_kib());
+            println!("figure: Series | {name} | {round} | {speed:.0} | {memory}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_of_100_megabytes_takes_no_memory() {
+    let frame = long_frame();
+    let times = 100_000_000 / frame.len() + 1;
+    let upstream = grpc::serve(frame.clone(), times);
     for (name, setup) in [("router", grpc::setup(upstream).without_filter()), ("filter", grpc::setup(upstream))] {
         let envoy = setup.start(&format!("envoy-grpc-stream-{name}"));
         let ask = || call(envoy.port(), Some("team-a"), SERIES, &series(&[]));
         assert_eq!(ask().messages.len(), times);
         let before = envoy.process().resident_kib();
-        let begun = std::time::Instant::now();
         let answer = ask();
-        let taken = begun.elapsed().as_secs_f64();
         let grown = envoy.process().resident_kib().saturating_sub(before);
         assert_eq!((answer.code, answer.messages.len()), (0, times), "{}", answer.message);
-        println!(
-            "{name}: {:.0} MB/s, {before} KiB before, {grown} KiB more",
-            (times * frame.len()) as f64 / taken / 1e6
-        );
-        assert!(grown < 20_000, "{name} grew by {grown} KiB");
-        seconds.push(taken);
+        println!("{name}: {before} KiB before, {grown} KiB more");
+        assert!(grown < 8_000, "{name} grew by {grown} KiB");
     }
-    println!("the filter takes {:.2} times the router's time", seconds[1] / seconds[0]);
     // A series of another tenant in the midst of it ends the stream.
     let foreign = grpc::serve([&frame[..], &other_series()].concat(), 5_000);
     let envoy = grpc::setup(foreign).start("envoy-grpc-stream-foreign");

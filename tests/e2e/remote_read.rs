@@ -5,8 +5,9 @@ use crate::support::compare::assert_only_of;
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Body, Request, Response, form};
 use crate::support::observe;
+use crate::support::process::free_port;
 use crate::support::scripted::{SCRIPT, Scripted, Step};
-use crate::support::{data, prometheus, upstreams};
+use crate::support::{data, prometheus, stores, upstreams};
 use promql_tenancy_filter::wire::crc32c::crc32c;
 use promql_tenancy_filter::wire::labels::{Matcher, Operator};
 use promql_tenancy_filter::wire::protobuf::{Message, write_bytes, write_varint};
@@ -167,6 +168,57 @@ fn a_prometheus_that_reads_through_envoy_sees_one_tenant() {
         }
         envoy.assert_healthy();
     }
+}
+
+/// With the routes that docs/remote-read.md has for the two paths that a sidecar asks besides.
+#[test]
+fn a_thanos_sidecar_that_reads_through_envoy_shows_one_tenant() {
+    let upstream = prometheus().upstream.port();
+    let docs = include_str!("../../docs/remote-read.md");
+    let routes =
+        docs.split("```").find(|block| block.contains("direct_response")).unwrap().trim_start_matches("yaml\n");
+    let routes: String = routes.lines().map(|line| format!("              {line}\n")).collect();
+    let catch_all = "              - match: { prefix: / }\n";
+    let envoy = Setup::shipped(upstream)
+        .plugin(json!({"enable_remote_read": true, "static_tenant_ids": ["team-a"]}))
+        .replace(catch_all, &[&routes, catch_all].concat())
+        .start("envoy-read-sidecar");
+    let (sidecar_http, sidecar_grpc, http, grpc) = (free_port(), free_port(), free_port(), free_port());
+    let sidecar = stores::thanos(
+        "reader-sidecar",
+        "sidecar",
+        sidecar_http,
+        sidecar_grpc,
+        &[format!("--prometheus.url=http://127.0.0.1:{}", envoy.port())],
+    );
+    let endpoint = [format!("--endpoint=127.0.0.1:{sidecar_grpc}"), "--query.lookback-delta=30m".to_owned()];
+    let query = stores::thanos("reader-sidecar-query", "query", http, grpc, &endpoint);
+    let (start, end) = (data::start().to_string(), data::end().to_string());
+    let ask = |port: u16, query: &str| {
+        let pairs = [("query", query), ("start", &start), ("end", &end), ("step", "60")];
+        Request::get(&format!("/api/v1/query_range?{}", form(&pairs))).try_send(port)
+    };
+    sidecar.wait_until(|| ask(http, "up").is_some_and(|answer| answer.text().contains("data of team-a")));
+    for (asked, by_hand) in [
+        (
+            "count by (__name__, owner) ({__name__!=\"\"})",
+            "count by (__name__, owner) ({__name__!=\"\",tenant_id=\"team-a\"})",
+        ),
+        (
+            "sum by (owner) (rate(http_requests_total[5m]))",
+            "sum by (owner) (rate(http_requests_total{tenant_id=\"team-a\"}[5m]))",
+        ),
+    ] {
+        let answer = ask(http, asked).unwrap();
+        assert_only_of("team-a", &answer, asked);
+        assert_eq!(sorted(&answer), sorted(&ask(upstream, by_hand).unwrap()), "{asked}");
+    }
+    let owners = Request::get("/api/v1/label/owner/values").send(http);
+    assert_eq!(owners.json()["data"], json!(["data of team-a"]), "{}", owners.text());
+    // Nothing else of these paths is open.
+    Request::get("/api/v1/status/flags").send(envoy.port()).refused(403);
+    query.used();
+    envoy.assert_healthy();
 }
 
 /// The result, whose order is the upstream's own.
@@ -378,7 +430,7 @@ fn an_answer_that_is_not_the_tenant_s_is_cut_off() {
     }
 }
 
-/// Prints how fast a streamed answer passes, beside Envoy without the filter: `cargo test --test e2e -- --ignored figures_of_a_streamed_read`.
+/// For `scripts/bench-streams`: how fast a streamed answer passes, beside Envoy without the filter.
 #[test]
 #[ignore = "it measures, and asserts nothing but that the answer is whole"]
 fn figures_of_a_streamed_read() {
@@ -397,12 +449,12 @@ fn figures_of_a_streamed_read() {
     upstream.steps("long", steps);
     let setup = || Setup::shipped(upstream.port).plugin(json!({"enable_remote_read": true}));
     let envoys = [
-        ("router alone", setup().without_filter().start("envoy-read-router")),
+        ("router", setup().without_filter().start("envoy-read-router")),
         ("filter", setup().start("envoy-read-figures")),
         ("filter, without stop iteration", setup().stop_iteration(false).start("envoy-read-figures-continue")),
     ];
     let request = read(vec![over_all(vec![equal("__name__", "up")])], &[1]).tenant("team-a").header(SCRIPT, "long");
-    for round in 0..4 {
+    for round in 0..6 {
         for (name, envoy) in &envoys {
             let began = std::time::Instant::now();
             let mut stream = crate::support::http::connect(envoy.port()).unwrap();
@@ -416,7 +468,8 @@ fn figures_of_a_streamed_read() {
             }
             assert!(count >= FRAMES * frame.len(), "{name}: {count}");
             let seconds = began.elapsed().as_secs_f64();
-            println!("round {round}, {name}: {:.0} MB/s", count as f64 / 1e6 / seconds);
+            let (speed, memory) = (count as f64 / 1e6 / seconds, envoy.process().resident_kib());
+            println!("figure: remote read | {name} | {round} | {speed:.0} | {memory}");
         }
     }
 }

@@ -102,7 +102,8 @@ fn upstream(mode: &'static AtomicU32, forwarded: &'static AtomicU32) -> u16 {
 }
 
 /// While requests wait for the upstream's answer to a question, the VM traps: by another request, and by the answer itself. Nothing that waited
-/// is forwarded, and all is well afterwards.
+/// is forwarded, and all is well afterwards. Envoy tells a request that waits nothing of the trap, so that it ends by `stream_idle_timeout`
+/// (observed with 1.40.0).
 #[test]
 fn a_trap_during_a_call_out_forwards_nothing_and_is_healed() {
     static MODE: AtomicU32 = AtomicU32::new(SILENT);
@@ -110,12 +111,13 @@ fn a_trap_during_a_call_out_forwards_nothing_and_is_healed() {
     let module = process::program("TENANCY_WASM_TRAP");
     let envoy = Setup::shipped(upstream(&MODE, &FORWARDED))
         .plugin(json!({"enable_metadata": "names", "call_out_cluster": "prometheus", "call_out_timeout": "20s"}))
+        .replace("stream_idle_timeout: 150s", "stream_idle_timeout: 2s")
         .start_with("envoy-trap-call-out", &module);
     let port = envoy.port();
     let metadata = || Request::get("/api/v1/metadata").tenant("team-a");
     let refused = |answer: Option<Response>| {
-        // The connection may be cut instead.
-        assert!(answer.as_ref().is_none_or(|answer| answer.status == 503), "{answer:?}");
+        // The connection may be cut instead, and the stream be idle for too long.
+        assert!(answer.as_ref().is_none_or(|answer| matches!(answer.status, 408 | 503 | 504)), "{answer:?}");
     };
     for mode in [SILENT, TRAPS] {
         MODE.store(mode, Ordering::SeqCst);
@@ -123,12 +125,11 @@ fn a_trap_during_a_call_out_forwards_nothing_and_is_healed() {
         std::thread::scope(|scope| {
             let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| metadata().try_send(port))).collect();
             if mode == SILENT {
-                // Every worker's VM, wherever the others wait.
                 std::thread::sleep(Duration::from_millis(300));
-                while waiting.iter().any(|request| !request.is_finished()) && begun.elapsed() < Duration::from_secs(10)
-                {
-                    let trap = Request::get("/-/ready").header("x-tenancy-test-trap", "1");
-                    refused(trap.try_send(port));
+                // Both workers' VMs, whichever takes a connection.
+                for _ in 0..12 {
+                    refused(Request::get("/-/ready").header("x-tenancy-test-trap", "1").try_send(port));
+                    std::thread::sleep(Duration::from_millis(30));
                 }
             }
             waiting.into_iter().for_each(|request| refused(request.join().unwrap()));

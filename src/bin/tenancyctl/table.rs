@@ -197,7 +197,7 @@ fn request(route: &Route) -> &'static str {
         Rule::ByHeader if route.one_tenant => "forwarded, of one tenant; refused with `enforce_tenancy: true`",
         Rule::ByHeader => "forwarded; refused with `enforce_tenancy: true`",
         Rule::ByHeaderUnread => {
-            "forwarded, its body unread; refused with `enforce_tenancy: true`, and where limits apply that would have to read it"
+            "forwarded, its body unread; with `enforce_tenancy: true` as for Prometheus; refused where limits apply that would have to read it"
         }
         Rule::Alertmanager(Part::ByHeader) => {
             "forwarded, its body unread, of one tenant, also without a prefix; refused with `enforce_tenancy: true`"

@@ -51,6 +51,30 @@ fn refused(config: &str, body: &[u8]) -> Rejection {
     forward.body.finish(body, Some(NOW), &config.memo).unwrap_err()
 }
 
+/// Cortex isolates by the header. With `enforce_tenancy`, a message is confined besides, and the answer checked.
+#[test]
+fn cortex_s_remote_read_is_confined_where_tenancy_is_enforced() {
+    let body = message(&[query(&[equal(b"__name__", b"up")])], &[1]);
+    let request = || {
+        let mut request = request(&body);
+        request.headers[1].1 = b"/prometheus/api/v1/read".to_vec();
+        request
+    };
+    let cortex = |more: &str| config(&format!(r#"{{"upstream": "cortex"{more}}}"#));
+    assert_eq!(reason(&request(), &cortex(r#", "enforce_tenancy": true"#)), "forbidden_path");
+    let enforcing = cortex(r#", "enforce_tenancy": true, "enable_remote_read": true"#);
+    let forward = request().decide(&enforcing).unwrap();
+    assert!(forward.set.iter().any(|(name, value)| (&**name, &**value) == ("X-Scope-OrgID", "team-a")));
+    let finished = forward.body.finish(&body, Some(NOW), &enforcing.memo).unwrap().forwarded().unwrap();
+    let sent = snappy::decode_block(&finished.body.unwrap(), 1 << 20).unwrap();
+    let sent: ReadRequest<'_> = protobuf::read(&sent).unwrap();
+    assert_eq!(sent.queries[0].matchers, [equal(b"tenant_id", b"team-a"), equal(b"__name__", b"up")]);
+    // Limits that have to read the body can.
+    let limits = r#", "enforce_tenancy": true, "enable_remote_read": true, "limits": {"max_selectors_per_query": 2}"#;
+    assert!(request().decide(&cortex(limits)).is_ok());
+    assert!(matches!(request().decide(&cortex("")).unwrap().body, BodyPlan::Untouched));
+}
+
 #[test]
 fn remote_read_is_refused_unless_it_is_switched_on() {
     let body = message(&[query(&[])], &[1]);

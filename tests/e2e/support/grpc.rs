@@ -87,7 +87,7 @@ pub fn setup(port: u16) -> Setup {
     Setup::shipped(port)
         .replace(
             "explicit_http_config: { http_protocol_options: {} }",
-            "explicit_http_config: { http2_protocol_options: {} }",
+            "explicit_http_config: { http2_protocol_options: { initial_stream_window_size: 1048576, initial_connection_window_size: 8388608 } }",
         )
         .plugin(json!({"upstream": "thanos", "enable_grpc": true}))
 }
