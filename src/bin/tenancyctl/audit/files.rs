@@ -69,7 +69,7 @@ fn text_of(text: &str, before: &str, nesting: usize, found: &mut Found) -> bool 
 
 fn of_json(json: &Value, before: &str, found: &mut Found) -> bool {
     match json {
-        Value::Array(items) => items.iter().fold(false, |is_known, item| of_json(item, before, found) || is_known),
+        Value::Array(items) => some(items.iter().map(|item| of_json(item, before, found))),
         json => grafana::read(json, before, found),
     }
 }
@@ -80,14 +80,14 @@ fn of_yaml(text: &str, before: &str, nesting: usize, found: &mut Found) -> bool 
         return false;
     }
     let Ok(documents) = Node::read(text, 1) else { return false };
-    documents.iter().fold(false, |is_known, document| of_document(document, before, nesting, found) || is_known)
+    some(documents.iter().map(|document| of_document(document, before, nesting, found)))
 }
 
 fn of_document(document: &Node, before: &str, nesting: usize, found: &mut Found) -> bool {
     match document.word("kind") {
         "List" | "ConfigMapList" | "PrometheusRuleList" => {
             let items = document.get("items").map(Node::items).unwrap_or_default();
-            items.iter().fold(false, |is_known, item| of_document(item, before, nesting, found) || is_known)
+            some(items.iter().map(|item| of_document(item, before, nesting, found)))
         }
         "ConfigMap" if nesting > 0 => {
             let members = document.get("data").map(Node::members).unwrap_or_default();
@@ -100,4 +100,9 @@ fn of_document(document: &Node, before: &str, nesting: usize, found: &mut Found)
         "PrometheusRule" => document.get("spec").is_some_and(|spec| rules::read(spec, before, found)),
         _ => rules::read(document, before, found),
     }
+}
+
+/// Whether one of them is: all of them are looked at.
+pub fn some(are_known: impl Iterator<Item = bool>) -> bool {
+    are_known.filter(|is_known| *is_known).count() > 0
 }

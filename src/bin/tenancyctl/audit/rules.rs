@@ -7,6 +7,7 @@
 //! ```
 
 use super::super::check::document::Node;
+use super::files::some;
 use super::judge::Asked;
 use super::{Found, Item};
 
@@ -16,7 +17,7 @@ pub fn read(document: &Node, before: &str, found: &mut Found) -> bool {
         let namespace = document.word("namespace");
         let before =
             if namespace.is_empty() { before.to_owned() } else { format!("{before}namespace {namespace:?}: ") };
-        return groups.items().iter().fold(false, |is_known, each| group(each, &before, found) || is_known);
+        return some(groups.items().iter().map(|each| group(each, &before, found)));
     }
     document.members().iter().fold(false, |is_known, member| {
         let before = format!("{before}namespace {:?}: ", member.key);
