@@ -6,6 +6,7 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod audit;
 mod check;
 mod confined;
 mod evidence;
@@ -43,6 +44,7 @@ Examples:
   tenancyctl rewrite --tenant team-a 'sum(rate(http_requests_total[5m]))'
   tenancyctl route --config plugin.json GET '/api/v1/labels?match[]=up'
   tenancyctl verify http://127.0.0.1:10000 --tenant team-a --tenant team-b
+  tenancyctl audit dashboards/ rules.yml
   tenancyctl retention plugin.json --url http://localhost:9090
   tenancyctl schema > promql-tenancy.schema.json
 
@@ -57,6 +59,7 @@ enum Command {
     Rewrite(rewrite::Rewrite),
     Route(route::Route),
     Verify(Box<verify::Verify>),
+    Audit(Box<audit::Audit>),
     Retention(Box<retention::Retention>),
     /// Print the JSON Schema of the configuration, for editors and for programs that write configurations
     #[command(after_help = SCHEMA)]
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Command::Rewrite(rewrite) => rewrite.run(),
         Command::Route(route) => route.run(),
         Command::Verify(verify) => verify.run(),
+        Command::Audit(audit) => audit.run(),
         Command::Retention(retention) => retention.run(),
         Command::Schema => print(&format!("{:#}\n", schema::schema())),
         Command::Completions { shell } => completions(shell),

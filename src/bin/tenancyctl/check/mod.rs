@@ -5,7 +5,7 @@
 //! - `plugin`: the filter's configuration, and what holds it in Envoy
 //! - `envoy`: a bootstrap, and files that Envoy discovers; `kubernetes`: Istio's and Envoy Gateway's resources
 
-mod document;
+pub mod document;
 mod envoy;
 mod kubernetes;
 mod mistake;
