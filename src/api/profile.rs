@@ -3,7 +3,7 @@
 //! Nothing outside of `src/api` compares or matches an [`Upstream`]. All other code asks the profile, so that a new kind does not
 //! compile until every question is answered for it.
 
-use super::{Cap, Downsampling};
+use super::{Cap, Downsampling, Pages, pages};
 
 /// Which API the upstream serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Profile {
     pub downsampling: Option<Downsampling>,
     /// What it does with what a request asks to be held to, in the order of [`Cap`].
     pub honours: [Honours; Cap::COUNT],
+    /// Its web pages, where they are of use to a tenant.
+    pub pages: Option<Pages>,
 }
 
 /// What an upstream does with what a request asks to be held to. docs/tenant-limits.md has the sources.
@@ -80,6 +82,7 @@ const PROMETHEUS: Profile = Profile {
         Honours::As("max_series, of queries, if Prometheus has --enable-feature=query-cost; else it ignores it"),
         Honours::As("max_samples_read, of queries, if Prometheus has --enable-feature=query-cost; else it ignores it"),
     ],
+    pages: Some(pages::PROMETHEUS),
 };
 
 /// Thanos 0.42.5.
@@ -112,6 +115,7 @@ const THANOS: Profile = Profile {
         Honours::Not,
         Honours::Not,
     ],
+    pages: Some(pages::THANOS),
 };
 
 /// Cortex 1.21 and Mimir 3.0.
@@ -135,6 +139,7 @@ const CORTEX: Profile = Profile {
         Honours::Not,
         Honours::Not,
     ],
+    pages: None,
 };
 
 impl Upstream {

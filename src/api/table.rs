@@ -10,8 +10,8 @@ use super::{
 
 // Each row names its upstreams: a new kind is served nothing until rows name it.
 const ALL: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
-pub(super) const PROMETHEUS: &[Upstream] = &[Upstream::Prometheus];
-pub(super) const THANOS: &[Upstream] = &[Upstream::Thanos];
+const PROMETHEUS: &[Upstream] = &[Upstream::Prometheus];
+const THANOS: &[Upstream] = &[Upstream::Thanos];
 const CORTEX: &[Upstream] = &[Upstream::Cortex];
 const NOT_THANOS: &[Upstream] = &[Upstream::Prometheus, Upstream::Cortex];
 const NOT_PROMETHEUS: &[Upstream] = &[Upstream::Thanos, Upstream::Cortex];

@@ -187,7 +187,7 @@ impl Exchange {
             | Rule::Grpc(_)
             | Rule::Passthrough
             | Rule::Page
-            | Rule::Moved(_)
+            | Rule::Home
             | Rule::Refuse(_) => Limit::Concurrency,
         }
     }

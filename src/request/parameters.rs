@@ -105,7 +105,7 @@ impl Enforcement {
             | Rule::Metadata
             | Rule::Passthrough
             | Rule::Page
-            | Rule::Moved(_)
+            | Rule::Home
             | Rule::Grpc(_)
             | Rule::Refuse(_) => false,
         };
@@ -125,7 +125,7 @@ impl Enforcement {
             | Rule::Metadata
             | Rule::Passthrough
             | Rule::Page
-            | Rule::Moved(_)
+            | Rule::Home
             | Rule::Grpc(_)
             | Rule::Refuse(_) => Added::Nothing,
         };
