@@ -65,9 +65,9 @@ pub fn find_page(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
     };
     let is = |other: &&str| name == other.as_bytes();
     let is_below = |file: &&str| name.starts_with(file.as_bytes()) && file.ends_with('/');
-    let route = if is(&pages.home) || pages.others.iter().any(|other| is(other)) {
+    let route = if is(&pages.home) || pages.others.iter().any(is) {
         &PAGE
-    } else if pages.moved.iter().any(|moved| is(moved)) {
+    } else if pages.moved.iter().any(is) {
         &HOME
     } else if pages.files.iter().any(|file| is(file) || is_below(file)) {
         &ASSET

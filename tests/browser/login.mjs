@@ -16,7 +16,7 @@ const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "
 try {
   const context = await browser.newContext();
   const page = await context.newPage();
-  page.setDefaultTimeout(15000);
+  page.setDefaultTimeout(30000);
   seen.steps.push("an address leads to the identity provider, and back to what was asked for");
   await page.goto(`${base}/alerts?x=1`);
   checks.landed = page.url().slice(base.length);

@@ -32,7 +32,7 @@ const KINDS = {
 const how = KINDS[kind];
 
 async function watch(page, name) {
-  page.setDefaultTimeout(15000);
+  page.setDefaultTimeout(30000);
   page.on("console", (message) => {
     if (message.type() === "error") seen.errors.push({ page: name, text: message.text(), url: message.location().url });
   });
@@ -200,7 +200,7 @@ try {
 
   // What it tries has errors by intention, so they are not among those of the session.
   const visitor = await context.newPage();
-  visitor.setDefaultTimeout(15000);
+  visitor.setDefaultTimeout(30000);
   await step("a link from another site", async () => {
     await visitor.goto(other);
     await visitor.locator("#link").click();
