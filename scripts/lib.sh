@@ -75,6 +75,16 @@ pip_install() {
         --disable-pip-version-check --root-user-action ignore --target "$2" "$1"
 }
 
+# npm_of_node [NODE]: sets the array `npm` to the command for the npm of this Node, or of the one that scripts/install-node prints. The
+# Node from PyPI has npm, but no command for it that works.
+npm_of_node() {
+    local node=${1:-} cli
+    [[ -n $node ]] || node=$("$root/scripts/install-node")
+    prefer "$node"
+    cli=${node%/*}/../lib/node_modules/npm/bin/npm-cli.js
+    if [[ -f $cli ]]; then npm=("$node" "$cli"); else npm=(npm); fi
+}
+
 # apt_install PACKAGE...: only as root, and never by sudo: nobody wants a build script to do that.
 apt_install() {
     command -v apt-get >/dev/null || die "missing: $*; install what your system calls these Debian packages"

@@ -71,12 +71,19 @@ fn the_stats_table_has_every_stat_with_its_type_unit_and_tags() {
     assert_eq!(documented, known);
 }
 
+/// What is to be read in docs: pictures stand beside it.
+fn pages() -> Vec<std::path::PathBuf> {
+    let docs = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let is_text = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension != "png");
+    docs.map(|entry| entry.unwrap().path()).filter(is_text).collect()
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let docs = pages();
     let others = ["README.md", "SECURITY.md", "CODE_OF_CONDUCT.md"].map(|name| root.join(name));
-    for document in docs.chain(others) {
+    for document in docs.into_iter().chain(others) {
         let text = std::fs::read_to_string(&document).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
             let file = link.split('#').next().unwrap();
@@ -196,8 +203,7 @@ fn versions_in_the_guides_are_those_that_are_built_and_tested() {
     let envoy = versions.lines().find_map(|line| line.strip_prefix("ENVOY_VERSION=")).expect("Envoy's version");
     let expected = [("envoyproxy/envoy:v", envoy), ("promql-tenancy-filter:", env!("CARGO_PKG_VERSION"))];
     let mut found = 0;
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap() {
-        let path = entry.unwrap().path();
+    for path in pages() {
         let text = std::fs::read_to_string(&path).unwrap();
         for (image, version) in expected {
             for (at, _) in text.match_indices(image) {

@@ -391,6 +391,8 @@ const CLAIMS: &[(&str, &str, &str)] = &[
     ("examples/ratelimit/", "tests/e2e/fleet.rs", "ratelimit/config.yaml"),
     ("examples/prometheus/", "tests/e2e/deployments.rs", "examples/prometheus"),
     ("examples/grafana/", "tests/e2e/dashboards.rs", "examples/grafana/tenants.json"),
+    ("tests/browser/package.json", "scripts/install-playwright", "tests/browser/package.json"),
+    ("tests/browser/package-lock.json", "scripts/install-playwright", "tests/browser/package-lock.json"),
     // Helm loads a chart whole.
     ("charts/promql-tenancy-filter/", "tests/manifests/helm.rs", "charts/promql-tenancy-filter"),
     (".github/workflows/", "tests/manifests/workflows.rs", ".github/workflows"),

@@ -30,7 +30,7 @@ mod tests;
 pub use alertmanager::{ALERTS, Part, SILENCE, SILENCES};
 pub use downsampling::{Downsampling, Lookback, SourceResolution};
 pub use grpc::{Call, SERVICES, is_grpc, is_protobuf};
-pub use pages::{Neutral, PAGES};
+pub use pages::{ASSET, HOME, Neutral, PAGE, Pages, find_page};
 pub use parameters::{Cap, Kind, MAX_SEARCH_TERM, Moment, Parameter, Span};
 pub use profile::{DefaultStep, Honours, Profile, Upstream};
 pub use semantics::{Empty, ErrorShape, Times};
@@ -111,8 +111,8 @@ pub enum Rule {
     Passthrough,
     /// A web page, or a file that it is made of: forwarded without a query string, which only the browser reads.
     Page,
-    /// A redirection to this page.
-    Moved(&'static str),
+    /// A redirection to the upstream's first page.
+    Home,
     /// A gRPC method: its message is written anew, with the tenant's matchers.
     Grpc(Call),
     /// A part of Alertmanager's API, decided on as that part needs.
@@ -406,11 +406,6 @@ pub fn find(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
 /// The first row for the path of a gRPC method, which stands below no prefix.
 pub fn find_call(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
     find_in(SERVICES, upstream, path)
-}
-
-/// The first row of a web page, or of a file that it is made of, for a path from which the prefix has been taken.
-pub fn find_page(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
-    find_in(PAGES, upstream, path)
 }
 
 fn find_in<'p>(table: &'static [Route], upstream: Upstream, path: &'p [u8]) -> Option<Found<'p>> {

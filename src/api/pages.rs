@@ -1,4 +1,4 @@
-//! Web pages: with `ui`, the rows of the upstream's pages, and neutral answers.
+//! Web pages: with `ui`, which pages an upstream has, the rows that stand for them, and neutral answers.
 //!
 //! Neutral answers: what is answered in the place of a refusal to what a web page asks whenever it is opened, and what can't be
 //! scoped to a tenant. Each says that there is nothing, in the shape that the page reads, so that it neither breaks nor complains.
@@ -7,36 +7,80 @@
 //! that stays refused, and the page shows why.
 
 use super::parameters as with;
-use super::table::{GET, NOT_CORTEX, PROMETHEUS, THANOS, row};
-use super::{Answer, Path, Route, Rule, Switch, Upstream};
+use super::table::{GET, NOT_CORTEX, row};
+use super::{Answer, Found, Path, Route, Rule, Switch, Upstream};
 
-/// The rows of web pages. They are looked at where no row of the API is found.
-pub static PAGES: &[Route] = &[
-    // `newUIReactRouterPaths` and what stands below it in Prometheus 3.16's web/web.go; `reactRouterPaths` in Thanos 0.42.5's
-    // pkg/ui/ui.go, without the pages of components that answer no queries.
-    moved(PROMETHEUS, "", "/query"),
-    moved(PROMETHEUS, "/", "/query"),
-    moved(PROMETHEUS, "/graph", "/query"),
-    page(PROMETHEUS, "/query"),
-    moved(THANOS, "", "/graph"),
-    moved(THANOS, "/", "/graph"),
-    page(THANOS, "/graph"),
-    page(THANOS, "/stores"),
-    page(PROMETHEUS, "/alertmanager-discovery"),
-    page(NOT_CORTEX, "/alerts"),
-    page(NOT_CORTEX, "/config"),
-    page(NOT_CORTEX, "/flags"),
-    page(NOT_CORTEX, "/rules"),
-    page(NOT_CORTEX, "/service-discovery"),
-    page(NOT_CORTEX, "/status"),
-    page(NOT_CORTEX, "/targets"),
-    page(NOT_CORTEX, "/tsdb-status"),
-    asset(NOT_CORTEX, Path::Exact("/favicon.ico")),
-    asset(NOT_CORTEX, Path::Exact("/manifest.json")),
-    asset(PROMETHEUS, Path::Exact("/favicon.svg")),
-    asset(PROMETHEUS, Path::Below("/assets/")),
-    asset(THANOS, Path::Below("/static/")),
-];
+/// The web pages that an upstream has. Names stand for paths below a prefix, without the first slash.
+#[derive(Debug)]
+pub struct Pages {
+    /// The first page.
+    pub home: &'static str,
+    /// Older names of the first page.
+    pub moved: &'static [&'static str],
+    /// The others.
+    pub others: &'static [&'static str],
+    /// What pages are made of: files, and folders of files, which end in a slash.
+    pub files: &'static [&'static str],
+}
+
+/// `newUIReactRouterPaths` and what stands below it in Prometheus 3.16's web/web.go.
+pub const PROMETHEUS: Pages = Pages {
+    home: "query",
+    moved: &["", "graph"],
+    others: &[
+        "alertmanager-discovery",
+        "alerts",
+        "config",
+        "flags",
+        "rules",
+        "service-discovery",
+        "status",
+        "targets",
+        "tsdb-status",
+    ],
+    files: &["assets/", "favicon.ico", "favicon.svg", "manifest.json"],
+};
+
+/// `reactRouterPaths` in Thanos 0.42.5's pkg/ui/ui.go, without the pages of components that answer no queries.
+pub const THANOS: Pages = Pages {
+    home: "graph",
+    moved: &[""],
+    others: &["alerts", "config", "flags", "rules", "service-discovery", "status", "stores", "targets", "tsdb-status"],
+    files: &["static/", "favicon.ico", "manifest.json"],
+};
+
+/// What stands for a page.
+pub static PAGE: Route = Route { answer: Answer::Page, ..page("ui", Rule::Page) };
+/// What stands for the root, and for older names of the first page.
+pub static HOME: Route = Route { answer: Answer::None, ..page("ui", Rule::Home) };
+/// What stands for a script, a style or a picture of the pages.
+pub static ASSET: Route = Route { answer: Answer::Asset, ..page("ui_asset", Rule::Page) };
+
+/// The row for the path of a web page, or of a file that it is made of, from which the prefix has been taken.
+pub fn find_page(upstream: Upstream, path: &[u8]) -> Option<Found<'_>> {
+    let pages = upstream.profile().pages.as_ref()?;
+    let name = match path {
+        b"" => path,
+        _ => path.strip_prefix(b"/")?,
+    };
+    let is = |other: &&str| name == other.as_bytes();
+    let is_below = |file: &&str| name.starts_with(file.as_bytes()) && file.ends_with('/');
+    let route = if is(&pages.home) || pages.others.iter().any(is) {
+        &PAGE
+    } else if pages.moved.iter().any(is) {
+        &HOME
+    } else if pages.files.iter().any(|file| is(file) || is_below(file)) {
+        &ASSET
+    } else {
+        return None;
+    };
+    Some(Found { route, segment: Some(name) })
+}
+
+/// What the browser shows in a page, it asks of the API.
+const fn page(handler: &'static str, rule: Rule) -> Route {
+    Route { switch: Some(Switch::Ui), ..row(handler, NOT_CORTEX, Path::Below("/"), GET, rule, with::NONE) }
+}
 
 /// A neutral answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,21 +130,4 @@ impl Neutral {
             Neutral::NoStream => "",
         }
     }
-}
-
-/// A web page. What the browser shows in it, it asks of the API.
-const fn page(upstreams: &'static [Upstream], path: &'static str) -> Route {
-    let row = row("ui", upstreams, Path::Exact(path), GET, Rule::Page, with::NONE);
-    Route { answer: Answer::Page, switch: Some(Switch::Ui), ..row }
-}
-
-const fn moved(upstreams: &'static [Upstream], path: &'static str, to: &'static str) -> Route {
-    let row = row("ui", upstreams, Path::Exact(path), GET, Rule::Moved(to), with::NONE);
-    Route { answer: Answer::None, switch: Some(Switch::Ui), ..row }
-}
-
-/// A script, a style or a picture of the web pages.
-const fn asset(upstreams: &'static [Upstream], path: Path) -> Route {
-    let row = row("ui_asset", upstreams, path, GET, Rule::Page, with::NONE);
-    Route { answer: Answer::Asset, switch: Some(Switch::Ui), ..row }
 }

@@ -3,7 +3,7 @@
 //! Nothing outside of `src/api` compares or matches an [`Upstream`]. All other code asks the profile, so that a new kind does not
 //! compile until every question is answered for it.
 
-use super::{Cap, Downsampling, ErrorShape};
+use super::{Cap, Downsampling, ErrorShape, Pages, pages};
 
 /// Which API the upstream serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct Profile {
     pub errors: ErrorShape,
     /// What it does with what a request asks to be held to, in the order of [`Cap`].
     pub honours: [Honours; Cap::COUNT],
+    /// Its web pages, where they are of use to a tenant.
+    pub pages: Option<Pages>,
 }
 
 /// What an upstream does with what a request asks to be held to. docs/tenant-limits.md has the sources.
@@ -88,11 +90,12 @@ const PROMETHEUS: Profile = Profile {
     ],
     serves_alerts: false,
     errors: ErrorShape::Prometheus,
+    pages: Some(pages::PROMETHEUS),
 };
 
 /// Alertmanager 0.35.
 const ALERTMANAGER: Profile =
-    Profile { name: "alertmanager", serves_alerts: true, errors: ErrorShape::Alertmanager, ..PROMETHEUS };
+    Profile { name: "alertmanager", serves_alerts: true, errors: ErrorShape::Alertmanager, pages: None, ..PROMETHEUS };
 
 /// Thanos 0.42.5.
 const THANOS: Profile = Profile {
@@ -126,6 +129,7 @@ const THANOS: Profile = Profile {
     ],
     serves_alerts: false,
     errors: ErrorShape::Prometheus,
+    pages: Some(pages::THANOS),
 };
 
 /// Cortex 1.21 and Mimir 3.0.
@@ -151,6 +155,7 @@ const CORTEX: Profile = Profile {
     ],
     serves_alerts: false,
     errors: ErrorShape::Prometheus,
+    pages: None,
 };
 
 impl Upstream {

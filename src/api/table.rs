@@ -13,8 +13,8 @@ use super::{
 const EVERY: &[Upstream] = &Upstream::ALL;
 /// Those that are queried in PromQL.
 const ALL: &[Upstream] = &[Upstream::Prometheus, Upstream::Thanos, Upstream::Cortex];
-pub(super) const PROMETHEUS: &[Upstream] = &[Upstream::Prometheus];
-pub(super) const THANOS: &[Upstream] = &[Upstream::Thanos];
+const PROMETHEUS: &[Upstream] = &[Upstream::Prometheus];
+const THANOS: &[Upstream] = &[Upstream::Thanos];
 const CORTEX: &[Upstream] = &[Upstream::Cortex];
 const NOT_THANOS: &[Upstream] = &[Upstream::Prometheus, Upstream::Cortex];
 const NOT_PROMETHEUS: &[Upstream] = &[Upstream::Thanos, Upstream::Cortex];

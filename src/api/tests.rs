@@ -65,7 +65,7 @@ const QUERIED: [Upstream; 3] = [Upstream::Prometheus, Upstream::Thanos, Upstream
 
 #[test]
 fn rows_are_whole() {
-    for route in TABLE.iter().chain(PAGES) {
+    for route in TABLE.iter().chain([&PAGE, &HOME, &ASSET]) {
         assert!(!route.upstreams.is_empty(), "{route:?}");
         let names: std::collections::BTreeSet<_> = route.parameters.iter().map(|parameter| parameter.name).collect();
         assert_eq!(names.len(), route.parameters.len(), "{route:?}");
@@ -149,18 +149,11 @@ fn rows_are_whole() {
                     "{route:?}"
                 )
             }
-            Rule::Page | Rule::Moved(_) => {
+            Rule::Page | Rule::Home => {
                 let is_page = matches!((route.rule, route.answer), (Rule::Page, Answer::Page | Answer::Asset))
-                    || matches!((route.rule, route.answer), (Rule::Moved(_), Answer::None));
+                    || matches!((route.rule, route.answer), (Rule::Home, Answer::None));
                 let is_switched = route.switch == Some(Switch::Ui) && route.methods == [Method::Get];
                 assert!(is_page && is_switched && route.needs_tenant && route.parameters.is_empty(), "{route:?}");
-                if let Rule::Moved(to) = route.rule {
-                    for upstream in route.upstreams {
-                        let to =
-                            find_page(*upstream, to.as_bytes()).map(|found| (found.route.rule, found.route.answer));
-                        assert_eq!(to, Some((Rule::Page, Answer::Page)), "{route:?}");
-                    }
-                }
             }
             Rule::Alertmanager(part) => {
                 assert!(route.answer == Answer::Alertmanager(part) && route.errors == ErrorShape::Alertmanager);
@@ -175,12 +168,11 @@ fn rows_are_whole() {
             Rule::Grpc(_) | Rule::Passthrough => panic!("not a row: {route:?}"),
         }
         match route.path {
-            Path::Exact("" | "/") => assert!(matches!(route.rule, Rule::Moved(_)), "{route:?}"),
             Path::Exact(path) => assert!(path.starts_with('/') && !path.ends_with('/'), "{route:?}"),
             Path::Below(path) => assert!(
                 path.starts_with('/')
                     && path.ends_with('/')
-                    && (matches!(route.rule, Rule::Refuse(_)) || route.answer == Answer::Asset),
+                    && matches!(route.rule, Rule::Refuse(_) | Rule::Page | Rule::Home),
                 "{route:?}"
             ),
             Path::Around(before, after) => {
@@ -339,5 +331,33 @@ fn a_content_type_is_grpc_s_where_envoy_takes_it_for_that() {
         ["application/grpc-web", "application/grpc; a", "application/grpcx", "Application/grpc", "application/json", ""]
     {
         assert!(!is_grpc(other.as_bytes()), "{other}");
+    }
+}
+
+#[test]
+fn pages_are_found_by_their_names_and_files_below_their_folders() {
+    for upstream in Upstream::ALL {
+        let of = |path: &str| find_page(upstream, path.as_bytes()).map(|found| (found.route.rule, found.route.answer));
+        let Some(pages) = &upstream.profile().pages else {
+            assert_eq!((of("/"), of("/graph"), of("/static/x.js")), (None, None, None));
+            continue;
+        };
+        let page = Some((Rule::Page, Answer::Page));
+        for name in pages.others.iter().chain([&pages.home]) {
+            assert_eq!(of(&format!("/{name}")), page, "{name}");
+            // What the API has is never a page.
+            assert!(find(upstream, format!("/{name}").as_bytes()).is_none(), "{name}");
+            for other in [format!("/{name}/"), format!("/{name}/x"), format!("//{name}"), (*name).to_owned()] {
+                assert_eq!(of(&other), None, "{other}");
+            }
+        }
+        assert!(pages.moved.iter().all(|moved| of(&format!("/{moved}")) == Some((Rule::Home, Answer::None))));
+        assert_eq!(of(""), of("/"));
+        for file in pages.files {
+            let is_folder = file.ends_with('/');
+            let asset = Some((Rule::Page, Answer::Asset));
+            assert_eq!(of(&format!("/{file}")), asset, "{file}");
+            assert_eq!(of(&format!("/{file}x.js")), asset.filter(|_| is_folder), "{file}");
+        }
     }
 }

@@ -160,9 +160,8 @@ pub fn enable_grpc(field: &Field, upstream: Upstream) -> Result<bool, ConfigErro
 
 /// `ui`: only where the table has pages.
 pub fn ui(field: &Field, upstream: Upstream) -> Result<bool, ConfigError> {
-    let has_pages = |route: &api::Route| route.upstreams.contains(&upstream);
     match field.boolean()? {
-        true if !api::PAGES.iter().any(has_pages) => {
+        true if upstream.profile().pages.is_none() => {
             Err(field.error("this upstream has no web pages for tenants: Prometheus and Thanos have"))
         }
         asked => Ok(asked),

@@ -205,7 +205,7 @@ impl Exchange {
             | Rule::Alertmanager(_)
             | Rule::Passthrough
             | Rule::Page
-            | Rule::Moved(_)
+            | Rule::Home
             | Rule::Refuse(_) => Limit::Concurrency,
         }
     }

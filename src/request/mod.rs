@@ -210,7 +210,7 @@ fn decide_noting(
         return without_tenant(head, &facts, config, route, prefix);
     }
     if let Some(prefix) = config.tenant_path().filter(|_| config.serves(Switch::Ui))
-        && let Some(asked) = pages::Asked::of(&facts, target.query, chosen, found)
+        && let Some(asked) = pages::Asked::of(&facts, target.query, chosen, found, config.upstream())
     {
         return asked.choose(head.evidence, config, prefix).map(Decision::Reply);
     }
@@ -230,8 +230,9 @@ fn decide_noting(
     let labels = labels.map_err(|(label, error)| Rejection::Label(label, error))?;
     let (found, prefix) = found.ok_or(Rejection::UnknownPath)?;
     let route = found.route;
-    if let Some(answer) = pages::neutral(&facts, route, config) {
-        return Ok(Decision::Reply(pages::reply_neutrally(answer, tenants.joined(), route)));
+    let below = chosen.map_or(b"".as_slice(), |chosen| chosen.prefix);
+    if let Some(reply) = pages::answer(&facts, route, config, &tenants, (below, prefix, target.query)) {
+        return Ok(Decision::Reply(reply));
     }
     if let Rule::Refuse(reason) = route.rule {
         return Err(Rejection::Forbidden(reason));
@@ -301,11 +302,6 @@ fn decide_noting(
     if let Some(chosen) = chosen {
         edits.set.push(forwarded_prefix(chosen.prefix));
     }
-    if let Rule::Moved(to) = route.rule {
-        let below = chosen.map_or(b"".as_slice(), |chosen| chosen.prefix);
-        let to = pages::target(&String::from_utf8_lossy(below), prefix, to, target.query);
-        return Ok(Decision::Reply(pages::redirect(Some(tenants.joined().clone()), route, to)));
-    }
     if passthrough {
         let body = if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
         let path = chosen.map_or(target.path, |chosen| chosen.rest);
@@ -317,21 +313,6 @@ fn decide_noting(
             set: edits.set,
             remove: edits.remove,
             body,
-            expected,
-            concurrency: Vec::new(),
-        }));
-    }
-
-    if route.rule == Rule::Page {
-        let path = path::write(prefix, route.path, found.segment, b"").map_err(Rejection::Path)?;
-        return Ok(Decision::Forward(Forward {
-            tenant: Some(tenants.joined().clone()),
-            route,
-            path: (path != facts.target).then_some(path),
-            selectors: 0,
-            set: edits.set,
-            remove: edits.remove,
-            body: if head.end_of_stream { BodyPlan::Absent } else { BodyPlan::MustBeEmpty },
             expected,
             concurrency: Vec::new(),
         }));
@@ -373,12 +354,14 @@ fn decide_noting(
         return metadata::decide(facts, by, config, &tenants, scope, memo);
     }
 
+    // Of a page, the browser alone reads it.
+    let asked = if route.rule == Rule::Page { b"" } else { target.query };
     let enforcement = Enforcement::new(route, config, scope);
-    let mut query = Vec::with_capacity(target.query.len().saturating_mul(2).min(1 << 16));
+    let mut query = Vec::with_capacity(asked.len().saturating_mul(2).min(1 << 16));
     let limits = limits_on(route, config, &tenants, head.headers);
     let mut requested = Requested::default();
     let noted = limits.as_ref().map(|_| &mut requested);
-    let mut url = enforcement.rewrite(target.query, Place::Url, noted, memo, &mut query)?;
+    let mut url = enforcement.rewrite(asked, Place::Url, noted, memo, &mut query)?;
     if let Some(limits) = &limits {
         match limits.decide(&mut requested, !has_form, head.now_ms, &mut query) {
             Ok(()) => {}

@@ -9,10 +9,10 @@
 
 use super::decision::Reply;
 use super::head::Facts;
-use crate::api::{Found, Method, Neutral, Path, Route, Rule, Switch};
+use crate::api::{Answer, Found, Method, Route, Rule, Switch, Upstream};
 use crate::config::{Config, Split, TenantPath};
 use crate::rejection::Rejection;
-use crate::tenant::Clues;
+use crate::tenant::{Clues, Tenants};
 use percent_encoding::{AsciiSet, CONTROLS};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ const POLICY: &str = "default-src 'none'; style-src 'sha256-L5hLdQhuEUXmfqKDPBV0
 pub struct Asked<'a> {
     route: &'static Route,
     prefix: &'a str,
-    page: &'static str,
+    page: &'a str,
     query: &'a [u8],
 }
 
@@ -49,14 +49,16 @@ impl<'a> Asked<'a> {
         facts: &Facts<'_>,
         query: &'a [u8],
         chosen: Option<Split<'_>>,
-        found: Option<(Found<'_>, &'a str)>,
+        found: Option<(Found<'a>, &'a str)>,
+        upstream: Upstream,
     ) -> Option<Asked<'a>> {
-        let (Found { route, .. }, prefix) = found?;
+        let (Found { route, segment }, prefix) = found?;
         // `/t/` names none either.
         let is_chosen = chosen.is_some_and(|chosen| !chosen.tenant.is_empty());
-        let page = match (route.rule, route.path) {
-            (Rule::Moved(to), _) => to,
-            (Rule::Page, Path::Exact(page)) if route.answer == crate::api::Answer::Page => page,
+        let page = match route.answer {
+            // A page's name has been compared with those that there are.
+            Answer::Page => std::str::from_utf8(segment?).ok()?,
+            Answer::None if route.rule == Rule::Home => home(upstream),
             _ => return None,
         };
         (!is_chosen && Method::read(facts.method) == Some(Method::Get)).then_some(Asked { route, prefix, page, query })
@@ -90,25 +92,38 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The neutral answer that takes the place of a refusal.
-pub fn neutral(facts: &Facts<'_>, route: &Route, config: &Config) -> Option<Neutral> {
-    let is_refused = matches!(route.rule, Rule::Refuse(_)) || route.switch.is_some_and(|switch| !config.serves(switch));
-    let is_asked = is_refused && config.serves(Switch::Ui) && Method::read(facts.method) == Some(Method::Get);
-    route.neutral.filter(|_| is_asked)
+/// The name of the first page.
+pub fn home(upstream: Upstream) -> &'static str {
+    upstream.profile().pages.as_ref().map_or("", |pages| pages.home)
 }
 
-/// The filter's own answer.
-pub fn reply_neutrally(answer: Neutral, tenant: &Arc<str>, route: &'static Route) -> Reply {
-    let body = answer.body();
-    let content_type = (!body.is_empty()).then(|| ("content-type", "application/json".to_owned()));
-    Reply {
-        tenant: Some(tenant.clone()),
+/// What the filter answers itself where a tenant is named: a redirection to the first page, or a neutral answer in the place of a refusal.
+/// `asked`: the prefix that names the tenant, the prefix below it, and the query string.
+pub fn answer(
+    facts: &Facts<'_>,
+    route: &'static Route,
+    config: &Config,
+    tenants: &Tenants,
+    (below, prefix, query): (&[u8], &str, &[u8]),
+) -> Option<Reply> {
+    if !config.serves(Switch::Ui) || Method::read(facts.method) != Some(Method::Get) {
+        return None;
+    }
+    let tenant = Some(tenants.joined().clone());
+    if route.rule == Rule::Home {
+        let below = String::from_utf8_lossy(below);
+        return Some(redirect(tenant, route, target(&below, prefix, home(config.upstream()), query)));
+    }
+    let is_refused = matches!(route.rule, Rule::Refuse(_)) || route.switch.is_some_and(|switch| !config.serves(switch));
+    let answer = route.neutral.filter(|_| is_refused)?;
+    Some(Reply {
+        tenant,
         route,
         status: answer.status(),
-        headers: content_type.into_iter().collect(),
-        body: body.into(),
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: answer.body().into(),
         reason: "neutral",
-    }
+    })
 }
 
 /// Sends the client to another page.
@@ -117,10 +132,10 @@ pub fn redirect(tenant: Option<Arc<str>>, route: &'static Route, to: String) -> 
 }
 
 /// An address on this host, in visible ASCII: whatever could end an attribute or a header is escaped as a browser would. Its path begins
-/// with one slash, as `below`, the prefix and the page do.
+/// with one slash, since `below` and the prefix, where there are any, do.
 pub fn target(below: &str, prefix: &str, page: &str, query: &[u8]) -> String {
     const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\'');
-    let mut out = [below, prefix, page].concat();
+    let mut out = [below, prefix, "/", page].concat();
     if !query.is_empty() {
         out.push('?');
         out.extend(percent_encoding::percent_encode(query, ESCAPED));
@@ -158,16 +173,19 @@ fn html(tenants: &BTreeSet<String>, target: impl Fn(&str) -> String) -> String {
     out
 }
 
-/// Appends text to HTML, between tags or quotes.
+/// Appends text to HTML, between tags or double quotes.
 fn escape(out: &mut String, text: &str) {
     for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
+        let escaped = match c {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            '"' => "&quot;",
+            c => {
+                out.push(c);
+                continue;
+            }
+        };
+        out.push_str(escaped);
     }
 }

@@ -105,7 +105,7 @@ impl Enforcement {
             | Rule::Metadata
             | Rule::Passthrough
             | Rule::Page
-            | Rule::Moved(_)
+            | Rule::Home
             | Rule::Grpc(_)
             | Rule::Alertmanager(_)
             | Rule::Refuse(_) => false,
@@ -126,7 +126,7 @@ impl Enforcement {
             | Rule::Metadata
             | Rule::Passthrough
             | Rule::Page
-            | Rule::Moved(_)
+            | Rule::Home
             | Rule::Grpc(_)
             | Rule::Alertmanager(_)
             | Rule::Refuse(_) => Added::Nothing,

@@ -23,6 +23,7 @@
 //! - `kubernetes`: Envoy as the examples for Kubernetes, Envoy Gateway and Istio configure it; `chart`: as the Helm chart does
 //! - `basic_auth`, `ext_authz`: the tenant by user name, and by an authorisation service
 //! - `naming`: claims as identity providers write them, the tenant in the path and in a parameter
+//! - `web_pages`: the pages of Prometheus and Thanos in a real browser; `web_login`: which signs in first
 //! - `stats`: all stats; `samples`: the samples that queries read
 //! - `dashboards`: the operators' dashboard and rules, with a Prometheus that scrapes Envoy; `picture`: draws the README's picture, on request
 //! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy; `native`: the native module as one
@@ -83,4 +84,6 @@ mod times;
 mod trail;
 mod trap;
 mod upstream;
+mod web_login;
+mod web_pages;
 mod writes;

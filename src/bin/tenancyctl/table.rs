@@ -1,8 +1,8 @@
 //! The API table as Markdown: the text of docs/api-table.md.
 
 use promql_tenancy_filter::api::{
-    Answer, Call, Empty, ErrorShape, Kind, Neutral, PAGES, Parameter, Part, Path, Profile, Route, Rule, SERVICES,
-    TABLE, Times, Upstream,
+    Answer, Call, Empty, ErrorShape, Kind, Neutral, Parameter, Part, Path, Profile, Route, Rule, SERVICES, TABLE, Times,
+    Upstream,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,6 +43,16 @@ absent one. A parameter that is not marked as repeated may be given once in the 
 
 ";
 
+const PAGES: &str = "
+## Web pages
+
+With `ui`, by GET, without the query string, which the browser alone reads: see [web-pages.md](web-pages.md). An answer that is not the upstream's own file or page is an
+error in JSON.
+
+| upstream | pages | redirected to the first page | files |
+|---|---|---|---|
+";
+
 const GRPC: &str = "
 ## gRPC
 
@@ -60,10 +70,8 @@ The filter asks nothing else of `upstream` than its rows above, and these answer
 
 pub fn markdown() -> String {
     let mut out = String::from(INTRODUCTION);
-    for (title, table, wanted) in
-        [("Served", TABLE, true), ("Web pages", PAGES, true), ("Refused with 403", TABLE, false)]
-    {
-        let rows: Vec<&Route> = table.iter().filter(|route| serves(route) == wanted).collect();
+    for (title, wanted) in [("Served", true), ("Refused with 403", false)] {
+        let rows: Vec<&Route> = TABLE.iter().filter(|route| serves(route) == wanted).collect();
         // Writing to a String can't fail, here and below.
         let _ = write!(out, "\n## {title}\n\n");
         if wanted {
@@ -89,7 +97,7 @@ pub fn markdown() -> String {
                 | Rule::Grpc(_)
                 | Rule::Metadata
                 | Rule::Page
-                | Rule::Moved(_)
+                | Rule::Home
                 | Rule::Alertmanager(_)
                 | Rule::Passthrough => writeln!(
                     out,
@@ -105,6 +113,8 @@ pub fn markdown() -> String {
             };
         }
     }
+    out.push_str(PAGES);
+    out.push_str(&pages());
     out.push_str(GRPC);
     out.push_str(&services());
     out.push_str(NOTES);
@@ -130,7 +140,7 @@ fn serves(route: &Route) -> bool {
         | Rule::Grpc(_)
         | Rule::Metadata
         | Rule::Page
-        | Rule::Moved(_)
+        | Rule::Home
         | Rule::Alertmanager(_)
         | Rule::Passthrough => true,
         Rule::Refuse(_) => false,
@@ -139,7 +149,6 @@ fn serves(route: &Route) -> bool {
 
 fn path(route: &Route) -> String {
     match route.path {
-        Path::Exact("") => "the prefix itself".to_owned(),
         Path::Exact(path) => format!("`{path}`"),
         Path::Below(path) => format!("`{path}*`"),
         Path::Around(before, "") => format!("`{before}<id>`"),
@@ -217,7 +226,7 @@ fn request(route: &Route) -> &'static str {
         Rule::Write(_) if route.at_root => "forwarded unread, of one tenant; also without a prefix",
         Rule::Write(_) => "forwarded unread, of one tenant",
         Rule::Page => "forwarded, without its query string",
-        Rule::Moved(_) => "redirected to the first page",
+        Rule::Home => "redirected to the first page",
         Rule::Passthrough => "forwarded as it came",
         Rule::Grpc(_) => "its message is written anew, with the matchers",
         Rule::Refuse(_) => "refused",
@@ -306,6 +315,24 @@ fn services() -> String {
     for route in refused {
         if let Rule::Refuse(reason) = route.rule {
             out += &format!("| {} | {reason} |\n", path(route));
+        }
+    }
+    out
+}
+
+/// The web pages of each kind of upstream.
+fn pages() -> String {
+    let mut out = String::new();
+    for upstream in Upstream::ALL {
+        if let Some(pages) = &upstream.profile().pages {
+            let names = |names: &[&str]| names.iter().map(|name| format!("`/{name}`")).collect::<Vec<_>>().join(" ");
+            let (name, first) = (upstream.name(), names(&[pages.home]));
+            out += &format!(
+                "| {name} | {first} {} | {} | {} |\n",
+                names(pages.others),
+                names(pages.moved),
+                names(pages.files)
+            );
         }
     }
     out

@@ -192,8 +192,8 @@ fn nothing_in_a_page_to_choose_ends_an_attribute() {
     }
     let links = links(&html);
     assert_eq!(links.len(), 4);
-    assert!(links.iter().all(|(to, _)| to.starts_with("/t/") && to.is_ascii() && !to.contains(['<', '>', '"', '\''])));
-    assert!(links.iter().any(|(to, id)| to.starts_with("/t/a&amp;amp;b&#39;/query?") && *id == "a&amp;amp;b&#39;"));
+    assert!(links.iter().all(|(to, _)| to.starts_with("/t/") && to.is_ascii() && !to.contains(['<', '>', '"'])));
+    assert!(links.iter().any(|(to, id)| to.starts_with("/t/a&amp;amp;b'/query?") && *id == "a&amp;amp;b'"));
 }
 
 #[test]
@@ -241,7 +241,6 @@ fn what_can_t_be_scoped_has_a_neutral_answer() {
         let text = std::str::from_utf8(&reply.body).unwrap();
         assert_eq!((reply.status, reply.reason, reply.tenant.as_deref()), (status, "neutral", Some(tenant)), "{path}");
         assert!(text.contains(body) && text.is_empty() == (status == 204), "{path}: {text}");
-        assert_eq!(header(&reply, "content-type").is_some(), status == 200);
         if !text.is_empty() {
             let value: serde_json::Value = serde_json::from_str(text).unwrap();
             assert_eq!(value["status"], "success");

@@ -1,6 +1,7 @@
 //! Support for the tests. What many tests share is started once, by the first test that needs it.
 
 pub mod authentication;
+pub mod browser;
 pub mod compare;
 pub mod compose;
 pub mod cortex;
@@ -13,6 +14,7 @@ mod h2;
 pub mod helm;
 pub mod http;
 pub mod identities;
+pub mod issuer;
 #[path = "../../manifests/program.rs"]
 pub mod manifests;
 pub mod metrics;
@@ -28,6 +30,8 @@ pub mod upstreams;
 
 use envoy::{Envoy, Setup};
 use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use stores::Stores;
@@ -105,4 +109,12 @@ pub fn envoys() -> &'static [Envoy; 4] {
 pub fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("unique{}end", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The path that an install script prints.
+pub fn installed(script: &str) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(script);
+    let output = Command::new(&script).output().unwrap_or_else(|error| panic!("{}: {error}", script.display()));
+    assert!(output.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().into()
 }

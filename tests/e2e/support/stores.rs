@@ -115,6 +115,8 @@ impl Stores {
             &[
                 "--query.lookback-delta=30m",
                 "--query.replica-label=receive",
+                "--web.prefix-header=X-Forwarded-Prefix",
+                "--alert.query-url=https://metrics.example/",
                 &endpoint(one_grpc),
                 &endpoint(sidecar_grpc),
                 &endpoint(ruler_grpc),
@@ -187,18 +189,26 @@ pub struct Frontend {
 
 impl Frontend {
     pub fn start(name: &str) -> Frontend {
-        let (grpc, query, frontend) = (free_port(), free_port(), free_port());
+        let (grpc, query) = (free_port(), free_port());
         let (receive, http, write) = receive(&format!("{name}-receive"), grpc, &[]);
         let arguments = ["--query.lookback-delta=30m", &format!("--endpoint=127.0.0.1:{grpc}")];
         let query_process = thanos(&format!("{name}-query"), "query", query, free_port(), &arguments);
+        let (frontend_process, frontend) = Frontend::before(&format!("{name}-frontend"), query);
+        receive.wait_until(|| [http, query].into_iter().all(upstreams::answers));
+        Frontend { processes: vec![receive, query_process, frontend_process], write, query, frontend }
+    }
+
+    /// A query frontend before a Query that runs already.
+    pub fn before(name: &str, query: u16) -> (Process, u16) {
+        let frontend = free_port();
         let mut command = Command::new(process::program("TENANCY_THANOS"));
         command
             .args(["query-frontend", "--log.level=warn"])
             .arg(format!("--http-address=127.0.0.1:{frontend}"))
             .arg(format!("--query-frontend.downstream-url=http://127.0.0.1:{query}"));
-        let frontend_process = Process::start(&format!("{name}-frontend"), command);
-        receive.wait_until(|| [http, query, frontend].into_iter().all(upstreams::answers));
-        Frontend { processes: vec![receive, query_process, frontend_process], write, query, frontend }
+        let process = Process::start(name, command);
+        process.wait_until(|| upstreams::answers(frontend));
+        (process, frontend)
     }
 
     pub fn wait_until(&self, ready: impl Fn() -> bool) {

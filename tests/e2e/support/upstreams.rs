@@ -53,6 +53,21 @@ pub fn demo_prometheus() -> Upstream {
     start_prometheus("prometheus-demo", &config.replace("[rules.yml]", &format!("[{}/rules.yml]", folder.display())))
 }
 
+/// A Prometheus with its web pages, and with the data and the rules of all tenants.
+pub fn prometheus_with_pages() -> Upstream {
+    let rules = process::folder().join("pages-rules.yml");
+    std::fs::write(&rules, data::RULES).unwrap();
+    let config = format!("global:\n  evaluation_interval: 1s\nrule_files:\n- {}\n", rules.display());
+    // Where it is not built in, a Prometheus finds its pages below a folder of this name.
+    let pages = super::installed("install-prometheus-ui");
+    let folder = pages.ancestors().find(|folder| folder.ends_with("prometheus")).expect("a folder `prometheus`");
+    let (process, port) = prometheus_in(Some(folder), "prometheus-pages", &config, &[]);
+    for tenant in data::TENANTS {
+        remote_write::write(port, "/api/v1/write", None, &data::labelled(tenant));
+    }
+    Upstream { processes: vec![process], port }
+}
+
 fn start_prometheus(name: &str, config: &str) -> Upstream {
     let (process, port) = prometheus_process(name, config);
     Upstream { processes: vec![process], port }
@@ -72,11 +87,18 @@ pub fn prometheus_process(name: &str, config: &str) -> (Process, u16) {
 
 /// The same, with more arguments.
 pub fn prometheus_with(name: &str, config: &str, arguments: &[&str]) -> (Process, u16) {
+    prometheus_in(None, name, config, arguments)
+}
+
+fn prometheus_in(working: Option<&Path>, name: &str, config: &str, arguments: &[&str]) -> (Process, u16) {
     let port = process::free_port();
     let folder = process::folder();
     let file = folder.join(format!("{name}.yml"));
     std::fs::write(&file, config).unwrap();
     let mut command = Command::new(process::program("TENANCY_PROMETHEUS"));
+    if let Some(working) = working {
+        command.current_dir(working);
+    }
     command
         .arg(format!("--config.file={}", file.display()))
         .arg(format!("--storage.tsdb.path={}", folder.join(name).display()))
