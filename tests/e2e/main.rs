@@ -13,6 +13,7 @@
 //! - `bodies`, `headers`, `paths`, `smuggling`: which requests reach the upstream, at the edges of HTTP
 //! - `times`: times and durations are read as the upstreams read them
 //! - `hostile`: queries that try to exhaust the filter; `limits`, `retention`: per-tenant limits
+//! - `delegated`: limits that the upstream enforces, and the size of answers
 //! - `fleet`: limits over several Envoys, and what protects an upstream; `soak`: mixed traffic with faults
 //! - `sources`: the tenant by certificate, token and configuration; `trail`: access logs, traces and Envoy's log
 //! - `deployments`: the topologies of examples/docker-compose and their check script
@@ -35,6 +36,7 @@ mod chart;
 mod clients;
 mod configuration;
 mod dashboards;
+mod delegated;
 mod deployments;
 mod errors;
 mod ext_authz;

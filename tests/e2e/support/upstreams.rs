@@ -60,6 +60,11 @@ fn start_prometheus(name: &str, config: &str) -> Upstream {
 
 /// A Prometheus that serves on this port.
 pub fn prometheus_process(name: &str, config: &str) -> (Process, u16) {
+    prometheus_with(name, config, &[])
+}
+
+/// Likewise, with more options.
+pub fn prometheus_with(name: &str, config: &str, more: &[&str]) -> (Process, u16) {
     let port = process::free_port();
     let folder = process::folder();
     let file = folder.join(format!("{name}.yml"));
@@ -74,7 +79,10 @@ pub fn prometheus_process(name: &str, config: &str) -> (Process, u16) {
         .arg("--query.lookback-delta=30m")
         .arg("--enable-feature=exemplar-storage,promql-experimental-functions,promql-duration-expr,search-api")
         .arg("--enable-feature=promql-extended-range-selectors,promql-binop-fill-modifiers");
-    let process = Process::start(name, command);
+    let process = {
+        command.args(more);
+        Process::start(name, command)
+    };
     process.wait_until(|| answers(port));
     (process, port)
 }
