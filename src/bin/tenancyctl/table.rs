@@ -1,8 +1,8 @@
 //! The API table as Markdown: the text of docs/api-table.md.
 
 use promql_tenancy_filter::api::{
-    Answer, Call, Empty, ErrorShape, Kind, Neutral, Parameter, Part, Path, Profile, Route, Rule, SERVICES, TABLE, Times,
-    Upstream,
+    Answer, Call, Empty, ErrorShape, Kind, Neutral, Parameter, Part, Path, Profile, Route, Rule, SERVICES, TABLE,
+    Times, Upstream,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

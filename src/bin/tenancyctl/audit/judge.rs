@@ -208,7 +208,7 @@ impl<'c> Judge<'c> {
                 // A form is not known; what a form without anything is refused for says nothing about it.
                 if is_form && path.contains('?') {
                     return match forward.body.finish(b"", now_ms, &RefCell::default()) {
-                        Ok(BodyDecision::Forward(_) | BodyDecision::Reply(_)) => Vec::new(),
+                        Ok(_) => Vec::new(),
                         Err(rejection) => refused(rejection.reason(), rejection.message().to_string()),
                     };
                 }

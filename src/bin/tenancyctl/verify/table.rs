@@ -111,7 +111,7 @@ impl Maker<'_> {
                 self.unchecked(route.handler, path, "verify finds tenants by their series, and Alertmanager has none");
             }
             // The same for everybody.
-            Rule::Page | Rule::Moved(_) => {
+            Rule::Page | Rule::Home => {
                 self.add(route.handler, path.to_owned(), "GET", path, &[], Expect::Anything);
             }
             Rule::Passthrough | Rule::Grpc(_) => {}
