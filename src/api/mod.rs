@@ -306,6 +306,8 @@ impl Route {
             | Rule::Metadata
             | Rule::Passthrough
             | Rule::Grpc(_)
+            | Rule::Page
+            | Rule::Moved(_)
             | Rule::Refuse(_) => self,
         }
     }
