@@ -5,6 +5,7 @@ use super::calls::{self, Filter, Pair};
 use super::plugin::Plugin;
 use super::stats::{Ids, Through};
 use super::{evidence, local};
+use crate::answer::GRPC_MESSAGE;
 use crate::api::ErrorShape;
 use crate::exchange::{
     AnswerEdits, Arrival, Effect, Event, Exchange, Flow, Half, HostError, Level, Line, RequestEdits, SeriesId, Step,
@@ -425,9 +426,11 @@ impl Inner {
     fn edit_answer(&mut self, edits: &AnswerEdits) -> Result<(), HostError> {
         const HEAD: Map = Map::AnswerHead;
         let filter = &mut self.filter;
-        edits.remove.iter().try_for_each(|name| filter.remove_header(HEAD, name.as_bytes()))?;
-        edits.set.iter().try_for_each(|(name, value)| filter.set_header(HEAD, name.as_bytes(), value.as_bytes()))?;
-        edits.add.iter().try_for_each(|(name, value)| filter.add_header(HEAD, name.as_bytes(), value.as_bytes()))
+        let AnswerEdits { remove, set, message, add } = edits;
+        remove.iter().try_for_each(|name| filter.remove_header(HEAD, name.as_bytes()))?;
+        set.iter().try_for_each(|(name, value)| filter.set_header(HEAD, name.as_bytes(), value.as_bytes()))?;
+        message.iter().try_for_each(|text| filter.set_header(HEAD, GRPC_MESSAGE.as_bytes(), text.as_bytes()))?;
+        add.iter().try_for_each(|(name, value)| filter.add_header(HEAD, name.as_bytes(), value.as_bytes()))
     }
 
     /// Counts a request whose hook has panicked, once.

@@ -229,10 +229,11 @@ fn edit_request(edits: &RequestEdits) -> Result<(), HostError> {
 
 fn edit_answer(edits: &AnswerEdits) -> Result<(), HostError> {
     const HEAD: MapType = MapType::HttpResponseHeaders;
-    edits.remove.iter().try_for_each(|name| calls::remove_header(HEAD, name.as_bytes()))?;
-    edits.set.iter().try_for_each(|(name, value)| calls::replace_header(HEAD, name.as_bytes(), value.as_bytes()))?;
-    edits.message.iter().try_for_each(|text| calls::replace_header(HEAD, GRPC_MESSAGE.as_bytes(), text.as_bytes()))?;
-    edits.add.iter().try_for_each(|(name, value)| calls::add_header(HEAD, name.as_bytes(), value.as_bytes()))
+    let AnswerEdits { remove, set, message, add } = edits;
+    remove.iter().try_for_each(|name| calls::remove_header(HEAD, name.as_bytes()))?;
+    set.iter().try_for_each(|(name, value)| calls::replace_header(HEAD, name.as_bytes(), value.as_bytes()))?;
+    message.iter().try_for_each(|text| calls::replace_header(HEAD, GRPC_MESSAGE.as_bytes(), text.as_bytes()))?;
+    add.iter().try_for_each(|(name, value)| calls::add_header(HEAD, name.as_bytes(), value.as_bytes()))
 }
 
 /// All of a body that the host holds, or none of it: bytes that were not read must not be forwarded.
