@@ -27,6 +27,13 @@ impl Config {
         if self.federation == (Federation::On { max_tenants: 1 }) {
             add("tenant_federation.enabled", "max_tenants is 1");
         }
+        let is_several = match &self.source {
+            Source::Static(tenants) => tenants.are_several(),
+            _ => self.federation != Federation::Off,
+        };
+        if self.renaming.is_some() && !is_several && self.view.is_none() && self.confinement.shared.is_none() {
+            add("federation_label", "no request names several tenants");
+        }
         if is_static && self.allowed.is_some() {
             add("allowed_tenants", "static_tenant_ids names the tenants");
         }
@@ -144,6 +151,17 @@ mod tests {
             r#"{"tenant_federation": {"enabled": true, "max_tenants": 1}}"#,
             &["tenant_federation.enabled: has no effect: max_tenants is 1"],
         );
+        let alone = &["federation_label: has no effect: no request names several tenants"];
+        assert_found(r#"{"federation_label": true}"#, alone);
+        assert_found(r#"{"federation_label": true, "static_tenant_ids": ["a"]}"#, alone);
+        for several in [
+            r#""tenant_federation": {"enabled": true}"#,
+            r#""static_tenant_ids": ["a", "b"]"#,
+            r#""static_tenant_ids": ["a"], "tenant_regex": "a|b""#,
+            r#""shared_tenants": ["platform"]"#,
+        ] {
+            assert_found(&format!(r#"{{"federation_label": "team", {several}}}"#), &[]);
+        }
         assert_found(
             r#"{"allowed_tenants": ["a", "b"], "static_tenant_ids": ["a"]}"#,
             &["allowed_tenants: has no effect: static_tenant_ids names the tenants"],
