@@ -4,7 +4,7 @@ use super::super::naming::Identity;
 use super::super::{Failure, confined};
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::promql::Query;
-use promql_tenancy_filter::request::{BodyDecision, Decision, Head, decide};
+use promql_tenancy_filter::request::{Decision, Head, decide};
 use promql_tenancy_filter::scope::{Fit, MatchOp, Matcher, OnConflict, Scope};
 use promql_tenancy_filter::tenant::Source;
 use serde_json::Value;
