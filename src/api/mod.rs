@@ -306,8 +306,9 @@ impl Route {
             | Rule::Metadata
             | Rule::Passthrough
             | Rule::Grpc(_)
+            | Rule::Alertmanager(_)
             | Rule::Page
-            | Rule::Moved(_)
+            | Rule::Home
             | Rule::Refuse(_) => self,
         }
     }
@@ -364,7 +365,7 @@ impl Route {
             | Rule::Grpc(_)
             | Rule::Alertmanager(_)
             | Rule::Page
-            | Rule::Moved(_)
+            | Rule::Home
             | Rule::Refuse(_) => false,
         }
     }
