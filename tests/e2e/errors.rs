@@ -2,7 +2,7 @@
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Body, Request, Response, form};
-use crate::support::{data, process, prometheus, thanos, upstreams};
+use crate::support::{data, process, prometheus, thanos};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -158,24 +158,6 @@ fn what_thanos_says_of_a_request_is_told() {
     let (told, untold) = untold(pair.upstream.port(), &[&pair.envoy]);
     assert!(untold.is_empty(), "{}", untold.join("\n"));
     assert!(told > 80, "{told} errors");
-}
-
-/// More than a few samples.
-const MANY: &[(&str, &[(&str, &str)])] = &[
-    ("/api/v1/query", &[("query", "up")]),
-    ("/api/v1/query", &[("query", "sum(rate(http_requests_total[5m]))")]),
-    ("/api/v1/query_range", &[("query", "count(up)")]),
-];
-
-#[test]
-fn what_prometheus_says_of_its_limit_of_samples_is_told() {
-    let upstream = upstreams::limited_prometheus(&["--query.max-samples=3"]);
-    let envoy = Setup::shipped(upstream.port()).start("envoy-limited-prometheus");
-    for answer in MANY.iter().flat_map(|(path, pairs)| ask(&envoy, &Request::get(&target(path, pairs)))) {
-        let told = answer.json()["error"].as_str().unwrap().to_owned();
-        assert!(told.starts_with("query processing would load too many samples into memory in "), "{told}");
-        assert_eq!(answer.status, 422, "{told}");
-    }
 }
 
 /// In six lines, with the error in the last.

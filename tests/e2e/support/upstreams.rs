@@ -73,13 +73,6 @@ fn start_prometheus(name: &str, config: &str) -> Upstream {
     Upstream { processes: vec![process], port }
 }
 
-/// A Prometheus with these options of its own, and the data of one tenant.
-pub fn limited_prometheus(options: &[&str]) -> Upstream {
-    let (process, port) = prometheus_with("prometheus-limited", "", options);
-    remote_write::write(port, "/api/v1/write", None, &data::labelled(data::TENANTS[0]));
-    Upstream { processes: vec![process], port }
-}
-
 /// A Prometheus, and the port on which it serves.
 pub fn prometheus_process(name: &str, config: &str) -> (Process, u16) {
     prometheus_with(name, config, &[])
