@@ -65,7 +65,8 @@ fn cortex_s_remote_read_is_confined_where_tenancy_is_enforced() {
     assert_eq!(reason(&request(), &cortex(r#", "enforce_tenancy": true"#)), "forbidden_path");
     let enforcing = cortex(r#", "enforce_tenancy": true, "enable_remote_read": true"#);
     let forward = request().decide(&enforcing).unwrap();
-    let is_scope = |(name, value): &(Arc<str>, Arc<str>)| name.eq_ignore_ascii_case("x-scope-orgid") && &**value == "team-a";
+    let is_scope =
+        |(name, value): &(Arc<str>, Arc<str>)| name.eq_ignore_ascii_case("x-scope-orgid") && &**value == "team-a";
     assert!(forward.set.iter().any(is_scope), "{:?}", forward.set);
     let finished = forward.body.finish(&body, Some(NOW), &enforcing.memo).unwrap().forwarded().unwrap();
     let sent = snappy::decode_block(&finished.body.unwrap(), 1 << 20).unwrap();
