@@ -5,6 +5,7 @@ use crate::wire::labels::{Matcher, Operator};
 use crate::wire::protobuf::{self, Message};
 use crate::wire::remote_read::{Query, ReadHints, ReadRequest};
 use crate::wire::snappy;
+use std::sync::Arc;
 
 const ON: &str = r#"{"enable_remote_read": true}"#;
 const PATH: &str = "/api/v1/read";
@@ -64,7 +65,9 @@ fn cortex_s_remote_read_is_confined_where_tenancy_is_enforced() {
     assert_eq!(reason(&request(), &cortex(r#", "enforce_tenancy": true"#)), "forbidden_path");
     let enforcing = cortex(r#", "enforce_tenancy": true, "enable_remote_read": true"#);
     let forward = request().decide(&enforcing).unwrap();
-    assert!(forward.set.iter().any(|(name, value)| (&**name, &**value) == ("X-Scope-OrgID", "team-a")));
+    let is_scope =
+        |(name, value): &(Arc<str>, Arc<str>)| name.eq_ignore_ascii_case("x-scope-orgid") && &**value == "team-a";
+    assert!(forward.set.iter().any(is_scope), "{:?}", forward.set);
     let finished = forward.body.finish(&body, Some(NOW), &enforcing.memo).unwrap().forwarded().unwrap();
     let sent = snappy::decode_block(&finished.body.unwrap(), 1 << 20).unwrap();
     let sent: ReadRequest<'_> = protobuf::read(&sent).unwrap();
