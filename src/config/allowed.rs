@@ -4,7 +4,7 @@
 use super::ConfigError;
 use super::json::Field;
 use super::shape::{Member, Shape, member};
-use crate::tenant::{self, Format, Tenants};
+use crate::tenant::{self, Format};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
@@ -44,7 +44,7 @@ impl Allowed {
                 allowed.prefixes.insert(text.to_owned());
             } else {
                 let text = field.text()?;
-                Tenants::one(text.as_bytes(), format).map_err(|error| field.error(error.to_string()))?;
+                tenant::check_id(text.as_bytes(), format).map_err(|error| field.error(error.to_string()))?;
                 if !allowed.ids.insert(text.to_owned()) {
                     return Err(field.error(format!("{text:?} is in the list twice")));
                 }

@@ -22,7 +22,7 @@ use super::shape::{Member, Shape, member};
 use super::{Config, ConfigError, check};
 use crate::promql::{self, Query};
 use crate::scope::{MAX_MATCHERS, Matcher, OnConflict, Scope, Unfit};
-use crate::tenant::{ById, EnforcedLabel, Federation, LabelSource, Source, Tenants, label};
+use crate::tenant::{self, ById, EnforcedLabel, Federation, LabelSource, Source, Tenants, label};
 use crate::text;
 use std::sync::Arc;
 
@@ -156,9 +156,9 @@ fn tenant_selectors(field: Field, config: &Config, others: usize) -> Result<Sele
     let entries = field.entries()?;
     let mut selectors = Selectors(ById::with_capacity(entries.len()));
     for (id, field) in entries {
-        Tenants::one(id.as_bytes(), config.format).map_err(|error| field.error(error.to_string()))?;
+        tenant::check_id(id.as_bytes(), config.format).map_err(|error| field.error(error.to_string()))?;
         let scope = selector(&field, config.on_conflict, others)?;
-        if !selectors.0.add(&id, scope) {
+        if !selectors.0.add(id.into(), scope) {
             return Err(ConfigError::twice(field.path));
         }
     }

@@ -30,7 +30,7 @@ pub fn limits(limits: Option<Field>, overrides: Option<Field>, format: Format) -
             return Err(field.error(error.to_string()));
         }
         let path = field.path.clone();
-        if !all.add(&id, set(field, &["dry_run"])?) {
+        if !all.add(id.into(), set(field, &["dry_run"])?) {
             return Err(ConfigError::twice(path));
         }
     }

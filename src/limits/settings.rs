@@ -46,7 +46,7 @@ impl Limits {
     }
 
     /// Adds a tenant's own limits, and returns whether it had none before.
-    pub fn add(&mut self, id: &str, set: Set) -> bool {
+    pub fn add(&mut self, id: Box<str>, set: Set) -> bool {
         self.overrides.add(id, set)
     }
 

@@ -42,9 +42,9 @@ impl<T> ById<T> {
     }
 
     /// Adds a value, as long as there is room. Returns whether the tenant had none before.
-    pub fn add(&mut self, id: &str, value: T) -> bool {
-        let Err(place) = find(&self.places, id, |number| self.id(number)) else { return false };
-        self.entries.push((id.into(), value));
+    pub fn add(&mut self, id: Box<str>, value: T) -> bool {
+        let Err(place) = find(&self.places, &id, |number| self.id(number)) else { return false };
+        self.entries.push((id, value));
         if let (Some(place), Ok(number)) = (self.places.get_mut(place), u32::try_from(self.entries.len())) {
             *place = number;
         }
@@ -82,8 +82,8 @@ mod tests {
             assert_eq!((all.is_empty(), all.get("t0").is_none()), (true, true));
             // Neither in order nor against it.
             let ids: Vec<String> = (0..count).map(|n| format!("t{}", n * 7_919 % count)).collect();
-            assert!(ids.iter().enumerate().all(|(n, id)| all.add(id, n)));
-            assert!(ids.iter().all(|id| !all.add(id, 0)));
+            assert!(ids.iter().enumerate().all(|(n, id)| all.add(id.as_str().into(), n)));
+            assert!(ids.iter().all(|id| !all.add(id.as_str().into(), 0)));
             assert!(ids.iter().enumerate().all(|(n, id)| all.get(id) == Some(&n)), "{count}");
             assert!(["t", "T0", &format!("t{count}")].iter().all(|id| all.get(id).is_none()));
             assert!(all.iter().map(|(id, _)| id).eq(ids.iter().map(String::as_str)));
@@ -94,7 +94,7 @@ mod tests {
     fn looking_one_up_compares_few_whatever_their_number_is() {
         for count in [100, 10_000] {
             let mut all = ById::with_capacity(count);
-            assert!((0..count).all(|n| all.add(&format!("tenant-{n:06}"), ())));
+            assert!((0..count).all(|n| all.add(format!("tenant-{n:06}").into(), ())));
             let compared = std::cell::Cell::new(0);
             for (id, ()) in all.iter() {
                 let counting = |number| {

@@ -343,6 +343,14 @@ fn check(value: &[u8], format: Format) -> Result<&str, Error> {
     }
 }
 
+/// Checks that a value is the ID of one tenant, as [`Tenants::one`] does, and makes nothing of it: a configuration may hold a hundred thousand.
+pub fn check_id(value: &[u8], format: Format) -> Result<(), Error> {
+    match value {
+        b"" => Err(Error::Empty),
+        value => check(value, format).map(drop),
+    }
+}
+
 /// Checks that an ID, or the beginning of an ID, holds only characters that the format allows.
 pub fn check_characters(id: &str, format: Format) -> Result<(), Error> {
     let quoted = || text::quote(id.as_bytes());
