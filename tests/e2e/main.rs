@@ -16,6 +16,7 @@
 //! - `bodies`, `headers`, `paths`, `smuggling`: which requests reach the upstream, at the edges of HTTP
 //! - `times`: times and durations are read as the upstreams read them
 //! - `hostile`: queries that try to exhaust the filter; `limits`, `retention`: per-tenant limits; `deletion`: `tenancyctl retention` on a Prometheus
+//! - `delegated`: limits that the upstream enforces, and the size of answers
 //! - `fleet`: limits over several Envoys, and what protects an upstream; `soak`: mixed traffic with faults
 //! - `sources`: the tenant by certificate, token and configuration; `trail`: access logs, traces and Envoy's log
 //! - `deployments`: the topologies of examples/docker-compose and their check script
@@ -44,6 +45,7 @@ mod configuration;
 mod cortex;
 mod dashboards;
 mod deletion;
+//! - `delegated`: limits that the upstream enforces, and the size of answers
 mod deployments;
 mod dry_run;
 mod errors;
