@@ -44,8 +44,8 @@ mod clients;
 mod configuration;
 mod cortex;
 mod dashboards;
+mod delegated;
 mod deletion;
-//! - `delegated`: limits that the upstream enforces, and the size of answers
 mod deployments;
 mod dry_run;
 mod errors;
