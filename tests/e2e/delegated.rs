@@ -36,8 +36,7 @@ fn prometheus_holds_queries_to_the_tenant_s_limits_and_the_refusal_names_them() 
         let long = "sum_over_time(count_over_time({__name__=~\".+\"}[1h])[6h:1s])";
         let text_of_query = if parameter == "timeout" { long } else { "http_requests_total" };
         let query = [("query", text_of_query), ("time", &*time)];
-        let status = || ask(&envoy, "/api/v1/query", &query, false).status;
-        reload(json!({limit: value}), &|| status() != 200);
+        reload(json!({limit: value}), &|| ask(&envoy, "/api/v1/query", &query, false).text().contains(limit));
         // Whether or not the client asks for more, and where.
         let larger = [("query", text_of_query), ("time", &*time), (parameter, "3600")];
         for (pairs, by_form) in [(&query[..], false), (&query, true), (&larger, false), (&larger, true)] {

@@ -9,7 +9,8 @@ clients that read slowly or leave. What it asserts:
 - no leak: each label set, name and line of every answer that was read is the asking tenant's
 - no unexplained status: each kind of request has the statuses that it may get; others count only near a fault
 - exact counters in every calm part
-- flat memory: Envoy's resident memory of the last third of the rounds is that of the first third, within a tenth and 8 MB
+- flat memory: Envoy's resident memory of the last third of the rounds is that of the first third, within a tenth and 8 MiB, which the stats of each tenant and
+  handler take as they are met for the first time
 - Envoy and its workers live, and serve at the end
 
 It prints one JSON object, and exits with 1 if anything of this does not hold.
@@ -205,7 +206,11 @@ class Soak:
             finally:
                 sink.close()
 
-        await asyncio.gather(pump(reader, up_writer, False), pump(up_reader, writer, True), return_exceptions=True)
+        try:
+            await asyncio.gather(pump(reader, up_writer, False), pump(up_reader, writer, True), return_exceptions=True)
+        except asyncio.CancelledError:
+            # The run is over.
+            pass
 
     # --- clients
 
