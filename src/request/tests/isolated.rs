@@ -50,7 +50,7 @@ fn what_the_upstream_answers_for_one_tenant_is_refused_for_several() {
         let request = Request::get(format!("/prometheus/api/v1/{path}"));
         let refused = request.clone().tenant("team-a|team-b").decide(&cortex).map(drop).unwrap_err().rejection;
         assert_eq!((refused.status(), refused.reason()), (400, "bad_tenant"), "{path}");
-        assert!(refused.message().ends_with("for one tenant at a time, and several are named"), "{path}");
+        assert!(refused.message().ends_with("for one tenant at a time, and several are named: name one"), "{path}");
         // The same tenant twice is one.
         assert!(request.tenant("team-a|team-a").send(&cortex).is_ok(), "{path}");
     }

@@ -166,6 +166,8 @@ fn without_an_answer_that_can_be_read_the_request_is_refused() {
             "could not be read",
         ),
     ] {
+        // A worker of its own: after a question that has failed, it is not asked again at once.
+        let config = super::config(NAMES);
         let rejection = ask(&request, &config).pending.finish(&answer, Some(NOW), &config.memo).unwrap_err();
         assert_eq!((rejection.status(), rejection.reason()), (status, "call_out"), "{answer:?}");
         assert!(
