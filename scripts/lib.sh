@@ -77,6 +77,7 @@ pip_install() {
 
 # npm_of_node [NODE]: sets the array `npm` to the command for the npm of this Node, or of the one that scripts/install-node prints. The
 # Node from PyPI has npm, but no command for it that works.
+# shellcheck disable=SC2034 # who calls it uses it
 npm_of_node() {
     local node=${1:-} cli
     [[ -n $node ]] || node=$("$root/scripts/install-node")

@@ -209,11 +209,11 @@ impl Filter {
             if self.written > 0 {
                 // Only where a limit ended the answer, or an error's object is written that is here already.
                 substitute.write_on_a_line(out);
+                if self.written.saturating_add(out.len() - before) > self.came.saturating_add(self.growth) {
+                    out.truncate(begin);
+                }
             } else {
                 substitute.write(out);
-            }
-            if self.written.saturating_add(out.len() - before) > self.came.saturating_add(self.growth) {
-                out.truncate(begin);
             }
         }
         self.written = self.written.saturating_add(out.len() - before);
