@@ -570,6 +570,11 @@ impl Config {
         }
     }
 
+    /// Whether some tenants are in dry run, and others are not.
+    pub fn mixes_dry_run(&self) -> bool {
+        self.mixes_dry_run
+    }
+
     fn dry_runs_tenant(&self, id: &str) -> bool {
         self.limits.own(id).and_then(|set| set.dry_run).unwrap_or(self.dry_run)
     }

@@ -104,7 +104,7 @@ impl Exchange {
         };
         let decided = request::decide(&head, config, &worker.memo);
         let begin = self.record.identify(&decided);
-        if config.dry_runs(request::tenant(&decided)) {
+        if request::is_in_dry_run(&head, config, &decided) {
             (self.subject.tenant, self.subject.route) = (request::tenant(&decided).cloned(), request::route(&decided));
             let mut step = self.begin_dry_run(decided);
             step.effects.insert(0, begin);

@@ -12,7 +12,8 @@
 //! 6. [`limits`](crate::limits), where the tenant has some: what is requested is within them or refused, and times are moved to where
 //!    they are allowed. Where nothing is left, the filter answers itself.
 //!
-//! `pages` decides on the upstream's web pages, and has the one to choose a tenant. `decision` has what is decided, as data; `ask`, what the
+//! `pages` decides on the upstream's web pages, and has the one to choose a tenant. `decision` has what is decided, as data; `dry_run`, whether it is
+//! enforced; `ask`, what the
 //! upstream is asked first; `alertmanager`: the same for Alertmanager's API; `federation`, what is known of several tenants here. `metadata` and `remote_read` decide on endpoints of
 //! their own kind; `grpc`: the same for gRPC, where a message takes the place of parameters.
 //!
@@ -24,6 +25,7 @@
 mod alertmanager;
 mod ask;
 mod decision;
+mod dry_run;
 mod federation;
 mod grpc;
 mod head;
@@ -39,6 +41,7 @@ mod write;
 pub use alertmanager::{AlertsPlan, RoutedPart, RoutesPlan, SilencePlan, Spread};
 pub use ask::{Answered, Ask, Pending};
 pub use decision::{Decision, Forward, Refused, Reply, route, tenant};
+pub use dry_run::is_in_dry_run;
 pub use grpc::{MAX_MESSAGE, MessagePlan};
 
 use crate::answer::{Asked, Expected, Notes};

@@ -235,3 +235,33 @@ fn a_configuration_in_dry_run_says_so_in_the_log() {
     assert!(said(GLOBAL).contains(line), "{}", said(GLOBAL));
     assert!(!said("{}").contains("dry run"));
 }
+
+/// Where all are in dry run but one, that one can't leave enforcement with a request that is refused before the tenant is read.
+#[test]
+fn an_enforced_tenant_stays_so_when_it_is_refused_early() {
+    let mixed = r#"{"dry_run": true, "default_tenant_id": "", "overrides": {"team-a": {"dry_run": false}}}"#;
+    let early = |tenant: &str| {
+        let get = |path: &str| Request::get(path).header("THANOS-TENANT", tenant);
+        [get("/api/v1/query?query=up").header("upgrade", "websocket"), get("/api/v1//query?query=up")]
+    };
+    let mut envoy = envoy(mixed);
+    for (enforced, open) in early("team-a").into_iter().zip(early("team-b")) {
+        let out = envoy.request(enforced.clone());
+        assert!(out.local && verdict(&out).is_empty(), "{enforced:?}: {:?}", out.answer());
+        let out = envoy.request(open.clone());
+        assert!(!out.local && verdict(&out).starts_with("refused:"), "{open:?}: {:?}", out.answer());
+    }
+    let get = || Request::get("/api/v1/query?query=up");
+    for unclear in [
+        get().header("THANOS-TENANT", "team-b").header("THANOS-TENANT", "team-a"),
+        get().header("THANOS-TENANT", "team-b|team-a"),
+        get().header("THANOS-TENANT", "team-a").header("THANOS-TENANT", "team-a"),
+    ] {
+        let out = envoy.request(unclear.clone());
+        assert!(out.local && verdict(&out).is_empty(), "{unclear:?}: {:?}", out.answer());
+    }
+    for nobody in [get(), get().header("THANOS-TENANT", ""), get().header("THANOS-TENANT", "team a")] {
+        let out = envoy.request(nobody.clone());
+        assert!(!out.local && verdict(&out).starts_with("refused:"), "{nobody:?}: {:?}", out.answer());
+    }
+}
