@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod confinement;
+mod dry_run;
 mod enforcement;
 mod federation_label;
 mod frontends;
@@ -112,18 +113,23 @@ impl Request {
     }
 
     fn decision(&self, config: &Worker) -> Result<Decision, Refused> {
+        self.with_head(|head| decide(head, config, &config.memo))
+    }
+
+    /// Whether nothing is enforced on it.
+    pub fn is_in_dry_run(&self, config: &Worker) -> bool {
+        self.with_head(|head| is_in_dry_run(head, config, &decide(head, config, &config.memo)))
+    }
+
+    fn with_head<T>(&self, then: impl FnOnce(&Head<'_>) -> T) -> T {
         let headers: Vec<(&[u8], &[u8])> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        decide(
-            &Head {
-                headers: &headers,
-                evidence: self.evidence.as_deref(),
-                label_evidence: self.label_evidence.as_deref(),
-                end_of_stream: self.body.is_none(),
-                now_ms: Some(NOW),
-            },
-            config,
-            &config.memo,
-        )
+        then(&Head {
+            headers: &headers,
+            evidence: self.evidence.as_deref(),
+            label_evidence: self.label_evidence.as_deref(),
+            end_of_stream: self.body.is_none(),
+            now_ms: Some(NOW),
+        })
     }
 
     /// What goes upstream. The filter does not answer the request itself.
