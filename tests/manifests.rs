@@ -190,7 +190,9 @@ fn plugin_configurations(value: &Value, found: &mut Vec<String>) {
             found.extend(object.get("pluginConfig").map(Value::to_string));
             let wasm = object.get("wasm").and_then(Value::as_array).into_iter().flatten();
             found.extend(wasm.filter_map(|wasm| wasm.get("config")).map(Value::to_string));
-            found.extend(object.get("configuration").and_then(|any| any["value"].as_str()).map(str::to_owned));
+            let texts =
+                ["configuration", "filter_config"].map(|key| object.get(key).and_then(|any| any["value"].as_str()));
+            found.extend(texts.into_iter().flatten().map(str::to_owned));
             let is_config_map = object.get("kind").is_some_and(|kind| kind == "ConfigMap");
             for (name, text) in object.get("data").and_then(Value::as_object).into_iter().flatten() {
                 if is_config_map && name.ends_with(".yaml") {
@@ -391,6 +393,7 @@ const CLAIMS: &[(&str, &str, &str)] = &[
     ("examples/ratelimit/", "tests/e2e/fleet.rs", "ratelimit/config.yaml"),
     ("examples/prometheus/", "tests/e2e/deployments.rs", "examples/prometheus"),
     ("examples/grafana/", "tests/e2e/dashboards.rs", "examples/grafana/tenants.json"),
+    ("benches/fleet/coefficients.json", "benches/fleet/fleet.py", "coefficients.json"),
     ("tests/browser/package.json", "scripts/install-playwright", "tests/browser/package.json"),
     ("tests/browser/package-lock.json", "scripts/install-playwright", "tests/browser/package-lock.json"),
     // Helm loads a chart whole.

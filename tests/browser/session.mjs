@@ -238,6 +238,8 @@ try {
         return new Promise((resolve) => frame.addEventListener("load", resolve));
       }, base + target);
       const frame = visitor.frames().find((frame) => frame !== visitor.mainFrame());
+      // What Chromium says of a frame that it refuses is there only after the frame's load event.
+      await frame.waitForFunction(() => document.body?.innerText, null, { timeout: 15_000 }).catch(() => {});
       seen.checks.framed.push({ target, url: frame.url(), text: await frame.locator("body").innerText().catch(() => "") });
     }
   });

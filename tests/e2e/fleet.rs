@@ -129,7 +129,7 @@ fn two_envoys_share_each_tenant_s_budgets() {
     let refused = refused.expect("the budget is spent");
     assert_eq!(
         refused.refused(429),
-        "the upstream answered 429 Too Many Requests: a limit of requests is reached; try again later"
+        "the proxy answered 429 Too Many Requests: a limit of requests is reached; try again later"
     );
     assert_eq!(refused.json()["errorType"], "too_many_requests");
     assert_eq!(ask(&envoys[0], QUERY, "team-d", 1).status, 200);
@@ -173,7 +173,7 @@ fn without_redis_requests_pass_or_are_refused_as_configured() {
     for without in ["Redis", "the service"] {
         assert_eq!(ask(&open, QUERY, "team-a", 1).status, 200, "{without}");
         let answer = ask(&closed, QUERY, "team-e", 1);
-        assert!(answer.refused(503).starts_with("the upstream answered 503 Service Unavailable"), "{without}");
+        assert!(answer.refused(503).starts_with("the proxy answered 503 Service Unavailable"), "{without}");
         drop(service.service.take());
     }
 }

@@ -180,7 +180,7 @@ fn a_thanos_sidecar_that_reads_through_envoy_shows_one_tenant() {
     let routes: String = routes.lines().map(|line| format!("              {line}\n")).collect();
     let catch_all = "              - match: { prefix: / }\n";
     let envoy = Setup::shipped(upstream)
-        .plugin(json!({"enable_remote_read": true, "static_tenant_ids": ["team-a"]}))
+        .plugin_text(&json!({"enable_remote_read": true, "static_tenant_ids": ["team-a"]}).to_string())
         .replace(catch_all, &[&routes, catch_all].concat())
         .start("envoy-read-sidecar");
     let (sidecar_http, sidecar_grpc, http, grpc) = (free_port(), free_port(), free_port(), free_port());
