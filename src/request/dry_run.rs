@@ -35,23 +35,19 @@ fn is_no_enforced_tenant_s(head: &Head<'_>, config: &Config) -> Option<bool> {
         parameter = naming::parameter(target.query, source).ok()?;
     }
     let clues = Clues { header, parameter: parameter.as_deref(), segment, evidence: head.evidence };
-    let names_several = || match source {
-        Source::Metadata(_) => true,
-        Source::Header { .. }
-        | Source::Parameter(_)
-        | Source::Allowed { .. }
-        | Source::Certificate(_)
-        | Source::Static(_) => [header, clues.parameter].into_iter().flatten().any(|value| value.contains(&b'|')),
-    };
     let is_open = |id: &str| config.dry_runs(Some(&Arc::from(id)));
+    // Of a list that names no one tenant, each that it names.
+    let are_all_open = || Some(config.offered(&clues).ok()?.iter().all(|id| is_open(id)));
+    let names_several = || [header, clues.parameter].into_iter().flatten().any(|value| value.contains(&b'|'));
     match config.identify(&clues) {
         Ok(tenants) => Some(tenants.ids().all(is_open)),
-        Err(Error::Absent(_) | Error::NoHeader(_) | Error::Empty) => Some(true),
+        Err(Error::Absent(_) | Error::NoHeader(_) | Error::Empty | Error::NoneServed) => Some(true),
+        Err(_) if matches!(source, Source::Metadata(_)) => are_all_open(),
+        Err(Error::NotChosen | Error::NotOffered) => are_all_open(),
         // No tenant has such an ID, unless it stands beside another's.
         Err(
             Error::TooLong { .. } | Error::Character(_) | Error::Reserved(_) | Error::NotABaseName(_) | Error::NotUtf8,
         ) => Some(!names_several()),
-        Err(Error::NotChosen | Error::NotOffered) => Some(config.offered(&clues).ok()?.iter().all(|id| is_open(id))),
         Err(
             Error::Unclear(_)
             | Error::Unreadable(_)
@@ -62,7 +58,6 @@ fn is_no_enforced_tenant_s(head: &Head<'_>, config: &Config) -> Option<bool> {
             | Error::OneWriter
             | Error::TooMany { .. }
             | Error::UnknownEntry(_)
-            | Error::NoneServed
             | Error::OwnSelector(_),
         ) => None,
     }

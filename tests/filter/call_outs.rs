@@ -243,6 +243,27 @@ fn where_the_first_client_leaves_the_root_context_asks_for_those_that_wait() {
 }
 
 #[test]
+fn where_the_next_client_can_t_ask_those_that_wait_are_not_forgotten() {
+    for answer in [names(), None] {
+        let mut harness = harness(true);
+        let (first, second) = (harness.open(request()), harness.open(request()));
+        let left = harness.call_outs()[0].token;
+        harness.close(first);
+        harness.fail(&[Fault { upon: Upon::Name("proxy_http_call"), status: status::BAD_ARGUMENT }]);
+        let third = harness.open(request());
+        is_refused(&harness.close(third), 502);
+        harness.fail(&[]);
+        harness.tick();
+        harness.tick();
+        let asked = harness.call_outs();
+        harness.answer_call_out(left, names());
+        harness.answer_call_out(asked.last().unwrap().token, answer.clone());
+        let outcome = harness.close(second);
+        if answer.is_some() { is_filtered(&outcome) } else { is_refused(&outcome, 502) }
+    }
+}
+
+#[test]
 fn a_question_of_a_root_context_that_is_gone_is_asked_once_more() {
     let mut harness = harness(true);
     let (first, second) = (harness.open(request()), harness.open(request()));

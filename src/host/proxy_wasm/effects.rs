@@ -131,9 +131,9 @@ impl Stream {
                             let CallOut { max_answer, same, .. } = call_out;
                             self.call_outs.push(Sent { token, which, max_answer, same });
                         }
-                        // Whatever the reason, it was not sent.
+                        // Whatever the reason, it was not sent. For those that wait since another asked, the root context asks.
                         Err(_) => {
-                            let _nobody = call_out.same.map(|same| questions::take(&self.worker, &same));
+                            call_out.same.iter().for_each(|same| questions::leave(&self.worker, same));
                             not_asked.push(which);
                         }
                     }

@@ -39,7 +39,7 @@ enum By {
     Stream,
     /// The root context's, by this number.
     Root(u32),
-    /// The request that asked is gone.
+    /// The request that asked is gone, or could not ask.
     Nobody,
 }
 
@@ -76,7 +76,7 @@ pub fn waits(worker: &Rc<Worker>, call: &CallOut, me: &Waiting) -> bool {
     })
 }
 
-/// The question was answered, or could not be asked: those that wait for it.
+/// The question was answered: those that wait for it.
 pub fn take(worker: &Rc<Worker>, same: &str) -> Vec<Waiting> {
     with(|open| find(open, worker, same).map(|at| open.swap_remove(at).waiting).unwrap_or_default())
 }
@@ -90,7 +90,7 @@ pub fn take_of_root(token: u32) -> Option<(Vec<Waiting>, usize)> {
     })
 }
 
-/// The request that asked is gone.
+/// The request that asked is gone, or could not ask.
 pub fn leave(worker: &Rc<Worker>, same: &str) {
     with(|open| {
         let Some(at) = find(open, worker, same) else { return };

@@ -26,6 +26,11 @@ fn a_claim_counts_where_the_request_is_refused_before_it_is_read() {
     assert_eq!(early(json!("b")), [true; 3]);
     // It is no list of one: it may be `a`'s.
     assert_eq!(early(json!(["a", "b"])), [false; 3]);
+    assert_eq!(early(json!(["a", "b c"])), [false; 3]);
+    assert_eq!(early(json!(["b", "c"])), [true; 3]);
+    for unreadable in [json!("a|b"), json!(["a|b"]), json!(1)] {
+        assert_eq!(early(unreadable.clone()), [false; 3], "{unreadable}");
+    }
     assert!(Request::get(QUERY).evidence(encode(&json!({}))).is_in_dry_run(&config), "nobody");
 }
 
