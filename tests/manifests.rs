@@ -243,6 +243,12 @@ fn stats_config(value: &Value, file: &str) -> Vec<Value> {
     documents.iter().filter_map(|document| document.get("stats_config")).cloned().collect()
 }
 
+/// The stats of dynamic modules have another prefix, and labels of their own in place of tags.
+fn native(shipped: &Value) -> Value {
+    let text = shipped["histogram_bucket_settings"].to_string().replace("wasmcustom.", "dynamicmodulescustom.");
+    serde_json::json!({"histogram_bucket_settings": serde_json::from_str::<Value>(&text).unwrap()})
+}
+
 #[test]
 fn every_bootstrap_reads_the_stats_tags_alike() {
     let shipped = json("documents", &root().join("envoy/envoy.yaml")).remove(0)["stats_config"].clone();
@@ -253,7 +259,8 @@ fn every_bootstrap_reads_the_stats_tags_alike() {
     {
         for document in json("documents", &root().join(&file)) {
             for config in stats_config(&document, &file) {
-                assert_eq!(config, shipped, "{file}");
+                let expected = if file.ends_with("/native.yaml") { native(&shipped) } else { shipped.clone() };
+                assert_eq!(config, expected, "{file}");
                 compared += 1;
             }
         }
