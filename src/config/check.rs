@@ -307,9 +307,11 @@ pub fn passthrough_paths(field: Field) -> Result<BTreeSet<String>, ConfigError> 
 }
 
 /// The handler of the row, served or refused, that the path would find under some prefix at some upstream: prefixes and upstream may
-/// be wrong.
+/// be wrong. A slash at the end makes no other path of it: Alertmanager 0.35.0 answers `/api/v2/alerts/` like `/api/v2/alerts`
+/// (observed).
 fn row_at_end(path: &str) -> Option<&'static str> {
-    let suffixes = path.match_indices('/').filter_map(|(at, _)| path.get(at..));
+    let spellings = [path, path.strip_suffix('/').unwrap_or(path)];
+    let suffixes = spellings.into_iter().flat_map(|path| path.match_indices('/').filter_map(|(at, _)| path.get(at..)));
     let mut found = suffixes.flat_map(|suffix| {
         let suffix = suffix.as_bytes();
         Upstream::ALL.map(|upstream| api::find(upstream, suffix).or_else(|| api::find_call(upstream, suffix)))

@@ -201,7 +201,7 @@ impl fmt::Display for Error {
             Error::NotABaseName(id) => {
                 write!(
                     f,
-                    "tenant {id} is not allowed: no slash, no control character, no space at either end (tenant_id_format: thanos)"
+                    "tenant {id} is not allowed: no slash, no control character, no U+FFFD, no space at either end (tenant_id_format: thanos)"
                 )
             }
             Error::NotUtf8 => write!(f, "the tenant is not UTF-8: encode it so"),
@@ -359,8 +359,12 @@ pub fn check_characters(id: &str, format: Format) -> Result<(), Error> {
             Err(Error::Character(quoted()))
         }
         // Spaces at either end are refused: HTTP/1 strips them from a header and HTTP/2 doesn't, so the filter and the upstream could
-        // see different tenants.
-        Format::Thanos if !is_own_base_name(id) || id.chars().any(char::is_control) || id.trim() != id => {
+        // see different tenants. No upstream reads U+FFFD in a string.
+        Format::Thanos
+            if !is_own_base_name(id)
+                || id.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER)
+                || id.trim() != id =>
+        {
             Err(Error::NotABaseName(quoted()))
         }
         Format::Cortex | Format::Thanos => Ok(()),
