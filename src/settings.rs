@@ -2,6 +2,7 @@
 //! are taken one by one, each error names the path of its key, and a key that was not taken is an error.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// What is wrong with a configuration, and under which key.
@@ -190,9 +191,10 @@ impl Field {
     /// Strings, each once, each with its own path.
     pub fn texts(self) -> Result<Vec<(Field, String)>, ConfigError> {
         let mut texts: Vec<(Field, String)> = Vec::new();
+        let mut seen = BTreeSet::new();
         for field in self.items("a list of strings")? {
             let text = field.text()?.to_owned();
-            if texts.iter().any(|(_, seen)| *seen == text) {
+            if !seen.insert(text.clone()) {
                 return Err(field.error(format!("{text:?} is in the list twice")));
             }
             texts.push((field, text));

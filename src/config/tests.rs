@@ -448,6 +448,19 @@ fn what_the_table_decides_is_not_passed_through() {
     }
 }
 
+/// Comparing each text with all others took twelve seconds here.
+#[test]
+#[cfg(not(target_family = "wasm"))]
+fn long_lists_are_read_in_time_that_grows_with_their_length() {
+    let texts: Vec<String> = (0..40_000).rev().map(|n| format!("/page-{n}")).collect();
+    let began = std::time::Instant::now();
+    let config = parse(&serde_json::json!({"passthrough_paths": texts}).to_string()).unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(config.passes_through());
+    let twice = serde_json::json!({"extra_parameters": ["a", "b", "a"]}).to_string();
+    refused(&twice, "extra_parameters[2]", "is in the list twice");
+}
+
 #[test]
 fn parameters_that_choose_the_data_are_never_extra() {
     for name in [
