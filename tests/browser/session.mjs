@@ -237,10 +237,17 @@ try {
         document.body.append(frame);
         return new Promise((resolve) => frame.addEventListener("load", resolve));
       }, base + target);
-      const frame = visitor.frames().find((frame) => frame !== visitor.mainFrame());
-      // What Chromium says of a frame that it refuses is there only after the frame's load event.
-      await frame.waitForFunction(() => document.body?.innerText, null, { timeout: 15_000 }).catch(() => {});
-      seen.checks.framed.push({ target, url: frame.url(), text: await frame.locator("body").innerText().catch(() => "") });
+      // What Chromium says of a frame that it refuses is there only after the frame's load event, in another document.
+      const text = async () => {
+        const frame = visitor.frames().find((frame) => frame !== visitor.mainFrame());
+        return { url: frame?.url(), text: (await frame?.locator("body").innerText({ timeout: 1_000 }).catch(() => "")) ?? "" };
+      };
+      let shown = await text();
+      for (let tries = 0; tries < 60 && !shown.text; tries++) {
+        await visitor.waitForTimeout(250);
+        shown = await text();
+      }
+      seen.checks.framed.push({ target, ...shown });
     }
   });
   seen.done = true;

@@ -5,6 +5,7 @@ use super::calls::{array, bytes, pairs};
 use super::plugin::Plugin;
 use super::stream::Stream;
 use crate::exchange::{Flow, Half};
+use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::null;
@@ -135,11 +136,16 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     stream: *const c_void,
     end_of_stream: bool,
 ) -> u32 {
-    // Neither body nor trailers come while the head is held back.
+    // Neither body nor trailers come while the head is held back for an answer to a question. A head that goes nowhere waits for its body.
+    let waits_for_body = Cell::new(false);
+    let hook = |stream: &Stream| {
+        let flow = stream.request_head(end_of_stream);
+        waits_for_body.set(flow == Flow::Pause && stream.asks_nothing());
+        flow
+    };
     // SAFETY: Envoy calls hooks between those that make and destroy the filter.
-    unsafe {
-        of_stream(stream, [status::CONTINUE, status::STOP_ALL], true, |stream| stream.request_head(end_of_stream))
-    }
+    let answer = unsafe { of_stream(stream, [status::CONTINUE, status::STOP_ALL], true, hook) };
+    if waits_for_body.get() { status::STOP } else { answer }
 }
 
 /// # Safety

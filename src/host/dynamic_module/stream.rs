@@ -122,6 +122,11 @@ impl Stream {
         })
     }
 
+    /// No request of the filter's own is on its way.
+    pub fn asks_nothing(&self) -> bool {
+        self.inner.try_borrow().is_ok_and(|inner| inner.call_outs.is_empty())
+    }
+
     /// A part of a body has come.
     pub fn body(&self, half: Half, end_of_stream: bool) -> Flow {
         self.run(|inner| {
