@@ -307,7 +307,13 @@ impl Envelope {
         let is_renamed = self.renamed.as_ref().is_some_and(|renamed| match self.member {
             EnvelopeMember::Data => !renamed.reads_results(),
             EnvelopeMember::Results => renamed.reads_results(),
-            _ => false,
+            EnvelopeMember::Status
+            | EnvelopeMember::Word
+            | EnvelopeMember::Message
+            | EnvelopeMember::Warnings
+            | EnvelopeMember::Infos
+            | EnvelopeMember::Passed
+            | EnvelopeMember::Dropped => false,
         });
         match (self.member, byte) {
             (EnvelopeMember::Data | EnvelopeMember::Results, _) if is_renamed => self.part = EnvelopePart::Data,

@@ -29,7 +29,11 @@ impl Config {
         }
         let is_several = match &self.source {
             Source::Static(tenants) => tenants.are_several(),
-            _ => self.federation != Federation::Off,
+            Source::Header { .. }
+            | Source::Parameter(_)
+            | Source::Allowed { .. }
+            | Source::Certificate(_)
+            | Source::Metadata(_) => self.federation != Federation::Off,
         };
         if self.renaming.is_some() && !is_several && self.view.is_none() && self.confinement.shared.is_none() {
             add("federation_label", "no request names several tenants");

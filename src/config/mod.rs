@@ -566,7 +566,7 @@ impl Config {
     pub fn dry_runs(&self, tenant: Option<&Arc<str>>) -> bool {
         match tenant {
             Some(joined) if self.mixes_dry_run => joined.split('|').all(|id| self.dry_runs_tenant(id)),
-            _ => self.dry_run,
+            Some(_) | None => self.dry_run,
         }
     }
 

@@ -359,10 +359,14 @@ impl Inner {
                 local::count_alerts(&self.worker, tenant.as_deref(), (result, count), self.through());
             }
             Effect::ReadAnswerHead => {
-                // Owned, since Envoy's text is borrowed from the filter, and so are the headers.
+                let headers = self.filter.headers(Map::AnswerHead)?;
+                if !self.exchange.wants_details(&headers) {
+                    return Ok(Some(self.exchange.on(Event::AnswerHeadRead { headers: &headers, details: None })));
+                }
+                drop(headers);
+                // Owned, since Envoy's text is borrowed from the filter, and so are the headers, which are read once more.
                 let details = self.filter.response_code_details().map(<[u8]>::to_vec);
                 let headers = self.filter.headers(Map::AnswerHead)?;
-                let details = details.filter(|_| self.exchange.wants_details(&headers));
                 return Ok(Some(
                     self.exchange.on(Event::AnswerHeadRead { headers: &headers, details: details.as_deref() }),
                 ));

@@ -4,7 +4,7 @@ use super::super::naming::Identity;
 use super::super::{Failure, confined};
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::promql::Query;
-use promql_tenancy_filter::request::{Decision, Head, decide};
+use promql_tenancy_filter::request::{BodyDecision, Decision, Head, decide};
 use promql_tenancy_filter::scope::{Fit, MatchOp, Matcher, OnConflict, Scope};
 use promql_tenancy_filter::tenant::Source;
 use serde_json::Value;
@@ -208,7 +208,12 @@ impl<'c> Judge<'c> {
                 // A form is not known; what a form without anything is refused for says nothing about it.
                 if is_form && path.contains('?') {
                     return match forward.body.finish(b"", now_ms, &RefCell::default()) {
-                        Ok(_) => Vec::new(),
+                        Ok(
+                            BodyDecision::Forward(_)
+                            | BodyDecision::Reply(_)
+                            | BodyDecision::Confirm(_)
+                            | BodyDecision::Spread(_),
+                        ) => Vec::new(),
                         Err(rejection) => refused(rejection.reason(), rejection.message().to_string()),
                     };
                 }
