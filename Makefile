@@ -7,14 +7,15 @@
 #   make build   dist/promql_tenancy_filter.wasm and dist/libpromql_tenancy_filter.so
 #   make dist    the same with their checksums, the native module for x86-64 and aarch64, and an OCI image, made without a container engine
 #   make lint    format, lints, and Envoy's check of every configuration
+#   make fuzz    the fuzz targets, each for FUZZ_SECONDS (60); it needs cargo-fuzz
 #   make bench   what the filter costs beside its alternatives, into docs/benchmarks.md (BENCH_ROUNDS=5 BENCH_SECONDS=2)
 
-.PHONY: help run test build lint dist bench
+.PHONY: help run test build lint dist bench fuzz
 
 help:
 	@sed -n 's/^#  //p' Makefile
 
-run test lint dist bench:
+run test lint dist bench fuzz:
 	@scripts/$@
 
 build:

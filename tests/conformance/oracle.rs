@@ -160,17 +160,19 @@ pub fn precedents(cases: &[PrecedentCase<'_>]) -> Vec<Precedent> {
 
 /// The queries of a corpus: `prometheus` or `collections`.
 pub fn corpus(name: &str) -> Vec<String> {
-    let output = Command::new(&*ORACLE)
-        .args(["corpus", name])
-        .current_dir(source("tests/oracle"))
-        .output()
-        .expect("the oracle runs");
-    assert!(output.status.success(), "oracle corpus {name}: {}", String::from_utf8_lossy(&output.stderr));
+    lines(&["corpus", name])
+}
+
+/// What the oracle prints, a line each.
+pub fn lines<A: for<'a> Deserialize<'a>>(arguments: &[&str]) -> Vec<A> {
+    let output =
+        Command::new(&*ORACLE).args(arguments).current_dir(source("tests/oracle")).output().expect("the oracle runs");
+    assert!(output.status.success(), "oracle {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     print!("{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout)
         .expect("JSON is UTF-8")
         .lines()
-        .map(|line| serde_json::from_str(line).expect("a JSON string"))
+        .map(|line| serde_json::from_str(line).expect("what the oracle prints"))
         .collect()
 }
 

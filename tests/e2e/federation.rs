@@ -1,4 +1,7 @@
 //! `federation_label` in front of a Prometheus, beside a Cortex that federates by itself: equal answers. docs/federation.md lists the differences.
+//! `corpus` asks both what Prometheus's own tests ask.
+
+mod corpus;
 
 use crate::generator::Rng;
 use crate::support::compare::content;
@@ -87,17 +90,7 @@ impl Twins {
     /// Whether both answer alike: with the same data, or with an error of the same type. A difference is returned.
     fn difference(&self, path: &str, parameters: &str, tenants: &str) -> Option<String> {
         let [ours, theirs] = self.both(path, parameters, tenants);
-        let [mine, other] = [&ours, &theirs].map(|answer| {
-            let content = content(answer);
-            let data = match &content["data"]["result"] {
-                Json::Null => content["data"].clone(),
-                result => result.clone(),
-            };
-            (content["status"].clone(), data)
-        });
-        let shown = |answer: &Response| answer.text().chars().take(1500).collect::<String>();
-        let what = format!("{path} {parameters}\n  ours:   {}\n  theirs: {}", shown(&ours), shown(&theirs));
-        (mine != other).then_some(what)
+        difference_of(path, parameters, &ours, &theirs)
     }
 
     #[track_caller]
@@ -106,6 +99,20 @@ impl Twins {
             panic!("{difference}");
         }
     }
+}
+
+fn difference_of(path: &str, parameters: &str, ours: &Response, theirs: &Response) -> Option<String> {
+    let [mine, other] = [ours, theirs].map(|answer| {
+        let content = content(answer);
+        let data = match &content["data"]["result"] {
+            Json::Null => content["data"].clone(),
+            result => result.clone(),
+        };
+        (content["status"].clone(), data)
+    });
+    let shown = |answer: &Response| answer.text().chars().take(1500).collect::<String>();
+    let what = format!("{path} {parameters}\n  ours:   {}\n  theirs: {}", shown(ours), shown(theirs));
+    (mine != other).then_some(what)
 }
 
 fn instant(query: &str) -> String {

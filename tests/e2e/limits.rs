@@ -112,6 +112,57 @@ fn one_query_too_many_is_refused_whichever_worker_it_meets() {
     envoy.assert_healthy();
 }
 
+/// A request of several tenants has the strictest limit of each kind, and counts as running for each of them.
+#[test]
+fn several_tenants_have_the_strictest_limits_and_count_for_each() {
+    let gate = Gate::start();
+    let plugin = json!({
+        "tenant_federation": {"enabled": true},
+        "limits": {"max_concurrent_queries": 2},
+        "overrides": {
+            "team-a": {"max_selectors_per_query": 3, "max_query_expression_size_bytes": 10},
+            "team-b": {"max_selectors_per_query": 2, "max_query_expression_size_bytes": 100},
+        },
+    });
+    let envoy = Setup::shipped(gate.port).plugin(plugin).workers(2).start("envoy-several-limits");
+    let ask = |tenants: &str, query: &str| Request::get(&format!("/api/v1/query?query={query}")).tenant(tenants);
+    std::thread::scope(|scope| {
+        let port = envoy.port();
+        let running =
+            ["team-a|team-b", "team-b|team-c"].map(|tenants| scope.spawn(move || ask(tenants, "up").send(port)));
+        envoy.process().wait_until(|| gate.arrived() == 2);
+        // Team-b has two running. Team-a and team-c have one each.
+        for tenants in ["team-b", "team-a|team-b", "team-b|team-d"] {
+            let message = ask(tenants, "up").send(envoy.port()).refused(429);
+            assert_eq!(message, "2 queries are running: your limit max_concurrent_queries is 2", "{tenants}");
+        }
+        let more = scope.spawn(|| ask("team-a|team-c", "up").send(envoy.port()));
+        envoy.process().wait_until(|| gate.arrived() == 3);
+        assert_eq!(ask("team-a", "up").send(envoy.port()).status, 429);
+        gate.open();
+        for answer in running.into_iter().chain([more]) {
+            assert_eq!(answer.join().unwrap().status, 200);
+        }
+    });
+    let status = |tenants: &str, query: &str| ask(tenants, query).send(envoy.port()).status;
+    for tenants in ["team-a", "team-b", "team-a|team-b", "team-b|team-c"] {
+        envoy.process().wait_until(|| status(tenants, "up") == 200);
+    }
+    // Three selectors in five bytes; one in more than ten.
+    for (query, tenants, expected) in [
+        ("a*b*c", "team-a", 200),
+        ("a*b*c", "team-b", 422),
+        ("a*b*c", "team-a|team-b", 422),
+        ("a_longer_name", "team-a", 422),
+        ("a_longer_name", "team-b", 200),
+        ("a_longer_name", "team-a|team-b", 422),
+        ("a_longer_name", "team-b|team-c", 200),
+    ] {
+        assert_eq!(status(tenants, query), expected, "{tenants}: {query}");
+    }
+    envoy.assert_healthy();
+}
+
 #[test]
 fn trap_locks_no_tenant_out() {
     let gate = Gate::start();

@@ -66,6 +66,9 @@ mod limits;
 mod metadata;
 mod naming;
 mod native;
+#[path = "../conformance/oracle.rs"]
+#[allow(dead_code)] // conformance uses all of it
+mod oracle;
 mod paths;
 mod picture;
 mod queries;

@@ -4,6 +4,7 @@
 use crate::support::compare::assert_only_of;
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Body, Request, Response, form};
+use crate::support::measured;
 use crate::support::observe;
 use crate::support::process::free_port;
 use crate::support::scripted::{SCRIPT, Scripted, Step};
@@ -435,7 +436,7 @@ fn an_answer_that_is_not_the_tenant_s_is_cut_off() {
 #[ignore = "it measures, and asserts nothing but that the answer is whole"]
 fn figures_of_a_streamed_read() {
     use std::io::{Read, Write};
-    const FRAMES: usize = 256;
+    let frames = measured("BENCH_STREAM_MB", 256);
     let upstream = Scripted::start();
     let frame = frame(&["team-a"; 64], (1 << 20) / 64);
     let mut steps = vec![Step::Send(
@@ -444,7 +445,7 @@ fn figures_of_a_streamed_read() {
             .to_vec(),
     )];
     let chunk = [format!("{:x}\r\n", frame.len()).as_bytes(), &frame, b"\r\n"].concat();
-    steps.extend((0..FRAMES).map(|_| Step::Send(chunk.clone())));
+    steps.extend((0..frames).map(|_| Step::Send(chunk.clone())));
     steps.push(Step::Send(b"0\r\n\r\n".to_vec()));
     upstream.steps("long", steps);
     let setup = || Setup::shipped(upstream.port).plugin(json!({"enable_remote_read": true}));
@@ -454,7 +455,7 @@ fn figures_of_a_streamed_read() {
         ("filter, without stop iteration", setup().stop_iteration(false).start("envoy-read-figures-continue")),
     ];
     let request = read(vec![over_all(vec![equal("__name__", "up")])], &[1]).tenant("team-a").header(SCRIPT, "long");
-    for round in 0..6 {
+    for round in 0..measured("BENCH_STREAM_ROUNDS", 6) {
         for (name, envoy) in &envoys {
             let began = std::time::Instant::now();
             let mut stream = crate::support::http::connect(envoy.port()).unwrap();
@@ -466,7 +467,7 @@ fn figures_of_a_streamed_read() {
                     size => count += size,
                 }
             }
-            assert!(count >= FRAMES * frame.len(), "{name}: {count}");
+            assert!(count >= frames * frame.len(), "{name}: {count}");
             let seconds = began.elapsed().as_secs_f64();
             let (speed, memory) = (count as f64 / 1e6 / seconds, envoy.process().resident_kib());
             println!("figure: remote read | {name} | {round} | {speed:.0} | {memory}");

@@ -2,13 +2,15 @@
 
 use crate::support::envoy::Setup;
 use crate::support::http::{Body, Request, connect, form, raw_answered, read_answer};
+use crate::support::measured;
 use crate::support::remote_write::{self, Sample, Series, Value};
 use crate::support::stores::Frontend;
 use crate::support::stub::Stub;
 use crate::support::upstreams;
 use serde_json::json;
-use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const WRITE: &str = "/api/v1/receive";
 
@@ -207,4 +209,73 @@ fn writes_cost_little_more_than_the_router() {
     // The module and its VMs are a fixed part of it.
     assert!(filter < router + (96 << 10), "{router} {filter}");
     envoys[1].assert_healthy();
+}
+
+/// An upstream that takes requests with a `content-length`, and keeps nothing of them.
+fn sink() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || swallow(stream));
+        }
+    });
+    port
+}
+
+fn swallow(mut stream: TcpStream) -> Option<()> {
+    let mut reader = BufReader::with_capacity(1 << 18, stream.try_clone().ok()?);
+    loop {
+        let (mut line, mut length) = (String::new(), 0);
+        while reader.read_line(&mut line).ok()? > 2 {
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+            line.clear();
+        }
+        if line.is_empty() {
+            return None;
+        }
+        std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).ok()?;
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").ok()?;
+    }
+}
+
+/// For `scripts/bench-streams`: how fast writes pass, by the router alone and with the filter in turn, over one connection.
+#[test]
+#[ignore = "it measures, and asserts nothing but that every write is answered"]
+fn figures_of_writes() {
+    let megabytes = measured("BENCH_STREAM_MB", 100);
+    let upstream = sink();
+    let setup = || receive(upstream, json!({}));
+    let ways = [
+        ("router", setup().without_filter().start("envoy-writes-figures-router")),
+        ("filter", setup().start("envoy-writes-figures")),
+        ("filter, with max_write_size_bytes", {
+            let limits = json!({"limits": {"max_write_size_bytes": 1 << 30}});
+            receive(upstream, limits).start("envoy-writes-figures-limited")
+        }),
+    ];
+    for (what, size) in
+        [("writes of 20 KB", 20_000), ("writes of 1 MB", 1_000_000), ("one write", megabytes * 1_000_000)]
+    {
+        // Small ones take more time for a byte.
+        let count = (megabytes * 1_000_000 / size / if size < 1_000_000 { 5 } else { 1 }).max(1);
+        let mut request = Request::new("POST", WRITE).tenant("team-a").header("connection", "keep-alive");
+        request.body = Body::Sized(vec![b'x'; size]);
+        let bytes = request.encode();
+        for round in 0..measured("BENCH_STREAM_ROUNDS", 6) {
+            for (name, envoy) in &ways {
+                let mut stream = connect(envoy.port()).unwrap();
+                let begun = Instant::now();
+                for _ in 0..count {
+                    stream.write_all(&bytes).unwrap();
+                    assert_eq!(read_answer(&mut stream).unwrap().status, 204);
+                }
+                let seconds = begun.elapsed().as_secs_f64();
+                let (speed, memory) = ((count * size) as f64 / 1e6 / seconds, envoy.process().resident_kib());
+                println!("figure: {what} | {name} | {round} | {speed:.0} | {memory}");
+            }
+        }
+    }
 }

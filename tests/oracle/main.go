@@ -3,8 +3,9 @@
 //	oracle judge                 JSON lines of cases on stdin, one verdict a line on stdout, in order
 //	oracle corpus prometheus     every expression of Prometheus's own tests, one JSON string a line
 //	oracle corpus collections    the queries of public rule and dashboard collections, likewise
+//	oracle series                every series that Prometheus's own tests load, one JSON object a line
 //
-// `corpus` runs `go list` and `go mod download`, so it works in this folder.
+// `corpus` and `series` run `go list` and `go mod download`, so they work in this folder.
 package main
 
 import (
@@ -27,7 +28,9 @@ func run(args []string) error {
 		return printCorpus(os.Stdout, prometheusCorpus)
 	case len(args) == 2 && args[0] == "corpus" && args[1] == "collections":
 		return printCorpus(os.Stdout, collectionsCorpus)
+	case len(args) == 1 && args[0] == "series":
+		return printSeries(os.Stdout)
 	default:
-		return fmt.Errorf("usage: oracle judge | oracle corpus prometheus | oracle corpus collections")
+		return fmt.Errorf("usage: oracle judge | oracle corpus prometheus | oracle corpus collections | oracle series")
 	}
 }

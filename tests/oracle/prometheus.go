@@ -14,10 +14,20 @@ import (
 	"strings"
 )
 
-// prometheusCorpus reads Prometheus's own tests from the module cache: every string constant of the Go tests under promql/ (the
-// `input` fields of the parser's tables are among them; those that aren't queries are refused by both sides and do no harm), and
-// the expression of every `eval` line, in the engine's test files and in the scripts that Go tests hold.
+// prometheusCorpus reads Prometheus's own tests: every string constant of the Go tests (the `input` fields of the parser's tables are
+// among them; those that aren't queries are refused by both sides and do no harm), and the expression of every `eval` line, in the engine's test files and in the scripts that Go tests hold.
 func prometheusCorpus(add func(string)) error {
+	return eachTest(
+		func(text string) {
+			add(text)
+			eachEval(text, add)
+		},
+		func(script string) { eachEval(script, add) },
+	)
+}
+
+// eachTest visits Prometheus's own tests under promql/ in the module cache: every string constant of the Go tests, and the engine's test files.
+func eachTest(constant, script func(string)) error {
 	dir, err := goOutput("list", "-m", "-f", "{{.Dir}}", "github.com/prometheus/prometheus")
 	if err != nil {
 		return err
@@ -31,17 +41,14 @@ func prometheusCorpus(add func(string)) error {
 		switch {
 		case strings.HasSuffix(path, "_test.go"):
 			goFiles++
-			return eachStringConstant(path, func(text string) {
-				add(text)
-				eachEval(text, add)
-			})
+			return eachStringConstant(path, constant)
 		case strings.HasSuffix(path, ".test"):
 			scripts++
 			text, err := os.ReadFile(path)
 			if err != nil {
 				return err
 			}
-			eachEval(string(text), add)
+			script(string(text))
 		}
 		return nil
 	})

@@ -1,4 +1,5 @@
-//! A real Cortex: one process with everything in it, its query frontend too, storage in files, and tenant federation on.
+//! A real Cortex: one process with everything in it, its query frontend, which divides and caches, storage in files, and tenant federation on. Or
+//! its alertmanager alone, because that one takes the paths below `/api/prom` from the others where it runs in their process.
 
 use super::http::{Body, Request};
 use super::process::{self, Process, free_port};
@@ -16,19 +17,31 @@ pub struct Cortex {
 
 impl Cortex {
     pub fn start(name: &str) -> Cortex {
+        Cortex::target(name, "all")
+    }
+
+    pub fn alertmanager(name: &str) -> Cortex {
+        Cortex::target(name, "alertmanager")
+    }
+
+    fn target(name: &str, target: &str) -> Cortex {
         let folder = process::folder().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let (port, grpc, gossip) = (free_port(), free_port(), free_port());
         let path = |name: &str| folder.join(name).display().to_string();
         let config = format!(
-            "target: all
+            "target: {target}
 auth_enabled: true
 name_validation_scheme: utf8
 server: {{http_listen_address: 127.0.0.1, http_listen_port: {port}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {grpc}, log_level: warn}}
 memberlist: {{bind_addr: [127.0.0.1], bind_port: {gossip}}}
 tenant_federation: {{enabled: true}}
 querier: {{lookback_delta: 30m, enable_promql_experimental_functions: true, active_query_tracker_dir: {active}}}
-query_range: {{split_queries_by_interval: 24h, align_queries_with_step: true}}
+query_range:
+  split_queries_by_interval: 10m
+  align_queries_with_step: true
+  cache_results: true
+  results_cache: {{cache: {{enable_fifocache: true, fifocache: {{max_size_bytes: 10MB, validity: 1h}}}}}}
 distributor: {{shard_by_all_labels: true, remote_writev2_enabled: true, ring: {{kvstore: {{store: inmemory}}, instance_addr: 127.0.0.1}}}}
 ingester:
   lifecycler:
@@ -41,7 +54,7 @@ blocks_storage: {{backend: filesystem, filesystem: {{dir: {blocks}}}, tsdb: {{di
 compactor: {{data_dir: {compactor}, sharding_ring: {{kvstore: {{store: inmemory}}}}}}
 ruler: {{enable_api: true, rule_path: {rules}, ring: {{kvstore: {{store: inmemory}}, instance_addr: 127.0.0.1}}, evaluation_interval: 1s, poll_interval: 1s}}
 ruler_storage: {{backend: filesystem, filesystem: {{dir: {ruler}}}}}
-alertmanager: {{enable_api: true, data_dir: {alertmanager}, external_url: 'http://127.0.0.1:{port}/alertmanager', cluster: {{listen_address: ''}}}}
+alertmanager: {{enable_api: true, data_dir: {alertmanager}, external_url: 'http://127.0.0.1:{port}/alertmanager', fallback_config_file: {routes}, cluster: {{listen_address: ''}}}}
 alertmanager_storage: {{backend: filesystem, filesystem: {{dir: {alerts}}}}}
 limits: {{max_exemplars: 1000, enable_native_histograms: true}}
 ",
@@ -54,7 +67,9 @@ limits: {{max_exemplars: 1000, enable_native_histograms: true}}
             ruler = path("ruler"),
             alertmanager = path("alertmanager"),
             alerts = path("alerts"),
+            routes = path("routes.yaml"),
         );
+        std::fs::write(folder.join("routes.yaml"), "route: {receiver: all}\nreceivers: [{name: all}]\n").unwrap();
         let file = folder.join("cortex.yaml");
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(process::program("TENANCY_CORTEX"));
@@ -83,11 +98,16 @@ limits: {{max_exemplars: 1000, enable_native_histograms: true}}
 
 /// A request that writes series, of a tenant that is still to be named.
 pub fn push(series: &[Series]) -> Request {
+    pushed(remote_write::message(series))
+}
+
+/// The same, with a body of version 1.0 that is whole.
+pub fn pushed(body: Vec<u8>) -> Request {
     let request = Request::new("POST", PUSH)
         .header("content-type", "application/x-protobuf")
         .header("content-encoding", "snappy")
         .header("x-prometheus-remote-write-version", "0.1.0");
-    Request { body: Body::Sized(remote_write::message(series)), ..request }
+    Request { body: Body::Sized(body), ..request }
 }
 
 /// A Prometheus with this data, each series written with its tenant in the label `tenant_id`. What a series has there already is kept under the

@@ -39,6 +39,11 @@ use stub::Stub;
 use upstreams::Upstream;
 pub use upstreams::demo_prometheus;
 
+/// How often something is measured, or how much of it: from the environment variable, which `scripts/bench-streams` passes on, or as given.
+pub fn measured(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
+}
+
 /// An Envoy and its upstream.
 pub struct Pair {
     pub envoy: Envoy,

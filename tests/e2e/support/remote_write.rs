@@ -1,6 +1,6 @@
-//! Remote write, version 1.0: how the tests' data gets into Prometheus and Thanos Receive.
+//! Remote write: how the tests' data gets into Prometheus, Thanos Receive and Cortex. All of it is version 1.0 but for [`message_2`].
 //!
-//! Field numbers are those of prompb/types.proto in Prometheus 3.15.
+//! Field numbers are those of prompb/types.proto and prompb/io/prometheus/write/v2/types.proto in Prometheus 3.15.
 
 use super::http::{Body, Request};
 
@@ -56,19 +56,61 @@ pub fn message(series: &[Series]) -> Vec<u8> {
     snappy(&message)
 }
 
+/// The body of a write that holds metadata only: of each metric, its name and its help. The type is counter.
+pub fn metadata_message(metrics: &[(&str, &str)]) -> Vec<u8> {
+    let mut message = Vec::new();
+    for (name, help) in metrics {
+        let mut metadata = Vec::new();
+        number(&mut metadata, 1, 1);
+        nested(&mut metadata, 2, name.as_bytes());
+        nested(&mut metadata, 4, help.as_bytes());
+        nested(&mut message, 3, &metadata);
+    }
+    snappy(&message)
+}
+
+/// The body of a write of version 2.0, in which series name texts by their place in one list, the first of which is empty.
+pub fn message_2(series: &[Series]) -> Vec<u8> {
+    let mut symbols = vec![String::new()];
+    let mut encoded = Vec::new();
+    for series in series {
+        let mut out = Vec::new();
+        nested(&mut out, 1, &references(&mut symbols, &series.labels));
+        samples(&mut out, [2, 3], &series.samples);
+        for exemplar in &series.exemplars {
+            let mut content = Vec::new();
+            nested(&mut content, 1, &references(&mut symbols, &exemplar.labels));
+            double(&mut content, 2, exemplar.value);
+            number(&mut content, 3, exemplar.milliseconds as u64);
+            nested(&mut out, 4, &content);
+        }
+        nested(&mut encoded, 5, &out);
+    }
+    let mut message = Vec::new();
+    for symbol in symbols {
+        nested(&mut message, 4, symbol.as_bytes());
+    }
+    message.extend(encoded);
+    snappy(&message)
+}
+
+fn references(symbols: &mut Vec<String>, labels: &[(String, String)]) -> Vec<u8> {
+    let mut sorted = labels.to_vec();
+    sorted.sort();
+    let mut out = Vec::new();
+    for text in sorted.into_iter().flat_map(|(name, value)| [name, value]) {
+        let place = symbols.iter().position(|symbol| *symbol == text).unwrap_or_else(|| {
+            symbols.push(text);
+            symbols.len() - 1
+        });
+        varint(&mut out, place as u64);
+    }
+    out
+}
+
 fn encode(series: &Series) -> Vec<u8> {
     let mut out = labels(1, &series.labels);
-    for Sample { milliseconds, value } in &series.samples {
-        match value {
-            Value::Float(value) => {
-                let mut sample = Vec::new();
-                double(&mut sample, 1, *value);
-                number(&mut sample, 2, *milliseconds as u64);
-                nested(&mut out, 2, &sample);
-            }
-            Value::Histogram(counts) => nested(&mut out, 4, &histogram(counts, *milliseconds)),
-        }
-    }
+    samples(&mut out, [2, 4], &series.samples);
     for exemplar in &series.exemplars {
         let mut encoded = labels(1, &exemplar.labels);
         double(&mut encoded, 2, exemplar.value);
@@ -76,6 +118,21 @@ fn encode(series: &Series) -> Vec<u8> {
         nested(&mut out, 3, &encoded);
     }
     out
+}
+
+/// Samples and histograms, by the numbers of their fields.
+fn samples(out: &mut Vec<u8>, [floats, histograms]: [u64; 2], samples: &[Sample]) {
+    for Sample { milliseconds, value } in samples {
+        match value {
+            Value::Float(value) => {
+                let mut sample = Vec::new();
+                double(&mut sample, 1, *value);
+                number(&mut sample, 2, *milliseconds as u64);
+                nested(out, floats, &sample);
+            }
+            Value::Histogram(counts) => nested(out, histograms, &histogram(counts, *milliseconds)),
+        }
+    }
 }
 
 /// The protocol wants them sorted.
