@@ -1,10 +1,13 @@
-//! Follows docs/getting-started.md as a reader would: pastes its pieces into the configuration of an Envoy without the filter.
+//! A newcomer's first ten minutes: docs/getting-started.md, whose pieces are pasted into the configuration of an Envoy without the filter, and
+//! `make run` with each upstream.
 
 use crate::support::http::Request;
 use crate::support::process::{self, Process};
 use crate::support::prometheus;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// A listener, a route and a cluster. `FILTERS` stands before the router.
 const ENVOY: &str = r#"
@@ -76,4 +79,131 @@ fn guide_leads_to_an_enforced_query() {
     }
     Request::get("/api/v1/query?query=up").send(port).refused(401);
     Request::get("/api/v1/targets").tenant("team-a").send(port).refused(403);
+}
+
+/// `make run`, on ports of its own, as soon as it has said everything.
+struct Demo {
+    process: Process,
+    ports: Vec<(&'static str, u16)>,
+}
+
+impl Demo {
+    fn start(upstream: &str) -> Demo {
+        let names = ["LISTEN", "ADMIN", "PAGES", "PAGES_ADMIN", "PROMETHEUS", "ALERTS", "ALERTMANAGER"];
+        let ports: Vec<_> = names.into_iter().map(|name| (name, process::free_port())).collect();
+        // It stops what it started when it is told to, so that is what happens where the tests are killed.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", "--"]).arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/run"));
+        command.env("UPSTREAM", upstream).env("PROMETHEUS_FROM", "go");
+        command.envs(ports.iter().map(|(name, port)| (format!("{name}_PORT"), port.to_string())));
+        let demo = Demo { process: Process::start(&format!("make-run-{upstream}"), command), ports };
+        demo.process.used();
+        // It may have to build the module.
+        demo.process.wait_at_most(Duration::from_secs(180), || demo.process.log().contains("Ctrl-C stops everything."));
+        demo
+    }
+
+    fn port(&self, name: &str) -> u16 {
+        self.ports.iter().find(|(other, _)| *other == name).unwrap().1
+    }
+
+    /// What was answered to the command below this title.
+    fn answer(&self, title: &str) -> String {
+        let log = self.process.log();
+        let (_, rest) = log.split_once(&format!("\n# {title}")).unwrap_or_else(|| panic!("{title}: {log}"));
+        let lines = rest.lines().skip(2).take_while(|line| line.starts_with("    "));
+        lines.map(|line| format!("{}\n", line.trim())).collect()
+    }
+
+    fn ends_after(&self, signal: i32) -> bool {
+        self.process.signal(signal);
+        let start = Instant::now();
+        while self.process.ended().is_none() && start.elapsed() < Duration::from_secs(30) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.process.ended().is_some()
+    }
+
+    fn stop(&self) {
+        assert!(self.ends_after(libc::SIGINT), "{}", self.process.log());
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if self.process.ended().is_none() {
+            self.ends_after(libc::SIGTERM);
+        }
+    }
+}
+
+/// What it promises for every upstream: each line that it prints was tried, and Ctrl-C leaves nothing behind.
+fn promises(upstream: &str) -> Demo {
+    let demo = Demo::start(upstream);
+    for (title, own, other) in [
+        ("team-a sees its own services", "checkout", "ledger"),
+        ("team-b, with the same query", "ledger", "checkout"),
+        ("team-a asks for team-b's series", "\"4\"", "ledger"),
+        ("... or in an aggregation's parameter", "\"1\"", "\"4\""),
+        ("team-b's 90th percentile", "ledger", "checkout"),
+        ("an alert of team-a fires", "HighErrorRatio", "team-b"),
+        ("team-b has the same rule, and no alert", "\"result\":[]", "HighErrorRatio"),
+        ("a path that can't be scoped to a tenant is refused", "403", "success"),
+        ("a query that can't be read is refused", "400", "success"),
+        ("nobody in particular is refused", "401", "success"),
+        ("Envoy's stats of each tenant", "tenant=\"team-b\"", "tenant=\"platform\""),
+        ("Alertmanager for both: team-a sees its own alerts", "shop of team-a", "team-b"),
+        ("team-b lists its silences", "\"team-b\"", "team-a"),
+        ("team-a has none", "[]", "team-b"),
+    ] {
+        let answer = demo.answer(title);
+        // Cortex's own series carry no tenant, so the query of another's tells it by what it counts.
+        let own = if upstream == "cortex" && own == "\"4\"" { "checkout" } else { own };
+        assert!(answer.contains(own) && !answer.contains(other), "{upstream}: {title}: {answer}");
+    }
+    demo
+}
+
+/// Ctrl-C, after which nothing listens.
+fn ends(demo: &Demo) {
+    demo.stop();
+    let log = demo.process.log();
+    let (_, folder) = log.split_once("Logs and the access log: ").unwrap();
+    let folder = folder.split("/*.log").next().unwrap();
+    assert!(!Path::new(folder).exists(), "{folder}");
+    for (name, port) in &demo.ports {
+        assert!(TcpStream::connect(("127.0.0.1", *port)).is_err(), "{name}: {port} answers");
+    }
+}
+
+#[test]
+fn make_run_shows_prometheus_and_its_pages() {
+    let demo = promises("prometheus");
+    let page = Request::get("/t/team-a/query").send(demo.port("PAGES"));
+    assert!(page.status == 200 && page.text().contains("<title>Prometheus"), "{}", page.text());
+    ends(&demo);
+}
+
+#[test]
+fn make_run_shows_thanos_and_its_pages() {
+    let demo = promises("thanos");
+    let page = Request::get("/t/team-a/graph").send(demo.port("PAGES"));
+    assert!(page.status == 200 && page.text().contains("<title>Thanos"), "{}", page.text());
+    let asked = Request::get("/t/team-b/api/v1/query?query=count+by+(job)+(up)").send(demo.port("PAGES"));
+    assert!(asked.text().contains("ledger") && !asked.text().contains("checkout"), "{}", asked.text());
+    ends(&demo);
+}
+
+#[test]
+fn make_run_shows_cortex_and_says_why_there_are_no_pages() {
+    let demo = promises("cortex");
+    assert!(demo.process.log().contains("Web pages: none, since Cortex has none of a tenant's own"));
+    // The platform's series are a tenant of their own.
+    let asked = |tenant: &str| {
+        let request = Request::get("/prometheus/api/v1/query?query=count+by+(job)+(up)").tenant(tenant);
+        request.send(demo.port("LISTEN")).text()
+    };
+    assert!(asked("platform").contains("node") && !asked("platform").contains("api"), "{}", asked("platform"));
+    assert!(asked("team-c").contains("\"result\":[]"), "{}", asked("team-c"));
+    ends(&demo);
 }

@@ -33,12 +33,16 @@ impl Process {
 
     /// Waits until `ready` is true. Fails with the log if the program ends or takes too long.
     pub fn wait_until(&self, ready: impl Fn() -> bool) {
-        const PATIENCE: Duration = Duration::from_secs(60);
+        self.wait_at_most(Duration::from_secs(60), ready);
+    }
+
+    /// Likewise, with a patience of its own.
+    pub fn wait_at_most(&self, patience: Duration, ready: impl Fn() -> bool) {
         let start = Instant::now();
         while !ready() {
             let ended = self.ended();
             assert!(ended.is_none(), "{} ended with {}:\n{}", self.name, ended.unwrap(), tail(&self.log));
-            assert!(start.elapsed() < PATIENCE, "{} is not ready after {PATIENCE:?}:\n{}", self.name, tail(&self.log));
+            assert!(start.elapsed() < patience, "{} is not ready after {patience:?}:\n{}", self.name, tail(&self.log));
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -46,6 +50,14 @@ impl Process {
     /// The exit status, if the program has ended.
     pub fn ended(&self) -> Option<std::process::ExitStatus> {
         self.child.lock().unwrap().try_wait().unwrap()
+    }
+
+    /// Sends the program a signal.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: i32) {
+        let id = i32::try_from(self.child.lock().unwrap().id()).unwrap();
+        // SAFETY: a system call without pointers. The child is waited for under the same lock, so the number is still its own.
+        assert_eq!(unsafe { libc::kill(id, signal) }, 0);
     }
 
     /// The memory that the program takes now, in KiB.
