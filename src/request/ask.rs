@@ -6,11 +6,12 @@
 
 use super::alertmanager::{PendingIds, PendingSilence};
 use super::metadata::PendingNames;
-use super::{Decision, Head, Rejection, Tenants};
+use super::{Decision, Head, Rejection};
 use crate::api::{Method, Route};
 use crate::config::Config;
 use crate::memo::Memo;
 use crate::rejection::CallOutFault;
+use crate::tenant::Tenants;
 use std::cell::RefCell;
 use std::sync::Arc;
 

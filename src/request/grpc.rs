@@ -17,13 +17,14 @@
 
 mod bounds;
 
+use super::admitted::Admitted;
 use super::head::{self, Edits, Facts};
-use super::{BodyDecision, BodyPlan, Finished, Forward, Head, Rejection, Reply, Tenants};
-use crate::answer::{self, Expected, MAX_ASKED, Notes};
+use super::{BodyDecision, BodyPlan, Finished, Forward, Head, Rejection, Reply};
+use crate::answer::{self, Expected, MAX_ASKED};
 use crate::api::{Call, Cap, Route, is_protobuf};
 use crate::config::Config;
 use crate::go::form;
-use crate::limits::{Limit, RequestLimits};
+use crate::limits::RequestLimits;
 use crate::promql;
 use crate::scope::{CannotMatch, Scope};
 use crate::wire::grpc::{self, Encoding, FrameError};
@@ -70,26 +71,22 @@ pub struct MessagePlan {
 }
 
 /// Decides on the head of a call that a tenant makes.
-pub fn decide(
-    call: Call,
-    route: &'static Route,
-    head: &Head<'_>,
-    facts: &Facts<'_>,
-    config: &Config,
-    tenants: &Tenants,
-    scope: Option<Scope>,
-) -> Result<Forward, Rejection> {
-    let Edits { mut set, mut remove } = head::edit(facts, config, tenants, route, false)?;
+#[inline(never)]
+pub fn decide(call: Call, asked: &Admitted<'_>, config: &Config) -> Result<Forward, Rejection> {
+    let Admitted { head, facts, tenants, route, .. } = asked;
+    // A gRPC client's paths have no prefix.
+    if asked.chosen.is_some() {
+        return Err(Rejection::UnknownPath);
+    }
+    let Edits { mut set, mut remove } = asked.edits(config, false)?;
     let encoding = read_head(head, facts, &mut set, &mut remove)?;
-    let limits = super::limits_on(route, config, tenants, head.headers);
+    let limits = asked.limits(config);
     let concurrency =
         if route.evaluates || call == Call::Series { config.limits().concurrency(tenants) } else { Vec::new() };
     let tenant = tenants.joined().clone();
     let limits = limits.map(Box::new);
-    let max_size = config.limits().least(tenants, Limit::ResponseSize).map(|size| (Limit::ResponseSize, size));
-    let notes = Notes::new(max_size.into_iter().collect());
-    let expected = Expected::new(route, config, scope.as_ref()).narrowed(true).limited(notes);
-    let scope = scope.map(Arc::new);
+    let expected = asked.expected(config, Vec::new()).narrowed(true);
+    let scope = asked.scope.clone().map(Arc::new);
     let plan = MessagePlan { call, route, encoding, scope, limits, tenant: tenant.clone(), bound: MAX_MESSAGE };
     Ok(Forward {
         tenant: Some(tenant),

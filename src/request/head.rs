@@ -5,10 +5,10 @@
 //! the answer will be read, what could make it come compressed, in part or not at all.
 //! Set: the tenant's header, once; with a form, `content-type`.
 
-use super::{Rejection, Tenants};
+use super::Rejection;
 use crate::api::{Route, Rule};
 use crate::config::Config;
-use crate::tenant::{self, LabelError};
+use crate::tenant::{self, LabelError, Tenants};
 use std::sync::Arc;
 
 /// The one content type of forms, as it is sent upstream.

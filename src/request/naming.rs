@@ -3,8 +3,11 @@
 //! `config::TenantPath` takes the tenant's part from the path. The parameter of `tenant_parameter` is read here. No row of the API table
 //! knows it, so that it is dropped from what is rewritten; here it is taken from what is passed through.
 
-use super::{Place, Rejection};
+use super::admitted::Admitted;
+use super::{BodyPlan, Forward, Rejection};
+use crate::config::Config;
 use crate::go::form;
+use crate::rejection::Place;
 use crate::tenant::{self, Source};
 use std::borrow::Cow;
 
@@ -23,14 +26,20 @@ pub fn parameter<'q>(query: &'q [u8], source: &Source) -> Result<Option<Cow<'q, 
     Ok(value)
 }
 
+/// Forwards a path of `passthrough_paths`, unread.
+// Apart from the other decisions, as V8 compiles many small functions in less time than a large one.
+#[inline(never)]
+pub fn pass_through(asked: &Admitted<'_>, config: &Config) -> Result<Forward, Rejection> {
+    let edits = asked.edits(config, false)?;
+    let body = if asked.head.end_of_stream { BodyPlan::Absent } else { BodyPlan::Untouched };
+    let path = asked.chosen.map_or(asked.target.path, |chosen| chosen.rest);
+    let path = passthrough_target(asked.facts.target, path, asked.target.query, config.source())?;
+    Ok(asked.forward(path, edits, body, asked.expected(config, Vec::new())))
+}
+
 /// The new `:path` of a path that is passed through: without the tenant's part, which is not in `path` any more, and without the parameter
 /// that names the tenant. `None` where it stays as it came.
-pub fn passthrough_target(
-    came: &[u8],
-    path: &[u8],
-    query: &[u8],
-    source: &Source,
-) -> Result<Option<Vec<u8>>, Rejection> {
+fn passthrough_target(came: &[u8], path: &[u8], query: &[u8], source: &Source) -> Result<Option<Vec<u8>>, Rejection> {
     let query = match source.parameter() {
         Some(name) => Cow::Owned(without(query, name)?),
         None => Cow::Borrowed(query),

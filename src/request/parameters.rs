@@ -1,6 +1,6 @@
 //! Query string and form: each pair is decoded, checked against its row, enforced, and encoded again.
 
-use super::{Place, Rejection};
+use super::Rejection;
 use crate::answer::{Asked, Statistics};
 use crate::api::{Kind, Parameter, Route, Rule};
 use crate::config::Config;
@@ -8,6 +8,7 @@ use crate::go::form;
 use crate::limits::Requested;
 use crate::memo::{Key, Memo};
 use crate::promql::{self, Query, Reading};
+use crate::rejection::Place;
 use crate::scope::Scope;
 use crate::tenant;
 use crate::text;

@@ -5,7 +5,9 @@
 //! - A query without a matcher selects nothing (observed with Prometheus 3.15), and so does what limits leave nothing of. Both are asked
 //!   for with a matcher that no series has, since a message's answers come in the order of its queries.
 
-use super::{BodyDecision, Finished, Rejection};
+use super::admitted::Admitted;
+use super::{BodyDecision, BodyPlan, Finished, Forward, Rejection};
+use crate::config::Config;
 use crate::limits::{Left, Ranges, RequestLimits};
 use crate::promql;
 use crate::scope::Scope;
@@ -38,6 +40,23 @@ pub struct ReadPlan {
     pub scope: Option<Scope>,
     /// Where limits are in force.
     pub limits: Option<Box<RequestLimits>>,
+}
+
+/// Decides on the head of a message.
+// Apart from the other decisions, as V8 compiles many small functions in less time than a large one.
+#[inline(never)]
+pub fn decide(asked: &Admitted<'_>, config: &Config) -> Result<Forward, Rejection> {
+    asked.check_body()?;
+    let edits = asked.edits(config, false)?;
+    if asked.head.end_of_stream {
+        return Err(Rejection::ReadMessage("it has no body: send the message in it"));
+    }
+    let plan = ReadPlan { scope: asked.scope.clone(), limits: asked.limits(config).map(Box::new) };
+    let edits = edits.of_message(asked.facts.content_length.is_some());
+    let path = asked.path(asked.route.path, asked.segment, b"")?;
+    let expected = asked.expected(config, Vec::new());
+    let forward = asked.forward(path, edits, BodyPlan::RemoteRead(Box::new(plan)), expected);
+    Ok(Forward { concurrency: config.limits().concurrency(&asked.tenants), ..forward })
 }
 
 impl ReadPlan {

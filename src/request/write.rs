@@ -7,30 +7,38 @@
 //! - The version of remote write stands in the content type: `parseProtoMsg` in Prometheus's storage/remote/write_handler.go takes one
 //!   without `proto`, and none at all, for 1.0. It is written anew, so that the upstream can't read another.
 
-use super::head::{Edits, Facts};
-use super::{BodyPlan, Forward, Head, Rejection};
-use crate::answer::Expected;
-use crate::api::{Protocol, Route};
+use super::admitted::Admitted;
+use super::parameters::Enforcement;
+use super::{BodyPlan, Forward, Rejection};
+use crate::api::Protocol;
 use crate::config::{Config, WriteVersion};
 use crate::limits::Limit;
-use crate::tenant::{self, Tenants};
+use crate::memo::Memo;
+use crate::rejection::Place;
+use crate::tenant;
 use crate::workers::leases;
+use std::cell::RefCell;
 
 const IN_BODY: &str =
     "Receive takes the tenant from a label in the body (write_tenant_in_body), whatever the header says";
 const EXPECTED: &str =
     "send application/x-protobuf, with proto=prometheus.WriteRequest or proto=io.prometheus.write.v2.Request";
 
-/// Decides on the head of a write. `path` is the new `:path`, `edits` what every request needs.
-pub(super) fn decide(
+/// Decides on the head of a write.
+// Apart from the other decisions, as V8 compiles many small functions in less time than a large one.
+#[inline(never)]
+pub fn decide(
     protocol: Protocol,
-    route: &'static Route,
-    head: &Head<'_>,
-    facts: &Facts<'_>,
+    asked: &Admitted<'_>,
     config: &Config,
-    tenants: &Tenants,
-    (path, mut edits, expected): (Option<Vec<u8>>, Edits, Expected),
+    memo: &RefCell<Memo>,
 ) -> Result<Forward, Rejection> {
+    let Admitted { head, facts, tenants, .. } = asked;
+    asked.check_body()?;
+    let mut edits = asked.edits(config, false)?;
+    let mut query = Vec::new();
+    Enforcement::new(asked.route, config, None).rewrite(asked.target.query, Place::Url, None, memo, &mut query)?;
+    let path = asked.path(asked.route.path, asked.segment, &query)?;
     if config.writes().tenant_is_in_body {
         return Err(Rejection::Forbidden(IN_BODY));
     }
@@ -68,17 +76,8 @@ pub(super) fn decide(
         Some(most) => BodyPlan::Bounded(most),
         None => BodyPlan::Untouched,
     };
-    Ok(Forward {
-        tenant: Some(id.clone()),
-        route,
-        path,
-        selectors: 0,
-        set: edits.set,
-        remove: edits.remove,
-        body,
-        expected,
-        concurrency: concurrency.map(|allowed| (leases::of_writes(id), allowed)).into_iter().collect(),
-    })
+    let concurrency = concurrency.map(|allowed| (leases::of_writes(id), allowed)).into_iter().collect();
+    Ok(Forward { concurrency, ..asked.forward(path, edits, body, asked.expected(config, Vec::new())) })
 }
 
 /// Whether a header decides what the upstream does with a write: `THANOS-REPLICA` says that it has been replicated already (`ReplicaHeader` in

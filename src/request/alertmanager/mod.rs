@@ -24,25 +24,26 @@ pub use alerts::{AlertsPlan, MAX_ALERTS};
 pub use routes::{RoutedPart, RoutesPlan, Spread};
 pub use silence::{PendingSilence, Question, SilencePlan};
 
+use super::admitted::Admitted;
 use super::ask::{Answered, Ask, Pending};
 use super::head::{self, Edits};
-use super::{BodyPlan, Decision, Enforcement, Forward, Head, Place, Rejection, Tenants};
+use super::parameters::Enforcement;
+use super::{BodyPlan, Decision, Forward, Head, Rejection};
 use crate::answer::{Expected, OfAlertmanager, Own};
 use crate::api::{ALERTS, Method, Part, Route, SILENCE, SILENCES};
 use crate::config::Config;
 use crate::go::form;
 use crate::memo::Memo;
 use crate::path;
-use crate::rejection::CallOutFault;
+use crate::rejection::{CallOutFault, Place};
 use crate::scope::{MatchOp, Scope};
-use crate::tenant::{self, LabelValues};
+use crate::tenant::{self, Tenants};
 use std::cell::RefCell;
 use std::sync::Arc;
 
 /// What is known of the request.
 pub struct Facts<'r> {
     pub route: &'static Route,
-    pub method: Method,
     pub prefix: &'r str,
     /// The ID of a silence, as it stands in the path.
     pub segment: Option<&'r [u8]>,
@@ -57,16 +58,22 @@ pub struct Facts<'r> {
 const NO_CALL_OUT: &str = "whose the silence is has to be asked of the upstream, and call_out_cluster names none";
 const INTERNAL: Rejection = Rejection::Internal("the scope can't be asked about alerts and silences");
 
-/// Decides on a request. The scope is that of reading; `None` where the upstream isolates tenants itself.
-pub fn decide(
-    part: Part,
-    facts: Facts<'_>,
-    config: &Config,
-    tenants: &Tenants,
-    (scope, labels): (Option<&Scope>, &LabelValues),
-    memo: &RefCell<Memo>,
-) -> Result<Decision, Rejection> {
-    let Facts { route, method, head, .. } = facts;
+/// Decides on a request. Its scope is that of reading; `None` where the upstream isolates tenants itself.
+// Apart from the other decisions, as V8 compiles many small functions in less time than a large one.
+#[inline(never)]
+pub fn decide(part: Part, asked: &Admitted<'_>, config: &Config, memo: &RefCell<Memo>) -> Result<Decision, Rejection> {
+    let Admitted { head, route, method, ref tenants, ref labels, .. } = *asked;
+    let scope = asked.scope.as_ref();
+    let facts = Facts {
+        route,
+        prefix: asked.prefix,
+        segment: asked.segment,
+        query: asked.target.query,
+        target: asked.facts.target,
+        head,
+        headers: &asked.facts,
+        edits: asked.edits(config, false)?,
+    };
     let is_write = method != Method::Get;
     let has_body = method == Method::Post;
     if has_body && head.end_of_stream {

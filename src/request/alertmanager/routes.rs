@@ -7,11 +7,12 @@
 //! - A part carries the header of its own tenant and no other header of the sender's. Alertmanager takes the same alerts any number of times.
 
 use super::super::ask::authority;
-use super::super::{BodyDecision, Head, Rejection, Tenants};
+use super::super::{BodyDecision, Head, Rejection};
 use super::alerts;
 use crate::api::Route;
 use crate::config::{AlertRoutes, Config};
 use crate::json::Malformed;
+use crate::tenant::Tenants;
 use std::sync::Arc;
 
 /// The most parts of one body. Prometheus sends 256 alerts at a time, which may be as many tenants'.

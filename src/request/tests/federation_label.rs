@@ -1,6 +1,7 @@
 //! `federation_label`: what a request of several tenants becomes, and where nothing changes.
 
 use super::*;
+use crate::go::form;
 #[cfg(target_family = "wasm")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
