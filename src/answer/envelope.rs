@@ -83,6 +83,7 @@ pub struct Envelope {
     /// The document's status is `error`, and it has a text that says what happened.
     has_error_status: bool,
     has_error_text: bool,
+    is_success: bool,
     withheld: u32,
 }
 
@@ -143,6 +144,7 @@ impl Envelope {
             is_generic_said: false,
             has_error_status: false,
             has_error_text: false,
+            is_success: false,
             withheld: 0,
         }
     }
@@ -392,12 +394,16 @@ impl Envelope {
     fn text(&mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
         match (self.part, self.member) {
             (EnvelopePart::Messages, _) => self.list_message(out),
+            // Mimir's answers of rules and alerts have both members, empty, where nothing went wrong (`response` in pkg/ruler/api.go, 3.0).
+            (_, EnvelopeMember::Message) if self.scanner.text().is_empty() && self.is_success => quoted(b"", out),
             (_, EnvelopeMember::Message) => {
                 self.has_error_text = true;
                 self.message(out);
             }
             (_, _) if messages::is_word(self.scanner.text()) => {
-                self.has_error_status |= self.member == EnvelopeMember::Status && self.scanner.text() == b"error";
+                let is_status = self.member == EnvelopeMember::Status;
+                self.has_error_status |= is_status && self.scanner.text() == b"error";
+                self.is_success |= is_status && self.scanner.text() == b"success";
                 quoted(self.scanner.text(), out);
             }
             (_, _) => return Err(Unreadable::Malformed),

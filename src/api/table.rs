@@ -304,9 +304,10 @@ const fn by_header(
     row(handler, upstreams, Path::Exact(path), methods, Rule::ByHeader, parameters)
 }
 
-/// Mimir's, which answers for one tenant (pkg/querier/cardinality_analysis_handler.go, 3.0).
+/// Mimir's, which answers for one tenant, by an object without `status` and `data` (pkg/querier/cardinality_analysis_handler.go, 3.0): nothing but the
+/// tenant's own series is in it.
 const fn cardinality(path: &'static str, parameters: &'static [Parameter]) -> Route {
-    one_tenant(by_header("cardinality", CORTEX, path, BOTH, parameters))
+    Route { answer: Answer::Text, ..one_tenant(by_header("cardinality", CORTEX, path, BOTH, parameters)) }
 }
 
 /// The answer is binary, or one chunk after the other.

@@ -61,6 +61,8 @@ fn answers_without_messages_stay_as_they_are() {
         r#"{"status":"success","data":null,"warnings":null,"infos":[]}"#,
         r#"{"status":"success","data":-1.5e+10}"#,
         r#"{"status":"success"}"#,
+        // Mimir's, of rules and alerts.
+        r#"{"status":"success","data":{"groups":[]},"errorType":"","error":""}"#,
         "{}",
         "",
         "{\"status\":\"success\",\"data\":true}\n",
@@ -98,6 +100,8 @@ fn errors_are_messages_too() {
 
 #[test]
 fn what_stands_for_messages_grows_by_so_much_and_no_more() {
+    let empty = r#"{"status":"error","errorType":"execution","error":""}"#;
+    assert_eq!(filtered(empty), empty.replace(r#""error":"""#, &format!(r#""error":"{GENERIC}""#)));
     for message in ["", "team-b", "store of team-b is not here"] {
         assert_eq!(filtered(&format!(r#"{{"error":"{message}"}}"#)), format!(r#"{{"error":"{GENERIC}"}}"#));
         assert_eq!(

@@ -5,10 +5,10 @@
 //! - `alertmanager`: its alertmanager
 //! - `enforced`: `enforce_tenancy: true` in front of it
 
-mod alertmanager;
+pub mod alertmanager;
 mod enforced;
 mod frontend;
-mod writes;
+pub mod writes;
 
 use crate::support::compare::content;
 use crate::support::cortex::{self, Cortex, PUSH};
@@ -64,7 +64,7 @@ fn count(header: &Header, tenant: &str) -> String {
 }
 
 /// What differs from one request to the next, although nothing has changed: when rules were evaluated.
-fn without_times(mut content: Json) -> Json {
+pub fn without_times(mut content: Json) -> Json {
     match &mut content {
         Json::Object(members) => {
             members.retain(|name, _| !matches!(&**name, "lastEvaluation" | "evaluationTime" | "activeAt"));

@@ -1,7 +1,8 @@
 //! `federation_label` in front of a Prometheus, beside a Cortex that federates by itself: equal answers. docs/federation.md lists the differences.
-//! `corpus` asks both what Prometheus's own tests ask.
+//! `corpus` asks both what Prometheus's own tests ask. `mimir` compares with a Mimir.
 
 mod corpus;
+mod mimir;
 
 use crate::generator::Rng;
 use crate::support::compare::content;
@@ -150,57 +151,58 @@ fn assert_queries_same(queries: impl IntoIterator<Item = String>) -> usize {
     with_data
 }
 
+const QUERIES: &[&str] = &[
+    "up",
+    r#"up{__tenant_id__="team-a"}"#,
+    r#"up{__tenant_id__!="team-a"}"#,
+    r#"up{__tenant_id__=~".*-b|nobody"}"#,
+    r#"up{__tenant_id__!~".*-b"}"#,
+    r#"up{__tenant_id__="nobody"}"#,
+    r#"up{__tenant_id__=""}"#,
+    r#"up{"__tenant_id__"="team-b"}"#,
+    "sum by (__tenant_id__) (temperature)",
+    "sum by (tenant_id) (one)",
+    "sum by (tenant_id, __tenant_id__, original___tenant_id__) (both)",
+    "sum without (__tenant_id__) (both)",
+    "count by (original___tenant_id__) (both or other)",
+    r#"both{original___tenant_id__="stored"}"#,
+    r#"both{original___tenant_id__!="stored",tenant_id="team-a"}"#,
+    r#"{tenant_id=~"team-.+"}"#,
+    r#"{original___tenant_id__!=""}"#,
+    "temperature / on (__tenant_id__, instance) up",
+    "both * on (__tenant_id__) group_left (owner) max by (__tenant_id__, owner) (up)",
+    "both - ignoring (original___tenant_id__, tenant_id) group_left () one{tenant_id=\"team-a\"}",
+    "up * on () group_left (tenant_id) one",
+    r#"label_replace(both, "tenant_id", "$1", "__tenant_id__", "(.*)")"#,
+    r#"label_replace(both, "__tenant_id__", "$1", "original___tenant_id__", "(.*)")"#,
+    r#"label_replace(both, "x", "__tenant_id__ $1", "tenant_id", "(.*)")"#,
+    r#"label_replace(up, "__tenant_id__", "", "", "")"#,
+    r#"sum by (__tenant_id__) (label_replace(one, "tenant_id", "x", "", ""))"#,
+    r#"label_join(both, "original___tenant_id__", "/", "__tenant_id__", "tenant_id")"#,
+    r#"count_values("__tenant_id__", one)"#,
+    r#"count_values by (__tenant_id__) ("tenant_id", both)"#,
+    r#"sort_by_label(both, "__tenant_id__", "tenant_id")"#,
+    r#"absent(up{__tenant_id__="nobody"})"#,
+    r#"absent(nothing{__tenant_id__="team-a",tenant_id="x"})"#,
+    r#"absent(nothing{__tenant_id__=~"team-a"})"#,
+    r#"absent_over_time(nothing{__tenant_id__="team-b"}[5m])"#,
+    r#"topk by (__tenant_id__) (1, temperature)"#,
+    r#"bottomk(1, temperature{__tenant_id__="team-a"})"#,
+    r#"quantile by (__tenant_id__) (0.5, temperature)"#,
+    r#"topk(scalar(count(up{__tenant_id__="team-a"})), temperature)"#,
+    "max_over_time(sum by (__tenant_id__) (temperature)[10m:1m])",
+    r#""__tenant_id__""#,
+    "scalar(up{__tenant_id__=\"team-a\"})",
+    "histogram_quantile(0.9, sum by (le, __tenant_id__) (rate(http_request_duration_seconds_bucket[5m])))",
+    "histogram_quantile(0.5, rate(latency_seconds[5m]))",
+    "one and on (__tenant_id__) up unless on (tenant_id) both",
+    "up + on (__tenant_id__) up",
+    r#"label_replace(up, "__tenant_id__", "same", "", "") + up"#,
+    r#"sum by ("__tenant_id__") (rate(http_requests_total{code=~"5.."}[5m]))"#,
+];
+
 #[test]
 fn queries_have_cortex_s_answers() {
-    const QUERIES: &[&str] = &[
-        "up",
-        r#"up{__tenant_id__="team-a"}"#,
-        r#"up{__tenant_id__!="team-a"}"#,
-        r#"up{__tenant_id__=~".*-b|nobody"}"#,
-        r#"up{__tenant_id__!~".*-b"}"#,
-        r#"up{__tenant_id__="nobody"}"#,
-        r#"up{__tenant_id__=""}"#,
-        r#"up{"__tenant_id__"="team-b"}"#,
-        "sum by (__tenant_id__) (temperature)",
-        "sum by (tenant_id) (one)",
-        "sum by (tenant_id, __tenant_id__, original___tenant_id__) (both)",
-        "sum without (__tenant_id__) (both)",
-        "count by (original___tenant_id__) (both or other)",
-        r#"both{original___tenant_id__="stored"}"#,
-        r#"both{original___tenant_id__!="stored",tenant_id="team-a"}"#,
-        r#"{tenant_id=~"team-.+"}"#,
-        r#"{original___tenant_id__!=""}"#,
-        "temperature / on (__tenant_id__, instance) up",
-        "both * on (__tenant_id__) group_left (owner) max by (__tenant_id__, owner) (up)",
-        "both - ignoring (original___tenant_id__, tenant_id) group_left () one{tenant_id=\"team-a\"}",
-        "up * on () group_left (tenant_id) one",
-        r#"label_replace(both, "tenant_id", "$1", "__tenant_id__", "(.*)")"#,
-        r#"label_replace(both, "__tenant_id__", "$1", "original___tenant_id__", "(.*)")"#,
-        r#"label_replace(both, "x", "__tenant_id__ $1", "tenant_id", "(.*)")"#,
-        r#"label_replace(up, "__tenant_id__", "", "", "")"#,
-        r#"sum by (__tenant_id__) (label_replace(one, "tenant_id", "x", "", ""))"#,
-        r#"label_join(both, "original___tenant_id__", "/", "__tenant_id__", "tenant_id")"#,
-        r#"count_values("__tenant_id__", one)"#,
-        r#"count_values by (__tenant_id__) ("tenant_id", both)"#,
-        r#"sort_by_label(both, "__tenant_id__", "tenant_id")"#,
-        r#"absent(up{__tenant_id__="nobody"})"#,
-        r#"absent(nothing{__tenant_id__="team-a",tenant_id="x"})"#,
-        r#"absent(nothing{__tenant_id__=~"team-a"})"#,
-        r#"absent_over_time(nothing{__tenant_id__="team-b"}[5m])"#,
-        r#"topk by (__tenant_id__) (1, temperature)"#,
-        r#"bottomk(1, temperature{__tenant_id__="team-a"})"#,
-        r#"quantile by (__tenant_id__) (0.5, temperature)"#,
-        r#"topk(scalar(count(up{__tenant_id__="team-a"})), temperature)"#,
-        "max_over_time(sum by (__tenant_id__) (temperature)[10m:1m])",
-        r#""__tenant_id__""#,
-        "scalar(up{__tenant_id__=\"team-a\"})",
-        "histogram_quantile(0.9, sum by (le, __tenant_id__) (rate(http_request_duration_seconds_bucket[5m])))",
-        "histogram_quantile(0.5, rate(latency_seconds[5m]))",
-        "one and on (__tenant_id__) up unless on (tenant_id) both",
-        "up + on (__tenant_id__) up",
-        r#"label_replace(up, "__tenant_id__", "same", "", "") + up"#,
-        r#"sum by ("__tenant_id__") (rate(http_requests_total{code=~"5.."}[5m]))"#,
-    ];
     let with_data = assert_queries_same(QUERIES.iter().map(ToString::to_string));
     assert!(with_data > 35, "{with_data} have data");
 }

@@ -7,7 +7,7 @@
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `errors`: every error looks like one, whoever made it, and says what its reader needs
 //! - `dry_run`: everything is decided, and clients get what they get without the filter
-//! - `federation`: `federation_label`, beside a Cortex that federates by itself; `cortex`: what the API table says of Cortex
+//! - `federation`: `federation_label`, beside a Cortex that federates by itself; `cortex`, `mimir`: what the API table says of them
 //! - `foreign`: queries that try to read another tenant's data
 //! - `alertmanager`: one Alertmanager for two tenants; `alert_routes`: a shared ruler's alerts to two of them
 //! - `metadata`: metadata and targets
@@ -64,6 +64,7 @@ mod hostile;
 mod kubernetes;
 mod limits;
 mod metadata;
+mod mimir;
 mod naming;
 mod native;
 #[path = "../conformance/oracle.rs"]

@@ -1,7 +1,7 @@
 //! Cortex's alertmanager, which keeps tenants apart by the header: their silences and alerts.
 
 use crate::support::cortex::Cortex;
-use crate::support::envoy::Setup;
+use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Body, Request};
 use serde_json::{Value as Json, json};
 
@@ -18,6 +18,10 @@ fn silences_and_alerts_are_the_tenant_s_own() {
     let cortex = Cortex::alertmanager("cortex-alertmanager");
     let plugin = json!({"upstream": "cortex", "default_tenant_id": "", "tenant_federation": {"enabled": true}});
     let envoy = Setup::shipped(cortex.port()).plugin(plugin).start("envoy-cortex-alertmanager");
+    assert_silences_and_alerts_are_the_tenant_s_own(&cortex, &envoy);
+}
+
+pub fn assert_silences_and_alerts_are_the_tenant_s_own(cortex: &Cortex, envoy: &Envoy) {
     let port = envoy.port();
     let of = |tenant: &str, path: &str| {
         let answer = Request::get(path).tenant(tenant).header("x-scope-orgid", "team-b").send(port);

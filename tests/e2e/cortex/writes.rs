@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 
-fn series(name: &str, seconds: i64) -> Series {
+pub fn series(name: &str, seconds: i64) -> Series {
     Series {
         labels: vec![("__name__".to_owned(), name.to_owned())],
         samples: vec![Sample { milliseconds: seconds * 1000, value: Value::Float(1.0) }],
@@ -53,7 +53,7 @@ fn writes_arrive_as_the_sender_s_own() {
 }
 
 /// The OTLP sender of OpenTelemetry's own SDK.
-fn otlp(url: &str, tenant: &str) -> (bool, String) {
+pub fn otlp(url: &str, tenant: &str) -> (bool, String) {
     static SENDER: LazyLock<std::path::PathBuf> = LazyLock::new(|| {
         let binary = process::folder().join("otlp");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/otlp");
@@ -127,7 +127,7 @@ fn a_version_that_is_not_named_is_refused_and_one_that_is_named_arrives() {
 }
 
 /// A body of version 2.0, with floats, a native histogram and an exemplar.
-fn of_version_2(name: &str, path: &str) -> Request {
+pub fn of_version_2(name: &str, path: &str) -> Request {
     let mut series = [series(&format!("{name}_total"), data::end()), series(&format!("{name}_seconds"), data::end())];
     let labels = vec![("trace_id".to_owned(), "of version 2".to_owned())];
     series[0].exemplars.push(Exemplar { labels, value: 1.0, milliseconds: data::end() * 1000 });

@@ -74,6 +74,11 @@ limits: {{max_exemplars: 1000, enable_native_histograms: true}}
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(process::program("TENANCY_CORTEX"));
         command.arg(format!("-config.file={}", file.display()));
+        Cortex::run(name, command, port)
+    }
+
+    /// Waits until it is ready. Mimir is one too.
+    pub fn run(name: &str, command: Command, port: u16) -> Cortex {
         let process = Process::start(name, command);
         process.wait_until(|| Request::get("/ready").try_send(port).is_some_and(|answer| answer.status == 200));
         Cortex { process, port }

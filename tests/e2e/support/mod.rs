@@ -18,6 +18,7 @@ pub mod issuer;
 #[path = "../../manifests/program.rs"]
 pub mod manifests;
 pub mod metrics;
+pub mod mimir;
 pub mod native;
 pub mod observe;
 pub mod pod;
