@@ -19,14 +19,14 @@ use crate::support::remote_write;
 use serde_json::{Value as Json, json};
 use std::sync::LazyLock;
 
-struct Header {
-    cortex: Cortex,
-    envoy: Envoy,
+pub struct Header {
+    pub cortex: Cortex,
+    pub envoy: Envoy,
 }
 
 const RULES: &str = "name: group\nrules:\n- {record: 'own:up', expr: 'sum by (job) (up)'}\n- {alert: Always, expr: vector(1), labels: {severity: page}}\n";
 
-fn header() -> &'static Header {
+pub fn header() -> &'static Header {
     static HEADER: LazyLock<Header> = LazyLock::new(|| {
         let cortex = Cortex::start("cortex");
         for tenant in data::TENANTS {

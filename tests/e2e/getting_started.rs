@@ -187,6 +187,7 @@ fn make_run_shows_prometheus_and_its_pages() {
 #[test]
 fn make_run_shows_thanos_and_its_pages() {
     let demo = promises("thanos");
+    assert_eq!(demo.answer("a browser without a tenant"), "href=\"/t/team-a/graph\"\nhref=\"/t/team-b/graph\"\n");
     let page = Request::get("/t/team-a/graph").send(demo.port("PAGES"));
     assert!(page.status == 200 && page.text().contains("<title>Thanos"), "{}", page.text());
     let asked = Request::get("/t/team-b/api/v1/query?query=count+by+(job)+(up)").send(demo.port("PAGES"));

@@ -19,6 +19,7 @@
 //! - `delegated`: limits that the upstream enforces, and the size of answers
 //! - `fleet`: limits over several Envoys, and what protects an upstream; `soak`: mixed traffic with faults
 //! - `sources`: the tenant by certificate, token and configuration; `trail`: access logs, traces and Envoy's log
+//! - `verify`: `tenancyctl verify` on deployments that isolate, and on those that don't
 //! - `deployments`: the topologies of examples/docker-compose and their check script
 //! - `getting_started`: the steps of the guide
 //! - `kubernetes`: Envoy as the examples for Kubernetes, Envoy Gateway and Istio configure it; `chart`: as the Helm chart does
@@ -90,6 +91,7 @@ mod times;
 mod trail;
 mod trap;
 mod upstream;
+mod verify;
 mod web_login;
 mod web_pages;
 mod writes;

@@ -104,9 +104,16 @@ impl Client {
         };
         let mut answer = answer.map_err(|error| error.to_string())?;
         let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-        let body =
-            answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(|error| error.to_string())?;
+        let headers: Vec<_> = answer.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        // A stream of events has no end.
+        let is_endless =
+            headers.iter().any(|(name, value)| name == "content-type" && value.starts_with("text/event-stream"));
+        let body = match is_endless {
+            true => Vec::new(),
+            false => {
+                answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(|error| error.to_string())?
+            }
+        };
         Ok(Answer { status: answer.status().as_u16(), headers, body })
     }
 }

@@ -5,6 +5,7 @@ use super::http::{Body, Request};
 use super::process::{self, Process, free_port};
 use super::remote_write::{self, Series};
 use super::upstreams;
+use std::path::Path;
 use std::process::Command;
 
 /// The path of remote write.
@@ -17,14 +18,19 @@ pub struct Cortex {
 
 impl Cortex {
     pub fn start(name: &str) -> Cortex {
-        Cortex::target(name, "all")
+        Cortex::target(name, "all", &[])
+    }
+
+    /// Its compactor, which deletes what is older than each tenant's data may be, with this runtime configuration.
+    pub fn compactor(name: &str, runtime: &Path) -> Cortex {
+        Cortex::target(name, "compactor", &[format!("-runtime-config.file={}", runtime.display())])
     }
 
     pub fn alertmanager(name: &str) -> Cortex {
-        Cortex::target(name, "alertmanager")
+        Cortex::target(name, "alertmanager", &[])
     }
 
-    fn target(name: &str, target: &str) -> Cortex {
+    fn target(name: &str, target: &str, arguments: &[String]) -> Cortex {
         let folder = process::folder().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let (port, grpc, gossip) = (free_port(), free_port(), free_port());
@@ -73,7 +79,7 @@ limits: {{max_exemplars: 1000, enable_native_histograms: true}}
         let file = folder.join("cortex.yaml");
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(process::program("TENANCY_CORTEX"));
-        command.arg(format!("-config.file={}", file.display()));
+        command.arg(format!("-config.file={}", file.display())).args(arguments);
         Cortex::run(name, command, port)
     }
 

@@ -63,7 +63,7 @@ impl Check {
         let has_form = self.ask.method != "HEAD" && self.expect != Expect::Proxy;
         if is_refused
             && has_form
-            && let Some(problem) = judge::malformed(answer)
+            && let Some(problem) = judge::malformed(answer, deployment.upstream)
         {
             return Found::bad(problem);
         }

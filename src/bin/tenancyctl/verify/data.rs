@@ -3,8 +3,10 @@
 use super::super::Failure;
 use super::super::http::shortened;
 use super::Verify;
+use super::alerts;
 use super::deployment::Deployment;
 use super::judge::label_sets;
+use promql_tenancy_filter::api::Upstream;
 use promql_tenancy_filter::scope::Inside;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -23,8 +25,10 @@ pub struct Subject {
     pub metric: String,
     /// The selector of it.
     pub own: String,
-    /// Its series.
-    series: Vec<Map<String, Value>>,
+    /// Its series; of Alertmanager, the labels of its alerts.
+    pub series: Vec<Map<String, Value>>,
+    /// One of its silences.
+    pub silence: Option<String>,
 }
 
 pub struct Data {
@@ -94,8 +98,9 @@ fn tenants(verify: &Verify, deployment: &Deployment) -> Result<[String; 2], Fail
     let mut ids: Vec<String> = verify.tenants.clone();
     if ids.len() < 2 {
         let label = deployment.config.label();
-        if let Some(answer) =
-            deployment.ask_upstream("tenancyctl", &format!("/api/v1/label/{label}/values"), &[("limit", "1000")])
+        if deployment.upstream != Upstream::Alertmanager
+            && let Some(answer) =
+                deployment.ask_upstream("tenancyctl", &format!("/api/v1/label/{label}/values"), &[("limit", "1000")])
         {
             ids.extend(strings(&answer?.json()).into_iter().filter(|id| deployment.config.allows(id)));
         }
@@ -119,6 +124,9 @@ fn tenants(verify: &Verify, deployment: &Deployment) -> Result<[String; 2], Fail
 
 /// A metric of each, if possible the same one: `up`, or the first one that both have and that has few series.
 fn subjects(verify: &Verify, deployment: &Deployment, ids: &[String; 2]) -> Result<[Subject; 2], Failure> {
+    if deployment.upstream == Upstream::Alertmanager {
+        return Ok([alerts::subject(deployment, &ids[0])?, alerts::subject(deployment, &ids[1])?]);
+    }
     if let Some(metric) = &verify.metric {
         let found = ids.each_ref().map(|id| subject(deployment, id, metric));
         let [one, other] = found;
@@ -174,7 +182,13 @@ fn subject(deployment: &Deployment, id: &str, metric: &str) -> Result<Option<Sub
     let json = answer.json();
     let series: Vec<Map<String, Value>> = label_sets(&json).into_iter().cloned().collect();
     let is_fit = !series.is_empty() && series.len() <= MAX_SERIES;
-    Ok(is_fit.then(|| Subject { id: id.to_owned(), metric: metric.to_owned(), own: metric.to_owned(), series }))
+    Ok(is_fit.then(|| Subject {
+        id: id.to_owned(),
+        metric: metric.to_owned(),
+        own: metric.to_owned(),
+        series,
+        silence: None,
+    }))
 }
 
 /// Labels that only this one's series have, the tenant label left out.

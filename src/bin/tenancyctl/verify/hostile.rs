@@ -2,10 +2,12 @@
 //! and paths that two programs could read differently, and errors.
 
 use super::super::http::Ask;
+use super::alerts::ALERTS;
 use super::check::{Check, Expect};
 use super::data::Pair;
 use super::deployment::Deployment;
 use super::queries;
+use promql_tenancy_filter::api::Upstream;
 use promql_tenancy_filter::tenant::Source;
 use url::form_urlencoded;
 
@@ -21,14 +23,23 @@ pub fn checks(deployment: &Deployment<'_>, pair: &Pair<'_>, checks: &mut Vec<Che
     let mut maker = Maker { deployment, pair, checks };
     maker.private();
     maker.spoofed_headers();
-    if let Source::Header { name, .. } = deployment.config.source() {
+    if let Source::Header { name, .. } = deployment.config.source()
+        && !deployment.is_named_before(&pair.own.id)
+    {
         maker.tenant_header(name);
     }
+    if deployment.is_named_before(&pair.own.id) {
+        maker.without_credentials();
+    }
     maker.parameters();
-    maker.bodies();
-    maker.paths();
+    if deployment.upstream != Upstream::Alertmanager {
+        maker.queries();
+        maker.bodies();
+        maker.paths();
+        maker.errors();
+    }
+    maker.nowhere();
     maker.methods();
-    maker.errors();
 }
 
 impl Maker<'_> {
@@ -40,10 +51,17 @@ impl Maker<'_> {
     /// A request of the tenant for its own series, with more parameters.
     fn own(&self, method: &str, more: &[(&str, &str)]) -> Option<Ask> {
         let time = self.deployment.now.to_string();
-        let mut parameters = vec![("query", self.pair.own.own.as_str()), ("time", &time)];
+        let (path, mut parameters) = match self.deployment.upstream {
+            // Its POST is a write.
+            Upstream::Alertmanager if method != "GET" => return None,
+            Upstream::Alertmanager => (ALERTS, Vec::new()),
+            Upstream::Prometheus | Upstream::Thanos | Upstream::Cortex => {
+                (QUERY, vec![("query", self.pair.own.own.as_str()), ("time", &*time)])
+            }
+        };
         parameters.extend(more);
         // A tenant that can't be named was refused before.
-        self.deployment.request(&self.pair.own.id, method, QUERY, &parameters).ok()
+        self.deployment.request(&self.pair.own.id, method, path, &parameters).ok()
     }
 
     fn named(&self, method: &str, target: &str) -> Option<Ask> {
@@ -63,15 +81,21 @@ impl Maker<'_> {
     fn spoofed_headers(&mut self) {
         let other = self.pair.other.id.clone();
         let config = &self.deployment.config;
-        let read = match config.source() {
+        let header = match config.source() {
             Source::Header { name, .. } => Some(name.to_string()),
             _ => None,
         };
         let mut names = vec![config.forward_tenant_header().to_string()];
+        // What stands before the filter sets the header that the filter reads, and the client's own has to be without effect.
+        let is_named_before = self.deployment.is_named_before(&self.pair.own.id);
+        names.extend(header.iter().filter(|_| is_named_before).cloned());
+        let read = header.filter(|_| !is_named_before);
         names.extend(
             ["thanos-tenant", "x-scope-orgid", "x-scope-org-id", "x-tenant-id", "thanos_tenant"].map(str::to_owned),
         );
+        names.iter_mut().for_each(|name| name.make_ascii_lowercase());
         names.retain(|name| Some(name) != read.as_ref());
+        names.sort_unstable();
         names.dedup();
         for name in names {
             for method in ["GET", "POST"] {
@@ -85,13 +109,25 @@ impl Maker<'_> {
         }
     }
 
+    /// Without what names the tenant before the filter. Either what stands there refuses it, or the filter does; each tenant's data would be a leak to the
+    /// other one.
+    fn without_credentials(&mut self) {
+        if let Some(mut ask) = self.own("GET", &[]) {
+            ask.headers = self.deployment.plain("GET", "").headers;
+            self.add("headers", "without what names the tenant", ask, Expect::Proxy);
+        }
+    }
+
     /// The header that names the tenant, where there is no other source.
     fn tenant_header(&mut self, name: &str) {
         let (id, other) = (self.pair.own.id.clone(), self.pair.other.id.clone());
         let time = self.deployment.now.to_string();
         let pairs = [("query", self.pair.own.own.as_str()), ("time", &time)];
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        let target = format!("{QUERY}?{query}");
+        let target = match self.deployment.upstream {
+            Upstream::Alertmanager => ALERTS.to_owned(),
+            Upstream::Prometheus | Upstream::Thanos | Upstream::Cortex => format!("{QUERY}?{query}"),
+        };
         let joined = [format!("{id},{other}"), format!("{id}, {other}"), format!("{id}|{other}")];
         let refused = Expect::Refused;
         let mut cases: Vec<(String, Vec<String>, Expect)> = vec![
@@ -152,7 +188,11 @@ impl Maker<'_> {
                 }
             }
         }
-        let asked = queries::with(&self.pair.own.own, &matcher);
+    }
+
+    /// Two queries in one request, and one that two programs could read differently.
+    fn queries(&mut self) {
+        let asked = queries::with(&self.pair.own.own, &queries::matcher(self.pair, "=", &self.pair.other.id));
         for method in ["GET", "POST"] {
             if let Some(ask) = self.own(method, &[("query", &asked)]) {
                 self.add("parameters", "two queries", ask, Expect::Refused);
@@ -223,6 +263,9 @@ impl Maker<'_> {
                 self.add("paths", path, ask, Expect::Proxy);
             }
         }
+    }
+
+    fn nowhere(&mut self) {
         if let Some(ask) = self.named("GET", "/tenancyctl-verify") {
             let expect = if self.deployment.has("ui") { Expect::Anything } else { Expect::Status(404) };
             self.add("paths", "a path that nobody knows", ask, expect);
@@ -245,6 +288,11 @@ impl Maker<'_> {
 
     /// An error is one, and says so.
     fn errors(&mut self) {
+        // Cortex 1.21.1 does not read it.
+        let expect = match self.deployment.upstream {
+            Upstream::Cortex => Expect::Anything,
+            Upstream::Prometheus | Upstream::Thanos | Upstream::Alertmanager => Expect::Refused,
+        };
         for method in ["GET", "POST"] {
             for (what, query) in [
                 ("a query that ends too soon", "up{"),
@@ -257,7 +305,7 @@ impl Maker<'_> {
             }
             if let Some(mut ask) = self.own(method, &[("timeout", "never")]) {
                 ask.headers.push(("accept".to_owned(), "text/html".to_owned()));
-                self.add("errors", "a duration that is none", ask, Expect::Refused);
+                self.add("errors", "a duration that is none", ask, expect);
             }
         }
     }

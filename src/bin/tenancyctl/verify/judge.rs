@@ -5,6 +5,7 @@
 
 use super::super::http::{Answer, shortened};
 use super::data::Pair;
+use promql_tenancy_filter::api::Upstream;
 use promql_tenancy_filter::scope::{Fit, Inside, Standing};
 use promql_tenancy_filter::wire::protobuf::write_bytes;
 use serde_json::{Map, Value};
@@ -93,7 +94,10 @@ fn names_other(value: &Value, pair: &Pair<'_>) -> Option<String> {
             items.iter().find_map(|item| names_other(item, pair))
         }
         Value::Object(object) => {
-            if object.get(pair.label).is_some_and(is_other) {
+            // A matcher of a silence has its label and its value as members. So has one of a parsed query, but that is the client's own.
+            let is_matcher =
+                object.contains_key("isRegex") && object.get("name").and_then(Value::as_str) == Some(pair.label);
+            if object.get(pair.label).is_some_and(is_other) || is_matcher && object.get("value").is_some_and(is_other) {
                 return Some(format!("{}={:?}", pair.label, pair.other.id));
             }
             object.values().find_map(|value| names_other(value, pair))
@@ -180,6 +184,7 @@ pub fn is_empty(answer: &Answer) -> bool {
     let json = answer.json();
     let Some(data) = json.get("data") else {
         return match json {
+            Value::Array(items) => items.is_empty(),
             Value::Null => answer.text().lines().all(|line| line.starts_with('#') || !line.contains("results\":[{")),
             _ => json.get("results").and_then(Value::as_array).is_none_or(Vec::is_empty),
         };
@@ -193,11 +198,15 @@ pub fn is_empty(answer: &Answer) -> bool {
 }
 
 /// What is wrong with the form of a refusal: an object that says that it is an error, and why.
-pub fn malformed(answer: &Answer) -> Option<String> {
+pub fn malformed(answer: &Answer, upstream: Upstream) -> Option<String> {
     if answer.headers.iter().any(|(name, value)| name == "grpc-status" && value != "0") {
         return None;
     }
     let json = answer.json();
+    // Alertmanager's own errors are JSON strings.
+    if upstream == Upstream::Alertmanager && json.as_str().is_some_and(|text| !text.is_empty()) {
+        return None;
+    }
     let has = |name: &str| json.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
     if json.get("status").and_then(Value::as_str) == Some("error") && has("error") && has("errorType") {
         return None;

@@ -5,9 +5,11 @@
 //! - `data`: two tenants, a metric, and what tells their data apart
 //! - `judge`: whose data an answer holds
 //! - `check`: one request, and what is expected of its answer
+//! - `alerts`: the checks of an Alertmanager
 //! - `table`: the checks of each row of the API table; `queries`: what is asked in PromQL; `hostile`: the checks beside the table
 //! - `report`: what was found
 
+mod alerts;
 mod check;
 mod data;
 mod deployment;
@@ -23,6 +25,9 @@ use deployment::Deployment;
 use promql_tenancy_filter::api::Upstream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// So many requests after each other may stay without an answer.
+const MAX_UNANSWERED: u32 = 2;
 
 /// Prove that tenants are isolated on a running deployment
 ///
@@ -86,6 +91,7 @@ Examples:
   tenancyctl verify https://metrics.example --config plugin.json --upstream http://thanos-query:10902
   tenancyctl verify https://metrics.example --config plugin.json --as 'team-a=Authorization: Bearer …' --as 'team-b=Authorization: Bearer …'
   tenancyctl verify https://mimir.example/prometheus --tenant a --tenant b --kind cortex
+  tenancyctl verify https://alerts.example --tenant a --tenant b --kind alertmanager
 
 Exit status:
   0  isolated
@@ -99,6 +105,7 @@ enum Kind {
     Thanos,
     Cortex,
     Mimir,
+    Alertmanager,
 }
 
 impl Kind {
@@ -107,6 +114,7 @@ impl Kind {
             Kind::Prometheus => Upstream::Prometheus,
             Kind::Thanos => Upstream::Thanos,
             Kind::Cortex | Kind::Mimir => Upstream::Cortex,
+            Kind::Alertmanager => Upstream::Alertmanager,
         }
     }
 }
@@ -135,9 +143,22 @@ impl Verify {
         }
         let mut report = report::Report::new(self.json, self.verbose, &data);
         let all = checks.len();
+        let mut unanswered = 0;
         for (index, check) in checks.iter().enumerate() {
             report::progress(index, all);
-            report.add(check, check.run(&deployment, &data)?);
+            let found = match check.run(&deployment, &data) {
+                Ok(found) => {
+                    unanswered = 0;
+                    found
+                }
+                // One request that is not answered is a finding; a deployment that answers no more can't be judged.
+                Err(Failure::Broken(problem)) if unanswered < MAX_UNANSWERED => {
+                    unanswered += 1;
+                    judge::Found::bad(problem)
+                }
+                Err(failure) => return Err(failure),
+            };
+            report.add(check, found);
         }
         report::progress_ends();
         deployment.compare_with_upstream(&data, &mut report)?;

@@ -1,10 +1,11 @@
 //! The checks of each row of the API table. They are made of the table, so that a new row is checked as soon as it is there.
 
+use super::alerts;
 use super::check::{Check, Expect};
 use super::data::Pair;
 use super::deployment::Deployment;
 use super::queries;
-use promql_tenancy_filter::api::{Kind, Method, Parameter, Path, Route, Rule, SERVICES, TABLE, Times, Upstream};
+use promql_tenancy_filter::api::{Kind, Method, Parameter, Part, Path, Route, Rule, SERVICES, TABLE, Times, Upstream};
 use promql_tenancy_filter::tenant::Source;
 use promql_tenancy_filter::wire::protobuf::{write_bytes, write_number};
 use promql_tenancy_filter::wire::{grpc, snappy};
@@ -39,6 +40,7 @@ pub fn checks(deployment: &Deployment<'_>, pair: &Pair<'_>, checks: &mut Vec<Che
 fn paths(route: &Route, pair: &Pair<'_>) -> Vec<String> {
     match route.path {
         Path::Exact(path) => vec![path.to_owned()],
+        Path::Around(before, _) if matches!(route.rule, Rule::Alertmanager(_)) => vec![format!("{before}{NOWHERE}")],
         Path::Around(before, after) => {
             let labels = ["__name__", pair.label].into_iter().chain(pair.marks.first().map(|(label, _)| &**label));
             labels.map(|label| format!("{before}{label}{after}")).collect()
@@ -71,6 +73,10 @@ impl Maker<'_> {
         let found = self.deployment.config.find(target.as_bytes());
         if found.is_some_and(|(found, _)| found.route.rule == Rule::Passthrough) {
             self.unchecked(route.handler, path, "passthrough_paths names it: it is forwarded as it comes");
+            return;
+        }
+        // An earlier row of the table serves it, and has checks of its own.
+        if found.is_some_and(|(found, _)| found.route.path != route.path) {
             return;
         }
         let refused = if self.deployment.is_configured() { Expect::Status(403) } else { Expect::Anything };
@@ -107,9 +113,14 @@ impl Maker<'_> {
                     self.add(route.handler, path.to_owned(), method.name(), path, &parameters, Expect::Anything);
                 }
             }
-            Rule::Alertmanager(_) => {
-                self.unchecked(route.handler, path, "verify finds tenants by their series, and Alertmanager has none");
+            Rule::Alertmanager(Part::ByHeader) => {
+                self.unchecked(
+                    route.handler,
+                    path,
+                    "Cortex's and Mimir's own Alertmanager knows the tenant by the header alone",
+                );
             }
+            Rule::Alertmanager(_) => alerts::row(self.deployment, self.pair, route, path, self.checks),
             // The same for everybody.
             Rule::Page | Rule::Home => {
                 self.add(route.handler, path.to_owned(), "GET", path, &[], Expect::Anything);
