@@ -24,7 +24,7 @@ use super::metadata::Metadata;
 use super::notes::Notes;
 use super::operators::Operators;
 use super::places::{Asked, Places};
-use super::proxy;
+use super::plain;
 use super::renamed::Renamed;
 use super::status::Author;
 use super::target_metadata::TargetMetadata;
@@ -461,7 +461,7 @@ impl Envelope {
 
     /// Whether a message is the proxy's own, or the operator's in its place.
     fn is_of_proxy(&self, text: &[u8]) -> bool {
-        self.author == Author::Proxy && proxy::may_pass(text)
+        self.author == Author::Proxy && plain::may_pass(text)
     }
 
     /// One line stands for all that are withheld: the client is not told how many there were.

@@ -229,6 +229,11 @@ impl Filter {
         self.written > 0
     }
 
+    /// Whether an error object of Prometheus's shape has been read.
+    pub fn is_error_object(&self) -> bool {
+        self.envelope.is_error_object()
+    }
+
     /// How many messages were withheld so far.
     pub fn withheld(&self) -> u32 {
         self.envelope.withheld()

@@ -37,7 +37,7 @@ use super::metadata::MetadataAsked;
 use super::notes::Notes;
 use super::owner::Owner;
 use super::places::Asked;
-use super::proxy::ProxyText;
+use super::plain::PlainText;
 use super::reader::Reader;
 use super::renamed::Renamed;
 use super::series::Series;
@@ -420,8 +420,16 @@ impl Expected {
                 self.filtered(filter, false)
             }
             (false, None) => match error_status {
-                Some(status) if author == Author::Proxy && is_plain && is_text(head) => {
-                    let filter = Box::new(Reader::Text(ProxyText::new(status)));
+                Some(status) if is_plain && is_text(head) && (author == Author::Proxy || !head.is_early) => {
+                    let text = match author {
+                        Author::Proxy => PlainText::of_proxy(status),
+                        Author::Upstream => {
+                            let filter = Filter::new(Documents::One, Content::Dropped, Statistics::Unread);
+                            let filter = filter.asked(self.asked.clone()).noting(self.notes.clone());
+                            PlainText::of_upstream(status, filter)
+                        }
+                    };
+                    let filter = Box::new(Reader::Text(text));
                     Body::Filtered(Filtered { filter, holds_head: false, max_held: self.max })
                 }
                 Some(status) => return Ok(replaced(status, head, author)),

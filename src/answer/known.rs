@@ -9,140 +9,165 @@
 //! No address, label set or tenant's ID fits into a hole that passes. What an upstream quotes in the hole of a message of `CUT` is not compared with what
 //! the client sent, so it is replaced by `…`: the client knows what it sent.
 
+/// Where a text stands. Tests read it; the module has none of it.
+#[derive(Debug, Clone, Copy)]
+struct Source(#[cfg(test)] &'static str);
+
+#[cfg(test)]
+const fn at(file: &'static str) -> Source {
+    Source(file)
+}
+
+#[cfg(not(test))]
+const fn at(_file: &'static str) -> Source {
+    Source()
+}
+
 /// A text, and its source.
-type Row = (&'static str, &'static str);
+type Row = (&'static str, Source);
 
 const TABLE: &[Row] = &[
-    ("context deadline exceeded", "Thanos 0.42.5, internal/cortex/frontend/transport/handler.go"),
-    ("context canceled", "Thanos 0.42.5, internal/cortex/frontend/transport/handler.go"),
-    ("no matchers specified (excluding external labels)", "Thanos 0.42.5, pkg/store/tsdb.go"),
-    ("no matchers specified (excluding selector labels)", "Thanos 0.42.5, pkg/store/proxy.go"),
-    ("label name parameter cannot be empty", "Thanos 0.42.5, pkg/store/proxy.go"),
-    ("invalid engine parameter", "Thanos 0.42.5, pkg/api/query/grpc.go"),
-    ("unknown service", "grpc-go 1.81.1, health/server.go"),
-    ("engine type must be 'thanos'", "Thanos 0.42.5, pkg/api/query/v1.go"),
-    ("Query not explainable", "Thanos 0.42.5, pkg/api/query/v1.go"),
-    ("Query fallback to prometheus engine; not analyzable.", "Thanos 0.42.5, pkg/api/query/v1.go"),
-    ("Query not analyzable; change engine to 'thanos'.", "Thanos 0.42.5, pkg/api/query/v1.go"),
-    ("negative 'max_source_resolution' is not accepted. Try a positive integer", "Thanos 0.42.5, pkg/api/query/v1.go"),
-    ("end timestamp must not be before start timestamp", "Prometheus 3.16, web/api/v1/api.go and search.go"),
-    ("error parsing request form='match[]'", "Thanos 0.42.5, pkg/api/query/v1.go"),
-    ("limit %d overflows int32", "Thanos 0.42.5, pkg/api/query/v1.go"),
-    ("no match[] parameter provided", "Prometheus 3.16, web/api/v1/api.go"),
-    ("limit must be a number", "Prometheus 3.16, web/api/v1/api.go"),
-    ("limit_per_metric must be a number", "Prometheus 3.16, web/api/v1/api.go"),
-    ("unavailable with Prometheus Agent", "Prometheus 3.16, web/api/v1/api.go and search.go"),
-    ("query cost duration exceeded", "Prometheus 3.16, promql/engine.go"),
-    ("too many search[] terms: got %d, maximum is %d", "Prometheus 3.16, web/api/v1/search.go"),
+    ("context deadline exceeded", at("Thanos 0.42.5, internal/cortex/frontend/transport/handler.go")),
+    ("context canceled", at("Thanos 0.42.5, internal/cortex/frontend/transport/handler.go")),
+    ("no matchers specified (excluding external labels)", at("Thanos 0.42.5, pkg/store/tsdb.go")),
+    ("no matchers specified (excluding selector labels)", at("Thanos 0.42.5, pkg/store/proxy.go")),
+    ("label name parameter cannot be empty", at("Thanos 0.42.5, pkg/store/proxy.go")),
+    ("invalid engine parameter", at("Thanos 0.42.5, pkg/api/query/grpc.go")),
+    ("unknown service", at("grpc-go 1.81.1, health/server.go")),
+    ("engine type must be 'thanos'", at("Thanos 0.42.5, pkg/api/query/v1.go")),
+    ("Query not explainable", at("Thanos 0.42.5, pkg/api/query/v1.go")),
+    ("Query fallback to prometheus engine; not analyzable.", at("Thanos 0.42.5, pkg/api/query/v1.go")),
+    ("Query not analyzable; change engine to 'thanos'.", at("Thanos 0.42.5, pkg/api/query/v1.go")),
+    (
+        "negative 'max_source_resolution' is not accepted. Try a positive integer",
+        at("Thanos 0.42.5, pkg/api/query/v1.go"),
+    ),
+    ("end timestamp must not be before start timestamp", at("Prometheus 3.16, web/api/v1/api.go and search.go")),
+    ("error parsing request form='match[]'", at("Thanos 0.42.5, pkg/api/query/v1.go")),
+    ("limit %d overflows int32", at("Thanos 0.42.5, pkg/api/query/v1.go")),
+    ("cannot parse parameter dedup", at("Thanos 0.42.5, pkg/queryfrontend/queryrange_codec.go")),
+    ("cannot parse parameter max_source_resolution", at("Thanos 0.42.5, pkg/queryfrontend/queryrange_codec.go")),
+    ("cannot parse parameter partial_response", at("Thanos 0.42.5, pkg/queryfrontend/queryrange_codec.go")),
+    ("cannot parse parameter match[]", at("Thanos 0.42.5, pkg/queryfrontend/queryrange_codec.go")),
+    (
+        "negative max_source_resolution is not accepted. Try a positive integer",
+        at("Thanos 0.42.5, pkg/queryfrontend/queryrange_codec.go"),
+    ),
+    ("no match[] parameter provided", at("Prometheus 3.16, web/api/v1/api.go")),
+    ("limit must be a number", at("Prometheus 3.16, web/api/v1/api.go")),
+    ("limit_per_metric must be a number", at("Prometheus 3.16, web/api/v1/api.go")),
+    ("unavailable with Prometheus Agent", at("Prometheus 3.16, web/api/v1/api.go and search.go")),
+    ("query cost duration exceeded", at("Prometheus 3.16, promql/engine.go")),
+    ("too many search[] terms: got %d, maximum is %d", at("Prometheus 3.16, web/api/v1/search.go")),
     (
         "limit %d exceeds the configured maximum (%d, see --web.search.max-limit)",
-        "Prometheus 3.16, web/api/v1/search.go",
+        at("Prometheus 3.16, web/api/v1/search.go"),
     ),
-    ("sort_dir is only valid when sort_by is set", "Prometheus 3.16, web/api/v1/search.go"),
-    ("sort_dir is not supported for sort_by=score", "Prometheus 3.16, web/api/v1/search.go"),
-    ("sort_by=score requires search[] to be set", "Prometheus 3.16, web/api/v1/search.go"),
-    ("search not supported by storage", "Prometheus 3.16, web/api/v1/search.go"),
-    ("missing required parameter \"label\"", "Prometheus 3.16, web/api/v1/search.go"),
-    ("too many outstanding requests", "Cortex 1.21.1, pkg/scheduler/queue/queue.go"),
+    ("sort_dir is only valid when sort_by is set", at("Prometheus 3.16, web/api/v1/search.go")),
+    ("sort_dir is not supported for sort_by=score", at("Prometheus 3.16, web/api/v1/search.go")),
+    ("sort_by=score requires search[] to be set", at("Prometheus 3.16, web/api/v1/search.go")),
+    ("search not supported by storage", at("Prometheus 3.16, web/api/v1/search.go")),
+    ("missing required parameter \"label\"", at("Prometheus 3.16, web/api/v1/search.go")),
+    ("too many outstanding requests", at("Cortex 1.21.1, pkg/scheduler/queue/queue.go")),
     (
         "the query hit the max number of series limit (limit: %d series)",
-        "Cortex 1.21.1, pkg/util/limiter/query_limiter.go",
+        at("Cortex 1.21.1, pkg/util/limiter/query_limiter.go"),
     ),
     (
         "the query hit the max number of chunks limit (limit: %d chunks)",
-        "Cortex 1.21.1, pkg/util/limiter/query_limiter.go",
+        at("Cortex 1.21.1, pkg/util/limiter/query_limiter.go"),
     ),
     (
         "the query hit the aggregated chunks size limit (limit: %d bytes)",
-        "Cortex 1.21.1, pkg/util/limiter/query_limiter.go",
+        at("Cortex 1.21.1, pkg/util/limiter/query_limiter.go"),
     ),
     (
         "the query hit the aggregated data size limit (limit: %d bytes)",
-        "Cortex 1.21.1, pkg/util/limiter/query_limiter.go",
+        at("Cortex 1.21.1, pkg/util/limiter/query_limiter.go"),
     ),
     (
         "the query response size exceeds limit (limit: %d bytes)",
-        "Cortex 1.21.1, pkg/util/limiter/response_size_limiter.go",
+        at("Cortex 1.21.1, pkg/util/limiter/response_size_limiter.go"),
     ),
     (
         "the query time range exceeds the limit (query length: %s, limit: %s)",
-        "Cortex 1.21.1, pkg/util/validation/validate.go",
+        at("Cortex 1.21.1, pkg/util/validation/validate.go"),
     ),
     (
         "This query does not perform well and has been rejected by the service operator.",
-        "Cortex 1.21.1, pkg/querier/tripperware/query_attribute_matcher.go",
+        at("Cortex 1.21.1, pkg/querier/tripperware/query_attribute_matcher.go"),
     ),
-    ("http: request body too large", "Cortex 1.21.1, pkg/frontend/transport/handler.go"),
-    ("resource limit reached", "Cortex 1.21.1, pkg/util/limiter/resource_based_limiter.go"),
+    ("http: request body too large", at("Cortex 1.21.1, pkg/frontend/transport/handler.go")),
+    ("resource limit reached", at("Cortex 1.21.1, pkg/util/limiter/resource_based_limiter.go")),
     (
         "rpc error: code = ResourceExhausted desc = resource limit reached",
-        "Cortex 1.21.1, pkg/util/limiter/resource_based_limiter.go",
+        at("Cortex 1.21.1, pkg/util/limiter/resource_based_limiter.go"),
     ),
     (
         "exceeded maximum resolution of %d points per timeseries in subquery. Try increasing the step size of your subquery",
-        "Cortex 1.21.1, pkg/querier/tripperware/subquery.go",
+        at("Cortex 1.21.1, pkg/querier/tripperware/subquery.go"),
     ),
-    ("too many tenants, max: %d, actual: %d", "Cortex 1.21.1, pkg/querier/tenantfederation/regex_resolver.go"),
-    ("multiple org IDs present", "weaveworks/common of 2023-07-28, user/id.go"),
-    ("no org id", "weaveworks/common of 2023-07-28, user/id.go"),
+    ("too many tenants, max: %d, actual: %d", at("Cortex 1.21.1, pkg/querier/tenantfederation/regex_resolver.go")),
+    ("multiple org IDs present", at("weaveworks/common of 2023-07-28, user/id.go")),
+    ("no org id", at("weaveworks/common of 2023-07-28, user/id.go")),
     (
         "the request has been blocked by the cluster administrator (err-mimir-query-blocked)",
-        "Mimir 3.0.5, pkg/frontend/querymiddleware/errors.go",
+        at("Mimir 3.0.5, pkg/frontend/querymiddleware/errors.go"),
     ),
     (
         "the request has been blocked by the cluster administrator (err-mimir-request-blocked)",
-        "Mimir 3.0.5, pkg/frontend/querymiddleware/request_blocker.go",
+        at("Mimir 3.0.5, pkg/frontend/querymiddleware/request_blocker.go"),
     ),
     (
         "results may be truncated due to querier.max-series-query-limit (requested limit: %d, enforced: %d)",
-        "Mimir 3.0.5, pkg/querier/errors.go",
+        at("Mimir 3.0.5, pkg/querier/errors.go"),
     ),
     (
         "results may be truncated due to querier.max-label-names-limit (requested limit: %d, enforced: %d)",
-        "Mimir 3.0.5, pkg/querier/errors.go",
+        at("Mimir 3.0.5, pkg/querier/errors.go"),
     ),
     (
         "results may be truncated due to querier.max-label-values-limit (requested limit: %d, enforced: %d)",
-        "Mimir 3.0.5, pkg/querier/errors.go",
+        at("Mimir 3.0.5, pkg/querier/errors.go"),
     ),
 ];
 
 /// A per-tenant limit of Mimir: what it says, its ID, the setting that moves it, whether it comes with `STRATEGY`, and its source.
-type MimirRow = (&'static str, &'static str, &'static str, bool, &'static str);
+type MimirRow = (&'static str, &'static str, &'static str, bool, Source);
 
 #[rustfmt::skip]
 const MIMIR: &[MimirRow] = &[
     (
         "the query exceeded the maximum number of series (limit: %d series)",
-        "max-series-per-query", "querier.max-fetched-series-per-query", true, "Mimir 3.0.5, pkg/util/limiter/errors.go",
+        "max-series-per-query", "querier.max-fetched-series-per-query", true, at("Mimir 3.0.5, pkg/util/limiter/errors.go"),
     ),
     (
         "the query exceeded the aggregated chunks size limit (limit: %d bytes)",
-        "max-chunks-bytes-per-query", "querier.max-fetched-chunk-bytes-per-query", true, "Mimir 3.0.5, pkg/util/limiter/errors.go",
+        "max-chunks-bytes-per-query", "querier.max-fetched-chunk-bytes-per-query", true, at("Mimir 3.0.5, pkg/util/limiter/errors.go"),
     ),
     (
         "the query exceeded the maximum number of chunks (limit: %d chunks)",
-        "max-chunks-per-query", "querier.max-fetched-chunks-per-query", true, "Mimir 3.0.5, pkg/util/limiter/errors.go",
+        "max-chunks-per-query", "querier.max-fetched-chunks-per-query", true, at("Mimir 3.0.5, pkg/util/limiter/errors.go"),
     ),
     (
         "the estimated number of chunks for the query exceeded the maximum allowed (limit: %d chunks)",
-        "max-estimated-chunks-per-query", "querier.max-estimated-fetched-chunks-per-query-multiplier", true, "Mimir 3.0.5, pkg/util/limiter/errors.go",
+        "max-estimated-chunks-per-query", "querier.max-estimated-fetched-chunks-per-query-multiplier", true, at("Mimir 3.0.5, pkg/util/limiter/errors.go"),
     ),
     (
         "the query exceeded the maximum allowed estimated amount of memory consumed by a single query (limit: %d bytes)",
-        "max-estimated-memory-consumption-per-query", "querier.max-estimated-memory-consumption-per-query", true, "Mimir 3.0.5, pkg/util/limiter/errors.go",
+        "max-estimated-memory-consumption-per-query", "querier.max-estimated-memory-consumption-per-query", true, at("Mimir 3.0.5, pkg/util/limiter/errors.go"),
     ),
     (
         "the query time range exceeds the limit (query length: %s, limit: %s)",
-        "max-query-length", "querier.max-partial-query-length", false, "Mimir 3.0.5, pkg/querier/errors.go",
+        "max-query-length", "querier.max-partial-query-length", false, at("Mimir 3.0.5, pkg/querier/errors.go"),
     ),
     (
         "the total query time range exceeds the limit (query length: %s, limit: %s)",
-        "max-total-query-length", "query-frontend.max-total-query-length", false, "Mimir 3.0.5, pkg/frontend/querymiddleware/errors.go",
+        "max-total-query-length", "query-frontend.max-total-query-length", false, at("Mimir 3.0.5, pkg/frontend/querymiddleware/errors.go"),
     ),
     (
         "the raw query size in bytes exceeds the limit (query size: %d, limit: %d)",
-        "max-query-expression-size-bytes", "query-frontend.max-query-expression-size-bytes", false, "Mimir 3.0.5, pkg/frontend/querymiddleware/errors.go",
+        "max-query-expression-size-bytes", "query-frontend.max-query-expression-size-bytes", false, at("Mimir 3.0.5, pkg/frontend/querymiddleware/errors.go"),
     ),
 ];
 
@@ -154,7 +179,7 @@ const CONFIG: &str = "). To adjust the related per-tenant limit, configure -";
 const CONTACT: &str = ", or contact your service administrator.";
 
 /// What stands before a hole and after it, and the source.
-type CutRow = (&'static str, &'static str, &'static str);
+type CutRow = (&'static str, &'static str, Source);
 
 const CUT: &[CutRow] = &[
     ("'dedup' parameter: ", "", THANOS),
@@ -188,7 +213,7 @@ const CUT: &[CutRow] = &[
     (
         "the query hit the max number of chunks limit while fetching chunks from store-gateways for ",
         "",
-        "Cortex 1.21.1, pkg/querier/blocks_store_queryable.go",
+        at("Cortex 1.21.1, pkg/querier/blocks_store_queryable.go"),
     ),
     ("the request has been blocked by the cluster administrator ", " (err-mimir-query-blocked)", MIDDLEWARE),
     (
@@ -199,19 +224,19 @@ const CUT: &[CutRow] = &[
     (
         "the bucket index is too old. It was last updated at ",
         " (err-mimir-bucket-index-too-old)",
-        "Mimir 3.0.5, pkg/querier/blocks_finder_bucket_index.go",
+        at("Mimir 3.0.5, pkg/querier/blocks_finder_bucket_index.go"),
     ),
     (
         "failed to fetch some blocks (err-mimir-store-consistency-check-failed)",
         "",
-        "Mimir 3.0.5, pkg/querier/blocks_store_queryable.go",
+        at("Mimir 3.0.5, pkg/querier/blocks_store_queryable.go"),
     ),
 ];
 
-const THANOS: &str = "Thanos 0.42.5, pkg/api/query/v1.go";
-const API: &str = "Prometheus 3.16, web/api/v1/api.go";
-const SEARCH: &str = "Prometheus 3.16, web/api/v1/search.go";
-const MIDDLEWARE: &str = "Mimir 3.0.5, pkg/frontend/querymiddleware/errors.go";
+const THANOS: Source = at("Thanos 0.42.5, pkg/api/query/v1.go");
+const API: Source = at("Prometheus 3.16, web/api/v1/api.go");
+const SEARCH: Source = at("Prometheus 3.16, web/api/v1/search.go");
+const MIDDLEWARE: Source = at("Mimir 3.0.5, pkg/frontend/querymiddleware/errors.go");
 
 /// What the engines put before an error that came while they read series: promql/engine.go of Prometheus 3.16.
 const EXPANDING: &str = "expanding series: ";
@@ -280,7 +305,7 @@ mod tests {
         ["team-b", "10.0.0.1:10901", "{tenant_id=\"team-b\"}", "", "1 team-b", "1h team-b", "thanos-b"];
 
     /// Every message that passes as it is, with its holes, and its source.
-    fn all() -> Vec<(String, &'static str)> {
+    fn all() -> Vec<(String, Source)> {
         let of_mimir = MIMIR.iter().map(|&(message, id, setting, has_strategy, source)| {
             let middle = if has_strategy { STRATEGY } else { CONFIG };
             ([message, " (err-mimir-", id, middle, setting, CONTACT].concat(), source)
@@ -293,7 +318,7 @@ mod tests {
         for (pattern, source) in all() {
             let text = pattern.replace("%d", "100000").replace("%s", "1h30m0.5s");
             assert!(is_known(&text) && is_known(&format!("expanding series: {text}")), "{text}");
-            assert!(source.contains(".go"), "{pattern} has no source");
+            assert!(source.0.contains(".go"), "{pattern} has no source");
             for planted in PLANTED {
                 for hole in ["%d", "%s"] {
                     if pattern.contains(hole) {
@@ -333,7 +358,7 @@ mod tests {
     #[test]
     fn nothing_that_stands_in_a_hole_that_is_cut_passes() {
         for (before, after, source) in CUT {
-            assert!(source.contains(".go"), "{before} has no source");
+            assert!(source.0.contains(".go"), "{before} has no source");
             assert!(!before.contains('\\') && !after.contains('\\'));
             for planted in PLANTED {
                 let text = [*before, planted, *after].concat();

@@ -16,7 +16,7 @@
 //! - `metadata`: the metadata of metrics by the tenant's names; `target_metadata`: the same, made of that of targets
 //! - `renamed`: labels by the names that a request of several tenants has for them
 //! - `series`: the series of remote read
-//! - `status`: what an error's status says, where nothing else does; `proxy`: what the proxy itself says in its own errors
+//! - `status`: what an error's status says, where nothing else does; `plain`: errors that come as plain text
 //!
 //! Invariants: an answer that streams grows by at most [`MAX_GROWTH`] bytes and what the names of labels grow by, and one that is held back by none, since Envoy ends with a
 //! segmentation fault when what it holds back grows beyond its buffer limit (docs/answers.md); what is written is made of slices of what came, in
@@ -39,7 +39,7 @@ mod notes;
 mod operators;
 mod owner;
 mod places;
-mod proxy;
+mod plain;
 mod reader;
 mod renamed;
 mod rules;

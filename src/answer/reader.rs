@@ -3,7 +3,7 @@
 use super::Unreadable;
 use super::alertmanager::Alertmanager;
 use super::filter::Filter;
-use super::proxy::ProxyText;
+use super::plain::PlainText;
 use super::series::Series;
 use super::usage::Samples;
 
@@ -14,8 +14,8 @@ pub enum Reader {
     Json(Filter),
     /// The series of remote read.
     Series(Series),
-    /// The proxy's own text.
-    Text(ProxyText),
+    /// An error in plain text.
+    Text(PlainText),
     /// What Alertmanager answers.
     Alertmanager(Box<Alertmanager>),
 }

@@ -246,7 +246,8 @@ impl Exchange {
         match plan {
             Some(Ok(plan)) => {
                 if let (Body::Filtered(filtered), Some(dry)) = (plan.body, &mut self.dry) {
-                    dry.reader = Some(filtered.filter);
+                    // An error in plain text holds no data, whatever is told of it.
+                    dry.reader = Some(filtered.filter).filter(|reader| !matches!(**reader, Reader::Text(_)));
                 }
             }
             Some(Err(_)) => self.record.dry_run(Verdict::Withheld),

@@ -174,7 +174,7 @@ fn while_an_answer_is_held_back_the_host_says_what_the_client_got() {
 #[test]
 fn an_upstream_s_error_of_another_shape_is_told_in_its_head_s_place() {
     for (status, content_type, end_of_stream) in [
-        (&b"503"[..], &b"text/plain"[..], false),
+        (&b"503"[..], &b"text/x-log"[..], false),
         (b"503", b"application/json", true),
         (b"404", b"text/html", false),
         (b"302", b"text/html", true),

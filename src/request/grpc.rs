@@ -137,7 +137,7 @@ fn read_head(
         set.push(("content-type".into(), "application/grpc".into()));
     }
     if facts.target.contains(&b'?') {
-        return Err(Rejection::Path("a gRPC method has no query string"));
+        return Err(Rejection::Path("a gRPC method has no query string: send none"));
     }
     if head.end_of_stream {
         return Err(refused(FrameError::Empty, MAX_MESSAGE));
@@ -146,7 +146,7 @@ fn read_head(
     for (name, value) in head.headers {
         let name = match *name {
             b"grpc-encoding" if encoding.replace(*value).is_some() => {
-                return Err(Rejection::Head("grpc-encoding appears more than once"));
+                return Err(Rejection::Head("grpc-encoding appears more than once: send it once"));
             }
             b"grpc-encoding" => "grpc-encoding",
             b"grpc-accept-encoding" => "grpc-accept-encoding",

@@ -46,7 +46,9 @@ impl<'a> Facts<'a> {
         match self.labels.get(index) {
             Some(Once::Present(value)) => Ok(Some(value)),
             Some(Once::Absent) | None => Ok(None),
-            Some(Once::Repeated) => Err(LabelError::Unclear("the header that has its value appears more than once")),
+            Some(Once::Repeated) => {
+                Err(LabelError::Unclear("the header that has its value appears more than once: send it once"))
+            }
         }
     }
 }

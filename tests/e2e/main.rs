@@ -6,6 +6,7 @@
 //! - `stores`: what Thanos reports about its stores, rulers, and how it runs queries
 //! - `answers`: answers that are filtered, because the request can't be scoped
 //! - `errors`: every error looks like one, whoever made it, and says what its reader needs
+//! - `upstream_limits`: the same for limits and time-outs that are flags of Prometheus and Thanos
 //! - `dry_run`: everything is decided, and clients get what they get without the filter
 //! - `federation`: `federation_label`, beside a Cortex that federates by itself; `cortex`, `mimir`: what the API table says of them
 //! - `foreign`: queries that try to read another tenant's data
@@ -91,6 +92,7 @@ mod times;
 mod trail;
 mod trap;
 mod upstream;
+mod upstream_limits;
 mod verify;
 mod web_login;
 mod web_pages;

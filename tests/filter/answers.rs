@@ -353,7 +353,7 @@ fn an_error_in_json_of_another_shape_becomes_one() {
 fn an_error_keeps_what_says_when_or_how_to_try_again() {
     let answer = |value: &str| {
         Response::new(429, "local_rate_limited")
-            .header("content-type", "text/plain")
+            .header("content-type", "text/html")
             .header("retry-after", value)
             .header("www-authenticate", "Bearer")
             .header("x-store", "team-b")
@@ -366,6 +366,52 @@ fn an_error_keeps_what_says_when_or_how_to_try_again() {
     assert_eq!(out.answer().headers.get("vary").as_deref(), Some("thanos-tenant"));
     let out = ask(&mut envoy("{}"), "/api/v1/query?query=up", answer(&"3".repeat(300)));
     assert_eq!(out.answer().headers.get("retry-after"), None);
+}
+
+/// As Thanos's Query Frontend says them, and Prometheus those of `/federate`.
+#[test]
+fn what_the_upstream_says_in_plain_text_is_told_as_far_as_it_is_told_in_json() {
+    let query = "%23+x%0Anope(up)";
+    let path = format!("/api/v1/query_range?start=0&end=9&step=1&query={query}");
+    let long = "the query time range exceeds the limit (query length: 2h46m39s, limit: 1h0m0s)";
+    for (text, told) in [
+        (format!("{long}\n"), long),
+        ("context deadline exceeded".into(), "context deadline exceeded"),
+        ("cannot parse parameter dedup".into(), "cannot parse parameter dedup"),
+        // The places are the client's.
+        (
+            r#"{"status": "error", "error": "1:1: parse error: unknown function with name "nope""}"#.into(),
+            r#"2:1: parse error: unknown function with name "nope""#,
+        ),
+        (
+            r#"{"status":"error","errorType":"bad_data","error":"1:1: parse error: unknown function with name \"nope\""}"#.into(),
+            r#"2:1: parse error: unknown function with name "nope""#,
+        ),
+        ("the query time range exceeds the limit of team-b".into(), GATEWAY),
+        (format!("{long}\nteam-b"), GATEWAY),
+        (format!("{long}{}", " team-b".repeat(900)), GATEWAY),
+        (r#"{"status": "error", "error": "no such tenant: team-b"}"#.into(), GATEWAY),
+        (r#"{"status":"error","errorType":"bad_data","error":"no such tenant: team-b"}"#.into(), GATEWAY),
+        (r#"{"status":"success","error":"context canceled","x":"team-b"}"#.into(), GATEWAY),
+        (r#"{"status":"error","error":"context canceled","error":"team-b"}"#.into(), GATEWAY),
+        ("team-b\u{1}".into(), GATEWAY),
+        ("\"".repeat(4000), GATEWAY),
+        ("{".into(), GATEWAY),
+    ] {
+        for size in [1, 7, 100_000] {
+            let mut envoy = envoy("{}");
+            envoy.answer_in_chunks(size, size < 50);
+            let answer = Response::new(502, &text).header("content-type", "text/plain; charset=utf-8");
+            let out = ask(&mut envoy, &path, answer);
+            let error = out.answer().json();
+            assert_eq!((out.answer().status, error["error"].as_str(), &error["status"]), (502, Some(told), &"error".into()));
+            assert!(!out.answer().text().contains("team-b"));
+            assert_eq!(out.answer().headers.get("content-type").as_deref(), Some("application/json"));
+            assert!(out.answer().text().len() <= text.len() + 512);
+        }
+    }
+    const GATEWAY: &str =
+        "the upstream answered 502 Bad Gateway: what is behind it can't be reached; try again, or ask the operator";
 }
 
 /// `Access-Control-Allow-Origin: *` is what Thanos sends by default (`--web.disable-cors`), and Prometheus too where the browser names an origin

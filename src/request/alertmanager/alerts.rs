@@ -124,7 +124,9 @@ pub fn read<'b>(body: &'b [u8], mut each: impl FnMut(Alert<'b>) -> Result<(), Ma
     });
     match read.and_then(|()| cursor.finish()) {
         Ok(()) => Ok(()),
-        Err(Malformed) if count > MAX_COUNT => Err(Rejection::Posted(WHAT, "it holds more than 16384 alerts")),
+        Err(Malformed) if count > MAX_COUNT => {
+            Err(Rejection::Posted(WHAT, "it holds more than 16384 alerts: send several requests"))
+        }
         Err(Malformed) => Err(MALFORMED),
     }
 }

@@ -77,7 +77,7 @@ pub fn decide(part: Part, asked: &Admitted<'_>, config: &Config, memo: &RefCell<
     let is_write = method != Method::Get;
     let has_body = method == Method::Post;
     if has_body && head.end_of_stream {
-        return Err(Rejection::Posted("the request", "it has no body"));
+        return Err(Rejection::Posted("the request", "it has no body: send one"));
     }
     if !has_body && facts.headers.content_length.is_some_and(|length| length != b"0") {
         return Err(Rejection::Body);

@@ -31,7 +31,7 @@ pub fn cursor<'b>(what: &'static str, body: &'b [u8], most: usize) -> Result<Cur
     if body.len() > most {
         return Err(Rejection::LongPost(most));
     }
-    std::str::from_utf8(body).map(Cursor::new).map_err(|_| Rejection::Posted(what, "it is not UTF-8"))
+    std::str::from_utf8(body).map(Cursor::new).map_err(|_| Rejection::Posted(what, "it is not UTF-8: encode it so"))
 }
 
 /// Reads an object: for each known key that is not `null`, `each` has to read the value.

@@ -113,7 +113,10 @@ impl RoutesPlan {
             Ok(())
         });
         if has_too_many {
-            return Err(Rejection::Posted(alerts::WHAT, "it holds alerts of more than 256 tenants"));
+            return Err(Rejection::Posted(
+                alerts::WHAT,
+                "it holds alerts of more than 256 tenants: send several requests",
+            ));
         }
         read?;
         parts.iter_mut().filter(|part| part.cluster.is_some()).for_each(|part| part.body.push(b']'));

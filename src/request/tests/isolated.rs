@@ -104,7 +104,8 @@ fn remote_read_is_forwarded_unread_unless_limits_would_have_to_read_it() {
         forward.expected.decide(&head).unwrap().body
     };
     assert!(matches!(answer(b"200", b"application/x-protobuf"), Body::Untouched));
-    assert!(matches!(answer(b"400", b"text/plain"), Body::Replaced(_)));
+    assert!(matches!(answer(b"400", b"text/html"), Body::Replaced(_)));
+    assert!(matches!(answer(b"400", b"text/plain"), Body::Filtered(_)));
     assert_eq!(reason(&Request::get("/prometheus/api/v1/read").tenant("team-a"), &cortex), "method");
 
     let limited = |limits: &str| config(&format!(r#"{{"upstream": "cortex", "limits": {{{limits}}}}}"#));

@@ -1,23 +1,31 @@
-//! What the proxy says in errors of its own: "no healthy upstream", "upstream request timeout", "RBAC: access denied", or what the operator
-//! has written in its place (`local_reply_config`).
+//! Errors that come as plain text: the proxy's own ("no healthy upstream", "RBAC: access denied", or what the operator has written in its place with
+//! `local_reply_config`), and the upstream's.
 //!
 //! ```text
-//! error = "the proxy answered " status ": " text            where the text is short and can be read
-//!       / `status::sentence`                               otherwise
-//! text  = what comes before ", transport failure reason: "
+//! of the proxy    = "the proxy answered " status ": " text    where the text is short and can be read
+//! of the upstream = text                                      where a message of an error object may say the same
+//! otherwise         `status::sentence`
+//! text            = what comes before ", transport failure reason: "
 //! ```
 //!
 //! What follows there can name the upstream's address or its certificate (`Filter::onUpstreamReset` in Envoy 1.40.0's
 //! source/common/router/router.cc).
+//!
+//! Thanos's Query Frontend 0.42.5 answers in plain text: what it says itself, an error object that it writes without escapes
+//! (internal/cortex/querier/queryrange/split_by_interval.go), and the error objects of the Query behind it (query_range.go there).
 
+use super::filter::{Filter, MAX_GROWTH};
 use super::messages::{self, MAX_MESSAGE};
 use super::status::{self, Author};
 use crate::json::Text;
 
-/// The longest text that is told. With its escapes and what stands around it, the error object has at most `MAX_GROWTH` bytes more than it.
+/// The longest text of the proxy that is told. With its escapes and what stands around it, the error object has at most `MAX_GROWTH` bytes more than it.
 const MAX_TEXT: usize = 256;
 
 const TRANSPORT: &str = "transport failure reason";
+
+/// What stands around a text that Query Frontend does not escape.
+const UNESCAPED: (&str, &str) = ("{\"status\": \"error\", \"error\": \"", "\"}");
 
 /// Whether a message in an error object of the proxy's own, between its quotes, may be read by the tenant.
 pub fn may_pass(inner: &[u8]) -> bool {
@@ -25,18 +33,25 @@ pub fn may_pass(inner: &[u8]) -> bool {
     text.is_some_and(|text| !text.chars().collect::<String>().contains(TRANSPORT))
 }
 
-/// The body of an error of the proxy's own that is plain text. It is written when it is whole.
+/// The body of an error that is plain text. It is written when it is whole.
 #[derive(Debug)]
-pub struct ProxyText {
+pub struct PlainText {
     status: u16,
+    /// What an error object of the upstream's with this text would be read by; none for the proxy's own.
+    of_upstream: Option<Filter>,
     text: Vec<u8>,
     has_written: bool,
 }
 
-impl ProxyText {
-    /// Of an error of this status.
-    pub fn new(status: u16) -> Self {
-        ProxyText { status, text: Vec::new(), has_written: false }
+impl PlainText {
+    /// Of an error of the proxy's own.
+    pub fn of_proxy(status: u16) -> Self {
+        PlainText { status, of_upstream: None, text: Vec::new(), has_written: false }
+    }
+
+    /// Of an error of the upstream's. `filter` is what reads its error objects.
+    pub fn of_upstream(status: u16, filter: Filter) -> Self {
+        PlainText { of_upstream: Some(filter), ..PlainText::of_proxy(status) }
     }
 
     /// Reads on, and writes an error object at the end.
@@ -47,11 +62,14 @@ impl ProxyText {
         if !end || std::mem::replace(&mut self.has_written, true) {
             return;
         }
-        let message = match told(&self.text) {
-            Some(text) => status::saying(self.status, Author::Proxy, &text),
-            None => status::sentence(self.status, Author::Proxy),
+        let object = |message: &str| messages::error_object(status::error_type(self.status), message);
+        let text = std::str::from_utf8(&self.text).ok().filter(|text| text.len() <= MAX_MESSAGE).unwrap_or_default();
+        let told = match &mut self.of_upstream {
+            Some(filter) => said_by_upstream(text, filter, object),
+            None => said_by_proxy(text).map(|text| object(&status::saying(self.status, Author::Proxy, &text))),
         };
-        out.extend_from_slice(&messages::error_object(status::error_type(self.status), &message));
+        let author = if self.of_upstream.is_some() { Author::Upstream } else { Author::Proxy };
+        out.extend(told.unwrap_or_else(|| object(&status::sentence(self.status, author))));
     }
 
     /// Whether a byte has been written.
@@ -60,15 +78,30 @@ impl ProxyText {
     }
 }
 
-/// The text that is told, as it stands in JSON.
-fn told(text: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_MESSAGE)?;
-    let text = text.split(TRANSPORT).next().unwrap_or_default();
+/// The error object with the upstream's text, or with what may be told of it.
+fn said_by_upstream(text: &str, filter: &mut Filter, object: impl Fn(&str) -> Vec<u8>) -> Option<Vec<u8>> {
+    let inner = text.strip_prefix(UNESCAPED.0).and_then(|rest| rest.strip_suffix(UNESCAPED.1));
+    let whole = match inner {
+        None if text.starts_with('{') => text.as_bytes().to_vec(),
+        _ => object(&escaped(inner.unwrap_or(text))?),
+    };
+    let mut out = Vec::new();
+    filter.push(&whole, true, &mut out);
+    let is_told = filter.is_error_object() && filter.withheld() == 0 && filter.fault().is_none();
+    (is_told && out.len() <= text.len() + MAX_GROWTH).then_some(out)
+}
+
+/// The proxy's text, as it stands in JSON.
+fn said_by_proxy(text: &str) -> Option<String> {
+    let text = text.split(TRANSPORT).next().unwrap_or_default().trim_end_matches([',', ' ']);
+    escaped(text).filter(|_| text.len() <= MAX_TEXT)
+}
+
+/// A text of one line, as it stands in JSON.
+fn escaped(text: &str) -> Option<String> {
     let text = text.trim_end_matches([',', ' ', '\n', '\r']);
-    if text.is_empty() || text.len() > MAX_TEXT || text.contains(char::is_control) {
-        return None;
-    }
-    Some(text.replace('\\', "\\\\").replace('"', "\\\""))
+    let is_line = !text.is_empty() && !text.contains(char::is_control);
+    is_line.then(|| text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 #[cfg(test)]
@@ -80,8 +113,8 @@ mod tests {
 
     fn error(status: u16, text: &str) -> String {
         let mut whole = Vec::new();
-        ProxyText::new(status).push(text.as_bytes(), true, &mut whole);
-        let (mut reader, mut parts) = (ProxyText::new(status), Vec::new());
+        PlainText::of_proxy(status).push(text.as_bytes(), true, &mut whole);
+        let (mut reader, mut parts) = (PlainText::of_proxy(status), Vec::new());
         text.bytes().for_each(|byte| reader.push(&[byte], false, &mut parts));
         assert!(parts.is_empty() && !reader.has_written());
         reader.push(b"", true, &mut parts);
@@ -123,7 +156,7 @@ mod tests {
             assert!(told.starts_with("the proxy answered 504 Gateway Timeout: "), "{told}");
         }
         let mut out = Vec::new();
-        ProxyText::new(504).push(b"\xff", true, &mut out);
+        PlainText::of_proxy(504).push(b"\xff", true, &mut out);
         assert!(String::from_utf8(out).unwrap().contains("it took too long"));
     }
 }
