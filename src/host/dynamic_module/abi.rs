@@ -182,6 +182,10 @@ unsafe extern "C" {
         timeout_milliseconds: u64,
     ) -> u32;
 
+    pub fn envoy_dynamic_module_callback_http_filter_scheduler_new(filter: Object) -> Object;
+    pub fn envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler: Object, event: u64);
+    pub fn envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler: Object);
+
     pub fn envoy_dynamic_module_callback_http_filter_config_define_counter(
         config: Object,
         name: Text,

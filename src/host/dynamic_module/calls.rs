@@ -341,6 +341,16 @@ impl Filter {
         is_list.then(|| (0..size).map(entry).collect())
     }
 
+    /// Has the stream's hook `scheduled` called soon, on its own thread, if the stream is there still.
+    pub fn schedule(&mut self) {
+        // SAFETY: the filter lives. The scheduler is the module's, and is deleted once.
+        unsafe {
+            let scheduler = abi::envoy_dynamic_module_callback_http_filter_scheduler_new(self.0);
+            abi::envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler, 0);
+            abi::envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler);
+        }
+    }
+
     /// Sends a request to a cluster; its answer comes with the number that is given.
     pub fn http_call(&mut self, call_out: &CallOut) -> Option<u64> {
         let mut headers: Vec<Header> =

@@ -112,8 +112,8 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
 ) -> *const c_void {
     guarded(null(), || {
         // SAFETY: `on_http_filter_config_new` returned the plugin; the filter lives until its destruction is told.
-        let stream = unsafe { Stream::new(&*plugin.cast::<Plugin>(), filter) };
-        Rc::into_raw(Rc::new(stream)).cast()
+        let stream = Rc::new_cyclic(|me| unsafe { Stream::new(&*plugin.cast::<Plugin>(), filter, me.clone()) });
+        Rc::into_raw(stream).cast()
     })
 }
 
@@ -247,6 +247,22 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
     unsafe { of_stream(stream, [0, 0], true, hook) };
 }
 
+/// # Safety
+/// Envoy's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
+    _filter: Object,
+    stream: *const c_void,
+    _event: u64,
+) {
+    let hook = |stream: &Stream| {
+        stream.ask_in_place();
+        Flow::Pause
+    };
+    // SAFETY: as above.
+    unsafe { of_stream(stream, [0, 0], true, hook) };
+}
+
 /// Envoy's local replies are sent.
 #[unsafe(no_mangle)]
 pub extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
@@ -285,5 +301,4 @@ unused!(
     envoy_dynamic_module_on_http_filter_http_stream_headers,
     envoy_dynamic_module_on_http_filter_http_stream_reset,
     envoy_dynamic_module_on_http_filter_http_stream_trailers,
-    envoy_dynamic_module_on_http_filter_scheduled,
 );

@@ -2,6 +2,7 @@
 //!
 //! - `hooks`: the functions that Envoy calls → events of an exchange
 //! - `stream`: effects → calls of Envoy
+//! - `questions`: one call for all requests that ask the upstream the same
 //! - `plugin`: configurations, and what happens once a second
 //! - `local`: what all exchanges of a thread share: leases, stats
 //! - `evidence`: certificate and dynamic metadata; `stats`: stats with labels
@@ -18,5 +19,6 @@ mod evidence;
 mod hooks;
 mod local;
 mod plugin;
+mod questions;
 mod stats;
 mod stream;

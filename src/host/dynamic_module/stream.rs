@@ -3,20 +3,23 @@
 use super::abi::{Map, Object};
 use super::calls::{self, Filter, Pair};
 use super::plugin::Plugin;
+use super::questions;
 use super::stats::{Ids, Through};
 use super::{evidence, local};
 use crate::answer::GRPC_MESSAGE;
 use crate::api::ErrorShape;
 use crate::exchange::{
-    AnswerEdits, Arrival, Effect, Event, Exchange, Flow, Half, HostError, Level, Line, RequestEdits, SeriesId, Step,
-    Summary, Worker,
+    AnswerEdits, Arrival, CallOut, Effect, Event, Exchange, Flow, Half, HostError, Level, Line, RequestEdits, SeriesId,
+    Step, Summary, Worker,
 };
 use crate::rejection::{Code, Rejection};
 use crate::request::Answered;
 use crate::tenant::Evidence;
 use crate::workers::leases::{Grant, Wanted};
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 /// The name of the filter state of access logs, the one that the wasm module's has.
 const FILTER_STATE: &str = "wasm.tenancy";
@@ -47,6 +50,11 @@ struct Inner {
     lease: Vec<Wanted>,
     /// The requests of the filter's own that are not answered yet.
     call_outs: Vec<Sent>,
+    /// It waits for the answer to what another request has asked.
+    waits: bool,
+    /// A question that it was woken to ask, since the request that had asked is gone.
+    inherited: Option<CallOut>,
+    me: Weak<Stream>,
     /// The filter state can be set once, at the end.
     note: Option<String>,
     began: Option<u64>,
@@ -65,10 +73,16 @@ struct Sent {
     which: usize,
     /// The longest answer that is read.
     max_answer: usize,
+    /// What others who wait for the answer ask, too.
+    same: Option<Arc<str>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        let asked = self.call_outs.iter().filter_map(|sent| sent.same.as_ref());
+        for same in asked.chain(self.inherited.iter().filter_map(|call| call.same.as_ref())) {
+            questions::leave(&self.worker, same);
+        }
         if !self.lease.is_empty() {
             local::release(&self.lease);
         }
@@ -84,7 +98,7 @@ enum Parting {
 impl Stream {
     /// # Safety
     /// The pointer is that of a filter of Envoy's, which lives until [`Stream::over`] is called.
-    pub unsafe fn new(plugin: &Plugin, filter: Object) -> Stream {
+    pub unsafe fn new(plugin: &Plugin, filter: Object, me: Weak<Stream>) -> Stream {
         let worker = local::worker(&plugin.config);
         let inner = Inner {
             exchange: Exchange::new(worker.clone()),
@@ -95,6 +109,9 @@ impl Stream {
             series: None,
             lease: Vec::new(),
             call_outs: Vec::new(),
+            waits: false,
+            inherited: None,
+            me,
             note: None,
             began: None,
             is_grpc: false,
@@ -122,9 +139,9 @@ impl Stream {
         })
     }
 
-    /// No request of the filter's own is on its way.
+    /// It waits for no answer to a question.
     pub fn asks_nothing(&self) -> bool {
-        self.inner.try_borrow().is_ok_and(|inner| inner.call_outs.is_empty())
+        self.inner.try_borrow().is_ok_and(|inner| inner.call_outs.is_empty() && !inner.waits)
     }
 
     /// A part of a body has come.
@@ -153,23 +170,73 @@ impl Stream {
         self.run(|inner| inner.on(Event::AnswerHead { end_of_stream }))
     }
 
-    /// The upstream has answered a question, or has not: `None`. `headers` and `chunks` are its answer.
+    /// The upstream has answered a question, or has not: `None`. `headers` and `chunks` are its answer. Those that wait for the same are told.
     pub fn answered(&self, id: u64, answer: Option<(&[Pair<'_>], &[&[u8]])>) {
-        let flow = self.run(|inner| {
-            let Some(at) = inner.call_outs.iter().position(|sent| sent.id == id) else { return (Flow::Pause, None) };
-            let Sent { which, max_answer, .. } = inner.call_outs.swap_remove(at);
-            let Some((status, chunks)) = answer.and_then(|(headers, chunks)| Some((status_of(headers)?, chunks)))
-            else {
-                return inner.on(Event::CalledOut { which, answered: Answered::Failed });
-            };
+        let sent = self.inner.try_borrow_mut().ok().and_then(|mut inner| {
+            let at = inner.call_outs.iter().position(|sent| sent.id == id)?;
+            Some((inner.call_outs.swap_remove(at), inner.worker.clone()))
+        });
+        let Some((Sent { which, max_answer, same, .. }, worker)) = sent else { return };
+        let waiting = same.map(|same| questions::take(&worker, &same)).unwrap_or_default();
+        let answer = answer.and_then(|(headers, chunks)| {
             let size: usize = chunks.iter().map(|chunk| chunk.len()).sum();
-            let body = (size <= max_answer).then(|| chunks.concat());
-            let answered = Answered::Answer { status, body: body.as_deref() };
+            Some((status_of(headers)?, (size <= max_answer).then(|| chunks.concat())))
+        });
+        let answered = match &answer {
+            Some((status, body)) => Answered::Answer { status: *status, body: body.as_deref() },
+            None => Answered::Failed,
+        };
+        self.told(which, answered);
+        for stream in waiting.iter().filter_map(Weak::upgrade) {
+            // A question that others ask, too, is the only one of its exchange.
+            stream.guarded(|stream| stream.told(0, answered));
+        }
+    }
+
+    /// The request goes on, or does not, by an answer.
+    fn told(&self, which: usize, answered: Answered<'_>) {
+        let flow = self.run(|inner| {
+            inner.waits = false;
             inner.on(Event::CalledOut { which, answered })
         });
         if flow == Flow::Continue && !self.is_over.get() && !self.is_broken.get() {
             // SAFETY: the filter is not over.
             unsafe { Filter::new(self.filter) }.continue_request();
+        }
+    }
+
+    /// Work of another stream's hook. A panic is this stream's, not that one's.
+    fn guarded(&self, work: impl FnOnce(&Stream)) {
+        if !self.is_over.get() && !self.is_broken.get() && catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.broke(true);
+        }
+    }
+
+    /// The request that had asked this question is gone, and this one waits: it is to ask, once its own hook is called. Envoy may be about to
+    /// stop, and then nothing may be asked any more.
+    pub fn wake(&self, call: CallOut) -> bool {
+        if self.is_over.get() || self.is_broken.get() {
+            return false;
+        }
+        let Ok(mut inner) = self.inner.try_borrow_mut() else { return false };
+        inner.inherited = Some(call);
+        inner.filter.schedule();
+        true
+    }
+
+    /// It was woken.
+    pub fn ask_in_place(&self) {
+        let failed = self.inner.try_borrow_mut().ok().and_then(|mut inner| {
+            let call = inner.inherited.take()?;
+            let asked = inner.filter.http_call(&call);
+            let CallOut { max_answer, same, .. } = call;
+            let Some(id) = asked else { return Some((inner.worker.clone(), same?)) };
+            inner.call_outs.push(Sent { id, which: 0, max_answer, same });
+            None
+        });
+        if let Some((worker, same)) = failed {
+            questions::leave(&worker, &same);
+            self.told(0, Answered::Failed);
         }
     }
 
@@ -344,11 +411,21 @@ impl Inner {
             }
             Effect::CallOut(call_outs) => {
                 let mut not_asked = Vec::new();
-                for (which, call_out) in call_outs.iter().enumerate() {
-                    match self.filter.http_call(call_out) {
-                        Some(id) => self.call_outs.push(Sent { id, which, max_answer: call_out.max_answer }),
+                for (which, call_out) in call_outs.into_iter().enumerate() {
+                    if questions::waits(&self.worker, &call_out, &self.me) {
+                        self.waits = true;
+                        continue;
+                    }
+                    match self.filter.http_call(&call_out) {
+                        Some(id) => {
+                            let CallOut { max_answer, same, .. } = call_out;
+                            self.call_outs.push(Sent { id, which, max_answer, same });
+                        }
                         // Whatever the reason, it was not sent.
-                        None => not_asked.push(which),
+                        None => {
+                            call_out.same.iter().for_each(|same| questions::leave(&self.worker, same));
+                            not_asked.push(which);
+                        }
                     }
                 }
                 if !not_asked.is_empty() {
