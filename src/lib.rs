@@ -18,7 +18,8 @@
 //! promql                     PromQL read, enforced, written
 //! scope                      the matchers that a request is confined to; is a label set inside?
 //! pattern                    regular expressions that the filter runs itself, in bounded time
-//! json  wire  text  settings formats; JSON of the configuration, with the path of each key
+//! settings                   JSON of the configuration, with the path of each key
+//! json  wire  text           formats
 //! ```
 //!
 //! # What never breaks

@@ -1,9 +1,17 @@
 //! JSON settings. This JSON keeps what `serde_json::Value` does not: the order of keys, and that one was given twice. An object's keys
-//! are taken one by one, each error names the path of its key, and a key that was not taken is an error.
+//! are taken one by one, each error names the path of its key, and a key that was not taken is an error. Objects by tenant ID are only
+//! found, and read later: `unread`.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+mod reading;
+mod unread;
+
+#[cfg(test)]
+pub use reading::read;
+#[cfg(test)]
+pub use unread::READ;
+pub use unread::{Entry, Span, Unread, Whole, value};
+
 use std::collections::BTreeSet;
-use std::fmt;
 
 /// What is wrong with a configuration, and under which key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +41,17 @@ impl ConfigError {
         ConfigError { path: path.into(), mistake: Mistake::Value, message: message.into() }
     }
 
+    /// The same, of a value under this key.
+    pub fn under(self, key: &str) -> ConfigError {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        ConfigError { path: [key, dot, &self.path].concat(), ..self }
+    }
+
+    /// The same, of an entry of the object at this path.
+    pub fn within(self, path: &str, key: &str) -> ConfigError {
+        self.under(&[path, ".", key].concat())
+    }
+
     /// A key that is given twice.
     pub fn twice(path: String) -> ConfigError {
         ConfigError { path, mistake: Mistake::Twice, message: "the key is given twice".to_owned() }
@@ -56,6 +75,8 @@ pub enum Json {
     Text(String),
     List(Vec<Json>),
     Object(Vec<(String, Json)>),
+    /// An object or a list whose entries are not read yet.
+    Unread(Unread),
 }
 
 impl Json {
@@ -66,68 +87,9 @@ impl Json {
             Json::Number(_) => "a number",
             Json::Text(_) => "a string",
             Json::List(_) => "a list",
-            Json::Object(_) => "an object",
+            Json::Unread(unread) if unread.is_list() => "a list",
+            Json::Object(_) | Json::Unread(_) => "an object",
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-
-        impl<'de> Visitor<'de> for Read {
-            type Value = Json;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("JSON")
-            }
-
-            fn visit_unit<E>(self) -> Result<Json, E> {
-                Ok(Json::Null)
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-                Ok(Json::Bool(value))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-                Ok(Json::Number(value as f64))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-                Ok(Json::Number(value as f64))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-                Ok(Json::Number(value))
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-                Ok(Json::Text(value.to_owned()))
-            }
-
-            fn visit_string<E>(self, value: String) -> Result<Json, E> {
-                Ok(Json::Text(value))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
-                let mut list = Vec::new();
-                while let Some(item) = items.next_element()? {
-                    list.push(item);
-                }
-                Ok(Json::List(list))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
-                let mut object = Vec::new();
-                while let Some(entry) = entries.next_entry()? {
-                    object.push(entry);
-                }
-                Ok(Json::Object(object))
-            }
-        }
-
-        deserializer.deserialize_any(Read)
     }
 }
 
@@ -182,6 +144,19 @@ impl Field {
         };
         let field = |(index, value)| Field { path: format!("{}[{index}]", self.path), value };
         Ok(items.into_iter().enumerate().map(field).collect())
+    }
+
+    /// The same, with the paths of its errors beginning in the value.
+    pub fn relative(self) -> Field {
+        Field { path: String::new(), ..self }
+    }
+
+    /// The entries of an object, or of a list, unread: only of the keys that [`Object::parse`] was told.
+    pub fn unread(self, is_list: bool, expected: &str) -> Result<Unread, ConfigError> {
+        match self.value {
+            Json::Unread(unread) if unread.is_list() == is_list => Ok(unread),
+            _ => Err(self.expected(expected)),
+        }
     }
 
     pub fn is_object(&self) -> bool {
@@ -249,18 +224,17 @@ pub struct Object {
 }
 
 impl Object {
-    /// The document. No bytes at all are an empty object, as Envoy hands over an absent configuration.
-    pub fn parse(json: &[u8]) -> Result<Object, ConfigError> {
+    /// The document. No bytes at all are an empty object, as Envoy hands over an absent configuration. `unread`: the keys whose objects are
+    /// found, and not read.
+    pub fn parse(json: &Whole, unread: &[&str]) -> Result<Object, ConfigError> {
         if json.trim_ascii().is_empty() {
             return Ok(Object { path: String::new(), entries: Vec::new() });
         }
-        let value: Json = serde_json::from_slice(json).map_err(|error| {
-            // The first field of a google.protobuf.Struct, and its length, which no JSON begins with.
-            let is_struct = matches!(json, [b'\n', length, ..] if !length.is_ascii_whitespace() && *length != b'{');
-            let why = if is_struct { "it looks like a google.protobuf.Struct, use a StringValue: " } else { "" };
-            ConfigError::new("", format!("not JSON: {why}{error}"))
-        })?;
-        Field { path: String::new(), value }.object()
+        match unread::members(json, unread) {
+            Some(members) => Object::new(String::new(), members),
+            // A text that is JSON is another value than an object.
+            None => Field { path: String::new(), value: reading::read(json)? }.object(),
+        }
     }
 
     fn new(path: String, entries: Vec<(String, Json)>) -> Result<Object, ConfigError> {
@@ -284,21 +258,34 @@ impl Object {
         Some(Field { path: self.path_of(key), value })
     }
 
+    /// Takes all members, in the order of the text.
+    pub fn members(self) -> impl Iterator<Item = (String, Field)> {
+        self.entries.into_iter().map(|(key, value)| (key, Field { path: String::new(), value }))
+    }
+
     /// Whether every key has been taken.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Ends the walk: a key that nobody took is an error.
-    pub fn finish(self, known: &[&'static str], planned: &[&str]) -> Result<(), ConfigError> {
+    pub fn finish(self, known: &[&'static str]) -> Result<(), ConfigError> {
         let Some((key, _)) = self.entries.first() else {
             return Ok(());
         };
-        let (mistake, message) = if planned.contains(&key.as_str()) {
-            (Mistake::Value, "not supported by this version".to_owned())
-        } else {
-            (Mistake::Unknown(known.into()), format!("unknown key; known are {}", known.join(", ")))
-        };
-        Err(ConfigError { path: self.path_of(key), mistake, message })
+        Err(unknown(self.path_of(key), known))
     }
+}
+
+/// A key that is none of these.
+#[cold]
+pub fn unknown(path: String, known: &[&'static str]) -> ConfigError {
+    let message = ["unknown key; known are ", &known.join(", ")].concat();
+    ConfigError { path, mistake: Mistake::Unknown(known.into()), message }
+}
+
+/// Why a text is not JSON; `None` where it is.
+#[cold]
+pub fn why_not_json(json: &[u8]) -> Option<ConfigError> {
+    Some(json).filter(|json| !json.trim_ascii().is_empty()).and_then(|json| reading::read(json).err())
 }

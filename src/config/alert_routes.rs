@@ -2,17 +2,18 @@
 
 use super::{Config, ConfigError};
 use crate::settings::Field;
-use crate::tenant::{Format, Source, Tenants};
+use crate::tenant::{Format, Ids, Source, Tenants};
 use std::sync::Arc;
 
 /// The name that stands for all tenants that are not listed, and for alerts without a tenant.
 const REST: &str = "*";
 
 /// Where alerts go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct AlertRoutes {
-    /// Sorted by tenant.
-    listed: Vec<(Box<str>, Arc<str>)>,
+    listed: Ids,
+    /// Of each that is listed.
+    clusters: Vec<Arc<str>>,
     rest: Option<Arc<str>>,
     format: Format,
 }
@@ -21,8 +22,10 @@ impl AlertRoutes {
     /// Reads the object.
     pub fn read(field: Field, format: Format) -> Result<AlertRoutes, ConfigError> {
         let none = field.error("at least one tenant is needed, or \"*\"");
-        let mut routes = AlertRoutes { listed: Vec::new(), rest: None, format };
-        for (id, field) in field.entries()? {
+        let entries = field.entries()?;
+        let listed = Ids::with_capacity(entries.len());
+        let mut routes = AlertRoutes { listed, clusters: Vec::new(), rest: None, format };
+        for (id, field) in entries {
             let cluster: Arc<str> = match field.text()? {
                 "" => return Err(field.error("a cluster needs a name")),
                 name => name.into(),
@@ -34,18 +37,17 @@ impl AlertRoutes {
                 continue;
             }
             Tenants::one(id.as_bytes(), format).map_err(|error| field.error(error.to_string()))?;
-            match routes.listed.binary_search_by(|(other, _)| (**other).cmp(&id)) {
-                Ok(_) => return Err(ConfigError::twice(field.path)),
-                Err(place) => routes.listed.insert(place, (id.into(), cluster)),
+            if !routes.listed.add(&id) {
+                return Err(ConfigError::twice(field.path));
             }
+            routes.clusters.push(cluster);
         }
         if routes.listed.is_empty() && routes.rest.is_none() { Err(none) } else { Ok(routes) }
     }
 
     /// Whose alerts these are, by the value of the tenant's label, and the cluster that they go to; none where they are refused.
     pub fn find<'r>(&'r self, id: &'r str) -> (Option<&'r str>, Option<&'r Arc<str>>) {
-        let listed = self.listed.binary_search_by(|(other, _)| (**other).cmp(id)).ok();
-        if let Some((_, cluster)) = listed.and_then(|place| self.listed.get(place)) {
+        if let Some(cluster) = self.listed.find(id).and_then(|at| self.clusters.get(at)) {
             return (Some(id), Some(cluster));
         }
         let Some(rest) = &self.rest else { return (None, None) };
@@ -53,9 +55,9 @@ impl AlertRoutes {
         (Some(id).filter(|id| Tenants::one(id.as_bytes(), self.format).is_ok()), Some(rest))
     }
 
-    /// The tenants and their clusters, with `*` at the end.
+    /// The tenants and their clusters, in the order of the configuration, with `*` at the end.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Arc<str>)> {
-        let listed = self.listed.iter().map(|(id, cluster)| (&**id, cluster));
+        let listed = self.listed.iter().zip(&self.clusters);
         listed.chain(self.rest.iter().map(|cluster| (REST, cluster)))
     }
 }

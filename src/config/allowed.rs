@@ -2,16 +2,16 @@
 //! could mark one in a text may stand in an ID (`*` may in Cortex's).
 
 use super::ConfigError;
-use super::json::Field;
+use super::json::{self, Field};
 use super::shape::{Member, Shape, member};
-use crate::tenant::{self, Format};
+use crate::tenant::{self, Format, Ids};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-/// The tenants that are served. Looking one up takes two searches in sorted sets, however many there are.
+/// The tenants that are served. Looking one up takes little time, however many there are.
 #[derive(Debug, Clone)]
 pub struct Allowed {
-    ids: BTreeSet<String>,
+    ids: Ids,
     /// Sorted. None of them begins with another, so that of those before an ID only the last can be its beginning.
     prefixes: BTreeSet<String>,
 }
@@ -22,33 +22,20 @@ pub(super) const SHAPE: Shape = Shape::set(&Shape::Either(&[Shape::NAME, Shape::
 const PREFIX: Member = member("prefix", Shape::NAME, "", "how the IDs of the tenants that are served begin");
 
 impl Allowed {
-    /// Reads the list.
-    pub fn read(field: Field, format: Format) -> Result<Allowed, ConfigError> {
+    /// Reads the list. `judges`: whether each ID is judged now.
+    pub fn read(field: Field, format: Format, judges: bool) -> Result<Allowed, ConfigError> {
         let path = field.path.clone();
-        let mut allowed = Allowed { ids: BTreeSet::new(), prefixes: BTreeSet::new() };
-        for field in field.items("a list of tenant IDs")? {
-            if field.is_object() {
-                let field = prefix(field)?;
-                let text = field.text()?;
-                if text.is_empty() {
-                    return Err(field.error("would serve every tenant: leave allowed_tenants out for that"));
-                }
-                // As the beginning of an ID: a longer one may end otherwise.
-                tenant::check_characters(text, format).map_err(|error| field.error(error.to_string()))?;
-                // The neighbours alone can begin with it, or it with them.
-                let next = allowed.prefixes.range::<str, _>((Bound::Excluded(text), Bound::Unbounded)).next();
-                let mut neighbours = allowed.last_before(text).into_iter().chain(next.map(String::as_str));
-                if neighbours.any(|other| text.starts_with(other) || other.starts_with(text)) {
-                    return Err(field.error("begins with another prefix, or is the beginning of one: keep the shorter"));
-                }
-                allowed.prefixes.insert(text.to_owned());
-            } else {
-                let text = field.text()?;
-                tenant::check_id(text.as_bytes(), format).map_err(|error| field.error(error.to_string()))?;
-                if !allowed.ids.insert(text.to_owned()) {
-                    return Err(field.error(format!("{text:?} is in the list twice")));
-                }
-            }
+        let unread = field.unread(true, "a list of tenant IDs")?;
+        let text = unread.text();
+        let mut allowed = Allowed { ids: Ids::with_capacity(unread.entries().len()), prefixes: BTreeSet::new() };
+        for (at, entry) in unread.entries().iter().enumerate() {
+            let add = match entry.string(text) {
+                Some(id) => allowed.add_id(&id, format, judges),
+                None => json::value(text, entry.value())
+                    .ok_or_else(tenant::unclear)
+                    .and_then(|field| allowed.add_prefix(field, format)),
+            };
+            add.map_err(|error| error.under(&[&path, "[", &at.to_string(), "]"].concat()))?;
         }
         if allowed.ids.is_empty() && allowed.prefixes.is_empty() {
             return Err(ConfigError::new(
@@ -59,19 +46,52 @@ impl Allowed {
         Ok(allowed)
     }
 
+    fn add_id(&mut self, id: &str, format: Format, judges: bool) -> Result<(), ConfigError> {
+        let refused = |message: String| Err(ConfigError::new("", message));
+        if let Some(Err(error)) = judges.then(|| tenant::check_id(id.as_bytes(), format)) {
+            return refused(error.to_string());
+        }
+        match self.ids.add(id) {
+            true => Ok(()),
+            false => refused(format!("{id:?} is in the list twice")),
+        }
+    }
+
+    fn add_prefix(&mut self, field: Field, format: Format) -> Result<(), ConfigError> {
+        if !field.is_object() {
+            // An ID, then.
+            return field.text().map(drop);
+        }
+        let field = prefix(field)?;
+        let text = field.text()?;
+        if text.is_empty() {
+            return Err(field.error("would serve every tenant: leave allowed_tenants out for that"));
+        }
+        // As the beginning of an ID: a longer one may end otherwise.
+        tenant::check_characters(text, format).map_err(|error| field.error(error.to_string()))?;
+        // The neighbours alone can begin with it, or it with them.
+        let next = self.prefixes.range::<str, _>((Bound::Excluded(text), Bound::Unbounded)).next();
+        let mut neighbours = self.last_before(text).into_iter().chain(next.map(String::as_str));
+        if neighbours.any(|other| text.starts_with(other) || other.starts_with(text)) {
+            return Err(field.error("begins with another prefix, or is the beginning of one: keep the shorter"));
+        }
+        self.prefixes.insert(text.to_owned());
+        Ok(())
+    }
+
     /// Whether this tenant is served.
     pub fn contains(&self, id: &str) -> bool {
-        self.ids.contains(id) || self.last_before(id).is_some_and(|prefix| id.starts_with(prefix))
+        self.names(id) || self.last_before(id).is_some_and(|prefix| id.starts_with(prefix))
     }
 
     /// Whether this tenant stands in the list itself.
     pub fn names(&self, id: &str) -> bool {
-        self.ids.contains(id)
+        self.ids.find(id).is_some()
     }
 
     /// A tenant that is served, and whose ID differs from this one by case alone.
     pub fn like(&self, id: &str) -> Option<&str> {
-        self.ids.iter().map(String::as_str).find(|other| other.eq_ignore_ascii_case(id))
+        self.ids.iter().find(|other| other.eq_ignore_ascii_case(id))
     }
 
     /// Whether the list has tenants by their IDs, not only by how those begin.
@@ -80,7 +100,7 @@ impl Allowed {
     }
 
     /// The tenants that the list has by their IDs.
-    pub fn ids(&self) -> impl Iterator<Item = &String> {
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.ids.iter()
     }
 
@@ -93,7 +113,7 @@ impl Allowed {
     /// The list as it is written in the configuration.
     pub fn to_json(&self) -> serde_json::Value {
         let prefixes = self.prefixes.iter().map(|prefix| serde_json::json!({ "prefix": prefix }));
-        self.ids.iter().cloned().map(serde_json::Value::from).chain(prefixes).collect()
+        self.ids.iter().collect::<BTreeSet<_>>().into_iter().map(serde_json::Value::from).chain(prefixes).collect()
     }
 }
 
@@ -102,7 +122,7 @@ fn prefix(field: Field) -> Result<Field, ConfigError> {
     let path = field.path.clone();
     let mut object = field.object()?;
     let prefix = object.take("prefix");
-    object.finish(&["prefix"], &[])?;
+    object.finish(&["prefix"])?;
     prefix.ok_or_else(|| ConfigError::new(path, "an object has to be {\"prefix\": \"…\"}"))
 }
 

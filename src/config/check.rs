@@ -75,7 +75,7 @@ pub fn federation(field: Field) -> Result<Federation, ConfigError> {
     let mut object = field.object()?;
     let enabled = object.take("enabled").map_or(Ok(false), |field| field.boolean())?;
     let max_tenants = object.take("max_tenants").map(|field| field.count()).transpose()?;
-    object.finish(&names(&FEDERATION), &[])?;
+    object.finish(&names(&FEDERATION))?;
     match (enabled, max_tenants) {
         (true, max_tenants) => Ok(Federation::On { max_tenants: max_tenants.unwrap_or(0) }),
         (false, None | Some(0)) => Ok(Federation::Off),
@@ -200,9 +200,10 @@ fn header_name(field: &Field, name: &str) -> Result<String, ConfigError> {
 
 pub fn strip_headers(field: Field) -> Result<Vec<String>, ConfigError> {
     let mut names: Vec<String> = Vec::new();
+    let mut seen = BTreeSet::new();
     for (field, text) in field.texts()? {
         let name = header_name(&field, &text)?;
-        if names.contains(&name) {
+        if !seen.insert(name.clone()) {
             return Err(field.error(format!("{name:?} is in the list twice")));
         }
         names.push(name);
@@ -251,9 +252,12 @@ pub fn federation_label(field: &Field, config: &Config) -> Result<Option<Renamin
     Renaming::new(&config.label, &name).map(Some).map_err(|problem| field.error(format!("{name:?} {problem}")))
 }
 
+/// More than the length of any text, and with as many digits as it together with one.
+const LONGEST: u64 = 1 << 40;
+
 pub fn path_prefixes(field: Field, upstream: Upstream) -> Result<Vec<String>, ConfigError> {
     let path = field.path.clone();
-    let mut prefixes = Vec::new();
+    let mut prefixes = BTreeSet::new();
     for (field, prefix) in field.texts()? {
         if prefix.is_empty() {
             if let Some(why) = upstream.profile().not_at_root {
@@ -268,14 +272,15 @@ pub fn path_prefixes(field: Field, upstream: Upstream) -> Result<Vec<String>, Co
                 field.error(format!("{prefix:?} is not a path prefix: it is matched literally, without ? and %"))
             );
         }
-        // The longest first, so that it is the one that a path is taken to stand below.
-        let place = prefixes.iter().position(|other: &String| other.len() < prefix.len());
-        prefixes.insert(place.unwrap_or(prefixes.len()), prefix);
+        // In front of it its length, in as many digits for each, so that a set, which exists for other keys, sorts them by it.
+        prefixes.insert([&*(LONGEST + prefix.len() as u64).to_string(), &prefix].concat());
     }
     if prefixes.is_empty() {
         return Err(ConfigError::new(path, "an empty list would serve nothing: use [\"\"] for an API at the root"));
     }
-    Ok(prefixes)
+    // The longest first, so that it is the one that a path is taken to stand below.
+    let digits = LONGEST.to_string().len();
+    Ok(prefixes.iter().rev().filter_map(|prefix| prefix.get(digits..).map(str::to_owned)).collect())
 }
 
 pub fn passthrough_paths(field: Field) -> Result<BTreeSet<String>, ConfigError> {

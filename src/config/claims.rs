@@ -5,6 +5,7 @@ use super::json::Field;
 use super::shape::{Member, Shape, member, names};
 use super::{ConfigError, source};
 use crate::tenant::claims::{Claims, Groups};
+use std::collections::BTreeSet;
 
 /// What `tenant_metadata` takes: a path, or an object.
 pub(super) const SHAPE: Shape = Shape::Either(&[PATH, Shape::Object(|| MEMBERS.into())]);
@@ -40,7 +41,7 @@ pub fn read(
     let strip_prefix = object.take("strip_prefix").map(|field| field.text().map(Box::from)).transpose()?;
     let drop = object.take("drop_unknown");
     let drops_unknown = drop.as_ref().map_or(Ok(false), Field::boolean)?;
-    object.finish(&names(&MEMBERS), &[])?;
+    object.finish(&names(&MEMBERS))?;
     let path = path.ok_or_else(|| ConfigError::new(key.as_str(), "needs \"path\", which leads to the claim"))?;
     let claims = Claims { path, strip_prefix: strip_prefix.unwrap_or_default(), drops_unknown, groups };
     match drop {
@@ -81,19 +82,18 @@ fn read_groups(field: Field, context: &source::Context<'_>) -> Result<Groups, Co
             return Err(field.error("a group needs a name"));
         }
         let path = field.path.clone();
-        let mut tenants: Vec<Box<str>> = Vec::new();
+        let mut tenants = BTreeSet::new();
         for field in field.items("a list of tenant IDs")? {
             let text = field.text()?;
             source::one(&field, text, context)?;
-            match tenants.binary_search_by(|other| (**other).cmp(text)) {
-                Ok(_) => return Err(field.error(format!("{text:?} is in the list twice"))),
-                Err(place) => tenants.insert(place, text.into()),
+            if !tenants.insert(text.to_owned()) {
+                return Err(field.error(format!("{text:?} is in the list twice")));
             }
         }
         if tenants.is_empty() {
             return Err(ConfigError::new(path, "a group without tenants: leave it out"));
         }
-        if groups.insert(name.into(), tenants.into()).is_some() {
+        if groups.insert(name.into(), tenants.into_iter().map(Into::into).collect()).is_some() {
             return Err(ConfigError::twice(path));
         }
     }

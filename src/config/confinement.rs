@@ -19,11 +19,12 @@ mod tests;
 
 use super::json::Field;
 use super::shape::{Member, Shape, member};
-use super::{Config, ConfigError, check};
+use super::{Config, ConfigError, check, json as settings};
 use crate::promql::{self, Query};
 use crate::scope::{MAX_MATCHERS, Matcher, OnConflict, Scope, Unfit};
-use crate::tenant::{self, ById, EnforcedLabel, Federation, LabelSource, Source, Tenants, label};
+use crate::tenant::{self, ById, EnforcedLabel, Federation, LabelSource, Source, Tenants, Unreadable, label};
 use crate::text;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The longest selector, in bytes. Each selector of a query grows by about as much.
@@ -46,8 +47,19 @@ pub struct Confinement {
 }
 
 /// Tenants' own selectors.
-#[derive(Debug, Clone, Default)]
-pub struct Selectors(ById<Scope>);
+#[derive(Debug, Clone)]
+pub struct Selectors {
+    by_id: ById<Scope>,
+    on_conflict: OnConflict,
+    /// How many labels are enforced beside them.
+    others: usize,
+}
+
+impl Default for Selectors {
+    fn default() -> Self {
+        Selectors { by_id: ById::default(), on_conflict: OnConflict::Replace, others: 0 }
+    }
+}
 
 /// What `enforced_labels` takes.
 pub(super) const LABELS: Shape = Shape::List { of: &Shape::Object(|| MEMBERS.into()), least: 0, distinct: false };
@@ -67,12 +79,12 @@ const MEMBERS: [Member; 4] = [
 impl Confinement {
     /// Whether something other than the tenant's label, or beside it, says whose series are.
     pub fn is_by_other_labels(&self) -> bool {
-        !self.selectors.0.is_empty() || !self.labels.is_empty()
+        !self.selectors.is_empty() || !self.labels.is_empty()
     }
 }
 
-/// Reads the keys into a configuration that is valid in all others.
-pub fn read(given: Given, config: &mut Config) -> Result<(), ConfigError> {
+/// Reads the keys into a configuration that is valid in all others. `judges`: whether each tenant's selector is judged now.
+pub fn read(given: Given, config: &mut Config, judges: bool) -> Result<(), ConfigError> {
     let Given { selectors, labels, shared } = given;
     let mut confinement = Confinement::default();
     if let Some(field) = labels {
@@ -80,7 +92,7 @@ pub fn read(given: Given, config: &mut Config) -> Result<(), ConfigError> {
     }
     if let Some(field) = selectors {
         let others = confinement.labels.len();
-        confinement.selectors = tenant_selectors(field, config, others)?;
+        confinement.selectors = tenant_selectors(field, config, others, judges)?;
     }
     if let Some(field) = shared {
         confinement.shared = shared_tenants(field, config, &confinement.selectors)?;
@@ -119,7 +131,7 @@ fn enforced_label(field: Field, config: &Config) -> Result<EnforcedLabel, Config
     let path = field.path.clone();
     let mut object = field.object()?;
     let [name, header, metadata, values] = ["label", "header", "metadata", "values"].map(|key| object.take(key));
-    object.finish(&["label", "header", "metadata", "values"], &[])?;
+    object.finish(&["label", "header", "metadata", "values"])?;
     let needed = |what: &str| ConfigError::new(path.clone(), format!("needs {what}"));
     let name = check::label(&name.ok_or_else(|| needed("a label"))?)?.into();
     let source = match (header, metadata, values) {
@@ -139,30 +151,30 @@ fn enforced_label(field: Field, config: &Config) -> Result<EnforcedLabel, Config
 
 fn fixed(field: Field) -> Result<Arc<[String]>, ConfigError> {
     let path = field.path.clone();
-    let mut values: Vec<String> = Vec::new();
+    let mut values = BTreeSet::new();
     for (field, value) in field.texts()? {
         label::check(&value).map_err(|problem| field.error(format!("{value:?} {problem}")))?;
-        let place = values.partition_point(|other| *other < value);
-        values.insert(place, value);
+        values.insert(value);
     }
     if values.is_empty() {
         return Err(ConfigError::new(path, "an empty list would match nothing"));
     }
-    Ok(values.into())
+    Ok(values.into_iter().collect())
 }
 
-fn tenant_selectors(field: Field, config: &Config, others: usize) -> Result<Selectors, ConfigError> {
+fn tenant_selectors(field: Field, config: &Config, others: usize, judges: bool) -> Result<Selectors, ConfigError> {
     let path = field.path.clone();
-    let entries = field.entries()?;
-    let mut selectors = Selectors(ById::with_capacity(entries.len()));
-    for (id, field) in entries {
-        tenant::check_id(id.as_bytes(), config.format).map_err(|error| field.error(error.to_string()))?;
-        let scope = selector(&field, config.on_conflict, others)?;
-        if !selectors.0.add(id.into(), scope) {
-            return Err(ConfigError::twice(field.path));
+    let on_conflict = config.on_conflict;
+    let by_id = ById::index(field, &mut |id, entry, text| {
+        if judges {
+            tenant::check_id(id.as_bytes(), config.format).map_err(|error| ConfigError::new("", error.to_string()))?;
+            let field = settings::value(text, entry.value()).ok_or_else(tenant::unclear)?;
+            selector(&field, on_conflict, others)?;
         }
-    }
-    if selectors.0.is_empty() {
+        Ok(())
+    });
+    let selectors = Selectors { by_id: by_id?, on_conflict, others };
+    if selectors.is_empty() {
         return Ok(selectors);
     }
     let problem = match &config.source {
@@ -170,7 +182,10 @@ fn tenant_selectors(field: Field, config: &Config, others: usize) -> Result<Sele
         _ if config.view.is_some() => "has no effect beside tenant_regex".to_owned(),
         Source::Static(tenants) => match selectors.of(tenants) {
             Ok(_) => return Ok(selectors),
-            Err(id) => format!("static_tenant_ids names {id} together with others: their selectors can't be joined"),
+            Err(tenant::Error::OwnSelector(id)) => {
+                format!("static_tenant_ids names {id} together with others: their selectors can't be joined")
+            }
+            Err(error) => error.to_string(),
         },
         Source::Header { .. }
         | Source::Parameter(_)
@@ -223,7 +238,7 @@ fn shared_tenants(field: Field, config: &Config, selectors: &Selectors) -> Resul
     let isolates = config.upstream.profile().isolates_tenants;
     let problem = if config.view.is_some() {
         "can't widen tenant_regex: let the pattern match them"
-    } else if !selectors.0.is_empty() {
+    } else if !selectors.is_empty() {
         "can't be joined with tenant_selectors: let each tenant's selector match the shared data"
     } else if isolates && config.federation == Federation::Off {
         "the header has to name several tenants, which needs tenant_federation.enabled, here and at the upstream"
@@ -236,28 +251,53 @@ fn shared_tenants(field: Field, config: &Config, selectors: &Selectors) -> Resul
 }
 
 impl Selectors {
-    /// A tenant's own selector.
-    pub fn get(&self, id: &str) -> Option<&Scope> {
-        self.0.get(id)
+    /// Whether no tenant has one.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
     }
 
-    /// The selector of these tenants, where they are one that has its own. An error is the ID of one that has its own and is named
-    /// together with others.
-    pub fn of(&self, tenants: &Tenants) -> Result<Option<&Scope>, String> {
-        if self.0.is_empty() {
+    /// How many tenants have one.
+    pub fn count(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether a tenant has a selector of its own, which is not read.
+    pub fn has_own(&self, id: &str) -> bool {
+        self.by_id.contains(id)
+    }
+
+    /// A tenant's own selector.
+    pub fn get(&self, id: &str) -> Result<Option<&Scope>, Unreadable> {
+        self.by_id.get(id, &|field| selector(&field, self.on_conflict, self.others))
+    }
+
+    /// The selector of these tenants, where they are one that has its own.
+    ///
+    /// # Errors
+    /// [`tenant::Error::OwnSelector`] where one has its own and is named together with others.
+    pub fn of(&self, tenants: &Tenants) -> Result<Option<&Scope>, tenant::Error> {
+        if self.is_empty() {
             return Ok(None);
         }
         match tenants.single() {
-            Some(id) => Ok(self.get(id)),
-            None => match tenants.ids().find(|id| self.get(id).is_some()) {
-                Some(id) => Err(text::quote(id.as_bytes())),
+            Some(id) => self.get(id).map_err(|_| tenant::Error::Unreadable(OF_TENANT)),
+            None => match tenants.ids().find(|id| self.has_own(id)) {
+                Some(id) => Err(tenant::Error::OwnSelector(text::quote(id.as_bytes()))),
                 None => Ok(None),
             },
         }
     }
 
-    /// All of them, in the order of the configuration.
+    /// The tenants that have one, in the order of the configuration.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.by_id.ids()
+    }
+
+    /// Their selectors, each of which is read.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Scope)> {
-        self.0.iter()
+        self.ids().filter_map(|id| Some((id, self.get(id).ok()??)))
     }
 }
+
+/// What can't be read, where a selector can't be.
+pub const OF_TENANT: &str = "configuration of the tenant";

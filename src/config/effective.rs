@@ -21,7 +21,7 @@ pub struct Effective {
 impl Config {
     /// The tenants with overrides, in the order of the configuration.
     pub fn overridden(&self) -> impl Iterator<Item = &str> {
-        self.limits.overridden().map(|(id, _)| id)
+        self.limits.ids()
     }
 
     /// What is in force for a tenant; `None` stands for those without an override.

@@ -43,13 +43,13 @@ impl Config {
 
     /// Whether the tenants are confined to their IDs in the tenant label, and to nothing else.
     pub fn is_by_label(&self, tenants: &Tenants) -> bool {
-        let is_own = tenants.single().is_some_and(|id| self.confinement.selectors.get(id).is_some());
+        let is_own = tenants.single().is_some_and(|id| self.confinement.selectors.has_own(id));
         self.view.is_none() && !is_own && self.confinement.shared.is_none() && self.enforced_labels().is_empty()
     }
 
     /// Why these tenants are confined to what they are: first of what names the tenants, then of each of the enforced labels.
     pub fn why_confined(&self, tenants: &Tenants) -> Vec<String> {
-        let own = tenants.single().filter(|id| self.confinement.selectors.get(id).is_some());
+        let own = tenants.single().filter(|id| self.confinement.selectors.has_own(id));
         let tenant = match (&self.view, own, &self.confinement.shared) {
             (Some(_), ..) => "tenant_regex".to_owned(),
             (None, Some(id), _) => format!("tenant_selectors.{id}"),
@@ -157,7 +157,7 @@ pub fn selectors(config: &Config) -> Value {
 }
 
 pub fn what_selectors_do(config: &Config) -> String {
-    match config.confinement.selectors.iter().count() {
+    match config.confinement.selectors.count() {
         0 => "every tenant is confined to its ID in the tenant label".to_owned(),
         count => format!("{count} tenants are confined to a selector of their own instead of the tenant label"),
     }

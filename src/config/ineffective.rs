@@ -55,8 +55,8 @@ impl Config {
         }
         // A similar ID is looked for among all of them, so for the first tenants only.
         let mut looks = 20;
-        let overridden = self.limits.overridden().map(|(id, _)| ("overrides.", id));
-        let selecting = self.confinement.selectors.iter().map(|(id, _)| ("tenant_selectors.", id));
+        let overridden = self.limits.ids().map(|id| ("overrides.", id));
+        let selecting = self.confinement.selectors.ids().map(|id| ("tenant_selectors.", id));
         for (key, id) in overridden.chain(selecting) {
             let path = [key, id].concat();
             if !self.allows(id) {

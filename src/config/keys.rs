@@ -8,6 +8,7 @@ mod rows;
 use super::json::Field;
 use super::shape::Shape;
 use super::{Config, ConfigError, confinement, source};
+use crate::limits::Told;
 use rows::ROWS;
 use serde_json::Value;
 
@@ -47,6 +48,8 @@ pub struct Draft {
     /// `limits`, which is read together with `overrides`.
     pub limits: Option<Field>,
     pub overrides: Option<Field>,
+    /// What all overrides together need, where the entries of tenants were judged before.
+    pub told: Option<Told>,
 }
 
 /// All keys, in the order in which they are read and printed.

@@ -39,7 +39,7 @@ pub use tenant_path::{FORWARDED_PREFIX, Split, TenantPath};
 pub use writes::{WriteVersion, Writes};
 
 use crate::api::{self, Found, Switch, Upstream};
-use crate::limits::{self, InForce, Limits};
+use crate::limits::{self, InForce, Limits, Told};
 use crate::path;
 use crate::scope::{OnConflict, Renaming, Scope};
 use crate::settings as json;
@@ -55,6 +55,9 @@ use std::sync::Arc;
 const FORMATS: &[(&str, Format)] = &[("cortex", Format::Cortex), ("thanos", Format::Thanos)];
 const CONFLICTS: &[(&str, OnConflict)] =
     &[("replace", OnConflict::Replace), ("intersect", OnConflict::Intersect), ("reject", OnConflict::Reject)];
+
+/// Keys that have an entry for each tenant. Those of objects are read when they are first asked for.
+const BY_TENANT: [&str; 3] = ["overrides", "tenant_selectors", "allowed_tenants"];
 
 const METADATA: &[(&str, MetadataBy)] = &[("names", MetadataBy::Names), ("targets", MetadataBy::Targets)];
 
@@ -153,7 +156,23 @@ impl Config {
     /// assert_eq!(error.path, "tenant_federation.max_tenant");
     /// ```
     pub fn parse(json: &[u8]) -> Result<Config, ConfigError> {
-        let mut object = json::Object::parse(json)?;
+        Config::read(&Arc::new(json.to_vec()), None)
+    }
+
+    /// The same, of a text that is kept as long as overrides and selectors of tenants in it are unread. `told`: they were judged before, by
+    /// who then told this ([`Config::told`]), and are not judged again. One that can't be read after all is refused when it is asked for.
+    pub fn read(json: &json::Whole, told: Option<Told>) -> Result<Config, ConfigError> {
+        match Config::read_keys(json, told) {
+            Ok(config) => Ok(config),
+            // Who told it was mistaken.
+            Err(_) if told.is_some() => Config::read(json, None),
+            // That a text is not JSON is said first, wherever in it that shows.
+            Err(error) => Err(json::why_not_json(json).unwrap_or(error)),
+        }
+    }
+
+    fn read_keys(json: &json::Whole, told: Option<Told>) -> Result<Config, ConfigError> {
+        let mut object = json::Object::parse(json, &BY_TENANT)?;
         let config = Config::defaults(Upstream::Prometheus);
         let mut draft = Draft {
             config,
@@ -162,6 +181,7 @@ impl Config {
             confinement: confinement::Given::default(),
             limits: None,
             overrides: None,
+            told,
         };
         let mut given = 0;
         for ((name, read), key) in keys::NAMES.iter().zip(keys::READERS).zip(0..) {
@@ -170,9 +190,9 @@ impl Config {
                 read(&mut draft, field)?;
             }
         }
-        object.finish(&keys::NAMES, &[])?;
+        object.finish(&keys::NAMES)?;
 
-        let Draft { mut config, source, tenant_path, confinement, limits, overrides } = draft;
+        let Draft { mut config, source, tenant_path, confinement, limits, overrides, told } = draft;
         config.given = given;
         if let Some(field) = tenant_path {
             config.tenant_path =
@@ -190,13 +210,13 @@ impl Config {
         };
         let in_force = source::source(source, &context)?;
         (config.source, config.view) = (in_force.source, in_force.view);
-        confinement::read(confinement, &mut config)?;
+        confinement::read(confinement, &mut config, told.is_none())?;
         config.check_joined()?;
         let headers: Vec<&str> =
             config.source.header().into_iter().chain(config.label_headers()).map(|name| &**name).collect();
         config.vary = (!headers.is_empty()).then(|| headers.join(", ").into());
-        config.limits = limits::read(limits, overrides, config.format)?;
-        config.mixes_dry_run = config.limits.overridden().any(|(_, set)| set.dry_run == Some(!config.dry_run));
+        config.limits = limits::read(limits, overrides, config.format, told)?;
+        config.mixes_dry_run = config.limits.count_dry_run(!config.dry_run) > 0;
         config.needs_the_time = config.limits.need_the_time();
         config.counts_queries = config.limits.count_queries();
         // One by one: collecting them would bring a sort of 5 kB into the module.
@@ -310,9 +330,22 @@ impl Config {
         self.tenant_path.as_ref()
     }
 
+    /// What all overrides together need of each request, for who reads the same text later.
+    pub fn told(&self) -> Told {
+        self.limits.told()
+    }
+
     /// Who is asking: what the source makes of the request, and of the proxy's answer. With `tenant_path`, the path chooses one of the
-    /// tenants that the source names.
+    /// tenants that the source names. What the configuration says of them is read now: a tenant of whom that can't be is refused.
     pub fn identify(&self, clues: &Clues<'_>) -> Result<Tenants, tenant::Error> {
+        let tenants = self.named(clues)?;
+        let can_read = |id| self.limits.can_read(id).and_then(|()| self.confinement.selectors.get(id).map(drop));
+        let unreadable = |_| tenant::Error::Unreadable(confinement::OF_TENANT);
+        tenants.ids().try_for_each(can_read).map_err(unreadable)?;
+        Ok(tenants)
+    }
+
+    fn named(&self, clues: &Clues<'_>) -> Result<Tenants, tenant::Error> {
         if let Some(segment) = clues.segment {
             return self.choose(segment, clues);
         }
@@ -333,7 +366,7 @@ impl Config {
     pub fn offered(&self, clues: &Clues<'_>) -> Result<BTreeSet<String>, tenant::Error> {
         let mut offered = BTreeSet::new();
         match &self.source {
-            Source::Allowed { .. } => offered.extend(self.allowed.iter().flat_map(Allowed::ids).cloned()),
+            Source::Allowed { .. } => offered.extend(self.allowed.iter().flat_map(Allowed::ids).map(str::to_owned)),
             source => source.each_offered(clues, &mut |id| {
                 if let Ok(tenants) = Tenants::one(id, self.format)
                     && self.allows(tenants.joined())
@@ -407,8 +440,8 @@ impl Config {
             Source::Parameter(_) | Source::Certificate(_) | Source::Metadata(_) => None,
         };
         self.allowed.as_ref().is_some_and(|allowed| allowed.names(id))
-            || self.limits.own(id).is_some()
-            || self.confinement.selectors.get(id).is_some()
+            || self.limits.has_own(id)
+            || self.confinement.selectors.has_own(id)
             || own.is_some_and(|tenants| &**tenants.joined() == id)
     }
 
@@ -479,7 +512,7 @@ impl Config {
     /// [`tenant::Error::OwnSelector`] where several tenants are named, and one of them has a selector of its own.
     pub fn scope(&self, tenants: &Tenants, labels: &LabelValues) -> Result<Scope, tenant::Error> {
         let Confinement { selectors, shared, .. } = &self.confinement;
-        let scope = match (&self.view, selectors.of(tenants).map_err(tenant::Error::OwnSelector)?, shared) {
+        let scope = match (&self.view, selectors.of(tenants)?, shared) {
             (Some(pattern), ..) => Scope::matching(self.label.clone(), pattern.clone()),
             (None, Some(own), _) => own.clone(),
             (None, None, None) => tenants.scope(&self.label, self.on_conflict, self.federation),
@@ -503,7 +536,7 @@ impl Config {
     /// # Errors
     /// As [`Config::scope`].
     pub fn write_scope(&self, tenants: &Tenants, labels: &LabelValues) -> Result<Scope, tenant::Error> {
-        let own = self.confinement.selectors.of(tenants).map_err(tenant::Error::OwnSelector)?;
+        let own = self.confinement.selectors.of(tenants)?;
         let by_label = || Scope::equal(self.label.clone(), tenants.joined().clone(), self.on_conflict);
         Ok(labels.confine(own.map_or_else(by_label, Scope::clone)))
     }
@@ -581,7 +614,7 @@ impl Config {
 
     /// For whom nothing is enforced; `None` where everything is.
     pub fn dry_run_says(&self) -> Option<String> {
-        let differ = self.limits.overridden().filter(|(_, set)| set.dry_run == Some(!self.dry_run)).count();
+        let differ = self.limits.count_dry_run(!self.dry_run);
         match (self.dry_run, differ) {
             (false, 0) => None,
             (true, 0) => Some("nothing is enforced, for any tenant".to_owned()),

@@ -58,7 +58,7 @@ impl Stats {
         if let Some(field) = object.take("tenant_separator") {
             stats.separator = field.word(SEPARATORS)?;
         }
-        object.finish(&names(&MEMBERS), &[])?;
+        object.finish(&names(&MEMBERS))?;
         Ok(stats)
     }
 

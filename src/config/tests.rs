@@ -1,4 +1,5 @@
 mod limits;
+mod unread;
 
 use super::*;
 use proptest::prelude::*;

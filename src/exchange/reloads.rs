@@ -3,19 +3,53 @@
 use super::ledger::{Change, Meter, Metric};
 use super::line::Line;
 use crate::config::Config;
+use crate::limits::Told;
 use crate::stats::{self, Naming};
 use crate::text;
 use crate::workers::{Store, change};
 
+/// A configuration's text, as the workers tell it from others: what the plugin calls itself, and a hash of the text.
+pub struct Version {
+    key: String,
+    hash: [u8; 16],
+}
+
+/// In front of what a version's reader found: another version of the module, which may judge otherwise, does not take it for its own.
+const MODULE: &[u8] = env!("CARGO_PKG_VERSION").as_bytes();
+
+impl Version {
+    /// `name`: the plugin's.
+    pub fn of(name: &[u8], json: &[u8]) -> Version {
+        let key = ["tenancy_configuration_", std::str::from_utf8(name).unwrap_or_default()].concat();
+        // Each with a beginning of its own, so that texts which one takes for the same are told apart by the other. The length is in both.
+        let [first, second] = text::hashes(text::hashes([1, 2], MODULE), json);
+        let mut hash = [0; 16];
+        let (left, right) = hash.split_at_mut(8);
+        left.copy_from_slice(&first.to_le_bytes());
+        right.copy_from_slice(&second.to_le_bytes());
+        Version { key, hash }
+    }
+
+    /// What its reader found, where this version is the one that was accepted last: then nothing in it has to be judged again.
+    pub fn told<S: Store>(&self, store: &mut S) -> Option<Told> {
+        let (last, _) = store.read(&self.key).ok()?;
+        let found = last.strip_prefix(&self.hash)?;
+        match found {
+            [flags @ 0..4] => Some(Told { time: flags & 1 != 0, counts: flags & 2 != 0 }),
+            _ => None,
+        }
+    }
+}
+
 /// Counts a configuration that was accepted: once for the proxy, which shows it to each of its workers. The first worker to see that it
-/// is not the one that was accepted last counts it, and is told so. `name`: the plugin's.
-pub fn accepted<S: Store>(store: &mut S, name: &[u8], config: &Config, json: &[u8], meter: Meter<'_>) -> bool {
-    let key = ["tenancy_configuration_", std::str::from_utf8(name).unwrap_or_default()].concat();
-    let hash = text::hash(0, json).to_le_bytes();
+/// is not the one that was accepted last counts it, and is told so.
+pub fn accepted<S: Store>(store: &mut S, version: &Version, config: &Config, meter: Meter<'_>) -> bool {
+    let Told { time, counts } = config.told();
+    let value = [&version.hash[..], &[u8::from(time) | u8::from(counts) << 1]].concat();
     let mut is_new = false;
-    let shared = change(store, &key, &mut |last| {
-        is_new = last != hash;
-        is_new.then(|| hash.to_vec())
+    let shared = change(store, &version.key, &mut |last| {
+        is_new = last != value;
+        is_new.then(|| value.clone())
     });
     let counts = shared.is_ok() && is_new;
     if counts {

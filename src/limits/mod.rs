@@ -29,4 +29,4 @@ pub(crate) use read::{duration, limits as read};
 pub use refusal::{Refusal, Stop};
 pub use requested::Requested;
 pub use rules::{Applies, Attributes, Between, Blocked, Comparisons, RuleInput, Text};
-pub use settings::{InForce, Limits, Set};
+pub use settings::{InForce, Limits, Set, Told};

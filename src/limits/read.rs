@@ -1,10 +1,10 @@
 //! `limits` and `overrides`: JSON → [`Limits`].
 
-use super::{Attributes, Between, Blocked, Limits, Set, TABLE, Text, Unit};
+use super::{Attributes, Between, Blocked, Limits, Set, TABLE, Text, Told, Unit};
 use crate::pattern::Pattern;
 use crate::promql::{self, Query};
-use crate::settings::{ConfigError, Field, Object};
-use crate::tenant::{Federation, Format, Tenants};
+use crate::settings::{self, ConfigError, Field, Object};
+use crate::tenant::{self, ById, Format};
 
 const BLOCKED: &[&str] =
     &["pattern", "regex", "reason", "time_range_longer_than", "minimum_step_size", "unaligned_range_queries"];
@@ -20,46 +20,74 @@ const ATTRIBUTES: &[&str] = &[
     "panel_id",
 ];
 
-/// Reads `limits` and `overrides`.
-pub fn limits(limits: Option<Field>, overrides: Option<Field>, format: Format) -> Result<Limits, ConfigError> {
-    let defaults = limits.map_or(Ok(Set::default()), |field| set(field, &[]))?;
-    let overrides = overrides.map_or(Ok(Vec::new()), Field::entries)?;
-    let mut all = Limits::new(defaults, overrides.len());
-    for (id, field) in overrides {
-        if let Err(error) = Tenants::parse(id.as_bytes(), format, Federation::Off) {
-            return Err(field.error(error.to_string()));
-        }
+const DRY_RUN: &str = "dry_run";
+const LISTS: [&str; 2] = ["blocked_queries", "query_rejection"];
+
+/// Reads `limits` and `overrides`. `told`: each override was judged before, and this is what was found; otherwise each is judged.
+pub fn limits(
+    limits: Option<Field>,
+    overrides: Option<Field>,
+    format: Format,
+    told: Option<Told>,
+) -> Result<Limits, ConfigError> {
+    let defaults = limits.map_or(Ok(Set::default()), |field| {
         let path = field.path.clone();
-        if !all.add(id.into(), set(field, &["dry_run"])?) {
-            return Err(ConfigError::twice(path));
+        set(field.relative(), false).map_err(|error| error.under(&path))
+    })?;
+    let mut all = Limits { defaults, told: told.unwrap_or_default(), ..Limits::default() };
+    let Some(field) = overrides else { return Ok(all) };
+    let mut number = 0;
+    let index = ById::index(field, &mut |id, entry, text| {
+        number += 1;
+        if told.is_some() && !entry.may_name_dry_run {
+            return Ok(());
         }
-    }
+        let read = || own(settings::value(text, entry.value()).ok_or_else(tenant::unclear)?);
+        if told.is_some() {
+            all.note_dry_run(&read()?);
+            return Ok(());
+        }
+        tenant::check_id(id.as_bytes(), format).map_err(|error| ConfigError::new("", error.to_string()))?;
+        all.note(number, &read()?);
+        Ok(())
+    });
+    all.overrides = index?;
     Ok(all)
 }
 
-/// `more`: what may stand beside limits.
-fn set(field: Field, more: &[&'static str]) -> Result<Set, ConfigError> {
-    let mut object = field.object()?;
+/// Reads a tenant's own limits.
+pub fn own(field: Field) -> Result<Set, ConfigError> {
+    set(field, true)
+}
+
+/// `is_own`: `dry_run` may stand beside limits. The paths of errors begin in the object.
+fn set(field: Field, is_own: bool) -> Result<Set, ConfigError> {
+    let mut set = Set::default();
     let mut values = Vec::new();
-    for (name, unit, limit) in TABLE {
-        if let Some(field) = object.take(name) {
-            let value = match unit {
-                Unit::Duration => duration(&field)?,
-                Unit::Count => i64::from(field.count()?),
-            };
-            values.push((limit, value));
+    for (key, field) in field.object()?.members() {
+        let of_key = |error: ConfigError| error.under(&key);
+        match TABLE.into_iter().find(|(name, _, _)| *name == key) {
+            Some((_, unit, limit)) => {
+                let value = match unit {
+                    Unit::Duration => duration(&field),
+                    Unit::Count => field.count().map(i64::from),
+                };
+                values.push((limit, value.map_err(of_key)?));
+            }
+            None if key == DRY_RUN && is_own => set.dry_run = Some(field.boolean().map_err(of_key)?),
+            None => match LISTS.iter().position(|name| *name == key) {
+                Some(0) => set.blocked = Some(list(Some(field), blocked_query).map_err(of_key)?.into()),
+                Some(_) => set.rejected = Some(query_rejection(field).map_err(of_key)?.into()),
+                None => {
+                    let limits = TABLE.iter().map(|(name, _, _)| *name);
+                    let known: Vec<&str> = limits.chain(LISTS).chain(is_own.then_some(DRY_RUN)).collect();
+                    return Err(settings::unknown(key, &known));
+                }
+            },
         }
     }
-    let blocked = object.take("blocked_queries").map(|field| list(Some(field), blocked_query)).transpose()?;
-    let rejected = object.take("query_rejection").map(query_rejection).transpose()?;
-    let dry_run = more.first().and_then(|name| object.take(name)).map(|field| field.boolean()).transpose()?;
-    if !object.is_empty() {
-        let limits = TABLE.iter().map(|(name, _, _)| *name);
-        let known: Vec<&str> =
-            limits.chain(["blocked_queries", "query_rejection"]).chain(more.iter().copied()).collect();
-        object.finish(&known, &[])?;
-    }
-    Ok(Set { values: values.into(), blocked: blocked.map(Into::into), rejected: rejected.map(Into::into), dry_run })
+    set.values = values.into();
+    Ok(set)
 }
 
 /// In milliseconds; `0` is off.
@@ -116,7 +144,7 @@ fn between(object: &mut Object, key: &str, [least, most]: [&'static str; 2]) -> 
     let Some(field) = object.take(key) else { return Ok(None) };
     let mut object = field.object()?;
     let between = Between { min: milliseconds(&mut object, least)?, max: milliseconds(&mut object, most)? };
-    object.finish(&[least, most], &[])?;
+    object.finish(&[least, most])?;
     Ok(Some(between).filter(|between| *between != Between::default()))
 }
 
@@ -135,7 +163,7 @@ fn blocked_query(field: Field) -> Result<Blocked, ConfigError> {
         least_step: milliseconds(&mut object, "minimum_step_size")?,
         unaligned: switch(&mut object, "unaligned_range_queries")?,
     };
-    object.finish(BLOCKED, &[])?;
+    object.finish(BLOCKED)?;
     if blocked.text.is_none() && blocked.longer_than == 0 && blocked.least_step == 0 && !blocked.unaligned {
         return Err(ConfigError::new(path, "it says of no query that it is blocked: give a pattern"));
     }
@@ -154,7 +182,7 @@ fn query_rejection(field: Field) -> Result<Vec<Attributes>, ConfigError> {
     // As in Cortex, where the list alone does nothing.
     let enabled = object.take("enabled").map(|field| field.boolean()).transpose()?;
     let list = list(object.take("query_attributes"), attributes)?;
-    object.finish(REJECTION, &[])?;
+    object.finish(REJECTION)?;
     let Some(enabled) = enabled else {
         return Err(ConfigError::new(path, "rejects no query: say whether it is enabled"));
     };
@@ -175,7 +203,7 @@ fn attributes(field: Field) -> Result<Attributes, ConfigError> {
         dashboard: given(string(&mut object, "dashboard_uid")?),
         panel: given(string(&mut object, "panel_id")?),
     };
-    object.finish(ATTRIBUTES, &[])?;
+    object.finish(ATTRIBUTES)?;
     if attributes == Attributes::default() {
         return Err(ConfigError::new(path, "it says of no query that it is rejected"));
     }

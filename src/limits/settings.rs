@@ -4,8 +4,9 @@
 //! blocked and rejected queries do.
 
 use super::limit::{Limit, Place, TABLE};
+use super::read;
 use super::rules::{Attributes, Blocked};
-use crate::tenant::{ById, Tenants};
+use crate::tenant::{ById, Tenants, Unreadable};
 use std::sync::Arc;
 
 /// What one object of the configuration sets. Each worker holds all of them, and there may be many thousands: they are kept small.
@@ -26,7 +27,21 @@ pub struct Set {
 pub struct Limits {
     /// For tenants without an override.
     pub defaults: Set,
-    overrides: ById<Set>,
+    pub(super) overrides: ById<Set>,
+    pub(super) told: Told,
+    /// By limit, the number of the first override that sets it and is on, counted from 1. Known to who judged them all.
+    pub(super) first: [u32; TABLE.len()],
+    /// How many overrides say `dry_run: false`, and how many `true`.
+    pub(super) dry_run: [u32; 2],
+}
+
+/// What all overrides together need of each request. Who reads them later is told of it: nothing that isolates tenants depends on it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Some limit depends on the time.
+    pub time: bool,
+    /// Some tenant's queries are counted.
+    pub counts: bool,
 }
 
 /// The limits in force for a request.
@@ -40,24 +55,40 @@ pub struct InForce {
 }
 
 impl Limits {
-    /// Limits for every tenant, with room for so many overrides.
-    pub fn new(defaults: Set, overrides: usize) -> Self {
-        Limits { defaults, overrides: ById::with_capacity(overrides) }
-    }
-
-    /// Adds a tenant's own limits, and returns whether it had none before.
-    pub fn add(&mut self, id: Box<str>, set: Set) -> bool {
-        self.overrides.add(id, set)
-    }
-
-    /// A tenant's own limits.
+    /// A tenant's own limits. None where they can't be read: such a tenant is refused before ([`Limits::can_read`]).
     pub fn own(&self, id: &str) -> Option<&Set> {
-        self.overrides.get(id)
+        self.overrides.get(id, &read::own).unwrap_or(None)
+    }
+
+    /// Whether a tenant has limits of its own, which are not read.
+    pub fn has_own(&self, id: &str) -> bool {
+        self.overrides.contains(id)
+    }
+
+    /// Reads a tenant's own limits, where it has some.
+    pub fn can_read(&self, id: &str) -> Result<(), Unreadable> {
+        self.overrides.get(id, &read::own).map(drop)
     }
 
     /// The tenants that have limits of their own, in the order of the configuration.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.overrides.ids()
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.overrides.len()
+    }
+
+    /// Their limits, each of which is read.
     pub fn overridden(&self) -> impl Iterator<Item = (&str, &Set)> {
-        self.overrides.iter()
+        self.ids().filter_map(|id| Some((id, self.own(id)?)))
+    }
+
+    /// How many of them say this about `dry_run`.
+    pub fn count_dry_run(&self, is: bool) -> u32 {
+        let [not, dry] = self.dry_run;
+        if is { dry } else { not }
     }
 
     /// What is in force for these tenants; `None` where nothing is.
@@ -118,29 +149,46 @@ impl Limits {
 
     /// Whether some tenant's limits depend on the time.
     pub fn need_the_time(&self) -> bool {
-        self.sets().any(Set::needs_the_time)
+        self.told.time || self.defaults.told().time
     }
 
     /// Whether some tenant's queries are counted.
     pub fn count_queries(&self) -> bool {
-        self.sets().any(|set| {
-            set.values
-                .iter()
-                .any(|&(limit, value)| matches!(limit, Limit::Concurrency | Limit::ConcurrentWrites) && value > 0)
-        })
+        self.told.counts || self.defaults.told().counts
+    }
+
+    /// What all overrides together need, for who reads the same text later.
+    pub fn told(&self) -> Told {
+        self.told
     }
 
     /// Where a limit is set that is on: in `limits`, or for this tenant.
     pub fn where_set(&self, limit: Limit) -> Option<Option<&str>> {
-        let sets = |set: &Set| set.values.iter().any(|&(other, value)| other == limit && value > 0);
-        if sets(&self.defaults) {
+        if self.defaults.has(limit) {
             return Some(None);
         }
-        self.overrides.iter().find(|(_, set)| sets(set)).map(|(id, _)| Some(id))
+        let first = self.first.get(limit as usize).and_then(|&number| (number as usize).checked_sub(1))?;
+        self.overrides.ids().nth(first).map(Some)
     }
 
-    fn sets(&self) -> impl Iterator<Item = &Set> {
-        std::iter::once(&self.defaults).chain(self.overrides.iter().map(|(_, set)| set))
+    /// Notes what a tenant's own limits are, which are judged.
+    pub(super) fn note(&mut self, number: u32, set: &Set) {
+        let Told { time, counts } = set.told();
+        self.told.time |= time;
+        self.told.counts |= counts;
+        for &(limit, _) in set.values.iter().filter(|(_, value)| *value > 0) {
+            if let Some(first @ 0) = self.first.get_mut(limit as usize) {
+                *first = number;
+            }
+        }
+        self.note_dry_run(set);
+    }
+
+    /// Notes what a tenant's own limits say about `dry_run`.
+    pub(super) fn note_dry_run(&mut self, set: &Set) {
+        if let Some(count) = set.dry_run.and_then(|is| self.dry_run.get_mut(usize::from(is))) {
+            *count += 1;
+        }
     }
 }
 
@@ -149,9 +197,18 @@ impl Set {
         self.values.is_empty() && self.blocked.is_none() && self.rejected.is_none()
     }
 
-    fn needs_the_time(&self) -> bool {
-        self.values.iter().any(|&(limit, value)| value > 0 && limit.depends_on_the_time())
-            || self.rejected.iter().any(|list| list.iter().any(Attributes::need_the_time))
+    /// Whether it sets a limit that is on.
+    fn has(&self, limit: Limit) -> bool {
+        self.values.iter().any(|&(other, value)| other == limit && value > 0)
+    }
+
+    fn told(&self) -> Told {
+        let is_on = |is: fn(Limit) -> bool| self.values.iter().any(|&(limit, value)| value > 0 && is(limit));
+        let rejects_by_time = || self.rejected.iter().any(|list| list.iter().any(Attributes::need_the_time));
+        Told {
+            time: is_on(Limit::depends_on_the_time) || rejects_by_time(),
+            counts: is_on(|limit| matches!(limit, Limit::Concurrency | Limit::ConcurrentWrites)),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub mod label;
 pub mod metadata;
 mod source;
 
-pub use by_id::ById;
+pub use by_id::{ById, Ids, Unreadable, unclear};
 pub use claims::Claims;
 pub use label::{EnforcedLabel, LabelError, LabelSource, LabelValues};
 pub use source::{Clues, Evidence, Source};

@@ -163,7 +163,10 @@ pub const ROWS: [Key; 47] = [
         default: "",
         meaning: "the tenants that are served, by their IDs and by how those begin; all others are refused with 403",
         docs: "docs/tenants.md",
-        read: |draft, field| put(&mut draft.config.allowed, Allowed::read(field, draft.config.format).map(Some)),
+        read: |draft, field| {
+            let judges = draft.told.is_none();
+            put(&mut draft.config.allowed, Allowed::read(field, draft.config.format, judges).map(Some))
+        },
         show: |config| config.allowed.as_ref().map_or(Value::Null, Allowed::to_json),
         says: Some(|config| either(config.allowed.is_some(), "only these are served", "every valid tenant is served")),
     },
@@ -378,7 +381,7 @@ pub const ROWS: [Key; 47] = [
         docs: "docs/tenant-limits.md",
         read: |draft, field| keep(&mut draft.overrides, field),
         show: effective::overrides,
-        says: Some(|config| match config.limits.overridden().count() {
+        says: Some(|config| match config.limits.count() {
             0 => "no tenant has limits of its own".to_owned(),
             count => format!("{count} tenants have limits of their own"),
         }),

@@ -66,7 +66,7 @@ fn mistakes_are_named_by_their_path() {
     refused(&overrides("\"team-a\": {\"max_query_lenth\": 1}"), "overrides.team-a.max_query_lenth", "unknown key");
     refused(&overrides("\"team-a\": 1"), "overrides.team-a", "expected an object");
     refused(&overrides("\"team a\": {}"), "overrides.team a", "not allowed");
-    refused(&overrides("\"a|b\": {}"), "overrides.a|b", "tenant_federation");
+    refused(&overrides("\"a|b\": {}"), "overrides.a|b", "can't hold a |");
     refused(&overrides("\"a\": {}, \"b\": {}, \"a\": {}"), "overrides.a", "given twice");
     refused(
         &overrides("\"a\": {\"min_query_step\": \"1s\", \"min_query_step\": \"1s\"}"),

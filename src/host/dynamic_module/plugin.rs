@@ -9,6 +9,7 @@ use super::local::{self, InForce, lock};
 use super::stats::{Ids, Through};
 use crate::config::Config;
 use crate::exchange::ledger::TICK_MILLISECONDS;
+use crate::exchange::reloads::Version;
 use crate::exchange::{Level, Line, Metric, reloads};
 use crate::text;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +63,7 @@ impl Plugin {
                 let parsed = parsed.in_a_dynamic_module();
                 // SAFETY: the configuration lives, and this is the main thread.
                 let mut meter = |metric: Metric<'_>| unsafe { ids.meter(Through::Config(config), metric) };
-                if reloads::accepted(&mut local::Shared, name, &parsed, json, &mut meter) {
+                if reloads::accepted(&mut local::Shared, &Version::of(name, json), &parsed, &mut meter) {
                     reloads::warnings(&parsed).iter().for_each(|line| calls::log(Level::Error, line));
                 }
                 // SAFETY: the caller's.

@@ -5,6 +5,7 @@ use super::questions::{self, Waiting};
 use super::{calls, local, pairs};
 use crate::config::Config;
 use crate::exchange::ledger::TICK_MILLISECONDS;
+use crate::exchange::reloads::Version;
 use crate::exchange::{Arrival, Event, Fault, Half, HostError, Level, Line, Worker, reloads};
 use crate::request::Answered;
 use crate::tenant::Evidence;
@@ -43,11 +44,10 @@ impl Context for Root {
 impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         match read_config(size) {
-            Ok((config, json)) => {
+            Ok((config, version)) => {
                 // Without it, stats come late, and requests are served all the same.
                 let _status = calls::set_tick_period(TICK_MILLISECONDS);
-                let name = calls::property("plugin_name").ok().flatten().unwrap_or_default();
-                if reloads::accepted(&mut local::Shared, &name, &config, &json, &mut local::meter) {
+                if reloads::accepted(&mut local::Shared, &version, &config, &mut local::meter) {
                     reloads::warnings(&config).iter().for_each(|line| calls::log(Level::Error, line));
                 }
                 self.worker = Rc::new(Worker::new(Arc::new(config)));
@@ -80,15 +80,17 @@ impl RootContext for Root {
     }
 }
 
-/// The configuration, and what it was read from.
-fn read_config(size: usize) -> Result<(Config, Vec<u8>), String> {
+/// The configuration, and its version. Where another VM has accepted the same, nothing that belongs to one tenant is judged again.
+fn read_config(size: usize) -> Result<(Config, Version), String> {
     // Without a configuration, Envoy has no buffer to read: asking for it would be an error.
     let json = match size {
         0 => Vec::new(),
         _ => calls::buffer(BufferType::PluginConfiguration).map_err(|error| error.to_string())?,
     };
-    let config = Config::parse(&json).map_err(|error| text::one_line(&error.to_string()))?;
-    Ok((config, json))
+    let name = calls::property("plugin_name").ok().flatten().unwrap_or_default();
+    let version = Version::of(&name, &json);
+    let config = Config::read(&Arc::new(json), version.told(&mut local::Shared));
+    Ok((config.map_err(|error| text::one_line(&error.to_string()))?, version))
 }
 
 /// Where Envoy has what the source of the tenant needs.
