@@ -1,9 +1,14 @@
 //! The native tool, as its users call it.
 #![cfg(feature = "cli")]
 
+#[path = "tenancyctl/terminal.rs"]
+mod terminal;
+
 use promql_tenancy_filter::promql::ErrorKind;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+
+const COMMANDS: [&str; 8] = ["check", "rewrite", "route", "verify", "audit", "retention", "schema", "completions"];
 
 fn tenancyctl(arguments: &[&str], input: &str) -> (i32, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tenancyctl"))
@@ -336,7 +341,7 @@ fn completions_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (status, out, err) = tenancyctl(&["completions", shell], "");
         assert_eq!((status, err.as_str()), (0, ""), "{shell}");
-        for word in ["check", "rewrite", "route", "schema", "completions", "data-urlencode"] {
+        for word in [&COMMANDS[..], &["data-urlencode"]].concat() {
             assert!(out.contains(word), "{shell}: {word}");
         }
     }
@@ -384,13 +389,17 @@ fn the_table_in_the_docs_is_the_one_that_decides() {
 
 #[test]
 fn help_teaches_by_example() {
-    for command in ["check", "rewrite", "route", "schema", "completions"] {
+    for command in COMMANDS {
         let (status, out, _) = tenancyctl(&[command, "--help"], "");
         assert_eq!(status, 0);
         assert!(out.contains("Examples:\n  "), "{out}");
     }
     let (status, out, _) = tenancyctl(&["--help"], "");
     assert!(status == 0 && out.contains("Examples:\n"), "{out}");
+    let (_, commands) = out.split_once("Commands:\n").expect("the list");
+    let (commands, _) = commands.split_once("\n\n").expect("its end");
+    let listed: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(listed.iter().all(|name| *name == "help" || COMMANDS.contains(name)), "{listed:?}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Body, Request};
-use crate::support::{process, prometheus};
-use promql_tenancy_filter::api::{TABLE, Upstream};
+use crate::support::{grpc, process, prometheus};
+use promql_tenancy_filter::api::{SERVICES, TABLE, Upstream};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -119,25 +119,29 @@ fn behind_a_cache_it_fails_for_what_the_cache_answers() {
     assert_eq!(wrong(&found.1).iter().filter(is_post).count(), 0, "{:#?}", wrong(&found.1));
 }
 
-/// A filter before ours names the tenant. It has to replace what the client sent.
-#[test]
-fn a_header_that_the_client_can_write_is_found() {
-    let before = |action: &str| {
-        format!(
-            r#"          - name: envoy.filters.http.header_mutation
+const USERS: [&str; 4] = ["--as", "team-a=x-user: team-a", "--as", "team-b=x-user: team-b"];
+
+/// With a filter before ours that names the tenant after another header.
+fn with_user(setup: Setup, action: &str) -> Setup {
+    let before = format!(
+        r#"          - name: envoy.filters.http.header_mutation
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
               mutations:
                 request_mutations:
                 - append: {{ header: {{ key: thanos-tenant, value: "%REQ(x-user)%" }}, append_action: {action} }}
 "#
-        )
-    };
-    let users = ["--as", "team-a=x-user: team-a", "--as", "team-b=x-user: team-b"];
+    );
+    setup.replace(ROUTER, &(before + ROUTER))
+}
+
+/// What names the tenant before the filter has to replace what the client sent.
+#[test]
+fn a_header_that_the_client_can_write_is_found() {
     for (action, name) in [("OVERWRITE_IF_EXISTS_OR_ADD", "replaced"), ("ADD_IF_ABSENT", "spoofed")] {
-        let setup = Setup::shipped(prometheus().upstream.port()).replace(ROUTER, &(before(action) + ROUTER));
-        let envoy = setup.start(&format!("envoy-verify-{name}"));
-        let found = of(&envoy, &users);
+        let envoy =
+            with_user(Setup::shipped(prometheus().upstream.port()), action).start(&format!("envoy-verify-{name}"));
+        let found = of(&envoy, &USERS);
         match name {
             "replaced" => passes(&found),
             _ => fails(&found, &[("headers", "GET: thanos-tenant names the other tenant", "leak")]),
@@ -168,6 +172,56 @@ fn a_cortex_that_isolates_by_the_header_is_judged() {
         &found,
         &[("chain", "the answer is marked as private", "failed"), ("headers", "the tenant header twice", "failed")],
     );
+}
+
+/// Whether a check of the gRPC services.
+fn calls(report: &Value) -> Vec<&Value> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    checks.filter(|check| check["endpoint"].as_str().unwrap().starts_with("grpc")).collect()
+}
+
+#[test]
+fn thanos_s_grpc_services_are_judged_over_http_2() {
+    let stores = crate::support::stores();
+    let plugin = || json!({"upstream": "thanos", "enable_grpc": true, "default_tenant_id": ""});
+    let http = Setup::shipped(stores.leaf()).plugin(plugin()).start("envoy-verify-thanos");
+    let behind = |grpc: u16| of(&http, &["--grpc", &format!("http://127.0.0.1:{grpc}")]);
+    let served = grpc::setup(stores.grpc().query).plugin(plugin()).start("envoy-verify-grpc");
+    let found = behind(served.port());
+    passes(&found);
+    let asked: BTreeSet<&str> = calls(&found.1)
+        .into_iter()
+        .filter(|call| call["outcome"] == "ok")
+        .map(|call| call["endpoint"].as_str().unwrap())
+        .collect();
+    for route in SERVICES {
+        assert!(asked.contains(route.handler), "{} is not asked for", route.handler);
+    }
+    // Thanos itself.
+    let direct = behind(stores.grpc().query);
+    fails(
+        &direct,
+        &[
+            ("grpc_query", "its own", "leak"),
+            ("grpc_query_range", "its own", "leak"),
+            ("grpc_series", "the other tenant by name", "leak"),
+            ("grpc_label_values", "its own", "leak"),
+            ("grpc_rules", "its own", "leak"),
+            ("grpc_query", "no tenant", "leak"),
+            ("grpc_status", "/thanos.Status/", "failed"),
+        ],
+    );
+    assert!(wrong(&direct.1).iter().all(|check| check["endpoint"].as_str().unwrap().starts_with("grpc")));
+    // A client's own metadata that a filter before ours leaves in place.
+    let http = with_user(Setup::shipped(stores.leaf()).plugin(plugin()), "OVERWRITE_IF_EXISTS_OR_ADD");
+    let http = http.start("envoy-verify-thanos-user");
+    let spoofed = with_user(grpc::setup(stores.grpc().query).plugin(plugin()), "ADD_IF_ABSENT");
+    let spoofed = spoofed.start("envoy-verify-grpc-spoofed");
+    let url = format!("http://127.0.0.1:{}", spoofed.port());
+    let found = of(&http, &[&["--grpc", &url], &USERS[..]].concat());
+    fails(&found, &[("grpc", "/thanos.Query/Query: thanos-tenant names the other tenant", "leak")]);
+    assert!(wrong(&found.1).iter().all(|check| check["endpoint"] == "grpc"), "{:#?}", wrong(&found.1));
+    served.assert_healthy();
 }
 
 #[test]

@@ -115,6 +115,19 @@ fn what_is_released_is_what_the_scripts_write() {
     let dist = read("scripts/dist");
     assert!(dist.contains("dist/promql-tenancy-filter-$version.oci.tar"));
     assert!(text.contains("oci-archive:dist/promql-tenancy-filter-$VERSION.oci.tar"));
+    // What the scripts write for each architecture is renamed, uploaded and described.
+    let build = read("scripts/build-native");
+    assert!(dist.contains("for architecture in x86_64 aarch64") && build.contains("dist/$architecture/$name"));
+    for line in [
+        "for architecture in x86_64 aarch64",
+        "dist/libpromql_tenancy_filter-$architecture.so",
+        "          dist/promql_tenancy_filter.wasm\n",
+        "          dist/libpromql_tenancy_filter-*.so\n",
+        "          dist/promql_tenancy_filter.cdx.json\n",
+        "          dist/libpromql_tenancy_filter.cdx.json\n",
+    ] {
+        assert!(text.contains(line), "{line}");
+    }
     // Keyless: no secret but the job's own token.
     let secrets: BTreeSet<&str> =
         text.split("secrets.").skip(1).map(|rest| rest.split([' ', '}']).next().unwrap()).collect();

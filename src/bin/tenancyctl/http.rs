@@ -14,7 +14,7 @@ use ureq::tls::{Certificate, ClientCert, PemItem, RootCerts, TlsConfig, parse_pe
 use url::Url;
 
 /// More of an answer is not read.
-const MAX_ANSWER: u64 = 32 << 20;
+pub const MAX_ANSWER: u64 = 32 << 20;
 
 /// How a server is reached.
 #[derive(Args)]
@@ -33,6 +33,7 @@ pub struct Reach {
 /// A client. All that share it share its pace.
 pub struct Client {
     agent: Agent,
+    timeout: Duration,
     pause: Duration,
     last: Cell<Option<Instant>>,
     sent: Cell<u32>,
@@ -58,6 +59,7 @@ pub struct Ask {
 impl Reach {
     /// A client; `certificate`: a file that holds the client's own certificate and its key, in PEM.
     pub fn client(&self, certificate: Option<&Path>) -> Result<Client, Failure> {
+        let timeout = Duration::from_secs(self.timeout.max(1));
         let mut tls = TlsConfig::builder();
         if let Some(path) = &self.cacert {
             let authorities = certificates(path)?;
@@ -71,13 +73,13 @@ impl Reach {
             .max_redirects(0)
             .allow_non_standard_methods(true)
             .proxy(None)
-            .timeout_global(Some(Duration::from_secs(self.timeout.max(1))))
+            .timeout_global(Some(timeout))
             .user_agent(concat!("tenancyctl/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls.build())
             .build()
             .new_agent();
         let pause = Duration::from_secs(1) / self.rate;
-        Ok(Client { agent, pause, last: Cell::new(None), sent: Cell::new(0) })
+        Ok(Client { agent, timeout, pause, last: Cell::new(None), sent: Cell::new(0) })
     }
 }
 
@@ -87,13 +89,23 @@ impl Client {
         self.sent.get()
     }
 
-    /// Sends a request to a server; `base` is its URL without a path.
-    pub fn send(&self, base: &str, ask: &Ask) -> Result<Answer, String> {
+    /// Calls a method of a gRPC server; `base` is its URL without a path.
+    pub fn call(&self, base: &str, ask: &Ask) -> Result<Answer, String> {
+        self.keep_pace();
+        super::grpc::call(base, ask, self.timeout)
+    }
+
+    fn keep_pace(&self) {
         if let Some(last) = self.last.get() {
             std::thread::sleep(self.pause.saturating_sub(last.elapsed()));
         }
         self.last.set(Some(Instant::now()));
         self.sent.set(self.sent.get() + 1);
+    }
+
+    /// Sends a request to a server; `base` is its URL without a path.
+    pub fn send(&self, base: &str, ask: &Ask) -> Result<Answer, String> {
+        self.keep_pace();
         let mut request = Request::builder().method(&*ask.method).uri(format!("{base}{}", ask.target));
         for (name, value) in &ask.headers {
             request = request.header(name, value);
@@ -115,6 +127,13 @@ impl Client {
             }
         };
         Ok(Answer { status: answer.status().as_u16(), headers, body })
+    }
+}
+
+impl Ask {
+    /// Whether it calls a method of gRPC.
+    pub fn is_call(&self) -> bool {
+        self.headers.iter().any(|(name, value)| name == "content-type" && value == "application/grpc")
     }
 }
 

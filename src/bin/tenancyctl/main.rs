@@ -10,6 +10,7 @@ mod audit;
 mod check;
 mod confined;
 mod evidence;
+mod grpc;
 mod http;
 mod mistakes;
 mod naming;

@@ -2,9 +2,12 @@
 
 use super::super::Failure;
 use super::super::http::{Answer, Ask, shortened};
-use super::data::Data;
+use super::data::{Data, Pair};
 use super::deployment::Deployment;
 use super::judge::{self, Found};
+
+/// gRPC's `UNIMPLEMENTED`, as it is written.
+const UNIMPLEMENTED: &str = "12";
 
 pub struct Check {
     /// The endpoint's name in the API table, or a group of checks.
@@ -33,6 +36,8 @@ pub enum Expect {
     Refused,
     /// It is refused with this status.
     Status(u16),
+    /// A call is refused with this gRPC status.
+    Code(u8),
     /// A success that no cache keeps, for the tenant.
     Private,
     /// It could not be checked, and why.
@@ -45,7 +50,13 @@ impl Check {
             return Ok(Found::unchecked(why));
         }
         let pair = data.pair(self.own, 1 - self.own);
-        let answer = deployment.send(&pair.own.id, &self.ask)?;
+        let answer = match deployment.send(&pair.own.id, &self.ask) {
+            // Where the configuration serves no gRPC, what stands there may speak HTTP/1.1 alone.
+            Err(_) if self.ask.is_call() && !deployment.config.serves_grpc() && !deployment.is_grpc_given() => {
+                return Ok(Found::unchecked("HTTP/2 without TLS is not spoken there"));
+            }
+            answer => answer?,
+        };
         if answer.header("x-tenancy-dry-run").is_some() {
             return Ok(Found::bad("the filter is in dry run: it does not isolate".to_owned()));
         }
@@ -53,11 +64,40 @@ impl Check {
         if let Some(found) = judge::foreign(&answer, &pair, is_whole) {
             return Ok(Found::leak(found));
         }
-        Ok(self.judged(&answer, deployment))
+        Ok(match self.ask.is_call() {
+            true => self.judged_call(&answer, &pair),
+            false => self.judged(&answer, deployment),
+        })
+    }
+
+    /// A call is answered with a status, whatever HTTP's is.
+    fn judged_call(&self, answer: &Answer, pair: &Pair<'_>) -> Found {
+        let Some(status) = answer.header("grpc-status") else {
+            return Found::bad(format!("{} without a gRPC status", answer.status));
+        };
+        let said =
+            || format!("gRPC status {status} {}", shortened(answer.header("grpc-message").unwrap_or_default(), 120));
+        match self.expect {
+            Expect::Data if status == UNIMPLEMENTED => Found::unchecked("what is behind the filter does not serve it"),
+            Expect::Data if status != "0" => Found::bad(said()),
+            Expect::Data if !judge::holds_metric(answer, pair) => Found::bad("its own data does not arrive".to_owned()),
+            Expect::Refused if status == "0" => Found::bad("not refused".to_owned()),
+            Expect::Code(code) if status != code.to_string() => Found::bad(format!("{} instead of {code}", said())),
+            Expect::Data
+            | Expect::Anything
+            | Expect::Proxy
+            | Expect::Nothing
+            | Expect::Series
+            | Expect::Refused
+            | Expect::Status(_)
+            | Expect::Code(_)
+            | Expect::Private
+            | Expect::Unchecked(_) => Found::good(),
+        }
     }
 
     fn judged(&self, answer: &Answer, deployment: &Deployment) -> Found {
-        let is_refused = (400..600).contains(&answer.status) || is_refused_call(answer);
+        let is_refused = (400..600).contains(&answer.status);
         let body = || shortened(&answer.text(), 120);
         // What has no body has no object in it.
         let has_form = self.ask.method != "HEAD" && self.expect != Expect::Proxy;
@@ -88,14 +128,10 @@ impl Check {
             | Expect::Series
             | Expect::Refused
             | Expect::Status(_)
+            | Expect::Code(_)
             | Expect::Unchecked(_) => Found::good(),
         }
     }
-}
-
-/// gRPC refuses with a status of its own.
-fn is_refused_call(answer: &Answer) -> bool {
-    answer.header("grpc-status").is_some_and(|status| status != "0")
 }
 
 /// What the filter says to caches. Without it, the filter is not there, or something takes it away.

@@ -11,6 +11,7 @@ use promql_tenancy_filter::api::Upstream;
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::scope::Inside;
 use promql_tenancy_filter::tenant::{Source, Tenants};
+use promql_tenancy_filter::wire::grpc::write_frame;
 use serde_json::Value;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ pub struct Deployment<'v> {
     pub config: Config,
     pub upstream: Upstream,
     base: String,
+    /// The server of the gRPC services.
+    grpc: String,
     /// What stands before the paths of the API table.
     prefix: String,
     client: Client,
@@ -37,6 +40,7 @@ impl<'v> Deployment<'v> {
     pub fn new(verify: &'v Verify) -> Result<Self, Failure> {
         let config = configuration(verify.config.as_ref())?;
         let (base, path) = http::server(&verify.url)?;
+        let grpc = verify.grpc.as_deref().map(http::server).transpose()?.map_or_else(|| base.clone(), |(base, _)| base);
         let mut clients = BTreeMap::new();
         for (tenant, path) in &verify.certificate {
             clients.insert(tenant.clone(), verify.reach.client(Some(Path::new(path)))?);
@@ -47,6 +51,7 @@ impl<'v> Deployment<'v> {
             upstream: verify.kind.map_or(config.upstream(), super::Kind::upstream),
             config,
             base,
+            grpc,
             prefix: path,
             client: verify.reach.client(None)?,
             clients,
@@ -167,6 +172,29 @@ impl<'v> Deployment<'v> {
         }
     }
 
+    /// A call of a gRPC method that names nobody. Its path stands below no prefix.
+    pub fn call(&self, path: String, message: &[u8]) -> Ask {
+        let mut headers = self.verify.headers.clone();
+        headers.extend(
+            [("content-type", "application/grpc"), ("te", "trailers")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let mut body = Vec::new();
+        // Only a message of more than 4 GiB has no frame.
+        let _ = write_frame(message, &mut body);
+        Ask { method: "POST".to_owned(), target: path, headers, body: Some(body) }
+    }
+
+    /// Whether gRPC can be asked: there is no client for HTTP/2 over TLS here.
+    pub fn has_plain_grpc(&self) -> bool {
+        self.grpc.starts_with("http://")
+    }
+
+    /// Whether the command line says where gRPC is served.
+    pub fn is_grpc_given(&self) -> bool {
+        self.verify.grpc.is_some()
+    }
+
     pub fn ask(&self, tenant: &str, method: &str, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Failure> {
         self.send(tenant, &self.request(tenant, method, path, parameters)?)
     }
@@ -174,6 +202,9 @@ impl<'v> Deployment<'v> {
     /// Sends a request; `tenant` chooses the client certificate.
     pub fn send(&self, tenant: &str, ask: &Ask) -> Result<Answer, Failure> {
         let client = self.clients.get(tenant).unwrap_or(&self.client);
+        if ask.is_call() {
+            return client.call(&self.grpc, ask).map_err(|error| Failure::Broken(format!("{}: {error}", self.grpc)));
+        }
         client.send(&self.base, ask).map_err(|error| Failure::Broken(format!("{}{}: {error}", self.base, self.prefix)))
     }
 

@@ -48,6 +48,9 @@ impl Found {
 
 /// What of another tenant's is in the answer. `asked`: the text of the request, whose own words an error may repeat.
 pub fn foreign(answer: &Answer, pair: &Pair<'_>, is_whole: bool) -> Option<String> {
+    if answer.header("content-type").is_some_and(|value| value.starts_with("application/grpc")) {
+        return in_bytes(answer, pair).or_else(|| in_call(answer, pair));
+    }
     let text = answer.text();
     let documents: Vec<Value> = match serde_json::from_str(&text) {
         Ok(document) => vec![document],
@@ -175,6 +178,22 @@ fn in_bytes(answer: &Answer, pair: &Pair<'_>) -> Option<String> {
     None
 }
 
+/// Of a call's answer, the other tenant's ID as a value of the tenant label.
+fn in_call(answer: &Answer, pair: &Pair<'_>) -> Option<String> {
+    let _ = pair.scope?;
+    let mut value = Vec::new();
+    write_bytes(1, pair.other.id.as_bytes(), &mut value);
+    contains(&answer.body, &value).then(|| format!("the name of {}", pair.other.id))
+}
+
+/// Whether a call's answer has a series of the tenant's metric.
+pub fn holds_metric(answer: &Answer, pair: &Pair<'_>) -> bool {
+    let mut label = Vec::new();
+    write_bytes(1, b"__name__", &mut label);
+    write_bytes(2, pair.own.metric.as_bytes(), &mut label);
+    contains(&answer.body, &label)
+}
+
 fn contains(body: &[u8], needle: &[u8]) -> bool {
     body.windows(needle.len()).any(|window| window == needle)
 }
@@ -199,9 +218,6 @@ pub fn is_empty(answer: &Answer) -> bool {
 
 /// What is wrong with the form of a refusal: an object that says that it is an error, and why.
 pub fn malformed(answer: &Answer, upstream: Upstream) -> Option<String> {
-    if answer.headers.iter().any(|(name, value)| name == "grpc-status" && value != "0") {
-        return None;
-    }
     let json = answer.json();
     // Alertmanager's own errors are JSON strings.
     if upstream == Upstream::Alertmanager && json.as_str().is_some_and(|text| !text.is_empty()) {

@@ -6,10 +6,12 @@
 //! - `judge`: whose data an answer holds
 //! - `check`: one request, and what is expected of its answer
 //! - `alerts`: the checks of an Alertmanager
+//! - `calls`: the checks of the gRPC services
 //! - `table`: the checks of each row of the API table; `queries`: what is asked in PromQL; `hostile`: the checks beside the table
 //! - `report`: what was found
 
 mod alerts;
+mod calls;
 mod check;
 mod data;
 mod deployment;
@@ -51,6 +53,9 @@ pub struct Verify {
     /// What is behind the filter, where it can be asked without the filter from here: the tenants' data is compared with what it has
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
+    /// The URL of the gRPC services, http:// for HTTP/2 without TLS, where a listener of its own serves them
+    #[arg(long, value_name = "URL")]
+    grpc: Option<String>,
     /// A URL that must not answer from here, such as the upstream's; may be repeated
     #[arg(long, value_name = "URL")]
     unreachable: Vec<String>,
@@ -91,6 +96,7 @@ Examples:
   tenancyctl verify https://metrics.example --config plugin.json --upstream http://thanos-query:10902
   tenancyctl verify https://metrics.example --config plugin.json --as 'team-a=Authorization: Bearer …' --as 'team-b=Authorization: Bearer …'
   tenancyctl verify https://mimir.example/prometheus --tenant a --tenant b --kind cortex
+  tenancyctl verify http://127.0.0.1:10000 --config grpc.json --grpc http://127.0.0.1:10001 --tenant a --tenant b
   tenancyctl verify https://alerts.example --tenant a --tenant b --kind alertmanager
 
 Exit status:

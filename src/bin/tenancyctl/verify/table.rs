@@ -1,14 +1,15 @@
 //! The checks of each row of the API table. They are made of the table, so that a new row is checked as soon as it is there.
 
 use super::alerts;
+use super::calls;
 use super::check::{Check, Expect};
 use super::data::Pair;
 use super::deployment::Deployment;
 use super::queries;
-use promql_tenancy_filter::api::{Kind, Method, Parameter, Part, Path, Route, Rule, SERVICES, TABLE, Times, Upstream};
+use promql_tenancy_filter::api::{Kind, Method, Parameter, Part, Path, Route, Rule, TABLE, Times};
 use promql_tenancy_filter::tenant::Source;
 use promql_tenancy_filter::wire::protobuf::{write_bytes, write_number};
-use promql_tenancy_filter::wire::{grpc, snappy};
+use promql_tenancy_filter::wire::snappy;
 
 /// What stands for all that is below a path. Nothing of it does anything, whoever serves it.
 const BELOW: &[(&str, &[&str])] = &[
@@ -32,12 +33,10 @@ pub fn checks(deployment: &Deployment<'_>, pair: &Pair<'_>, checks: &mut Vec<Che
             maker.row(route, &path);
         }
     }
-    if deployment.upstream == Upstream::Thanos {
-        SERVICES.iter().for_each(|route| maker.call(route));
-    }
+    calls::checks(deployment, pair, maker.checks);
 }
 
-fn paths(route: &Route, pair: &Pair<'_>) -> Vec<String> {
+pub fn paths(route: &Route, pair: &Pair<'_>) -> Vec<String> {
     match route.path {
         Path::Exact(path) => vec![path.to_owned()],
         Path::Around(before, _) if matches!(route.rule, Rule::Alertmanager(_)) => vec![format!("{before}{NOWHERE}")],
@@ -269,73 +268,6 @@ impl Maker<'_> {
         self.checks.push(Check { group: route.handler, what, own: self.pair.number, ask, expect: Expect::Refused });
     }
 
-    /// A gRPC method: with `enable_grpc`, the other tenant's data is asked for; else it is refused.
-    fn call(&mut self, route: &Route) {
-        let is_served = self.deployment.config.serves_grpc();
-        let expect = match route.rule {
-            Rule::Grpc(_) if is_served => Expect::Anything,
-            _ if !self.deployment.is_configured() => Expect::Anything,
-            _ => Expect::Refused,
-        };
-        let is_health = !route.needs_tenant;
-        for path in paths(route, self.pair) {
-            let before = self.checks.len();
-            self.add(
-                route.handler,
-                path.clone(),
-                "POST",
-                &path,
-                &[],
-                if is_health { Expect::Anything } else { expect },
-            );
-            let mut body = Vec::new();
-            if grpc::write_frame(&self.message(route.handler), &mut body).is_err() {
-                continue;
-            }
-            for check in self.checks.iter_mut().skip(before) {
-                check.ask.headers.retain(|(name, _)| name != "content-type");
-                check.ask.headers.push(("content-type".to_owned(), "application/grpc".to_owned()));
-                check.ask.headers.push(("te".to_owned(), "trailers".to_owned()));
-                check.ask.body = Some(body.clone());
-            }
-        }
-    }
-
-    /// The request of a method, which names the other tenant where it can: field numbers are those of src/wire/thanos.
-    fn message(&self, handler: &str) -> Vec<u8> {
-        let query = queries::with(&self.pair.own.own, &queries::matcher(self.pair, "=", &self.pair.other.id));
-        let matchers = [matcher("__name__", &self.pair.own.metric), matcher(self.pair.label, &self.pair.other.id)];
-        let now = self.deployment.now;
-        let mut out = Vec::new();
-        match handler {
-            "grpc_query" => {
-                write_bytes(1, query.as_bytes(), &mut out);
-                write_number(2, now, &mut out);
-            }
-            "grpc_query_range" => {
-                write_bytes(1, query.as_bytes(), &mut out);
-                [(2, now.saturating_sub(300)), (3, now), (4, 60)]
-                    .into_iter()
-                    .for_each(|(field, value)| write_number(field, value, &mut out));
-            }
-            "grpc_exemplars" => {
-                write_bytes(1, query.as_bytes(), &mut out);
-                [(2, now.saturating_sub(300) * 1_000), (3, now * 1_000)]
-                    .into_iter()
-                    .for_each(|(field, value)| write_number(field, value, &mut out));
-            }
-            "grpc_series" => {
-                [(1, now.saturating_sub(300) * 1_000), (2, now * 1_000)]
-                    .into_iter()
-                    .for_each(|(field, value)| write_number(field, value, &mut out));
-                matchers.iter().for_each(|matcher| write_bytes(3, matcher, &mut out));
-            }
-            "grpc_label_values" => write_bytes(1, self.pair.label.as_bytes(), &mut out),
-            _ => {}
-        }
-        out
-    }
-
     fn unchecked(&mut self, group: &'static str, path: &str, why: &'static str) {
         let ask = self.deployment.plain("GET", path);
         self.checks.push(Check {
@@ -353,7 +285,7 @@ fn has(route: &Route, name: &str) -> bool {
 }
 
 /// An equal matcher, as a message: name 2, value 3, of the default type 0.
-fn matcher(label: &str, value: &str) -> Vec<u8> {
+pub fn matcher(label: &str, value: &str) -> Vec<u8> {
     let mut out = Vec::new();
     write_bytes(2, label.as_bytes(), &mut out);
     write_bytes(3, value.as_bytes(), &mut out);
