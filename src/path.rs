@@ -95,7 +95,7 @@ fn unescape(path: &[u8]) -> Result<Cow<'_, [u8]>, &'static str> {
                 return Err("it holds an escaped slash or backslash: write a label's name with one as U__…");
             }
             b'.' => return Err("it holds an escaped dot: write it as it is"),
-            control if control.is_ascii_control() => return Err("it holds an escaped control character"),
+            control if control.is_ascii_control() => return Err("it holds an escaped control character: leave it out"),
             decoded => out.push(decoded),
         }
         bytes.nth(1);
@@ -148,10 +148,10 @@ pub fn write(prefix: &str, path: Path, segment: Option<&[u8]>, query: &[u8]) -> 
         Path::Around(before, after) => {
             let name = unescape(segment.unwrap_or_default())?;
             if name.is_empty() {
-                return Err("the label name is empty");
+                return Err("the label name is empty: write one");
             }
             // Prometheus refuses such a name too (`UTF8Validation.IsValidLabelName`).
-            let name = std::str::from_utf8(&name).map_err(|_| "the label name is not UTF-8")?;
+            let name = std::str::from_utf8(&name).map_err(|_| "the label name is not UTF-8: encode it so")?;
             out.extend_from_slice(before.as_bytes());
             escape(&mut out, name.as_bytes());
             out.extend_from_slice(after.as_bytes());
@@ -160,7 +160,7 @@ pub fn write(prefix: &str, path: Path, segment: Option<&[u8]>, query: &[u8]) -> 
             let name = segment.unwrap_or_default();
             // The names of a web page's files, and no more. That there are no dot segments has been checked.
             if !name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(byte)) {
-                return Err("it is not the name of a file of a web page");
+                return Err("it is not the name of a file of a web page: check it");
             }
             out.extend_from_slice(base.as_bytes());
             out.extend_from_slice(name);
@@ -300,6 +300,6 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), format!("/prometheus/api/v1/label/{written}/values?a=b"));
         }
         let found = find(Upstream::Prometheus, b"/api/v1/label/%ff/values").unwrap();
-        assert_eq!(write("", found.route.path, found.segment, b""), Err("the label name is not UTF-8"));
+        assert_eq!(write("", found.route.path, found.segment, b""), Err("the label name is not UTF-8: encode it so"));
     }
 }

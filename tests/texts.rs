@@ -42,7 +42,7 @@ fn files(path: PathBuf, all: &mut Vec<PathBuf>) {
 
 /// The literals of several words that code holds, without its comments and tests.
 fn sentences(code: &str) -> BTreeSet<String> {
-    let code = code.split("#[cfg(test)]\nmod ").next().unwrap();
+    let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     let code = lines.collect::<Vec<_>>().join("\n").replace("'\"'", "");
     let mut found = BTreeSet::new();

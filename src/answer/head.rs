@@ -181,6 +181,9 @@ const LOCATION: &str = "location";
 
 /// Headers of an error that are kept with the reply that takes its place.
 const KEPT: [&str; 2] = ["retry-after", "www-authenticate"];
+/// Headers that the proxy sets or needs, and that tell nothing of tenants' data.
+const OF_HTTP: [&str; 7] =
+    ["content-type", "date", "server", "vary", "connection", "transfer-encoding", "x-envoy-upstream-service-time"];
 /// The longest value that is kept.
 const MAX_KEPT: usize = 256;
 
@@ -560,6 +563,27 @@ impl Expected {
         }
         let is_lines = self.answer == Answer::Lines && media_type.eq_ignore_ascii_case(b"application/x-ndjson");
         is_lines.then_some(Documents::Lines)
+    }
+}
+
+impl Plan {
+    /// The other headers that are removed too, of an error of which the text is told only as far as it may be: they must not tell the rest.
+    /// What says when or how to try again stays, as in `replaced`.
+    pub fn unknown(&self, head: &Head<'_>) -> Vec<Vec<u8>> {
+        let mut unknown: Vec<Vec<u8>> = Vec::new();
+        let Body::Filtered(Filtered { filter, .. }) = &self.body else { return unknown };
+        if !filter.is_text_of_upstream() {
+            return unknown;
+        }
+        for &(name, value) in head.headers {
+            let is = |other: &&str| other.as_bytes() == name;
+            let is_kept = value.len() <= MAX_KEPT && (KEPT.iter().any(is) || LOCATION.as_bytes() == name);
+            let stays = is_kept || name.starts_with(b":") || OF_HTTP.iter().any(is) || self.remove.iter().any(is);
+            if !stays && !unknown.iter().any(|seen| seen == name) {
+                unknown.push(name.to_vec());
+            }
+        }
+        unknown
     }
 }
 

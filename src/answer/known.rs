@@ -297,6 +297,8 @@ fn duration(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plain::PlainText;
+    use super::super::{Content, Documents, Filter, Statistics};
     use super::*;
     #[cfg(target_family = "wasm")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -342,6 +344,35 @@ mod tests {
             }
         }
         assert!(!is_known("expanding series: expanding series: context canceled"));
+    }
+
+    #[test]
+    fn plain_text_tells_of_a_hole_no_more_than_an_error_object() {
+        let said = |text: &str| {
+            let filter = Filter::new(Documents::One, Content::Dropped, Statistics::Unread);
+            let (mut reader, mut out) = (PlainText::of_upstream(502, filter), Vec::new());
+            reader.push(text.as_bytes(), true, &mut out);
+            let object: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            object["error"].as_str().unwrap().to_owned()
+        };
+        let fill = |pattern: &str| pattern.replace("%d", "1").replace("%s", "1h");
+        let cut = CUT.iter().map(|(before, after, _)| [*before, "%s", *after].concat());
+        for pattern in all().into_iter().map(|(pattern, _)| pattern).chain(cut) {
+            for hole in ["%d", "%s"].into_iter().filter(|hole| pattern.contains(hole)) {
+                for planted in PLANTED.into_iter().filter(|planted| !planted.is_empty()) {
+                    let text = fill(&pattern.replacen(hole, planted, 1));
+                    for shape in [
+                        text.clone(),
+                        [&text, "\n"].concat(),
+                        ["{\"status\": \"error\", \"error\": \"", &text, "\"}"].concat(),
+                        serde_json::json!({"status": "error", "error": text}).to_string(),
+                    ] {
+                        assert!(!said(&shape).contains(planted), "{shape}: {}", said(&shape));
+                    }
+                }
+            }
+        }
+        assert_eq!(said("limit 7 overflows int32"), "limit 7 overflows int32");
     }
 
     #[test]

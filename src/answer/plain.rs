@@ -72,6 +72,11 @@ impl PlainText {
         out.extend(told.unwrap_or_else(|| object(&status::sentence(self.status, author))));
     }
 
+    /// Whether it is the upstream's.
+    pub fn is_of_upstream(&self) -> bool {
+        self.of_upstream.is_some()
+    }
+
     /// Whether a byte has been written.
     pub fn has_written(&self) -> bool {
         self.has_written

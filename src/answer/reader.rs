@@ -31,6 +31,14 @@ impl Reader {
         }
     }
 
+    /// Whether it reads an error that the upstream has given in plain text.
+    pub fn is_text_of_upstream(&self) -> bool {
+        match self {
+            Reader::Text(text) => text.is_of_upstream(),
+            Reader::Json(_) | Reader::Series(_) | Reader::Alertmanager(_) => false,
+        }
+    }
+
     /// Nothing more is passed on, from the part on that comes next.
     pub fn stop(&mut self, fault: Unreadable) {
         match self {

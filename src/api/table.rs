@@ -25,10 +25,10 @@ const BOTH: &[Method] = &[Method::Get, Method::Post];
 const POST: &[Method] = &[Method::Post];
 const HEALTH: &[Method] = &[Method::Get, Method::Head];
 
-const REMOTE_READ: &str = "this upstream serves no remote read";
+const REMOTE_READ: &str = "this upstream serves no remote read: send queries instead";
 const NO_TENANT_IN_WRITES: &str = "nothing in a write to Prometheus says whose it is: write to Thanos Receive, Cortex or Mimir, or give each tenant a \
                                    Prometheus of its own";
-const WRITES: &str = "this upstream takes no writes here";
+const WRITES: &str = "this upstream takes no writes here: ask the operator where to write";
 const UNSCOPED: &str = "its answer can't be scoped to a tenant";
 const OPERATORS: &str = "it is the operator's, not a tenant's";
 

@@ -118,6 +118,7 @@ impl Exchange {
         // The answer was made for one tenant: a cache on the way must not give it to another. `vary` is added beside the upstream's
         // own, which costs one call where merging would cost three.
         let mut edits = AnswerEdits {
+            remove_unknown: plan.unknown(&head),
             remove: plan.remove,
             set: expected.sets().to_vec(),
             message: plan.message,

@@ -208,6 +208,8 @@ pub struct RequestEdits {
 pub struct AnswerEdits {
     /// Names to remove.
     pub remove: Vec<&'static str>,
+    /// More names to remove, which only the upstream knows.
+    pub remove_unknown: Vec<Vec<u8>>,
     /// Headers to set; each replaces all of that name.
     pub set: Vec<(&'static str, &'static str)>,
     /// The message of a gRPC status, which replaces the upstream's.

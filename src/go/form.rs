@@ -38,7 +38,7 @@ impl std::fmt::Display for Error {
                 f,
                 "invalid URL escape in {pair}: a percent sign is followed by two hexadecimal digits, or written as %25"
             ),
-            Error::TooMany => write!(f, "more than {MAX_PAIRS} parameters"),
+            Error::TooMany => write!(f, "more than {MAX_PAIRS} parameters: send fewer"),
         }
     }
 }

@@ -59,6 +59,8 @@ fn refuse_if(applies: Applies, rule: &'static str, reason: &str) -> Result<(), R
     match applies {
         Applies::No => Ok(()),
         Applies::Yes => Err(Refusal::Blocked(rule, reason.to_owned())),
-        Applies::TooCostly => Err(Refusal::Blocked(rule, "it is too long to be compared with the patterns".to_owned())),
+        Applies::TooCostly => {
+            Err(Refusal::Blocked(rule, "it is too long to be compared with the patterns: shorten it".to_owned()))
+        }
     }
 }

@@ -143,7 +143,8 @@ impl Limit {
             Limit::Timeout | Limit::ReturnedItems | Limit::FetchedSeries | Limit::Samples => asked,
             Limit::ResponseSize => format!("the answer is {asked} bytes long or longer"),
         };
-        format!("{what}: your limit {name} is {allowed}")
+        let then = if matches!(self, Limit::Concurrency | Limit::ConcurrentWrites) { "; try again later" } else { "" };
+        format!("{what}: your limit {name} is {allowed}{then}")
     }
 
     /// For lower bounds, a larger value is stricter.

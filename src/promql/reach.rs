@@ -289,7 +289,7 @@ impl DemandWalk<'_> {
 fn nanoseconds(duration: Duration) -> Result<i64, Unknown> {
     if !duration.seconds().is_finite() {
         return Err(Unknown(
-            "a duration is not finite, raised to a power that is not computed here, or depends on range() where the upstream splits queries",
+            "a duration is not finite, raised to a power that is not computed here, or depends on range() where the upstream splits queries: write it as a literal",
         ));
     }
     if literal::out_of_range(duration.seconds()) {

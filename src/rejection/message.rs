@@ -16,7 +16,9 @@ impl Rejection {
             Rejection::Repeated(place, name) => {
                 format!("parameter {name:?} is given more than once in the {}: give it once", place.name())
             }
-            Rejection::Value(name, value) => format!("invalid parameter {name:?}: cannot read {value}"),
+            Rejection::Value(name, value) => format!(
+                "invalid parameter {name:?}: cannot read {value}: write a number, a time of RFC 3339, a duration like 5m, or true or false"
+            ),
             Rejection::Parameter(name, reason) => format!("parameter {name:?} is not allowed: {reason}"),
             // As `invalidParamError` in Prometheus 3.16's web/api/v1/api.go puts it.
             Rejection::Query(name, error) => format!("invalid parameter {name:?}: {error}"),
@@ -25,12 +27,17 @@ impl Rejection {
             }
             Rejection::Tenant(error) => error.to_string(),
             Rejection::Label(label, error) => {
-                format!("no value for the label {}, which is enforced here: {error}", text::quote(label.as_bytes()))
+                format!(
+                    "no value for the label {}, which is enforced here: {error}; ask the operator",
+                    text::quote(label.as_bytes())
+                )
             }
             Rejection::NotAllowed(tenant) => {
                 format!("tenant {tenant} is not allowed here: name another one, or ask the operator to allow it")
             }
-            Rejection::Forbidden(reason) => format!("this path is not served to tenants: {reason}"),
+            Rejection::Forbidden(reason) => {
+                format!("this path is not served to tenants: {reason}; the API table lists what is")
+            }
             Rejection::UnknownPath => {
                 "unknown path: use an endpoint of the API table, under a prefix that the operator has in path_prefixes"
                     .to_owned()
@@ -46,7 +53,7 @@ impl Rejection {
                 format!("how far the query reaches can't be told, and your limits depend on it: {problem}")
             }
             Rejection::Blocked(rule, reason) if reason.is_empty() => {
-                format!("the operator does not allow this query ({rule})")
+                format!("the operator does not allow this query ({rule}): send another, or ask the operator")
             }
             Rejection::Blocked(rule, reason) => format!("the operator does not allow this query ({rule}): {reason}"),
             Rejection::ContentType => {
@@ -73,13 +80,17 @@ impl Rejection {
             }
             Rejection::Field(name, reason) => format!("field {name} is not allowed: {reason}"),
             Rejection::Posted(what, problem) => format!("{what} is refused: {problem}"),
-            Rejection::LongPost(limit) => format!("the request's body is longer than {limit} bytes"),
+            Rejection::LongPost(limit) => {
+                format!("the request's body is longer than {limit} bytes: send several requests")
+            }
             Rejection::NotJson => "unsupported content type: send application/json".to_owned(),
-            Rejection::UnknownSilence => "no silence of the tenant has this ID".to_owned(),
+            Rejection::UnknownSilence => "no silence of the tenant has this ID: list the silences".to_owned(),
             Rejection::AlertsNotTaken { all, failed, unrouted } => format!(
                 "of {all} alerts, {failed} were not taken by their tenant's Alertmanager and {unrouted} have none (alert_routes): send all again"
             ),
-            Rejection::Answer(problem) => format!("the upstream's answer could not be filtered: {problem}"),
+            Rejection::Answer(problem) => {
+                format!("the upstream's answer could not be filtered: {problem}; ask the operator")
+            }
             Rejection::CallOut(fault) => {
                 let what = match fault {
                     CallOutFault::Failed => "it could not be asked",

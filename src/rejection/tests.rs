@@ -90,7 +90,7 @@ fn one_of_each_kind() -> Vec<Rejection> {
         Rejection::Form(Place::Url, form::Error::TooMany),
         Rejection::Form(Place::Form, form::Error::Semicolon(String::new())),
         Rejection::Repeated(Place::Url, ""),
-        Rejection::Value("", String::new()),
+        Rejection::Value("", "…".to_owned()),
         Rejection::Parameter("", ""),
     ];
     let kinds = [ErrorKind::Syntax, ErrorKind::TooLarge, ErrorKind::Info, ErrorKind::Reserved, ErrorKind::Conflict];
@@ -102,7 +102,7 @@ fn one_of_each_kind() -> Vec<Rejection> {
         label(LabelError::Empty),
         label(LabelError::TooLong),
         Rejection::NotAllowed(String::new()),
-        Rejection::Forbidden(""),
+        Rejection::Forbidden("…"),
         Rejection::UnknownPath,
         Rejection::Method(&[]),
         Rejection::TooLarge(1),
@@ -128,7 +128,7 @@ fn one_of_each_kind() -> Vec<Rejection> {
         Rejection::NotJson,
         Rejection::UnknownSilence,
         Rejection::AlertsNotTaken { all: 3, failed: 2, unrouted: 1 },
-        Rejection::Answer(""),
+        Rejection::Answer("…"),
         Rejection::CallOut(CallOutFault::Timeout),
         Rejection::CallOut(CallOutFault::Status(500)),
         Rejection::Internal("…"),
@@ -173,7 +173,15 @@ fn texts() -> std::collections::BTreeSet<String> {
         if text.ends_with(' ') {
             text.push('…');
         }
-        let spelled = [("  is", " … is"), ("in : ", "in …: "), ("UTF-…", "UTF-8"), ("%…B", "%3B"), ("as %…", "as %25")];
+        let spelled = [
+            ("  is", " … is"),
+            ("in : ", "in …: "),
+            ("UTF-…", "UTF-8"),
+            ("%…B", "%3B"),
+            ("as %…", "as %25"),
+            ("RFC …", "RFC 3339"),
+            ("…m, or", "5m, or"),
+        ];
         spelled.iter().fold(text, |text, (from, to)| text.replace(from, to))
     });
     plain.collect()

@@ -89,9 +89,9 @@ pub fn decide(asked: Admitted<'_>, config: &Config, memo: &RefCell<Memo>) -> Res
 /// Refuses a request whose body is forwarded unread where a limit is in force that would have to read it.
 fn check_limits_of_unread(config: &Config, tenants: &Tenants) -> Result<(), Rejection> {
     match config.limits_of(tenants) {
-        Some(in_force) if in_force.need_the_body() => {
-            Err(Rejection::Forbidden("its body is forwarded unread, and the tenant's limits would have to read it"))
-        }
+        Some(in_force) if in_force.need_the_body() => Err(Rejection::Forbidden(
+            "its body is forwarded unread, and the tenant's limits would have to read it: send queries instead",
+        )),
         Some(_) | None => Ok(()),
     }
 }

@@ -19,8 +19,7 @@ use crate::tenant;
 use crate::workers::leases;
 use std::cell::RefCell;
 
-const IN_BODY: &str =
-    "Receive takes the tenant from a label in the body (write_tenant_in_body), whatever the header says";
+const IN_BODY: &str = "Receive takes the tenant from a label in the body (write_tenant_in_body), whatever the header says: ask the operator where to write";
 const EXPECTED: &str =
     "send application/x-protobuf, with proto=prometheus.WriteRequest or proto=io.prometheus.write.v2.Request";
 

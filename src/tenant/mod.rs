@@ -176,8 +176,8 @@ impl fmt::Display for Error {
                 write!(f, "no tenant: send the header {name}, or ask the operator whether the authentication sets it")
             }
             Error::Unclear(problem) => f.write_str(problem),
-            Error::Unreadable(what) => write!(f, "the proxy's {what} can't be read"),
-            Error::Several => write!(f, "one tenant is named here, and its ID can't hold a |"),
+            Error::Unreadable(what) => write!(f, "the proxy's {what} can't be read: ask the operator"),
+            Error::Several => write!(f, "one tenant is named here, and its ID can't hold a |: name one"),
             Error::OneAtATime => {
                 write!(f, "the upstream answers this path for one tenant at a time, and several are named: name one")
             }
@@ -188,7 +188,10 @@ impl fmt::Display for Error {
                 write!(f, "several tenants are named: name one, or ask the operator to enable tenant_federation")
             }
             Error::TooMany { named, max } => {
-                write!(f, "{named} tenants are named, and at most {max} are allowed (tenant_federation.max_tenants)")
+                write!(
+                    f,
+                    "{named} tenants are named, and at most {max} are allowed (tenant_federation.max_tenants): name fewer"
+                )
             }
             Error::TooLong { max } => write!(f, "the tenant is longer than {max} bytes: name a shorter one"),
             Error::Character(id) => {
@@ -207,7 +210,9 @@ impl fmt::Display for Error {
             Error::NotUtf8 => write!(f, "the tenant is not UTF-8: encode it so"),
             Error::UnknownEntry(entry) => write!(f, "{entry} in the metadata names no tenant: ask the operator"),
             Error::NoneServed => write!(f, "the metadata names no tenant that is allowed here: ask the operator"),
-            Error::NotOffered => write!(f, "this tenant is not allowed here"),
+            Error::NotOffered => {
+                write!(f, "this tenant is not allowed here: name another one, or ask the operator to allow it")
+            }
             Error::NotChosen => {
                 write!(f, "several tenants are named: begin the path with one of them, as tenant_path says")
             }

@@ -75,7 +75,7 @@ impl FrameError {
             FrameError::Flag => "the compression flag of the message is neither 0 nor 1",
             FrameError::Compressed => "the message is compressed, but grpc-encoding does not say how",
             FrameError::Encoding => "the message's compression is not supported; send it uncompressed or with snappy",
-            FrameError::Long => "the message is too large",
+            FrameError::Long => "the message is too large: ask for less",
             FrameError::Snappy(error) => error.text(),
         }
     }

@@ -33,7 +33,7 @@ impl Error {
     /// The error in words, for the client.
     pub fn text(self) -> &'static str {
         match self {
-            Error::Long => "the decompressed message is too large",
+            Error::Long => "the decompressed message is too large: ask for less",
             Error::Malformed => "the message is not valid snappy",
             Error::Checksum => "the snappy checksum does not match",
         }

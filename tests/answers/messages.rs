@@ -268,6 +268,6 @@ fn an_error_object_takes_the_place_of_what_has_not_begun() {
 /// The error object that takes the place of an answer that can't be filtered.
 fn fault(why: &str) -> String {
     format!(
-        r#"{{"status":"error","errorType":"internal","error":"the upstream's answer could not be filtered: {why}"}}"#
+        r#"{{"status":"error","errorType":"internal","error":"the upstream's answer could not be filtered: {why}; ask the operator"}}"#
     )
 }

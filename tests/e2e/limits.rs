@@ -100,7 +100,7 @@ fn one_query_too_many_is_refused_whichever_worker_it_meets() {
         envoy.process().wait_until(|| gate.arrived() == 4);
         for _ in 0..8 {
             let message = query().send(envoy.port()).refused(429);
-            assert_eq!(message, "4 queries are running: your limit max_concurrent_queries is 4");
+            assert_eq!(message, "4 queries are running: your limit max_concurrent_queries is 4; try again later");
         }
         gate.open();
         for answer in running {
@@ -134,7 +134,10 @@ fn several_tenants_have_the_strictest_limits_and_count_for_each() {
         // Team-b has two running. Team-a and team-c have one each.
         for tenants in ["team-b", "team-a|team-b", "team-b|team-d"] {
             let message = ask(tenants, "up").send(envoy.port()).refused(429);
-            assert_eq!(message, "2 queries are running: your limit max_concurrent_queries is 2", "{tenants}");
+            assert_eq!(
+                message, "2 queries are running: your limit max_concurrent_queries is 2; try again later",
+                "{tenants}"
+            );
         }
         let more = scope.spawn(|| ask("team-a|team-c", "up").send(envoy.port()));
         envoy.process().wait_until(|| gate.arrived() == 3);

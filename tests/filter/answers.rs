@@ -351,9 +351,15 @@ fn an_error_in_json_of_another_shape_becomes_one() {
 
 #[test]
 fn an_error_keeps_what_says_when_or_how_to_try_again() {
+    for content_type in ["text/html", "text/plain", "text/plain; charset=utf-8"] {
+        keeps_what_says_when_or_how_to_try_again(content_type);
+    }
+}
+
+fn keeps_what_says_when_or_how_to_try_again(content_type: &str) {
     let answer = |value: &str| {
         Response::new(429, "local_rate_limited")
-            .header("content-type", "text/html")
+            .header("content-type", content_type)
             .header("retry-after", value)
             .header("www-authenticate", "Bearer")
             .header("x-store", "team-b")
@@ -371,7 +377,8 @@ fn an_error_keeps_what_says_when_or_how_to_try_again() {
 /// As Thanos's Query Frontend says them, and Prometheus those of `/federate`.
 #[test]
 fn what_the_upstream_says_in_plain_text_is_told_as_far_as_it_is_told_in_json() {
-    let query = "%23+x%0Anope(up)";
+    // Line breaks are sent as spaces: `sum( nope(up{tenant_id="default-tenant"}) )`.
+    let query = "sum(%0A++nope(up)%0A)";
     let path = format!("/api/v1/query_range?start=0&end=9&step=1&query={query}");
     let long = "the query time range exceeds the limit (query length: 2h46m39s, limit: 1h0m0s)";
     for (text, told) in [
@@ -380,12 +387,12 @@ fn what_the_upstream_says_in_plain_text_is_told_as_far_as_it_is_told_in_json() {
         ("cannot parse parameter dedup".into(), "cannot parse parameter dedup"),
         // The places are the client's.
         (
-            r#"{"status": "error", "error": "1:1: parse error: unknown function with name "nope""}"#.into(),
-            r#"2:1: parse error: unknown function with name "nope""#,
+            r#"{"status": "error", "error": "1:6: parse error: unknown function with name "nope""}"#.into(),
+            r#"2:3: parse error: unknown function with name "nope""#,
         ),
         (
-            r#"{"status":"error","errorType":"bad_data","error":"1:1: parse error: unknown function with name \"nope\""}"#.into(),
-            r#"2:1: parse error: unknown function with name "nope""#,
+            r#"{"status":"error","errorType":"bad_data","error":"1:6: parse error: unknown function with name \"nope\""}"#.into(),
+            r#"2:3: parse error: unknown function with name "nope""#,
         ),
         ("the query time range exceeds the limit of team-b".into(), GATEWAY),
         (format!("{long}\nteam-b"), GATEWAY),
@@ -412,6 +419,40 @@ fn what_the_upstream_says_in_plain_text_is_told_as_far_as_it_is_told_in_json() {
     }
     const GATEWAY: &str =
         "the upstream answered 502 Bad Gateway: what is behind it can't be reached; try again, or ask the operator";
+}
+
+#[test]
+fn an_error_in_plain_text_tells_nothing_more_however_its_head_is_written() {
+    let known: &[u8] = b"context canceled";
+    for (content_type, other, body, is_told) in [
+        ("text/plain", ("x-a", "team-b"), known, true),
+        ("text/plain;charset=team-b", ("x-a", "team-b"), known, true),
+        ("text/plain", ("content-encoding", "identity"), known, true),
+        ("text/plain", ("content-type", "application/json"), b"context canceled team-b", false),
+        ("text/plain", ("content-type", "team-b"), b"context canceled: team-b", false),
+        ("text/plain", ("content-encoding", "gzip"), b"\x1f\x8b\x08team-b", false),
+        ("text/plain", ("content-encoding", "gzip"), known, false),
+        ("text/plain", ("content-encoding", "identity, team-b"), known, false),
+        ("TEXT/PLAIN", ("x-a", "team-b"), b"team-b", false),
+        (" text/plain", ("x-a", "team-b"), b"team-b", false),
+        ("text/plainx", ("set-cookie", "team-b"), b"team-b", false),
+        ("text/plain", ("retry-after", &"team-b".repeat(99)), b"context canceled\0team-b", false),
+        ("text/plain", ("x-prometheus-store", "team-b"), b"\xffteam-b", false),
+        ("text/plain", ("thanos-tenant", "team-b"), b"context canceled\xff", false),
+        ("application/json", ("x-a", ""), b"\xffteam-b", false),
+    ] {
+        for size in [1, 3, 100_000] {
+            let mut envoy = envoy("{}");
+            envoy.answer_in_chunks(size, size < 50);
+            let answer = Response::new(502, body).header("content-type", content_type).header(other.0, other.1);
+            let out = ask(&mut envoy, "/api/v1/query?query=up", answer);
+            let error = out.answer().json();
+            assert_eq!((out.answer().status, &error["status"]), (502, &"error".into()), "{content_type} {other:?}");
+            assert_eq!(error["error"] == "context canceled", is_told, "{content_type} {other:?}: {error}");
+            let head = format!("{:?}", out.answer().headers);
+            assert!(!out.answer().text().contains("team-b") && !head.contains("team-b"), "{head}");
+        }
+    }
 }
 
 /// `Access-Control-Allow-Origin: *` is what Thanos sends by default (`--web.disable-cors`), and Prometheus too where the browser names an origin
@@ -500,7 +541,10 @@ fn what_is_seen_on_the_head_is_refused_there() {
             let out = ask(&mut envoy("{}"), path, answer);
             assert_eq!(out.answer().status, 502, "{path}");
             assert_eq!(out.answer().json()["errorType"], "internal");
-            assert_eq!(out.answer().json()["error"], format!("the upstream's answer could not be filtered: {why}"));
+            assert_eq!(
+                out.answer().json()["error"],
+                format!("the upstream's answer could not be filtered: {why}; ask the operator")
+            );
         }
     }
     let out = ask(&mut envoy(r#"{"max_response_bytes": 20}"#), "/api/v1/rules", json(200, &body));

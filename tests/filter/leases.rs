@@ -40,7 +40,7 @@ fn as_many_queries_run_as_the_limit_allows() {
     assert_eq!(out.answer().status, 429);
     let body: serde_json::Value = serde_json::from_slice(&out.answer().body).unwrap();
     assert_eq!(body["errorType"], "too_many_requests");
-    assert_eq!(body["error"], "2 queries are running: your limit max_concurrent_queries is 2");
+    assert_eq!(body["error"], "2 queries are running: your limit max_concurrent_queries is 2; try again later");
     // Each tenant for itself, and only queries.
     assert!(!envoy.request(query("team-b")).local);
     assert!(!envoy.request(Request::get("/api/v1/labels").header("THANOS-TENANT", "team-a")).local);
@@ -74,7 +74,7 @@ fn a_query_of_several_tenants_counts_for_each_by_its_own_limit() {
         let body: serde_json::Value = serde_json::from_slice(&out.answer().body).unwrap();
         assert_eq!(
             (out.answer().status, &body["error"]),
-            (429, &"1 queries are running: your limit max_concurrent_queries is 1".into()),
+            (429, &"1 queries are running: your limit max_concurrent_queries is 1; try again later".into()),
             "{other}"
         );
     }
@@ -84,7 +84,7 @@ fn a_query_of_several_tenants_counts_for_each_by_its_own_limit() {
     let out = envoy.request(query("big|free"));
     assert!(
         String::from_utf8_lossy(&out.answer().body)
-            .contains("3 queries are running: your limit max_concurrent_queries is 3")
+            .contains("3 queries are running: your limit max_concurrent_queries is 3; try again later")
     );
     free.into_iter().for_each(|stream| drop(envoy.close(stream)));
     envoy.close(first);

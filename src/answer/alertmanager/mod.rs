@@ -142,7 +142,8 @@ impl Alertmanager {
             if self.written == 0 {
                 out.truncate(before);
                 // No client takes a text for a list or for an object.
-                let text = ["\"the upstream's answer could not be filtered: ", fault.reason(), "\""].concat();
+                let text = ["\"the upstream's answer could not be filtered: ", fault.reason(), "; ask the operator\""]
+                    .concat();
                 debug_assert!(text.len() <= MAX_GROWTH);
                 out.extend_from_slice(text.as_bytes());
             }

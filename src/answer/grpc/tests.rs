@@ -176,7 +176,7 @@ fn targets_of_others_count_towards_nothing_and_one_s_own_that_is_too_large_is_an
     let mut frames = Frames::new(call, Asked::Unchanged);
     frames.push(&active(A, 5000), &mut Vec::new());
     let edits = trailers(&mut frames, &[("grpc-status", "0")]);
-    let text = "the upstream's answer could not be filtered: it is larger than max_response_bytes";
+    let text = "the upstream's answer could not be filtered: it is larger than max_response_bytes; ask the operator";
     assert_eq!(edits.set, [("grpc-status", "8".to_owned()), ("grpc-message", text.to_owned())]);
 }
 
@@ -335,7 +335,10 @@ fn a_fault_is_told_in_the_trailers() {
     assert!(out.is_empty() && edits.remove.is_empty());
     let [("grpc-status", status), ("grpc-message", message)] = &edits.set[..] else { panic!("{edits:?}") };
     assert_eq!(status, "13");
-    assert_eq!(message, "the upstream's answer could not be filtered: it holds a series of another tenant");
+    assert_eq!(
+        message,
+        "the upstream's answer could not be filtered: it holds a series of another tenant; ask the operator"
+    );
     assert!(message.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%' || byte == b' '));
 
     // An answer that is cut since the upstream has failed keeps the upstream's status.

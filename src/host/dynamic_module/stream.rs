@@ -512,8 +512,9 @@ impl Inner {
     fn edit_answer(&mut self, edits: &AnswerEdits) -> Result<(), HostError> {
         const HEAD: Map = Map::AnswerHead;
         let filter = &mut self.filter;
-        let AnswerEdits { remove, set, message, add } = edits;
+        let AnswerEdits { remove, remove_unknown, set, message, add } = edits;
         remove.iter().try_for_each(|name| filter.remove_header(HEAD, name.as_bytes()))?;
+        remove_unknown.iter().try_for_each(|name| filter.remove_header(HEAD, name))?;
         set.iter().try_for_each(|(name, value)| filter.set_header(HEAD, name.as_bytes(), value.as_bytes()))?;
         message.iter().try_for_each(|text| filter.set_header(HEAD, GRPC_MESSAGE.as_bytes(), text.as_bytes()))?;
         add.iter().try_for_each(|(name, value)| filter.add_header(HEAD, name.as_bytes(), value.as_bytes()))

@@ -229,8 +229,9 @@ fn edit_request(edits: &RequestEdits) -> Result<(), HostError> {
 
 fn edit_answer(edits: &AnswerEdits) -> Result<(), HostError> {
     const HEAD: MapType = MapType::HttpResponseHeaders;
-    let AnswerEdits { remove, set, message, add } = edits;
+    let AnswerEdits { remove, remove_unknown, set, message, add } = edits;
     remove.iter().try_for_each(|name| calls::remove_header(HEAD, name.as_bytes()))?;
+    remove_unknown.iter().try_for_each(|name| calls::remove_header(HEAD, name))?;
     set.iter().try_for_each(|(name, value)| calls::replace_header(HEAD, name.as_bytes(), value.as_bytes()))?;
     message.iter().try_for_each(|text| calls::replace_header(HEAD, GRPC_MESSAGE.as_bytes(), text.as_bytes()))?;
     add.iter().try_for_each(|(name, value)| calls::add_header(HEAD, name.as_bytes(), value.as_bytes()))

@@ -78,8 +78,13 @@ impl AlertsPlan {
         .map_err(|rejection| match refused {
             _ if out.len() > 2 * MAX_ALERTS => Rejection::LongPost(MAX_ALERTS),
             Refused::Malformed => rejection,
-            Refused::Conflict => Rejection::Posted(WHAT, "an alert has another value of a label that is the tenant's"),
-            Refused::Outside => Rejection::Posted(WHAT, "an alert's labels are not the tenant's"),
+            Refused::Conflict => Rejection::Posted(
+                WHAT,
+                "an alert has another value of a label that is the tenant's: leave the label out",
+            ),
+            Refused::Outside => {
+                Rejection::Posted(WHAT, "an alert's labels are not the tenant's: leave out those that say whose it is")
+            }
         })?;
         out.push(b']');
         Ok(BodyDecision::Forward(Finished { body: Some(out), selectors: 0, statistics: None, asked: None }))

@@ -190,7 +190,11 @@ fn refusal(path: &str, evidence: &[u8], config: &Worker) -> (u16, &'static str, 
 
 #[test]
 fn a_tenant_that_is_not_offered_is_refused_in_the_same_words_whether_or_not_it_exists() {
-    let said = (403, "tenant_not_allowed", "this tenant is not allowed here".to_owned());
+    let said = (
+        403,
+        "tenant_not_allowed",
+        "this tenant is not allowed here: name another one, or ask the operator to allow it".to_owned(),
+    );
     let listed = config(PATH);
     for id in [
         "c",
