@@ -246,18 +246,19 @@ try {
   // What these pages ask is refused, which the browser notes as errors, so they have a list of their own.
   await step("pages that only operators need", async () => {
     const apart = await browser.newContext({ viewport: { width: 1280, height: 800 }, extraHTTPHeaders: headers ?? {} });
-    const responses = [];
-    apart.on("response", record(responses));
-    const operator = await apart.newPage();
-    operator.setDefaultTimeout(30000);
-    for (const name of how.operators) {
-      const before = responses.length;
+    const open = async (name) => {
+      const operator = await apart.newPage();
+      operator.setDefaultTimeout(30000);
+      const responses = [];
+      operator.on("response", record(responses));
       await operator.goto(`${base}/t/team-a/${name}`);
       // So long that a page that asks again and again would have done so. A page that leaves a refusal unread never comes to rest.
-      await operator.waitForTimeout(2000);
+      await operator.waitForTimeout(3000);
       await shot(operator, `operators-${name}`);
-      seen.operators[name] = { text: await operator.locator("body").innerText(), responses: responses.slice(before) };
-    }
+      seen.operators[name] = { text: await operator.locator("body").innerText(), responses };
+    };
+    // At once, since they wait.
+    await Promise.all(how.operators.map(open));
     await apart.close();
   });
 
