@@ -252,6 +252,7 @@ try {
       const responses = [];
       operator.on("response", record(responses));
       await operator.goto(`${base}/t/team-a/${name}`);
+      await operator.getByText(/not served to tenants|: Forbidden|No scrape pools found|Service Discovery/).filter({ visible: true }).first().waitFor();
       // So long that a page that asks again and again would have done so. A page that leaves a refusal unread never comes to rest.
       await operator.waitForTimeout(3000);
       await shot(operator, `operators-${name}`);
