@@ -7,12 +7,14 @@ import { pathToFileURL } from "node:url";
 const { playwright, chromium: executablePath, base, kind, folder, headers } = JSON.parse(process.argv[2]);
 const { chromium } = (await import(pathToFileURL(playwright))).default;
 
-const seen = { responses: [], errors: [], failed: [], steps: [], checks: {} };
+const seen = { responses: [], errors: [], failed: [], steps: [], checks: {}, operators: {} };
 
 // How the pages of each kind are used.
 const KINDS = {
   prometheus: {
     first: "query",
+    operators: ["status", "tsdb-status", "flags", "config", "service-discovery", "alertmanager-discovery"],
+    neutral: { targets: /No (scrape pools|targets)/ },
     graph: (page) => page.getByRole("tab", { name: "Graph" }).click(),
     canvas: ".uplot canvas",
     row: "table tbody tr",
@@ -20,6 +22,8 @@ const KINDS = {
   },
   thanos: {
     first: "graph",
+    operators: ["status", "config", "service-discovery", "tsdb-status"],
+    neutral: { stores: "No stores registered", targets: "Unhealthy", flags: "--query.promql-engine" },
     graph: (page) => page.locator(".nav-tabs .nav-link", { hasText: "Graph" }).first().click(),
     canvas: ".graph-chart canvas",
     row: "table.data-table tbody tr, table tbody tr",
@@ -43,15 +47,15 @@ async function watch(page, name) {
   });
 }
 
-async function record(response) {
-  const entry = { url: response.url(), status: response.status(), headers: response.headers(), body: null };
-  seen.responses.push(entry);
+const record = (into) => async (response) => {
+  const entry = { at: Date.now(), url: response.url(), status: response.status(), headers: response.headers(), body: null };
+  into.push(entry);
   try {
     entry.body = await response.text();
   } catch {
     // A redirection or a 204 has none.
   }
-}
+};
 
 async function step(name, run) {
   seen.steps.push(name);
@@ -121,7 +125,7 @@ const other = `http://127.0.0.1:${elsewhere.address().port}/`;
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
 try {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, extraHTTPHeaders: headers ?? {} });
-  context.on("response", record);
+  context.on("response", record(seen.responses));
   const page = await context.newPage();
   await watch(page, "team-a");
 
@@ -131,24 +135,57 @@ try {
     seen.checks.offered = await page.getByRole("navigation", { name: "Tenants" }).getByRole("link").allInnerTexts();
     seen.checks.lang = await page.locator("html").getAttribute("lang");
     seen.checks.styled = await page.locator("a").first().evaluate((link) => getComputedStyle(link).display);
+    // What a screen reader is told.
+    seen.checks.told = await page.locator("html").ariaSnapshot();
     await shot(page, "choose");
+    // Of the page, of a link, and of the outline of one that has the keyboard.
     const colours = () =>
       page.evaluate(() => {
-        const link = getComputedStyle(document.querySelector("a"));
-        return { link: link.color, back: link.backgroundColor, page: getComputedStyle(document.body).backgroundColor };
+        const link = document.querySelector("a");
+        const [body, style] = [getComputedStyle(document.body), getComputedStyle(link)];
+        const seen = { page: body.backgroundColor, heading: getComputedStyle(document.querySelector("h1")).color };
+        Object.assign(seen, { link: style.color, back: style.backgroundColor });
+        link.focus({ focusVisible: true });
+        Object.assign(seen, { outline: style.outlineColor, outlined: style.outlineStyle });
+        link.blur();
+        return seen;
       });
     seen.checks.light = await colours();
     await page.emulateMedia({ colorScheme: "dark" });
     seen.checks.dark = await colours();
-    await page.setViewportSize({ width: 360, height: 640 });
-    seen.checks.overflows = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-    await shot(page, "choose-phone-dark");
     await page.emulateMedia({ colorScheme: null });
-    await page.setViewportSize({ width: 1280, height: 800 });
+  });
+  await step("the page to choose on a phone", async () => {
+    const phone = { viewport: { width: 320, height: 568 }, isMobile: true, hasTouch: true, colorScheme: "dark" };
+    const pocket = await browser.newContext({ ...phone, extraHTTPHeaders: headers ?? {} });
+    const small = await pocket.newPage();
+    await watch(small, "phone");
+    await small.goto(`${base}/`);
+    await shot(small, "choose-phone-dark");
+    const links = small.getByRole("link");
+    // A long name has to break, too.
+    await links.last().evaluate((link) => (link.textContent = "x".repeat(150)));
+    seen.checks.phone = await small.evaluate(() => ({
+      width: innerWidth,
+      needs: document.documentElement.scrollWidth,
+      heights: [...document.querySelectorAll("a")].map((link) => link.getBoundingClientRect().height),
+    }));
+    await links.first().tap();
+    await small.locator(".cm-content").first().waitFor();
+    seen.checks.tapped = at(small);
+    await shot(small, "phone-dark");
+    await pocket.close();
   });
   await step("chosen by the keyboard", async () => {
-    await page.keyboard.press("Tab");
-    seen.checks.focused = await page.evaluate(() => document.activeElement?.textContent);
+    // Anew, so that nothing has had the focus.
+    await page.goto(`${base}/`);
+    const focused = () => page.evaluate(() => document.activeElement?.textContent);
+    seen.checks.focused = [];
+    for (const key of ["Tab", "Tab", "Shift+Tab"]) {
+      await page.keyboard.press(key);
+      seen.checks.focused.push(await focused());
+    }
+    await shot(page, "choose-keyboard");
     await page.keyboard.press("Enter");
     await page.locator(".cm-content").first().waitFor();
     seen.checks.first = at(page);
@@ -197,6 +234,34 @@ try {
     seen.checks.idle = seen.responses.slice(before).map((response) => response.url);
   });
   await second.close();
+
+  await step("pages of what has a neutral answer", async () => {
+    for (const name of Object.keys(how.neutral)) {
+      await page.goto(`${base}/t/team-a/${name}`);
+      await page.getByText(how.neutral[name]).first().waitFor();
+      await page.waitForTimeout(300);
+      await shot(page, `neutral-${name}`);
+    }
+  });
+  // What these pages ask is refused, which the browser notes as errors, so they have a list of their own.
+  await step("pages that only operators need", async () => {
+    const apart = await browser.newContext({ viewport: { width: 1280, height: 800 }, extraHTTPHeaders: headers ?? {} });
+    const open = async (name) => {
+      const operator = await apart.newPage();
+      operator.setDefaultTimeout(30000);
+      const responses = [];
+      operator.on("response", record(responses));
+      await operator.goto(`${base}/t/team-a/${name}`);
+      await operator.getByText(/not served to tenants|: Forbidden|No scrape pools found|Service Discovery/).filter({ visible: true }).first().waitFor();
+      // So long that a page that asks again and again would have done so. A page that leaves a refusal unread never comes to rest.
+      await operator.waitForTimeout(3000);
+      await shot(operator, `operators-${name}`);
+      seen.operators[name] = { text: await operator.locator("body").innerText(), responses };
+    };
+    // At once, since they wait.
+    await Promise.all(how.operators.map(open));
+    await apart.close();
+  });
 
   // What it tries has errors by intention, so they are not among those of the session.
   const visitor = await context.newPage();

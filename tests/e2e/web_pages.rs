@@ -42,44 +42,39 @@ fn tenant_of(url: &str) -> Option<&str> {
     url.split_once("/t/")?.1.split(['/', '?']).next()
 }
 
+/// Whether it is what pages are made of.
+fn is_a_file(url: &str) -> bool {
+    ["/assets/", "/static/", "/favicon.", "/manifest.json"].iter().any(|file| url.contains(file))
+}
+
 #[track_caller]
 fn assert_is_isolated(seen: &Value, first: &str) {
     let responses = seen["responses"].as_array().unwrap();
-    let (mut searched, mut counts) = (0, BTreeMap::<&str, u32>::new());
+    let mut searched = 0;
     for response in responses {
         let url = response["url"].as_str().unwrap();
         let Some(tenant) = tenant_of(url) else { continue };
         // The pages' own files are the same for everybody.
-        if ["/assets/", "/static/", "/favicon.", "/manifest.json"].iter().any(|file| url.contains(file)) {
+        if is_a_file(url) {
             continue;
-        }
-        // Prometheus's page asks for notifications every ten seconds, however long the session takes.
-        if !url.ends_with("/api/v1/notifications") {
-            *counts.entry(url).or_default() += 1;
         }
         let text = response["body"].as_str().unwrap_or_default();
         searched += usize::from(!text.is_empty());
-        for other in TENANTS.into_iter().chain([NOBODY]).filter(|other| *other != tenant) {
-            for mark in data::marks(other) {
-                assert!(!text.contains(&mark), "{url} tells {mark}: {text:.2000}");
-            }
-        }
+        assert_tells_nothing_of_others(tenant, url, text);
         let cache = response["headers"]["cache-control"].as_str();
         assert_eq!(cache, Some("private, no-store"), "{url}");
         let status = response["status"].as_u64().unwrap();
         assert!(matches!(status, 200 | 204 | 302), "{url}: {status} {text:.500}");
     }
     assert!(searched > 20, "{searched} bodies of {} were searched", responses.len());
-    let repeated: Vec<_> = counts.iter().filter(|(_, count)| **count > 8).collect();
-    assert!(repeated.is_empty(), "{repeated:#?}");
+    assert_asks_in_no_loop(responses);
     assert_eq!(seen["errors"], json!([]), "{:#}", seen["errors"]);
     assert_eq!(seen["failed"], json!([]), "{:#}", seen["failed"]);
 
     let checks = &seen["checks"];
     assert_eq!(checks["offered"], json!(TENANTS));
     assert_eq!((&checks["lang"], &checks["styled"]), (&json!("en"), &json!("block")));
-    assert_eq!((&checks["focused"], &checks["overflows"]), (&json!("team-a"), &json!(false)));
-    assert_ne!(checks["light"], checks["dark"]);
+    assert_everybody_can_choose(checks);
     for (check, below) in [
         ("first", first),
         ("still", first),
@@ -96,6 +91,7 @@ fn assert_is_isolated(seen: &Value, first: &str) {
         let completions = checks[format!("{tenant} completions")].to_string();
         assert!(completions.contains(mark) && completions.matches("only_team").count() == 1, "{completions}");
     }
+    assert_operators_pages_say_so(seen);
     assert!(checks["idle"].as_array().unwrap().len() <= 2, "{:#}", checks["idle"]);
     assert_eq!(checks["read"], json!([]), "another site reads");
     let framed: Vec<&str> =
@@ -103,6 +99,105 @@ fn assert_is_isolated(seen: &Value, first: &str) {
     let [choose, page, control] = framed[..] else { panic!("{framed:?}") };
     assert_eq!([choose, page], ["localhost refused to connect."; 2]);
     assert!(control.contains("success"), "{control}");
+}
+
+#[track_caller]
+fn assert_tells_nothing_of_others(tenant: &str, what: &str, text: &str) {
+    for other in TENANTS.into_iter().chain([NOBODY]).filter(|other| *other != tenant) {
+        for mark in data::marks(other) {
+            assert!(!text.contains(&mark), "{what} tells {mark}: {text:.2000}");
+        }
+    }
+}
+
+/// No more than a few times within these seconds, whatever time is asked for. Each page that is opened asks for the same files.
+#[track_caller]
+fn assert_asks_in_no_loop(responses: &[Value]) {
+    const SECONDS: u64 = 5;
+    const TIMES: usize = 6;
+    let mut asked = BTreeMap::<String, Vec<u64>>::new();
+    for response in responses {
+        let url = response["url"].as_str().unwrap();
+        if is_a_file(url) {
+            continue;
+        }
+        let (path, query) = url.split_once('?').unwrap_or((url, ""));
+        let is_a_time = |pair: &&str| ["time=", "start=", "end=", "_="].iter().any(|name| pair.starts_with(name));
+        let query: Vec<&str> = query.split('&').filter(|pair| !is_a_time(pair)).collect();
+        asked.entry(format!("{path}?{}", query.join("&"))).or_default().push(response["at"].as_u64().unwrap());
+    }
+    for (what, mut times) in asked {
+        times.sort_unstable();
+        let worst = times.windows(TIMES + 1).find(|times| times[TIMES] - times[0] < SECONDS * 1000);
+        assert_eq!(worst, None, "{what} is asked for more than {TIMES} times in {SECONDS} s");
+    }
+}
+
+/// The page to choose, by the keyboard, with a screen reader, on a phone, in the light and in the dark.
+#[track_caller]
+fn assert_everybody_can_choose(checks: &Value) {
+    assert_eq!(checks["focused"], json!(["team-a", "team-b", "team-a"]));
+    let told: Vec<&str> = checks["told"].as_str().unwrap().lines().map(str::trim).collect();
+    let links = TENANTS.map(|tenant| format!("- link \"{tenant}\":"));
+    let expected = ["- main:", "- heading \"Choose a tenant\" [level=1]", "- navigation \"Tenants\":", "- list:"];
+    let at = |line: &str| told.iter().position(|told| *told == line).unwrap_or_else(|| panic!("{line}: {told:#?}"));
+    let places: Vec<usize> = expected.into_iter().chain(links.iter().map(String::as_str)).map(at).collect();
+    assert!(places.is_sorted(), "{told:#?}");
+    assert_eq!(told.iter().filter(|line| line.starts_with("- listitem")).count(), 2, "{told:#?}");
+
+    let phone = &checks["phone"];
+    assert_eq!((&phone["width"], &phone["needs"]), (&json!(320), &json!(320)), "the page is wider than a phone");
+    let heights = phone["heights"].as_array().unwrap();
+    assert!(heights.iter().all(|height| height.as_f64().unwrap() >= 44.0), "{heights:?}");
+    assert!(checks["tapped"].as_str().unwrap().starts_with("/t/team-a/"), "{checks:#}");
+
+    for (scheme, is_dark) in [("light", false), ("dark", true)] {
+        let seen = &checks[scheme];
+        let colour = |name: &str| luminance(seen[name].as_str().unwrap());
+        let contrast = |one: &str, other: &str| {
+            let (one, other) = (colour(one), colour(other));
+            (one.max(other) + 0.05) / (one.min(other) + 0.05)
+        };
+        assert_eq!((colour("page") < 0.1, colour("back") < 0.1), (is_dark, is_dark), "{seen}");
+        // WCAG 2.2, 1.4.6 (texts, enhanced) and 1.4.11 (what shows a state).
+        for (text, back) in [("heading", "page"), ("link", "back")] {
+            assert!(contrast(text, back) >= 7.0, "{scheme}: {text} {}", contrast(text, back));
+        }
+        for back in ["page", "back"] {
+            assert!(contrast("outline", back) >= 3.0, "{scheme}: outline {}", contrast("outline", back));
+        }
+        assert_eq!(seen["outlined"], json!("solid"), "{scheme}: nothing shows which link has the keyboard");
+    }
+}
+
+/// The relative luminance of WCAG 2.2, of `rgb(1, 2, 3)`.
+fn luminance(colour: &str) -> f64 {
+    let numbers =
+        colour.strip_prefix("rgb(").and_then(|rest| rest.strip_suffix(')')).unwrap_or_else(|| panic!("{colour}"));
+    let parts = numbers.split(", ").map(|number| number.parse::<f64>().unwrap() / 255.0);
+    let linear = parts.map(|part| if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) });
+    linear.zip([0.2126, 0.7152, 0.0722]).map(|(part, weight)| part * weight).sum()
+}
+
+/// Pages that only operators need say that they are refused, tell nothing, and don't ask again and again.
+#[track_caller]
+fn assert_operators_pages_say_so(seen: &Value) {
+    let pages = seen["operators"].as_object().unwrap();
+    assert!(pages.len() >= 4, "{pages:?}");
+    for (name, page) in pages {
+        let text = page["text"].as_str().unwrap();
+        // Thanos shows the status, and Prometheus the error. Service discovery has nothing to show.
+        let says = ["this path is not served to tenants", ": Forbidden"].iter().any(|why| text.contains(why));
+        assert!(says != (name == "service-discovery"), "{name}: {text}");
+        assert_tells_nothing_of_others("team-a", name, text);
+        let responses = page["responses"].as_array().unwrap();
+        assert_asks_in_no_loop(responses);
+        for response in responses.iter().filter(|response| response["url"].as_str().unwrap().contains("/api/")) {
+            let (url, body) = (&response["url"], response["body"].as_str().unwrap_or_default());
+            assert_tells_nothing_of_others("team-a", name, body);
+            assert!(matches!(response["status"].as_u64(), Some(200 | 204 | 403)), "{url}: {response}");
+        }
+    }
 }
 
 #[test]
@@ -170,4 +265,50 @@ fn tenants_that_are_not_offered_have_no_pages() {
     }
     answers.dedup();
     assert_eq!((answers.len(), answers[0].0), (1, 403), "{answers:#?}");
+}
+
+#[test]
+fn a_tenant_s_part_of_the_path_is_read_as_it_stands() {
+    let port = of_prometheus().0.port();
+    let mut wrong = Vec::new();
+    for (path, status) in [
+        ("/t/../query", 400),
+        ("/t/./query", 400),
+        ("/t/%2e%2e/query", 400),
+        ("/t/team-a/../team-b/query", 400),
+        ("/t/team-a%2f..%2fteam-b/query", 400),
+        ("/t/team-a/%2e%2e/team-b/query", 400),
+        ("/t/team-a%2f/query", 400),
+        ("/t/team-a%252f/query", 400),
+        ("/t//team-a/query", 400),
+        ("//t/team-a/query", 400),
+        ("/t/team-a%00/query", 400),
+        ("/t/team-a;/query", 403),
+        ("/t/team%2Da/query", 403),
+        ("/t/%74eam-a/query", 403),
+        ("/t/team-a./query", 403),
+    ] {
+        let answer = Request::get(path).tenant("team-b").send(port);
+        let text = answer.text();
+        if answer.status != status {
+            wrong.push((path, answer.status));
+        }
+        assert!(text.contains("\"status\":\"error\""), "{path}: {text}");
+    }
+    assert_eq!(wrong, []);
+}
+
+#[test]
+fn the_path_s_tenant_is_the_one_whatever_a_header_says() {
+    for port in [of_prometheus().0.port(), of_thanos().port()] {
+        for (path, header) in TENANTS.into_iter().zip(TENANTS.into_iter().rev()) {
+            for name in ["thanos-tenant", "x-scope-orgid"] {
+                let target = format!("/t/{path}/api/v1/query?query=temperature");
+                let answer = Request::get(&target).header(name, header).send(port);
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                assert!(answer.text().contains(&format!("data of {path}")), "{}", answer.text());
+                assert_tells_nothing_of_others(path, &target, &answer.text());
+            }
+        }
+    }
 }
