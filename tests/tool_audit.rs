@@ -152,7 +152,8 @@ fn lines_and_statuses_are_those_of_the_contract() {
     let long =
         path("long.yml", "groups:\n- name: g\n  rules:\n  - alert: a\n    expr: |\n      up\n        or absent(up)\n");
     let (_, out, _) = audit(&[&long]);
-    let place = "line 5: group \"g\", alert \"a\"";
+    // The text of the expression begins on the line after its key.
+    let place = "line 6: group \"g\", alert \"a\"";
     assert!(out.starts_with(&format!("{long}: {place}: absent: up or absent(up)\n")), "a finding is one line: {out}");
     let other = path("other.yaml", "kind: Pod\n");
     assert_eq!(audit(&[&other]).0, 2);
