@@ -69,6 +69,14 @@ fn check_reads_the_file_that_envoy_discovers() {
 }
 
 #[test]
+fn every_command_reads_the_file_that_envoy_discovers() {
+    let (status, out, err) = tenancyctl(&["rewrite", "--config", "envoy/envoy.yaml", "--tenant", "a", "up"], "");
+    assert_eq!((status, out.as_str(), err.as_str()), (0, "up{tenant_id=\"a\"}\n", ""));
+    let (_, _, err) = tenancyctl(&["retention", "envoy/envoy.yaml"], "");
+    assert!(err.contains("--for <UPSTREAM>|--url <URL>"), "{err}");
+}
+
+#[test]
 fn check_names_every_mistake() {
     let config = r#"{
         "upsteam": "thanos", "tenant_label_name": 5, "on_conflict": "replace", "on_conflict": "refuse",

@@ -75,6 +75,7 @@ fn dashboards_are_read_with_their_variables() {
     assert_eq!((&report["queries"], &report["affected"]), (&json!(9), &json!(5)));
     assert_eq!(report["other_data_sources"], json!({"loki": 2}));
     assert_eq!(report["reasons"]["other_tenant"], 2);
+    assert_eq!(report["findings"][1]["query"], "x{tenant_id=~\"b|c\"}");
 }
 
 #[test]
@@ -148,6 +149,12 @@ fn lines_and_statuses_are_those_of_the_contract() {
         "{out}"
     );
     assert!(out.contains("       1  other_tenant: a matcher on an enforced label asks for another value"), "{out}");
+    let long =
+        path("long.yml", "groups:\n- name: g\n  rules:\n  - alert: a\n    expr: |\n      up\n        or absent(up)\n");
+    let (_, out, _) = audit(&[&long]);
+    // The text of the expression begins on the line after its key.
+    let place = "line 6: group \"g\", alert \"a\"";
+    assert!(out.starts_with(&format!("{long}: {place}: absent: up or absent(up)\n")), "a finding is one line: {out}");
     let other = path("other.yaml", "kind: Pod\n");
     assert_eq!(audit(&[&other]).0, 2);
     assert_eq!(audit(&["no-such-file.json"]).0, 2);

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const RULES: &str = "examples/prometheus/tenancy_rules.yml";
+/// A tenant in dry run.
+pub const DRY: &str = "team-dry";
 const DASHBOARD: &str = "examples/grafana/tenants.json";
 
 fn example(path: &str) -> PathBuf {
@@ -33,6 +35,7 @@ fn send_mix(envoy: &Envoy) {
             Request::post("/api/v1/query_range", "query=up").tenant(tenant),
             get(tenant, "up("),
             get("team-refused", "up("),
+            get(DRY, "up("),
         ] {
             request.try_send(envoy.port());
         }
@@ -104,7 +107,9 @@ pub struct Scene {
 impl Scene {
     /// Starts both. Prometheus scrapes at this interval, and has the operators' rules.
     pub fn start(name: &str, setup: Setup, seconds: u32) -> Scene {
-        let setup = setup.flushes_stats_soon().plugin(json!({"stats": {"samples": true}}));
+        let setup = setup
+            .flushes_stats_soon()
+            .plugin(json!({"stats": {"samples": true}, "overrides": {DRY: {"dry_run": true}}}));
         let envoy = setup.clone().start_with(&format!("envoy-{name}"), &process::program("TENANCY_WASM_TRAP"));
         let config = format!(
             "global: {{ scrape_interval: {seconds}s, evaluation_interval: {seconds}s }}\nrule_files: ['{}']\nscrape_configs:\n- job_name: envoy\n  metrics_path: /stats/prometheus\n  static_configs: [{{ targets: ['127.0.0.1:{}'] }}]\n",
@@ -170,8 +175,8 @@ fn every_panel_and_every_rule_has_data_after_traffic() {
     let rules = Request::get("/api/v1/rules").send(scene.port).json();
     let count =
         rules["data"]["groups"].as_array().unwrap().iter().map(|group| group["rules"].as_array().unwrap().len());
-    assert_eq!(count.sum::<usize>(), 10, "rules were not read: {rules}");
-    assert!(panels().len() >= 15);
+    assert_eq!(count.sum::<usize>(), 12, "rules were not read: {rules}");
+    assert!(panels().len() >= 21);
     under_traffic(
         || send_mix(&scene.envoy),
         || {

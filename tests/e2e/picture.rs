@@ -1,7 +1,7 @@
-//! The README's picture of the dashboard: minutes of traffic of three tenants through a real Envoy to a real Prometheus, drawn from
+//! The README's picture of the dashboard: minutes of traffic of four tenants through a real Envoy to a real Prometheus, drawn from
 //! what another Prometheus scraped meanwhile. Started by scripts/picture; no test of `make test`, since it checks nothing.
 
-use crate::dashboards::Scene;
+use crate::dashboards::{DRY, Scene};
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Request, form};
 use crate::support::process;
@@ -32,10 +32,11 @@ struct Client {
     phase: f64,
 }
 
-const CLIENTS: [Client; 3] = [
+const CLIENTS: [Client; 4] = [
     Client { tenant: "team-a", per_second: 9.0, phase: 0.0 },
     Client { tenant: "team-b", per_second: 5.0, phase: 0.4 },
     Client { tenant: "team-c", per_second: 2.5, phase: 0.7 },
+    Client { tenant: DRY, per_second: 1.5, phase: 0.2 },
 ];
 
 fn get(target: &str, pairs: &[(&str, &str)]) -> Request {
@@ -73,7 +74,9 @@ fn request(client: &Client, number: usize, share: f64) -> Request {
         8 | 20 | 37 if fails => behaving("say no json"),
         // Warnings that could name another tenant.
         7 | 27 => behaving(r#"say {"status":"success","data":[],"warnings":["receive series from store 3"]}"#),
-        10 | 30 if client.tenant == "team-c" => get("/api/v1/query", &[("query", "sum(rate(up[5m])")]),
+        10 | 30 if client.tenant == "team-c" || client.tenant == DRY => {
+            get("/api/v1/query", &[("query", "sum(rate(up[5m])")])
+        }
         13 if client.tenant == "team-a" => Request::get("/api/v1/targets"),
         33 => get("/api/v1/query", &[("query", "info(up)")]),
         // An answer that ends early.

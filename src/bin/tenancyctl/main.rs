@@ -146,7 +146,7 @@ fn completions(shell: Shell) -> Result<(), Failure> {
 fn configuration(path: Option<&PathBuf>) -> Result<Config, Failure> {
     match path {
         None => Ok(Config::parse(b"").map_err(|error| Failure::No(Some(error.to_string())))?),
-        Some(path) => check::only_config(&path.display().to_string(), &String::from_utf8_lossy(&read(path)?)),
+        Some(path) => check::only_config(path),
     }
 }
 

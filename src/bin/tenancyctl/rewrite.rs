@@ -28,7 +28,7 @@ pub struct Rewrite {
     /// Also say, on standard error, what the tenant is confined to, and which key is behind each matcher
     #[arg(long)]
     explain: bool,
-    /// The plugin's configuration as JSON (label, on_conflict, tenant_federation, …); the defaults without it
+    /// The plugin's configuration, as JSON or YAML, or a file of Envoy's that holds it; the defaults without it
     #[arg(long)]
     config: Option<PathBuf>,
     /// Read a match[] value, which is one series selector, instead of a query

@@ -18,7 +18,7 @@ use url::{Position, Url, form_urlencoded};
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Route {
-    /// The plugin's configuration as JSON; the defaults without it
+    /// The plugin's configuration, as JSON or YAML, or a file of Envoy's that holds it; the defaults without it
     #[arg(long, requires = "method")]
     config: Option<PathBuf>,
     /// The tenant that the request names, in whatever the configuration reads: its header, a parameter, its path, a client

@@ -50,6 +50,17 @@ impl Asked {
     pub fn is_logged(&self) -> bool {
         matches!(self, Asked::Request { .. } | Asked::LoggedQuery(_))
     }
+
+    /// As it was judged, with values in the places of variables.
+    pub fn text(&self) -> &str {
+        match self {
+            Asked::Instant(text) | Asked::Rule(text) | Asked::Selector(text) | Asked::LoggedQuery(text) => text,
+            Asked::Range { query, .. } => query,
+            Asked::LabelValues { selector, .. } => selector.as_deref().unwrap_or_default(),
+            Asked::Names => "",
+            Asked::Request { target, .. } => target,
+        }
+    }
 }
 
 /// What a reason means, for the summary.

@@ -77,6 +77,7 @@ struct Line {
     place: String,
     reason: &'static str,
     detail: String,
+    query: String,
     times: usize,
 }
 
@@ -117,7 +118,8 @@ impl Audit {
                         continue;
                     }
                     known.insert(key, lines.len());
-                    lines.push(Line { file: name.clone(), place: item.place.clone(), reason, detail, times: 1 });
+                    let (file, place, query) = (name.clone(), item.place.clone(), item.asked.text().to_owned());
+                    lines.push(Line { file, place, reason, detail, query, times: 1 });
                 }
             }
         }
@@ -154,10 +156,12 @@ impl Audit {
 impl Line {
     fn text(&self) -> String {
         let times = if self.times > 1 { format!(" (and {} more)", self.times - 1) } else { String::new() };
-        format!("{}: {}: {}: {}{times}\n", self.file, self.place, self.reason, self.detail)
+        let text = format!("{}: {}: {}: {}{times}", self.file, self.place, self.reason, self.detail);
+        // Queries and titles may have several lines; a finding has one.
+        text.lines().map(str::trim).collect::<Vec<_>>().join(" ") + "\n"
     }
 
     fn json(&self) -> Value {
-        json!({"file": self.file, "place": self.place, "reason": self.reason, "detail": self.detail, "times": self.times})
+        json!({"file": self.file, "place": self.place, "reason": self.reason, "detail": self.detail, "query": self.query, "times": self.times})
     }
 }

@@ -86,7 +86,7 @@ impl Check {
             let bytes = read(path)?;
             files.push(File::read(name, &String::from_utf8_lossy(&bytes), &mut mistakes));
         }
-        self.add_discovered(&mut files, &mut mistakes)?;
+        add_discovered(&self.files, &mut files, &mut mistakes)?;
         let report = report(&files, mistakes);
         if self.json {
             print(&format!("{:#}\n", report.json()))?;
@@ -100,25 +100,6 @@ impl Check {
             return Ok(());
         }
         Err(Failure::No(Some(report.mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("\n"))))
-    }
-
-    /// Reads the files that Envoy would discover, where they stand beside the file that says so.
-    fn add_discovered(&self, files: &mut Vec<File>, mistakes: &mut Vec<Mistake>) -> Result<(), Failure> {
-        for path in &self.files {
-            let name = path.display().to_string();
-            let documents = files.iter().filter(|file| file.name == name).flat_map(|file| &file.documents);
-            let paths: Vec<String> = documents.flat_map(envoy::discovered_paths).collect();
-            for discovered in paths {
-                let beside =
-                    Path::new(&discovered).file_name().map(|file| path.with_file_name(file)).unwrap_or_default();
-                let is_read = self.files.iter().any(|other| other.file_name() == beside.file_name());
-                if !is_read && beside.is_file() && !files.iter().any(|file| Path::new(&file.name) == beside) {
-                    let bytes = read(&beside)?;
-                    files.push(File::read(beside.display().to_string(), &String::from_utf8_lossy(&bytes), mistakes));
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -345,11 +326,31 @@ fn limits(out: &mut String, config: &Config, tenant: Option<&str>, name: &str) {
     }
 }
 
-/// The configuration in a file, for commands that need one.
-pub fn only_config(name: &str, text: &str) -> Result<Config, Failure> {
+/// Reads the files that Envoy would discover, where they stand beside the file that says so.
+fn add_discovered(given: &[PathBuf], files: &mut Vec<File>, mistakes: &mut Vec<Mistake>) -> Result<(), Failure> {
+    for path in given {
+        let name = path.display().to_string();
+        let documents = files.iter().filter(|file| file.name == name).flat_map(|file| &file.documents);
+        let paths: Vec<String> = documents.flat_map(envoy::discovered_paths).collect();
+        for discovered in paths {
+            let beside = Path::new(&discovered).file_name().map(|file| path.with_file_name(file)).unwrap_or_default();
+            let is_read = given.iter().any(|other| other.file_name() == beside.file_name());
+            if !is_read && beside.is_file() && !files.iter().any(|file| Path::new(&file.name) == beside) {
+                let bytes = read(&beside)?;
+                files.push(File::read(beside.display().to_string(), &String::from_utf8_lossy(&bytes), mistakes));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The configuration in a file, or in one beside it that Envoy discovers, for commands that need one.
+pub fn only_config(path: &Path) -> Result<Config, Failure> {
+    let name = path.display().to_string();
     let mut mistakes = Vec::new();
-    let file = File::read(name.to_owned(), text, &mut mistakes);
-    let mut report = report(&[file], mistakes);
+    let mut files = vec![File::read(name.clone(), &String::from_utf8_lossy(&read(path)?), &mut mistakes)];
+    add_discovered(&[path.to_owned()], &mut files, &mut mistakes)?;
+    let mut report = report(&files, mistakes);
     let mut configs = report.plugins.drain(..).filter_map(|(_, plugin)| plugin.config);
     match (configs.next(), configs.next()) {
         (Some(config), None) => Ok(config),

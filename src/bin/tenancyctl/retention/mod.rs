@@ -10,7 +10,7 @@ mod settings;
 mod tenants;
 
 use super::{Failure, configuration, http};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ use std::time::Duration;
 /// On Prometheus, what is deleted has a tenant's own value of the tenant label. A tenant of tenant_selectors is left out, and so is
 /// each whose series a selector of another tenant's may match. A tenant without retention_period, or with 0, is never touched.
 #[derive(Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group(ArgGroup::new("where").args(["upstream", "url"]).required(true)))]
 pub struct Retention {
     /// The plugin's configuration as JSON or YAML, or a file of Envoy's that holds it
     config: PathBuf,
     /// Print the settings of this upstream
-    #[arg(long = "for", value_name = "UPSTREAM", required_unless_present = "url", conflicts_with = "url")]
+    #[arg(long = "for", value_name = "UPSTREAM")]
     upstream: Option<Settings>,
     /// The URL of a Prometheus, past the filter
     #[arg(long)]
