@@ -7,7 +7,8 @@
 //! rules and the like filtered by labels   refused              messages read, no data    error object instead
 //! text               as it is             as it is             messages read             error object instead
 //! series (protobuf)  refused              series checked       messages read, no data    error object instead
-//! page, asset         as it is             as it is             messages read             error object instead
+//! asset              as it is             as it is             messages read             error object instead
+//! page               as it is, but for the tenant in the title of a 200 in HTML; errors like an asset's
 //! untouched          as it is, whatever it is
 //! alertmanager       filtered by owner    refused              the status's sentence in place of both
 //! gRPC               see `grpc`
@@ -43,6 +44,7 @@ use super::renamed::Renamed;
 use super::series::Series;
 use super::status::{self, Author};
 use super::substitute::{Said, Substitute};
+use super::titled::{self, Titled};
 use super::usage::Statistics;
 use crate::api::{Answer, Part, Route, Shape};
 use crate::config::Config;
@@ -70,6 +72,8 @@ pub struct Expected {
     renamed: Option<(Shape, Renaming)>,
     grpc: Option<Box<Scoped>>,
     notes: Notes,
+    /// The tenant that a page's title names.
+    tenant: Option<Arc<str>>,
 }
 
 /// What is done with metadata.
@@ -210,6 +214,7 @@ impl Expected {
             asked: Asked::Unchanged,
             renamed: route.shape().zip(scope.and_then(Scope::renaming).cloned()),
             notes: Notes::default(),
+            tenant: None,
             grpc: if let Answer::Grpc(call) = answer {
                 let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
                 Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
@@ -237,6 +242,7 @@ impl Expected {
             asked: Asked::Unchanged,
             renamed: None,
             notes: Notes::default(),
+            tenant: None,
             grpc,
         }
     }
@@ -262,6 +268,11 @@ impl Expected {
     /// Notes what the client asks in its form, which counts before what it asks in the URL (`Request.FormValue` in Go's net/http).
     pub fn asked_in_form(&mut self, asked: Asked) {
         self.asked = asked;
+    }
+
+    /// Notes whose page it is, where it is one.
+    pub fn of_tenant(self, tenant: &Arc<str>) -> Self {
+        Expected { tenant: (self.answer == Answer::Page).then(|| tenant.clone()), ..self }
     }
 
     /// Notes what is done with metadata.
@@ -379,6 +390,13 @@ impl Expected {
                 Some(status) => Ok(replaced(status, head, author)),
                 None => self.alertmanager(part, head, remove),
             };
+        }
+        // Its length and its validators go, so that no cache takes one tenant's for another's.
+        if let Some(tenant) = self.tenant.as_deref().filter(|_| titled::is_page(head)) {
+            remove.extend(present(&REMOVED));
+            let filter = Box::new(Reader::Page(Titled::new(tenant)));
+            let body = Body::Filtered(Filtered { filter, holds_head: false, max_held: self.max });
+            return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body });
         }
         if is_success && matches!(self.answer, Answer::Text | Answer::Page | Answer::Asset) {
             return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched });
