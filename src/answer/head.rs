@@ -61,7 +61,7 @@ pub struct Expected {
     /// Of metadata.
     metadata: Option<Box<MetadataOf>>,
     /// Of Alertmanager's API.
-    alertmanager: Option<OfAlertmanager>,
+    alertmanager: Option<Box<OfAlertmanager>>,
     max: usize,
     shared: bool,
     narrowed: bool,
@@ -72,8 +72,8 @@ pub struct Expected {
     renamed: Option<(Shape, Renaming)>,
     grpc: Option<Box<Scoped>>,
     notes: Notes,
-    /// The tenant that a page's title names.
-    tenant: Option<Arc<str>>,
+    /// Of a page.
+    titled: Option<Box<Titled>>,
 }
 
 /// What is done with metadata.
@@ -214,7 +214,7 @@ impl Expected {
             asked: Asked::Unchanged,
             renamed: route.shape().zip(scope.and_then(Scope::renaming).cloned()),
             notes: Notes::default(),
-            tenant: None,
+            titled: None,
             grpc: if let Answer::Grpc(call) = answer {
                 let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
                 Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
@@ -242,7 +242,7 @@ impl Expected {
             asked: Asked::Unchanged,
             renamed: None,
             notes: Notes::default(),
-            tenant: None,
+            titled: None,
             grpc,
         }
     }
@@ -271,8 +271,8 @@ impl Expected {
     }
 
     /// Notes whose page it is, where it is one.
-    pub fn of_tenant(self, tenant: &Arc<str>) -> Self {
-        Expected { tenant: (self.answer == Answer::Page).then(|| tenant.clone()), ..self }
+    pub fn of_tenant(self, tenant: &str) -> Self {
+        Expected { titled: (self.answer == Answer::Page).then(|| Box::new(Titled::new(tenant))), ..self }
     }
 
     /// Notes what is done with metadata.
@@ -282,7 +282,7 @@ impl Expected {
 
     /// Notes what comes back of Alertmanager's API.
     pub fn of_alertmanager(self, what: OfAlertmanager) -> Self {
-        Expected { alertmanager: Some(what), ..self }
+        Expected { alertmanager: Some(Box::new(what)), ..self }
     }
 
     /// Notes what is done with the upstream's statistics.
@@ -392,9 +392,9 @@ impl Expected {
             };
         }
         // Its length and its validators go, so that no cache takes one tenant's for another's.
-        if let Some(tenant) = self.tenant.as_deref().filter(|_| titled::is_page(head)) {
+        if let Some(titled) = self.titled.clone().filter(|_| titled::is_page(head)) {
             remove.extend(present(&REMOVED));
-            let filter = Box::new(Reader::Page(Titled::new(tenant)));
+            let filter = Box::new(Reader::Page(titled));
             let body = Body::Filtered(Filtered { filter, holds_head: false, max_held: self.max });
             return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body });
         }
@@ -460,7 +460,7 @@ impl Expected {
 
     /// A success of Alertmanager's.
     fn alertmanager(&self, part: Part, head: &Head<'_>, mut remove: Vec<&'static str>) -> Result<Plan, Unreadable> {
-        let own = match (&self.alertmanager, part) {
+        let own = match (self.alertmanager.as_deref(), part) {
             (_, Part::ByHeader) | (Some(OfAlertmanager::Written), _) => {
                 return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched });
             }

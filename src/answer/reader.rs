@@ -20,7 +20,7 @@ pub enum Reader {
     /// What Alertmanager answers.
     Alertmanager(Box<Alertmanager>),
     /// A web page.
-    Page(Titled),
+    Page(Box<Titled>),
 }
 
 impl Reader {

@@ -18,7 +18,7 @@ const TAG: &[u8] = b"<title>";
 const AFTER_TENANT: &str = " &middot; ";
 
 /// Reads a page in parts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Titled {
     /// What is written behind the tag; empty once it is, or will not be.
     insert: String,
