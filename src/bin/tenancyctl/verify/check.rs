@@ -95,6 +95,7 @@ impl Check {
             | Expect::Status(_)
             | Expect::Code(_)
             | Expect::Private
+            | Expect::Page
             | Expect::Unchecked(_) => Found::good(),
         }
     }
