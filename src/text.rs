@@ -1,4 +1,4 @@
-//! Helpers for untrusted bytes: quoting them in messages, reading a hexadecimal digit, and hashing them.
+//! Helpers for untrusted bytes: quoting them in messages and in HTML, reading a hexadecimal digit, and hashing them.
 
 /// How many bytes of the input a message quotes.
 const MAX_QUOTED: usize = 120;
@@ -27,6 +27,19 @@ pub fn quote(input: &[u8]) -> String {
     }
     out.push_str(if cut { "…\"" } else { "\"" });
     out
+}
+
+/// Appends a character to HTML, between tags or quotes.
+pub fn escape_html(out: &mut String, c: char) {
+    let escaped = match c {
+        '&' => "&amp;",
+        '<' => "&lt;",
+        '>' => "&gt;",
+        '"' => "&quot;",
+        '\'' => "&#39;",
+        c => return out.push(c),
+    };
+    out.push_str(escaped);
 }
 
 /// Whether a character reorders or hides the text of a displayed message.

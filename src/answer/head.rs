@@ -7,7 +7,8 @@
 //! rules and the like filtered by labels   refused              messages read, no data    error object instead
 //! text               as it is             as it is             messages read             error object instead
 //! series (protobuf)  refused              series checked       messages read, no data    error object instead
-//! page, asset         as it is             as it is             messages read             error object instead
+//! asset              as it is             as it is             messages read             error object instead
+//! page               as it is, but for the tenant in the title of a 200 in HTML; errors like an asset's
 //! untouched          as it is, whatever it is
 //! alertmanager       filtered by owner    refused              the status's sentence in place of both
 //! gRPC               see `grpc`
@@ -43,6 +44,7 @@ use super::renamed::Renamed;
 use super::series::Series;
 use super::status::{self, Author};
 use super::substitute::{Said, Substitute};
+use super::titled::{self, Titled};
 use super::usage::Statistics;
 use crate::api::{Answer, Part, Route, Shape};
 use crate::config::Config;
@@ -59,7 +61,7 @@ pub struct Expected {
     /// Of metadata.
     metadata: Option<Box<MetadataOf>>,
     /// Of Alertmanager's API.
-    alertmanager: Option<OfAlertmanager>,
+    alertmanager: Option<Box<OfAlertmanager>>,
     max: usize,
     shared: bool,
     narrowed: bool,
@@ -70,6 +72,8 @@ pub struct Expected {
     renamed: Option<(Shape, Renaming)>,
     grpc: Option<Box<Scoped>>,
     notes: Notes,
+    /// Of a page.
+    titled: Option<Box<Titled>>,
 }
 
 /// What is done with metadata.
@@ -213,6 +217,7 @@ impl Expected {
             asked: Asked::Unchanged,
             renamed: route.shape().zip(scope.and_then(Scope::renaming).cloned()),
             notes: Notes::default(),
+            titled: None,
             grpc: if let Answer::Grpc(call) = answer {
                 let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
                 Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
@@ -240,6 +245,7 @@ impl Expected {
             asked: Asked::Unchanged,
             renamed: None,
             notes: Notes::default(),
+            titled: None,
             grpc,
         }
     }
@@ -267,6 +273,11 @@ impl Expected {
         self.asked = asked;
     }
 
+    /// Notes whose page it is, where it is one.
+    pub fn of_tenant(self, tenant: &str) -> Self {
+        Expected { titled: (self.answer == Answer::Page).then(|| Box::new(Titled::new(tenant))), ..self }
+    }
+
     /// Notes what is done with metadata.
     pub fn of_metadata(self, metadata: MetadataOf) -> Self {
         Expected { metadata: Some(Box::new(metadata)), ..self }
@@ -274,7 +285,7 @@ impl Expected {
 
     /// Notes what comes back of Alertmanager's API.
     pub fn of_alertmanager(self, what: OfAlertmanager) -> Self {
-        Expected { alertmanager: Some(what), ..self }
+        Expected { alertmanager: Some(Box::new(what)), ..self }
     }
 
     /// Notes what is done with the upstream's statistics.
@@ -383,6 +394,13 @@ impl Expected {
                 None => self.alertmanager(part, head, remove),
             };
         }
+        // Its length and its validators go, so that no cache takes one tenant's for another's.
+        if let Some(titled) = self.titled.clone().filter(|_| titled::is_page(head)) {
+            remove.extend(present(&REMOVED));
+            let filter = Box::new(Reader::Page(titled));
+            let body = Body::Filtered(Filtered { filter, holds_head: false, max_held: self.max });
+            return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body });
+        }
         if is_success && matches!(self.answer, Answer::Text | Answer::Page | Answer::Asset) {
             return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched });
         }
@@ -445,7 +463,7 @@ impl Expected {
 
     /// A success of Alertmanager's.
     fn alertmanager(&self, part: Part, head: &Head<'_>, mut remove: Vec<&'static str>) -> Result<Plan, Unreadable> {
-        let own = match (&self.alertmanager, part) {
+        let own = match (self.alertmanager.as_deref(), part) {
             (_, Part::ByHeader) | (Some(OfAlertmanager::Written), _) => {
                 return Ok(Plan { remove, message: None, withheld: 0, is_json: false, body: Body::Untouched });
             }

@@ -11,6 +11,7 @@
 //! - `notes`: which limit of the tenant's a message of the upstream is about
 //! - `operators`: what Thanos tells of how a query is run, without what names stores
 //! - `grpc`: the same for gRPC: heads, frames and trailers
+//! - `titled`: web pages with the tenant in their title
 //! - `usage`: how many samples a query has read
 //! - `substitute`: what stands for a body that is not passed on
 //! - `metadata`: the metadata of metrics by the tenant's names; `target_metadata`: the same, made of that of targets
@@ -47,6 +48,7 @@ mod series;
 mod status;
 mod substitute;
 mod target_metadata;
+mod titled;
 mod usage;
 
 pub use alertmanager::{Ids, OfAlertmanager, Own, boolean};

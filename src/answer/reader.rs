@@ -5,6 +5,7 @@ use super::alertmanager::Alertmanager;
 use super::filter::Filter;
 use super::plain::PlainText;
 use super::series::Series;
+use super::titled::Titled;
 use super::usage::Samples;
 
 /// Reads a body in parts, and writes what is passed on: over all parts, at most `MAX_GROWTH` bytes more than have come, and of series no more.
@@ -18,6 +19,8 @@ pub enum Reader {
     Text(PlainText),
     /// What Alertmanager answers.
     Alertmanager(Box<Alertmanager>),
+    /// A web page.
+    Page(Box<Titled>),
 }
 
 impl Reader {
@@ -28,6 +31,7 @@ impl Reader {
             Reader::Series(series) => series.push(part, end, out),
             Reader::Text(text) => text.push(part, end, out),
             Reader::Alertmanager(filter) => filter.push(part, end, out),
+            Reader::Page(page) => page.push(part, out),
         }
     }
 
@@ -47,6 +51,7 @@ impl Reader {
             // It is short, and nobody's data.
             Reader::Text(_) => {}
             Reader::Alertmanager(filter) => filter.stop(fault),
+            Reader::Page(page) => page.stop(fault),
         }
     }
 
@@ -57,6 +62,7 @@ impl Reader {
             Reader::Series(series) => series.fault(),
             Reader::Text(_) => None,
             Reader::Alertmanager(filter) => filter.fault(),
+            Reader::Page(page) => page.fault(),
         }
     }
 
@@ -64,7 +70,7 @@ impl Reader {
     pub fn cuts_off(&self) -> bool {
         match self {
             Reader::Json(_) | Reader::Alertmanager(_) => false,
-            Reader::Series(_) | Reader::Text(_) => true,
+            Reader::Series(_) | Reader::Text(_) | Reader::Page(_) => true,
         }
     }
 
@@ -75,6 +81,7 @@ impl Reader {
             Reader::Series(series) => series.has_written(),
             Reader::Text(text) => text.has_written(),
             Reader::Alertmanager(filter) => filter.has_written(),
+            Reader::Page(page) => page.has_written(),
         }
     }
 
@@ -82,7 +89,7 @@ impl Reader {
     pub fn withheld(&self) -> u32 {
         match self {
             Reader::Json(filter) => filter.withheld(),
-            Reader::Series(_) | Reader::Text(_) | Reader::Alertmanager(_) => 0,
+            Reader::Series(_) | Reader::Text(_) | Reader::Alertmanager(_) | Reader::Page(_) => 0,
         }
     }
 
@@ -90,7 +97,7 @@ impl Reader {
     pub fn samples(&self) -> Samples {
         match self {
             Reader::Json(filter) => filter.samples(),
-            Reader::Series(_) | Reader::Text(_) | Reader::Alertmanager(_) => Samples::default(),
+            Reader::Series(_) | Reader::Text(_) | Reader::Alertmanager(_) | Reader::Page(_) => Samples::default(),
         }
     }
 }

@@ -191,9 +191,10 @@ impl Answer {
             | Answer::Metadata
             | Answer::Targets
             | Answer::TargetMetadata
+            | Answer::Page
             | Answer::Alertmanager(_)
             | Answer::Grpc(_) => true,
-            Answer::Text | Answer::Page | Answer::Asset | Answer::Untouched | Answer::None => false,
+            Answer::Text | Answer::Asset | Answer::Untouched | Answer::None => false,
         }
     }
 

@@ -246,8 +246,9 @@ impl Exchange {
         match plan {
             Some(Ok(plan)) => {
                 if let (Body::Filtered(filtered), Some(dry)) = (plan.body, &mut self.dry) {
-                    // An error in plain text holds no data, whatever is told of it.
-                    dry.reader = Some(filtered.filter).filter(|reader| !matches!(**reader, Reader::Text(_)));
+                    // An error in plain text holds no data, whatever is told of it, and a page loses nothing.
+                    let holds_data = |reader: &Reader| !matches!(reader, Reader::Text(_) | Reader::Page(_));
+                    dry.reader = Some(filtered.filter).filter(|reader| holds_data(reader));
                 }
             }
             Some(Err(_)) => self.record.dry_run(Verdict::Withheld),

@@ -137,7 +137,7 @@ impl Admitted<'_> {
         let longest = config.limits().least(&self.tenants, Limit::ResponseSize);
         let longest = longest.map(|size| (Limit::ResponseSize, size));
         let notes = Notes::new(told.into_iter().chain(longest).collect());
-        Expected::new(self.route, config, self.scope.as_ref()).limited(notes)
+        Expected::new(self.route, config, self.scope.as_ref()).limited(notes).of_tenant(self.tenants.joined())
     }
 
     /// The new `:path`; `None` where it reads so already.

@@ -5,7 +5,7 @@
 //! browser, and is never shown in a frame. Whoever may choose one tenant only is redirected to it.
 //!
 //! What the client wrote stands in the page as the query string of each link, and nowhere else. Neither ID nor query string can end an
-//! attribute: see [`target`] and [`escape`].
+//! attribute: see [`target`] and [`escape_html`].
 
 use super::decision::Reply;
 use super::head::Facts;
@@ -13,6 +13,7 @@ use crate::api::{Answer, Found, Method, Route, Rule, Switch, Upstream};
 use crate::config::{Config, Split, TenantPath};
 use crate::rejection::Rejection;
 use crate::tenant::{Clues, Tenants};
+use crate::text::escape_html;
 use percent_encoding::{AsciiSet, CONTROLS};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -157,9 +158,9 @@ fn html(tenants: &BTreeSet<String>, target: impl Fn(&str) -> String) -> String {
             break;
         }
         out.push_str("<li><a href=\"");
-        escape(&mut out, &target(id));
+        target(id).chars().for_each(|c| escape_html(&mut out, c));
         out.push_str("\">");
-        escape(&mut out, id);
+        id.chars().for_each(|c| escape_html(&mut out, c));
         out.push_str("</a>");
         left -= 1;
     }
@@ -171,21 +172,4 @@ fn html(tenants: &BTreeSet<String>, target: impl Fn(&str) -> String) -> String {
     }
     out.push_str("</main>");
     out
-}
-
-/// Appends text to HTML, between tags or double quotes.
-fn escape(out: &mut String, text: &str) {
-    for c in text.chars() {
-        let escaped = match c {
-            '&' => "&amp;",
-            '<' => "&lt;",
-            '>' => "&gt;",
-            '"' => "&quot;",
-            c => {
-                out.push(c);
-                continue;
-            }
-        };
-        out.push_str(escaped);
-    }
 }

@@ -30,7 +30,7 @@ fn filter(path: &str, tenants: &str, content_type: &str) -> Box<Filter> {
             assert!(!filtered.holds_head, "what is held back must not grow");
             match *filtered.filter {
                 Reader::Json(filter) => Box::new(filter),
-                Reader::Series(_) | Reader::Text(_) | Reader::Alertmanager(_) => panic!("{path}"),
+                Reader::Series(_) | Reader::Text(_) | Reader::Alertmanager(_) | Reader::Page(_) => panic!("{path}"),
             }
         }
         body => panic!("{path}: {body:?}"),

@@ -111,6 +111,8 @@ async function use(page, tenant) {
     await page.goto(`${base}/t/${tenant}/rules`);
     await page.getByText(`${mark}:one`).first().waitFor();
     await shot(page, `${tenant}-rules`);
+    // After the page's own scripts have run.
+    seen.checks[`${tenant} title`] = await page.title();
   });
 }
 
@@ -189,7 +191,6 @@ try {
     await page.keyboard.press("Enter");
     await page.locator(".cm-content").first().waitFor();
     seen.checks.first = at(page);
-    seen.checks.title = await page.title();
   });
   await use(page, "team-a");
 
@@ -209,6 +210,7 @@ try {
     await execute(page, "temperature");
     await page.getByText("data of team-a").first().waitFor();
     seen.checks.still = at(page);
+    seen.checks.titles = [await page.title(), await second.title()];
   });
   // Between pages that write nothing into the history themselves, as Thanos's first page does.
   await step("back and forward", async () => {

@@ -1,9 +1,11 @@
 //! `tenancyctl verify` says yes to a deployment that isolates, and no to one that does not: without the filter, behind a cache, with a header that the client can
 //! write. Prometheus, Cortex and Alertmanager; Thanos is in `deployments`.
 
+use crate::support::data::TENANTS;
 use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::{Body, Request};
-use crate::support::{grpc, process, prometheus};
+use crate::support::stores::thanos;
+use crate::support::{grpc, process, prometheus, stores, upstreams};
 use promql_tenancy_filter::api::{SERVICES, TABLE, Upstream};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -146,6 +148,34 @@ fn a_header_that_the_client_can_write_is_found() {
             "replaced" => passes(&found),
             _ => fails(&found, &[("headers", "GET: thanos-tenant names the other tenant", "leak")]),
         }
+    }
+}
+
+/// Of the web pages, a Thanos that is not told its prefix is found, by a sentence that names the flag.
+#[test]
+fn a_thanos_query_whose_page_asks_past_the_tenant_s_path_is_found() {
+    const FLAG: &str = "--web.prefix-header=X-Forwarded-Prefix";
+    let endpoint = format!("--endpoint=127.0.0.1:{}", stores().grpc().receive);
+    let pages = json!({"upstream": "thanos", "ui": true, "tenant_path": "/t/", "allowed_tenants": TENANTS});
+    for (name, is_told) in [("told", true), ("untold", false)] {
+        let port = process::free_port();
+        let mut arguments = vec!["--query.lookback-delta=30m", "--query.replica-label=receive", &endpoint];
+        arguments.extend(Some(FLAG).filter(|_| is_told));
+        let query = thanos(&format!("verify-{name}"), "query", port, process::free_port(), &arguments);
+        query.wait_until(|| upstreams::answers(port));
+        query.wait_until(|| Request::get("/api/v1/query?query=count(up)").send(port).text().contains("value"));
+        let envoy = Setup::shipped(port).plugin(pages.clone()).start(&format!("envoy-verify-{name}"));
+        let found = of(&envoy, &[]);
+        if is_told {
+            passes(&found);
+            let checks = found.1["checks"].as_array().unwrap().iter();
+            assert_eq!(checks.filter(|check| check["endpoint"] == "ui" && check["outcome"] == "ok").count(), 2);
+            continue;
+        }
+        fails(&found, &[("ui", "the first page stays below the tenant's path", "failed")]);
+        // One for each tenant, and nothing else is wrong.
+        assert_eq!((wrong(&found.1).len(), &found.1["leaks"]), (2, &json!(0)), "{:#?}", wrong(&found.1));
+        assert!(wrong(&found.1).iter().all(|check| check["detail"].as_str().unwrap().contains(FLAG)));
     }
 }
 

@@ -87,6 +87,12 @@ fn assert_is_isolated(seen: &Value, first: &str) {
         assert!(at.starts_with(&format!("/t/team-a/{below}")), "{check}: {at}");
     }
     assert!(checks["linked"].as_str().unwrap().contains("g0.expr=temperature"), "{}", checks["linked"]);
+    let titles: Vec<&str> = TENANTS.iter().map(|tenant| checks[format!("{tenant} title")].as_str().unwrap()).collect();
+    for (tenant, title) in TENANTS.iter().zip(&titles) {
+        let rest = title.strip_prefix(&format!("{tenant} · ")).unwrap_or_else(|| panic!("{title}"));
+        assert!(rest.starts_with("Prometheus Time Series") || rest.starts_with("Thanos | "), "{title}");
+    }
+    assert_eq!(checks["titles"], json!(titles), "two tabs at once");
     for (tenant, mark) in [("team-a", "only_team_a"), ("team-b", "only_team_b")] {
         let completions = checks[format!("{tenant} completions")].to_string();
         assert!(completions.contains(mark) && completions.matches("only_team").count() == 1, "{completions}");
@@ -231,6 +237,20 @@ fn what_a_client_says_of_the_prefix_stands_in_no_page() {
         assert_eq!(page.status, 200);
         assert!(page.text().contains(PREFIX), "{}", page.text());
         assert!(!page.text().contains("team-b") && !page.text().contains("evil") && !page.text().contains("alert(1)"));
+    }
+}
+
+#[test]
+fn the_title_names_the_tenant_and_all_else_is_the_upstream_s() {
+    let port = of_prometheus().0.port();
+    let direct = Request::get("/query").send(of_prometheus().1.port()).text();
+    for tenant in ["team-a", "team-b"] {
+        let page = Request::get(&format!("/t/{tenant}/query")).header("if-none-match", "*").send(port);
+        assert_eq!((page.status, page.header("content-encoding"), page.header("etag")), (200, None, None));
+        assert_eq!(page.text(), direct.replace("<title>", &format!("<title>{tenant} &middot; ")));
+        if let Some(length) = page.header("content-length") {
+            assert_eq!(length, page.body.len().to_string());
+        }
     }
 }
 

@@ -247,7 +247,7 @@ fn answer(answer: Answer) -> &'static str {
         Answer::Targets => "filtered by label",
         Answer::TargetMetadata => "filtered by target label",
         Answer::Series => "its series' labels checked",
-        Answer::Page => "the page, in no frame",
+        Answer::Page => "the page with the tenant in its title, in no frame",
         Answer::Asset => "as it is, cached as the upstream says",
         Answer::Untouched | Answer::Alertmanager(Part::ByHeader) => "as it is",
         Answer::Alertmanager(Part::Alerts | Part::Groups) => {

@@ -59,6 +59,52 @@ fn a_page_of_a_tenant_is_forwarded_without_its_prefix_and_query() {
     }
 }
 
+/// What comes back of a page or a file, by a head of these pairs: the headers that go, and the body.
+fn shown(target: &str, pairs: &[(&str, &str)], body: &str) -> (Vec<&'static str>, String) {
+    let request = Request::get(target).header("if-none-match", "\"e\"").header("accept-encoding", "gzip");
+    let forward = request.decide(&config(LISTED)).unwrap();
+    let headers: Vec<_> = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let is_asked = |name: &str| !forward.remove.iter().any(|removed| **removed == *name);
+    assert_eq!(is_asked("if-none-match"), target.contains("/assets/"), "{target}");
+    assert_eq!(is_asked("accept-encoding"), target.contains("/assets/"), "{target}");
+    let head = crate::answer::Head { headers: &headers, end_of_stream: false, is_early: false };
+    let plan = forward.expected.decide(&head).unwrap();
+    let body = match plan.body {
+        crate::answer::Body::Untouched => body.to_owned(),
+        crate::answer::Body::Filtered(mut filtered) => {
+            let mut out = Vec::new();
+            filtered.filter.push(body.as_bytes(), true, &mut out);
+            String::from_utf8(out).unwrap()
+        }
+        other => panic!("{other:?}"),
+    };
+    (plan.remove, body)
+}
+
+#[test]
+fn the_title_of_a_page_names_the_tenant_and_no_validator_stays() {
+    let page = "<title>Prometheus</title>";
+    let headers = [
+        (":status", "200"),
+        ("content-type", "text/html; charset=utf-8"),
+        ("content-length", "25"),
+        ("etag", "\"e\""),
+        ("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT"),
+    ];
+    let (removed, body) = shown("/t/team-a/query", &headers, page);
+    assert_eq!(
+        (removed, body),
+        (vec!["content-length", "etag", "last-modified"], page.replace('P', "team-a &middot; P"))
+    );
+    assert_eq!(shown("/t/team-b/alerts", &headers, page).1, page.replace('P', "team-b &middot; P"));
+    // What is no page passes as it came.
+    assert_eq!(shown("/t/team-a/assets/x.html", &headers, page), (Vec::new(), page.to_owned()));
+    let mut encoded = headers.to_vec();
+    encoded.push(("content-encoding", "gzip"));
+    assert_eq!(shown("/t/team-a/query", &encoded, page), (Vec::new(), page.to_owned()));
+    assert_eq!(shown("/t/team-a/query", &[(":status", "200")], page), (Vec::new(), page.to_owned()));
+}
+
 #[test]
 fn what_a_client_says_of_the_prefix_is_not_forwarded() {
     let request = Request::get("/t/team-a/query").header("x-forwarded-prefix", "/t/team-b");
@@ -193,7 +239,7 @@ fn nothing_in_a_page_to_choose_ends_an_attribute() {
     let links = links(&html);
     assert_eq!(links.len(), 4);
     assert!(links.iter().all(|(to, _)| to.starts_with("/t/") && to.is_ascii() && !to.contains(['<', '>', '"'])));
-    assert!(links.iter().any(|(to, id)| to.starts_with("/t/a&amp;amp;b'/query?") && *id == "a&amp;amp;b'"));
+    assert!(links.iter().any(|(to, id)| to.starts_with("/t/a&amp;amp;b&#39;/query?") && *id == "a&amp;amp;b&#39;"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::super::http::{Answer, Ask, shortened};
 use super::data::{Data, Pair};
 use super::deployment::Deployment;
 use super::judge::{self, Found};
+use promql_tenancy_filter::api::Upstream;
 
 /// gRPC's `UNIMPLEMENTED`, as it is written.
 const UNIMPLEMENTED: &str = "12";
@@ -40,6 +41,8 @@ pub enum Expect {
     Code(u8),
     /// A success that no cache keeps, for the tenant.
     Private,
+    /// A web page that asks for all it needs below the tenant's path.
+    Page,
     /// It could not be checked, and why.
     Unchecked(&'static str),
 }
@@ -92,6 +95,7 @@ impl Check {
             | Expect::Status(_)
             | Expect::Code(_)
             | Expect::Private
+            | Expect::Page
             | Expect::Unchecked(_) => Found::good(),
         }
     }
@@ -108,9 +112,10 @@ impl Check {
             return Found::bad(problem);
         }
         match self.expect {
-            Expect::Data | Expect::Private if !answer.is_success() => Found::bad(answer.problem()),
+            Expect::Data | Expect::Private | Expect::Page if !answer.is_success() => Found::bad(answer.problem()),
             Expect::Data if judge::is_empty(answer) => Found::bad("its own data does not arrive".to_owned()),
             Expect::Private => private(answer, deployment),
+            Expect::Page => page(answer, &self.ask.target, deployment),
             Expect::Nothing if !is_refused && !judge::is_empty(answer) => {
                 Found::leak(format!("the other tenant's data influences the answer: {}", body()))
             }
@@ -132,6 +137,23 @@ impl Check {
             | Expect::Unchecked(_) => Found::good(),
         }
     }
+}
+
+/// Without the header that names the prefix, an upstream's page asks past the tenant's path, where nothing is served.
+fn page(answer: &Answer, target: &str, deployment: &Deployment) -> Found {
+    let split = deployment.config.tenant_path().and_then(|path| path.split(target.as_bytes()));
+    let Some(outside) = split.and_then(|split| judge::outside_of_path(&answer.text(), split.prefix)) else {
+        return Found::good();
+    };
+    let advice = match deployment.upstream {
+        Upstream::Thanos => {
+            "start Thanos Query with --web.prefix-header=X-Forwarded-Prefix, and without --web.external-prefix"
+        }
+        Upstream::Prometheus | Upstream::Cortex | Upstream::Alertmanager => {
+            "--web.external-url must have no path, or the one that path_prefixes has"
+        }
+    };
+    Found::bad(format!("the page refers to {outside:?}, which is not below the tenant's path: {advice}"))
 }
 
 /// What the filter says to caches. Without it, the filter is not there, or something takes it away.

@@ -7,7 +7,7 @@ use super::check::{Check, Expect};
 use super::data::Pair;
 use super::deployment::Deployment;
 use super::queries;
-use promql_tenancy_filter::api::Upstream;
+use promql_tenancy_filter::api::{Switch, Upstream};
 use promql_tenancy_filter::tenant::Source;
 use url::form_urlencoded;
 
@@ -39,6 +39,7 @@ pub fn checks(deployment: &Deployment<'_>, pair: &Pair<'_>, checks: &mut Vec<Che
         maker.errors();
     }
     maker.nowhere();
+    maker.page();
     maker.methods();
 }
 
@@ -269,6 +270,22 @@ impl Maker<'_> {
         if let Some(ask) = self.named("GET", "/tenancyctl-verify") {
             let expect = if self.deployment.has("ui") { Expect::Anything } else { Expect::Status(404) };
             self.add("paths", "a path that nobody knows", ask, expect);
+        }
+    }
+
+    /// The upstream's first page, where the path chooses the tenant.
+    fn page(&mut self) {
+        let Deployment { config, upstream, .. } = self.deployment;
+        let (Some(path), Some(pages), true) =
+            (config.tenant_path(), &upstream.profile().pages, config.serves(Switch::Ui))
+        else {
+            return;
+        };
+        if let Some(mut ask) = self.named("GET", &format!("/{}", pages.home)) {
+            if !ask.target.starts_with(path.as_str()) {
+                ask.target.insert_str(0, &path.of(&self.pair.own.id));
+            }
+            self.add("ui", "the first page stays below the tenant's path", ask, Expect::Page);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::super::http::{Answer, shortened};
 use super::data::Pair;
+use percent_encoding::{percent_decode, percent_decode_str};
 use promql_tenancy_filter::api::Upstream;
 use promql_tenancy_filter::scope::{Fit, Inside, Standing};
 use promql_tenancy_filter::wire::protobuf::write_bytes;
@@ -194,6 +195,23 @@ pub fn holds_metric(answer: &Answer, pair: &Pair<'_>) -> bool {
     contains(&answer.body, &label)
 }
 
+/// What a page refers to outside of this path: the prefix that its script puts before all it asks, or an address of its tags.
+pub fn outside_of_path(page: &str, path: &[u8]) -> Option<String> {
+    let path = percent_decode(path).decode_utf8_lossy();
+    let is_below =
+        |found: &str| found.strip_prefix(&*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let quoted = |rest: &str| rest.split('"').next().unwrap_or_default().to_owned();
+    // Thanos's. Go's escapes of a script are among those of JSON.
+    let prefix = page.split_once("GLOBAL_PATH_PREFIX=\"").map(|(_, rest)| quoted(rest));
+    let prefix = prefix.map(|text| serde_json::from_str(&format!("\"{text}\"")).unwrap_or(text));
+    let prefix = prefix.map(|prefix: String| if prefix.is_empty() { "/".to_owned() } else { prefix });
+    let addresses = ["src=\"", "href=\""].into_iter().flat_map(|name| page.split(name).skip(1)).map(quoted);
+    // Relative ones are below the page's own; those with a host are another site's.
+    let addresses = addresses.filter(|address| address.starts_with('/') && !address.starts_with("//"));
+    let addresses = addresses.map(|address| percent_decode_str(&address).decode_utf8_lossy().into_owned());
+    prefix.into_iter().chain(addresses).find(|found| !is_below(found))
+}
+
 fn contains(body: &[u8], needle: &[u8]) -> bool {
     body.windows(needle.len()).any(|window| window == needle)
 }
@@ -229,4 +247,27 @@ pub fn malformed(answer: &Answer, upstream: Upstream) -> Option<String> {
     }
     let text = answer.text();
     Some(format!("{} with a body that is no error object: {:?}", answer.status, shortened(&text, 80)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_stays_below_its_path() {
+        let thanos = |prefix: &str| format!(r#"<script>const GLOBAL_PATH_PREFIX="{prefix}"</script>"#);
+        for (page, path, found) in [
+            (thanos(r"\/t\/team-a"), "/t/team-a", None),
+            (thanos(r"\/t\/a\u0026é"), "/t/a%26%C3%A9", None),
+            (thanos(""), "/t/team-a", Some("/")),
+            (thanos(r"\/t\/team-ab"), "/t/team-a", Some("/t/team-ab")),
+            (thanos(r"\/other"), "/t/team-a", Some("/other")),
+            (r#"<link href="./a.css"><a href="//b.example/"><a href="https://c.example">"#.to_owned(), "/t/a", None),
+            (r#"<script src="/static/x.js">"#.to_owned(), "/t/a", Some("/static/x.js")),
+            (r#"<script src="/t/a/static/x.js"><link href="/x">"#.to_owned(), "/t/a", Some("/x")),
+            (String::new(), "/t/a", None),
+        ] {
+            assert_eq!(outside_of_path(&page, path.as_bytes()).as_deref(), found, "{page}");
+        }
+    }
 }
