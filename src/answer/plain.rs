@@ -41,12 +41,14 @@ pub struct PlainText {
     of_upstream: Option<Filter>,
     text: Vec<u8>,
     has_written: bool,
+    /// The upstream has said something that is not told.
+    is_withheld: bool,
 }
 
 impl PlainText {
     /// Of an error of the proxy's own.
     pub fn of_proxy(status: u16) -> Self {
-        PlainText { status, of_upstream: None, text: Vec::new(), has_written: false }
+        PlainText { status, of_upstream: None, text: Vec::new(), has_written: false, is_withheld: false }
     }
 
     /// Of an error of the upstream's. `filter` is what reads its error objects.
@@ -68,6 +70,7 @@ impl PlainText {
             Some(filter) => said_by_upstream(text, filter, object),
             None => said_by_proxy(text).map(|text| object(&status::saying(self.status, Author::Proxy, &text))),
         };
+        self.is_withheld = told.is_none() && self.of_upstream.is_some() && !self.text.is_empty();
         let author = if self.of_upstream.is_some() { Author::Upstream } else { Author::Proxy };
         out.extend(told.unwrap_or_else(|| object(&status::sentence(self.status, author))));
     }
@@ -80,6 +83,11 @@ impl PlainText {
     /// Whether a byte has been written.
     pub fn has_written(&self) -> bool {
         self.has_written
+    }
+
+    /// How many messages were withheld.
+    pub fn withheld(&self) -> u32 {
+        u32::from(self.is_withheld)
     }
 }
 
@@ -125,6 +133,7 @@ mod tests {
         reader.push(b"", true, &mut parts);
         reader.push(b"", true, &mut parts);
         assert_eq!(whole, parts, "the same whatever its parts, and once");
+        assert_eq!(reader.withheld(), 0, "the proxy's own text is nobody's");
         assert!(whole.len() <= text.len() + MAX_GROWTH, "{} {}", text.len(), whole.len());
         let object: serde_json::Value = serde_json::from_slice(&whole).unwrap();
         assert_eq!(object["status"], "error");

@@ -39,7 +39,7 @@ impl Reader {
     pub fn is_text_of_upstream(&self) -> bool {
         match self {
             Reader::Text(text) => text.is_of_upstream(),
-            Reader::Json(_) | Reader::Series(_) | Reader::Alertmanager(_) => false,
+            Reader::Json(_) | Reader::Series(_) | Reader::Alertmanager(_) | Reader::Page(_) => false,
         }
     }
 
@@ -89,7 +89,8 @@ impl Reader {
     pub fn withheld(&self) -> u32 {
         match self {
             Reader::Json(filter) => filter.withheld(),
-            Reader::Series(_) | Reader::Text(_) | Reader::Alertmanager(_) | Reader::Page(_) => 0,
+            Reader::Text(text) => text.withheld(),
+            Reader::Series(_) | Reader::Alertmanager(_) | Reader::Page(_) => 0,
         }
     }
 

@@ -78,7 +78,10 @@ impl Maker<'_> {
         if found.is_some_and(|(found, _)| found.route.path != route.path) {
             return;
         }
-        let refused = if self.deployment.is_configured() { Expect::Status(403) } else { Expect::Anything };
+        // The upstream's web pages get an answer without data in its place.
+        let is_neutral = self.deployment.has("ui") && route.neutral.is_some();
+        let refused =
+            if self.deployment.is_configured() && !is_neutral { Expect::Status(403) } else { Expect::Anything };
         match route.rule {
             Rule::Refuse(_) if self.deployment.has("ui") => {
                 self.add(route.handler, format!("{path}, with ui"), "GET", path, &[], Expect::Anything);
