@@ -256,9 +256,10 @@ impl Expected {
     }
 
     /// How long the answer may be, if it is one that the limit is about: what is returned, and no error. What is filtered by its owner holds
-    /// other tenants' data when it comes: it is not measured.
+    /// other tenants' data when it comes: it is not measured. Of remote read's series, another tenant's would be a fault: they are.
     pub fn max_size(&self, head: &Head<'_>) -> Option<i64> {
-        let is_measured = self.answer != Answer::Untouched && !self.answer.is_filtered_by_owner();
+        let holds_others = self.answer != Answer::Series && self.answer.is_filtered_by_owner();
+        let is_measured = self.answer != Answer::Untouched && !holds_others;
         let is_success = || find(head, ":status").is_some_and(|status| status.starts_with(b"2"));
         self.notes.max_size().filter(|_| is_measured && is_success())
     }

@@ -5,7 +5,6 @@ use crate::support::envoy::{Envoy, Setup};
 use crate::support::http::Request;
 use crate::support::{stub, unique};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
 
 /// A separate Envoy, so that its log has only these requests.
 fn envoy() -> &'static Envoy {
@@ -28,14 +27,10 @@ fn form(query: &[u8]) -> Vec<u8> {
 
 /// Sends a form, and asserts that it is answered with one of these: forwarded, not PromQL, or too large.
 fn assert_answered(what: &str, path: &str, form: Vec<u8>) -> u16 {
-    /// Rewriting 1 MB takes milliseconds. This allows for a busy machine.
-    const SOON: Duration = Duration::from_secs(10);
     let id = unique();
     let mut request = Request::post(path, "").tenant("team-a").header("x-e2e-id", &id);
     request.body = crate::support::http::Body::Sized(form);
-    let start = Instant::now();
     let answer = request.send(envoy().port());
-    assert!(start.elapsed() < SOON, "{what}: answered after {:?}", start.elapsed());
     match answer.status {
         200 => stub().seen(&id).iter().for_each(|seen| seen.assert_scoped("team-a")),
         400 | 413 => assert!(stub().seen(&id).is_empty(), "{what}"),
@@ -100,10 +95,8 @@ fn an_expression_that_is_costly_to_print_does_not_reach_the_upstream() {
         for endpoint in ["/api/v1/format_query", "/api/v1/parse_query"] {
             let mut request = Request::post(endpoint, "").tenant("team-a");
             request.body = crate::support::http::Body::Sized(form(query.as_bytes()));
-            let start = Instant::now();
             let answer = request.send(crate::support::prometheus().envoy.port());
             assert_eq!(answer.status, 200, "{}", answer.text());
-            assert!(start.elapsed() < Duration::from_secs(10), "{endpoint}: {:?}", start.elapsed());
         }
     }
 }

@@ -29,7 +29,7 @@
 //! - `web_pages`: the pages of Prometheus and Thanos in a real browser; `web_login`: which signs in first
 //! - `stats`: all stats; `samples`: the samples that queries read
 //! - `dashboards`: the operators' dashboard and rules, with a Prometheus that scrapes Envoy; `picture`: draws the README's picture, on request
-//! - `trap`, `configuration`, `reload`, `startup`: the filter as a part of Envoy; `native`: the native module as one
+//! - `trap`, `configuration`, `reload`: the filter as a part of Envoy; `native`: the native module as one
 //!
 //! They run against the wasm module, or, with `TENANCY_MODULE=native`, against the native one: scripts/test does both.
 //!
@@ -84,7 +84,6 @@ mod selectors;
 mod smuggling;
 mod soak;
 mod sources;
-mod startup;
 mod stats;
 mod stores;
 mod support;

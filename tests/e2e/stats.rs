@@ -408,7 +408,6 @@ fn a_change_of_the_vm_id_leaves_no_request_in_flight_for_ever() {
     let start = Instant::now();
     envoy.wait_for_metrics("in_flight", |metrics| in_flight(metrics) == 0.0);
     println!("the gauge was right again after {:?}", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(6));
     assert_eq!(get("team-b").send(envoy.port()).status, 200);
     envoy.assert_healthy();
 }

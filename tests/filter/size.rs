@@ -1,6 +1,12 @@
 //! `max_response_size_bytes`: an answer that is longer is refused or cut, so that no client takes a part of it for the whole, and counted.
 
 use crate::harness::{Harness, Outcome, Request, Response};
+use promql_tenancy_filter::wire::crc32c::crc32c;
+use promql_tenancy_filter::wire::grpc::{body, write_frame};
+use promql_tenancy_filter::wire::labels::{Matcher, Operator};
+use promql_tenancy_filter::wire::protobuf::{Message, write_bytes, write_varint};
+use promql_tenancy_filter::wire::remote_read::{Query, ReadRequest};
+use promql_tenancy_filter::wire::thanos::QueryRequest;
 
 const LIMIT: usize = 1_000;
 
@@ -130,4 +136,83 @@ fn what_other_tenants_own_is_not_measured() {
     let out = ask(&mut envoy, "team-a", QUERY, Response::new(422, &error).header("content-type", "application/json"));
     assert_eq!(out.answer().status, 422);
     assert!(!out.answer().text().contains("max_response_size_bytes"));
+}
+
+/// HTTP says that it is not whole. Where the length is known, it is refused before.
+#[test]
+fn remote_read_is_reset() {
+    let mut message = Vec::new();
+    let up = Matcher { operator: Operator::Equal, name: b"__name__", value: b"up" };
+    let query = Query { start_timestamp_ms: 0, end_timestamp_ms: 1, matchers: vec![up], hints: None };
+    ReadRequest { queries: vec![query], accepted_response_types: vec![1] }.write(&mut message);
+    let message = snap::raw::Encoder::new().compress_vec(&message).unwrap();
+    let config = format!(
+        r#"{{"enable_remote_read": true, "limits": {{"max_response_size_bytes": {LIMIT}}},
+            "overrides": {{"free": {{"max_response_size_bytes": 0}}}}}}"#
+    );
+    let mut envoy = Harness::new(config).expect("a valid configuration");
+    let mut ask = |tenant: &str, frames: usize, length: Option<&str>, chunk: usize| {
+        let body = read_frame(tenant).repeat(frames);
+        let kind = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
+        let answer = Response::new(200, &body).header("content-type", kind);
+        envoy.answer_in_chunks(chunk, true);
+        envoy.upstream_answers(length.map_or(answer.clone(), |length| answer.header("content-length", length)));
+        let request = Request::post("/api/v1/read").header("content-type", "application/x-protobuf");
+        let request = request.header("content-encoding", "snappy").header("x-prometheus-remote-read-version", "0.1.0");
+        (body, envoy.request(request.header("THANOS-TENANT", tenant).chunk(&message)))
+    };
+    for chunk in [100, 100_000] {
+        for (tenant, frames) in [("team-a", 5), ("free", 20)] {
+            let (body, out) = ask(tenant, frames, None, chunk);
+            assert_eq!(out.answer().body, body);
+        }
+        let (_, out) = ask("team-a", 20, None, chunk);
+        assert!(out.reset, "{out:?}");
+        assert!(out.logs.iter().any(|line| line.text.contains("max_response_size_bytes")), "{:?}", out.logs);
+        let length = read_frame("team-a").repeat(20).len().to_string();
+        let (_, refused) = ask("team-a", 20, Some(&length), chunk);
+        assert_eq!(refused.answer().status, 422);
+        assert!(refused.answer().text().contains("your limit max_response_size_bytes is 1000"));
+    }
+}
+
+/// A frame of a streamed answer with one series, of about 120 bytes.
+fn read_frame(tenant: &str) -> Vec<u8> {
+    let (mut label, mut series, mut message, mut frame) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    write_bytes(1, b"tenant_id", &mut label);
+    write_bytes(2, tenant.as_bytes(), &mut label);
+    write_bytes(1, &label, &mut series);
+    write_bytes(2, &[b'c'; 80], &mut series);
+    write_bytes(1, &series, &mut message);
+    write_varint(message.len() as u64, &mut frame);
+    frame.extend_from_slice(&crc32c(&message).to_be_bytes());
+    frame.extend_from_slice(&message);
+    frame
+}
+
+#[test]
+fn a_grpc_call_ends_with_a_status_that_says_so() {
+    let mut envoy = Harness::new(format!(
+        r#"{{"upstream": "thanos", "enable_grpc": true, "limits": {{"max_response_size_bytes": {LIMIT}}},
+            "overrides": {{"free": {{"max_response_size_bytes": 0}}}}}}"#
+    ))
+    .expect("a valid configuration");
+    // A warning of 100 bytes each, of which the filter makes its own.
+    let (mut warning, mut frame) = (Vec::new(), Vec::new());
+    write_bytes(1, &[b'w'; 100], &mut warning);
+    write_frame(&warning, &mut frame).unwrap();
+    let message = body(&QueryRequest { query: b"up", ..Default::default() }).unwrap();
+    for (tenant, frames, code) in [("team-a", 5, "0"), ("team-a", 20, "8"), ("free", 20, "0")] {
+        for chunk in [10, 100_000] {
+            envoy.answer_in_chunks(chunk, false);
+            let answer = Response::new(200, frame.repeat(frames)).header("content-type", "application/grpc");
+            envoy.upstream_answers(answer.trailer("grpc-status", "0"));
+            let call = Request::post("/thanos.Query/Query").header("content-type", "application/grpc");
+            let out = envoy.request(call.header("te", "trailers").header("THANOS-TENANT", tenant).chunk(&message));
+            let trailers = &out.answer().trailers;
+            assert_eq!(trailers.get("grpc-status").as_deref(), Some(code), "{tenant} {frames} {chunk}: {trailers:?}");
+            let text = trailers.get("grpc-message").unwrap_or_default();
+            assert_eq!(text.contains("max_response_size_bytes is 1000"), code == "8", "{text}");
+        }
+    }
 }

@@ -272,11 +272,6 @@ impl Envoy {
         }
     }
 
-    /// Whether it answers at all, once.
-    pub fn is_listening(&self) -> bool {
-        std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, self.port)).is_ok()
-    }
-
     /// How often a VM that trapped was to be started again: a later request does that.
     pub fn reloads(&self) -> u64 {
         if super::native::is_native(&self.wasm) {
