@@ -15,6 +15,7 @@ use promql_tenancy_filter::request::{Head, decide};
 use promql_tenancy_filter::scope::{MatchOp, Matcher, OnConflict, Scope};
 use std::cell::RefCell;
 use std::hint::black_box;
+use std::sync::Arc;
 
 const TYPICAL: &[u8] = include_bytes!("queries/typical.promql");
 const TERMS: &[u8] = include_bytes!("queries/terms_2000.promql");
@@ -22,7 +23,7 @@ const ALTERNATION: &[u8] = include_bytes!("queries/alternation_500.promql");
 
 type Work = (&'static str, fn() -> Box<dyn FnMut()>);
 
-const WORKS: [Work; 17] = [
+const WORKS: [Work; 29] = [
     ("rewrite_typical", || rewriting(TYPICAL)),
     ("rewrite_typical_5_labels", || rewriting_in(five(), TYPICAL)),
     ("rewrite_2000_terms", || rewriting(TERMS)),
@@ -40,6 +41,19 @@ const WORKS: [Work; 17] = [
     ("answer_64_kb", answer),
     ("rules_100", rules),
     ("configuration", configuration),
+    // Each from here on is long enough that work which grew with the square of the length would be many times as much.
+    ("configuration_4000_judged", || reading_many(false)),
+    ("configuration_4000_known", || reading_many(true)),
+    ("configuration_long_list", long_list),
+    ("grows_terms", || growing(|n| vec!["up"; n].join(" + "))),
+    ("grows_powers", || growing(|n| vec!["2"; n].join("^"))),
+    ("grows_matchers", || growing(|n| format!("up{{{}}}", vec![r#"a="b""#; n].join(",")))),
+    ("grows_own_matchers", || growing(|n| format!("up{{{}}}", vec![r#"tenant_id!="b""#; n].join(",")))),
+    ("grows_alternatives", || growing(|n| format!(r#"up{{a=~"{}"}}"#, vec!["abc"; n].join("|")))),
+    ("grows_labels", || growing(|n| format!("a + on ({}) group_left ({}) b", labels("l", n), labels("m", n)))),
+    ("grows_arguments", || growing(|n| format!("f({})", vec!["a"; n].join(",")))),
+    ("grows_dotted_names", || growing(|n| vec!["offset.5"; n].join(" or "))),
+    ("grows_comments", || growing(|n| format!("up{}", "# c\n".repeat(n)))),
 ];
 
 fn main() {
@@ -108,6 +122,45 @@ fn encoded(query: &[u8], number: usize) -> Vec<u8> {
     form::append(&mut form, b"query", query);
     form.extend_from_slice(format!("%2B{number:04}").as_bytes());
     form
+}
+
+/// A query of this many parts, accepted or refused.
+fn growing(shape: fn(usize) -> String) -> Box<dyn FnMut()> {
+    let (query, scope) = (shape(4_000), Scope::equal("tenant_id".into(), "team-a".into(), OnConflict::Replace));
+    Box::new(move || {
+        let mut out = Vec::new();
+        let _ = black_box(rewrite(black_box(query.as_bytes()), &scope, &mut out));
+        black_box(out);
+    })
+}
+
+fn labels(prefix: &str, count: usize) -> String {
+    (0..count).map(|at| format!("{prefix}{at}")).collect::<Vec<_>>().join(",")
+}
+
+/// A configuration of 4,000 tenants, judged as a whole, or by a worker that knows it to be judged.
+fn reading_many(is_known: bool) -> Box<dyn FnMut()> {
+    let entry = |n: usize| {
+        format!(
+            r#""tenant-{n}":{{"max_query_length":"30d","max_query_points":{n},"max_concurrent_queries":8,"retention_period":"{}d"}}"#,
+            n % 300 + 1
+        )
+    };
+    let entries: Vec<String> = (0..4_000).map(entry).collect();
+    let json = Arc::new(format!("{{\"overrides\":{{{}}}}}", entries.join(",")).into_bytes());
+    let told = is_known.then(|| Config::read(&json, None).expect("a configuration").told());
+    Box::new(move || {
+        black_box(Config::read(black_box(&json), told).expect("a configuration"));
+    })
+}
+
+/// A list whose entries must all differ.
+fn long_list() -> Box<dyn FnMut()> {
+    let paths: Vec<String> = (0..4_000).rev().map(|n| format!("\"/page-{n}\"")).collect();
+    let json = format!("{{\"passthrough_paths\":[{}]}}", paths.join(",")).into_bytes();
+    Box::new(move || {
+        black_box(Config::parse(black_box(&json)).expect("a configuration"));
+    })
 }
 
 fn request(config: &str, ask: fn(usize) -> usize) -> Box<dyn FnMut()> {

@@ -1,6 +1,8 @@
 """What a tenant's flood does to another tenant: team-b's latency with and without it, for each way to set limits.
 
-    scripts/fairness            # prints a table, and one JSON object with --json
+    scripts/fairness                # prints a table, and one JSON object with --json
+    scripts/fairness --write        # writes the table into docs/fleet.md
+    scripts/fairness --seconds 1    # a short run: does it run through?
 
 The upstream serves SLOTS queries at a time, each for SERVICE seconds, and queues the rest, as Prometheus does (--query.max-concurrency). Team-a
 sends FLOOD queries at the same time, without a pause. Team-b sends a few queries a second, each on its schedule.
@@ -213,18 +215,39 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", action="store_true", help="the table, into docs/fleet.md")
     options = parser.parse_args()
     rows = [measure(*way, options.seconds) for way in WAYS]
     if options.json:
         print(json.dumps(rows))
         return
-    print(f"The upstream serves {SLOTS} queries at a time, {SERVICE * 1000:.0f} ms each. Team-a has {FLOOD} queries under way, team-b sends {RATE} a second.\n")
-    print("| set-up | team-b alone: p50, p99 (ms) | beside the flood: p50, p99 (ms) | of team-b refused | of team-a served, refused (1/s) |")
-    print("|---|---|---|---|---|")
+    lines = [
+        f"The upstream serves {SLOTS} queries at a time, {SERVICE * 1000:.0f} ms each. Team-a has {FLOOD} queries under way, team-b sends {RATE} a second,"
+        f" for {options.seconds:.0f} s. Load average: {os.getloadavg()[0]:.0f}.",
+        "",
+        "| set-up | team-b alone: p50, p99 (ms) | beside the flood: p50, p99 (ms) | of team-b refused | of team-a served, refused (1/s) |",
+        "|---|---|---|---|---|",
+    ]
     for row in rows:
         a, b = row["alone"], row["beside"]
         total = b["served"] + b["failed"]
-        print(f"| {row['way']} | {a['p50_ms']}, {a['p99_ms']} | {b['p50_ms']}, {b['p99_ms']} | {b['failed']} of {total} | {row['flood_served_s']}, {row['flood_refused_s']} |")
+        lines.append(f"| {row['way']} | {a['p50_ms']}, {a['p99_ms']} | {b['p50_ms']}, {b['p99_ms']} | {b['failed']} of {total} | {row['flood_served_s']}, {row['flood_refused_s']} |")
+    print("\n".join(lines))
+    if options.write:
+        write_between(f"{ROOT}/docs/fleet.md", "fairness", lines)
+
+
+def write_between(path, name, lines):
+    """Replaces what stands between the two comment lines of this name."""
+    with open(path) as file:
+        text = file.read()
+    begin, end = f"<!-- {name}: written by scripts/fairness --write -->\n", f"<!-- {name}: end -->\n"
+    head, _, rest = text.partition(begin)
+    _, mark, tail = rest.partition(end)
+    if not mark:
+        raise SystemExit(f"{path} has no lines {begin!r} and {end!r}")
+    with open(path, "w") as file:
+        file.write(head + begin + "\n".join(lines) + "\n" + end + tail)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """How large a fleet of Envoys with the filter has to be: coefficients that are measured, and a simulation with them.
 
     scripts/size-fleet --requests 100000 --tenants 10000        # with the coefficients of benches/fleet/coefficients.json
-    scripts/size-fleet --measure                                # measures them anew on this machine, and writes that file
+    scripts/size-fleet --measure                                # measures them anew on this machine: that file, and the table of docs/sizing.md
+    scripts/size-fleet --measure --short                        # a tenth of the runs, printed and not written: does it run through?
 
 The model: a request costs CPU by itself and by the bytes of its answer; an Envoy holds what it starts with, for each worker a VM with the
 configuration, and for each pair of tenant and handler its stats; each stream holds its buffers. The simulation draws a second of traffic many
@@ -165,7 +166,7 @@ def spent(envoy, count, tenants, **more):
     return min(costs)
 
 
-def measure():
+def measure(short):
     global UPSTREAM
     UPSTREAM = Upstream()
     found = {}
@@ -178,7 +179,7 @@ def measure():
         finally:
             envoy.stop()
 
-    small, large = 4000, 60
+    small, large = (400, 6) if short else (4000, 60)
     try:
         ranges = {"path": "/api/v1/query_range?query=up&start=1&end=2&step=1"}
         run("without", {}, lambda e: {"cpu_us": spent(e, small, 10), "large_cpu_us": spent(e, large, 10, **ranges), "memory": e.memory()}, with_filter=False)
@@ -245,6 +246,41 @@ def measure():
         "call_out_cpu_us": with_["cpu_us"],
     }
     return {"load_average": os.getloadavg()[0], "coefficients": {k: round(v, 2) for k, v in coefficients.items()}, "runs": found}
+
+
+def table(found):
+    """The rows of docs/sizing.md."""
+    c = found["coefficients"]
+    return [
+        "| coefficient | measured |",
+        "|---|---|",
+        f"| CPU of a request with a small answer | {c['request_cpu_us']:.0f} µs ({c['request_cpu_us_without_filter']:.0f} µs without the filter) |",
+        f"| CPU of a MiB of answer | {c['answer_cpu_us_per_mib'] / 1000:.1f} ms |",
+        f"| the same request with two workers | {c['second_worker']:.2f} times the CPU |",
+        f"| the same request with 10,000 tenants, each with stats | {c['cpu_growth_at_10000_tenants']:.2f} times the CPU |",
+        f"| memory: Envoy, the filter, one more worker | {c['envoy_mib']:.0f} MiB, {c['filter_mib']:.0f} MiB, {c['worker_mib']:.1f} MiB |",
+        f"| memory: stats of a tenant and handler | {c['stats_kib_per_tenant_and_handler']:.1f} KiB |",
+        f"| memory: a stream that waits for its answer | {c['stream_kib']:.0f} KiB |",
+        f"| memory: a tenant with an override, in each worker | {c['override_bytes_per_worker']:.0f} bytes |",
+        f"| reload: CPU for a tenant with an override, in each worker | {c['reload_cpu_us_per_override']:.1f} µs (100,000 against 10,000 overrides: {c['reload_growth']:.2f} times as much each) |",
+        f"| series in Prometheus, of a tenant and handler | {c['series_per_tenant_and_handler']:.0f} |",
+        "| a call-out | counted as a request, not measured |",
+        "",
+        f"({os.cpu_count()} cores with a load average of {found['load_average']:.0f}. Load by other work raises CPU times: on a quiet machine see [benchmarks.md](benchmarks.md).)",
+    ]
+
+
+def write_between(path, lines):
+    """Replaces what stands between the two comment lines."""
+    with open(path) as file:
+        text = file.read()
+    begin, end = "<!-- coefficients: written by scripts/size-fleet --measure -->\n", "<!-- coefficients: end -->\n"
+    head, _, rest = text.partition(begin)
+    _, mark, tail = rest.partition(end)
+    if not mark:
+        raise SystemExit(f"{path} has no lines {begin!r} and {end!r}")
+    with open(path, "w") as file:
+        file.write(head + begin + "\n".join(lines) + "\n" + end + tail)
 
 
 # --- sizing
@@ -317,6 +353,7 @@ def size(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", action="store_true")
+    parser.add_argument("--short", action="store_true", help="with --measure: a tenth of the requests, and nothing is written")
     parser.add_argument("--coefficients", default=FILE)
     parser.add_argument("--requests", type=float, default=100_000, help="a second, of the whole fleet")
     parser.add_argument("--tenants", type=int, default=10_000)
@@ -331,11 +368,15 @@ def main():
     parser.add_argument("--peak", type=float, default=0.8, help="how busy they may be in 99 of 100 seconds")
     options = parser.parse_args()
     if options.measure:
-        found = measure()
+        found = measure(options.short)
+        print(json.dumps(found["coefficients"], indent=1))
+        if options.short:
+            return
         with open(options.coefficients, "w") as file:
             json.dump(found, file, indent=1)
             file.write("\n")
-        print(json.dumps(found["coefficients"], indent=1))
+        if options.coefficients == FILE:
+            write_between(f"{ROOT}/docs/sizing.md", table(found))
         return
     print(json.dumps(size(options), indent=1))
 

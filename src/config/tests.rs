@@ -449,15 +449,14 @@ fn what_the_table_decides_is_not_passed_through() {
     }
 }
 
-/// Comparing each text with all others took twelve seconds here.
+/// What reading it costs is counted by scripts/bench-instructions.
 #[test]
-#[cfg(not(target_family = "wasm"))]
-fn long_lists_are_read_in_time_that_grows_with_their_length() {
-    let texts: Vec<String> = (0..40_000).rev().map(|n| format!("/page-{n}")).collect();
-    let began = std::time::Instant::now();
-    let config = parse(&serde_json::json!({"passthrough_paths": texts}).to_string()).unwrap();
-    assert!(began.elapsed() < std::time::Duration::from_secs(8), "{:?}", began.elapsed());
-    assert!(config.passes_through());
+fn a_long_list_holds_nothing_twice() {
+    let mut texts: Vec<String> = (0..2_000).rev().map(|n| format!("/page-{n}")).collect();
+    let listing = |texts: &[String]| serde_json::json!({"passthrough_paths": texts}).to_string();
+    assert!(parse(&listing(&texts)).unwrap().passes_through());
+    texts.push("/page-7".to_owned());
+    refused(&listing(&texts), "passthrough_paths[2000]", "is in the list twice");
     let twice = serde_json::json!({"extra_parameters": ["a", "b", "a"]}).to_string();
     refused(&twice, "extra_parameters[2]", "is in the list twice");
 }

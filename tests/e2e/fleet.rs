@@ -232,3 +232,43 @@ fn a_slow_upstream_gets_no_more_than_it_serves() {
     assert!((4..12).contains(&served), "{statuses:?}");
     envoy.assert_healthy();
 }
+
+/// Two tenants with parts of the upstream to themselves: what another sends beyond its circuit breaker is refused, and theirs is served.
+#[test]
+fn a_tenant_with_a_circuit_breaker_of_its_own_fills_no_other_s() {
+    let stub = Stub::start();
+    let ours = format!("port_value: {} }}", stub.port);
+    let clusters = example("rate-limits/tenant_clusters.yaml", 2).replace("port_value: 9090 }", &ours);
+    let default = "              - match: { prefix: / }\n";
+    let envoy = Setup::shipped(stub.port)
+        .replace(default, &(example("rate-limits/tenant_routes.yaml", 14) + default))
+        .replace(CLUSTERS, &(CLUSTERS.to_owned() + &clusters))
+        .plugin(json!({"tenant_header": "x-team", "forward_tenant_header": "thanos-tenant"}))
+        .start("fleet-breakers");
+    // Each client claims to be the tenant whose part is free: the route is chosen by who the filter says it is.
+    let get = |team: &str, claimed: &str, behaviour: &str| {
+        let request = Request::get(QUERY).header("x-team", team).header("thanos-tenant", claimed);
+        let answer = request.header(BEHAVIOUR, behaviour).send(envoy.port);
+        if answer.status != 200 {
+            assert!(answer.refused(503).starts_with("the proxy answered 503 Service Unavailable"), "{answer:?}");
+        }
+        answer.status
+    };
+    let active = |cluster: &str| envoy.stat(&format!("cluster.{cluster}.upstream_rq_active"));
+    // Beside the flood of one tenant, the others are served, also where the flood is of those that share a cluster.
+    for (flooding, served, cluster, others) in
+        [("team-a", 2, "team_a", ["team-b", "team-c"]), ("team-c", 4, "shared", ["team-a", "team-b"])]
+    {
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let flood: Vec<_> = (0..12).map(|_| scope.spawn(|| get(flooding, others[0], "2500"))).collect();
+            envoy.process().wait_until(|| active(cluster) == served);
+            for other in others {
+                assert_eq!(get(other, flooding, "0"), 200, "{other} beside {flooding}");
+            }
+            assert_eq!(active(cluster), served, "{flooding}'s requests have ended too early to show anything");
+            flood.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count() as u64, served, "{flooding}: {statuses:?}");
+    }
+    envoy.assert_healthy();
+}

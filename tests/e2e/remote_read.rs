@@ -474,3 +474,27 @@ fn figures_of_a_streamed_read() {
         }
     }
 }
+
+/// The client sees that an answer beyond its tenant's limit is not whole; a smaller one and another tenant's pass.
+#[test]
+fn an_answer_beyond_the_tenant_s_limit_is_cut() {
+    let plugin = json!({"enable_remote_read": true, "overrides": {"team-a": {"max_response_size_bytes": 1_000}}});
+    let envoy = Setup::shipped(prometheus().upstream.port()).plugin(plugin).start("envoy-read-size");
+    let not_up = || vec![Matcher { operator: Operator::NotMatches, name: b"__name__", value: b"up|only_.*" }];
+    for accepted in TYPES {
+        let small = read(vec![over_all(vec![equal("__name__", "no_such_metric")])], accepted);
+        assert!(observe::over_h1(envoy.port(), &small.tenant("team-a")).is_whole);
+        let large = |tenant: &str| read(vec![over_all(not_up())], accepted).tenant(tenant);
+        let whole = large("team-b").send(envoy.port());
+        assert!(shows(&content(&whole), "data of team-b") && whole.body.len() > 1_000, "{}", whole.body.len());
+        for seen in [observe::over_h1(envoy.port(), &large("team-a")), observe::over_h2(envoy.port(), &large("team-a"))]
+        {
+            let is_refused = seen.status == Some(422) && seen.json().is_some_and(|body| body["status"] == "error");
+            assert!(is_refused || !seen.is_whole, "{accepted:?}: {seen:?}");
+        }
+    }
+    envoy.wait_for_metrics("unreadable", |metrics| {
+        metrics.sum("tenancy_answers_unreadable_total", &[("tenant", "team-a"), ("reason", "over_limit")]) >= 8.0
+    });
+    envoy.assert_healthy();
+}
