@@ -396,6 +396,7 @@ const CLAIMS: &[(&str, &str, &str)] = &[
     ("examples/istio/", "tests/manifests.rs", "examples/istio"),
     ("examples/envoy-gateway/", "tests/manifests.rs", "examples/envoy-gateway"),
     ("examples/kubernetes/", "tests/manifests.rs", "examples/kubernetes"),
+    ("examples/cortex/", "scripts/run", "examples/cortex/cortex.yaml"),
     ("examples/rate-limits/tenant_clusters.yaml", "tests/e2e/fleet.rs", "rate-limits/tenant_clusters.yaml"),
     ("examples/rate-limits/tenant_routes.yaml", "tests/e2e/fleet.rs", "rate-limits/tenant_routes.yaml"),
     ("examples/rate-limits/", "tests/e2e/limits.rs", "/examples/rate-limits/local_ratelimit.yaml"),
