@@ -145,6 +145,27 @@ fn several_tenants_are_federated_by_cortex() {
     }
 }
 
+/// The first rows of the table in docs/migrating.md. The others are Cortex's limits, as its source has them.
+#[test]
+fn a_query_that_a_tenant_breaks_has_the_status_that_cortex_gives() {
+    let header = header();
+    for (query, status, part) in [
+        ("sum(up", 400, "parse error"),
+        ("nope(up)", 400, "unknown function"),
+        ("sum(\"up\")", 400, "expected type"),
+        ("up + on() up", 422, "many-to-many"),
+    ] {
+        for path in ["query?time=", "query_range?step=60&start="] {
+            let end = data::end();
+            let path = format!("/prometheus/api/v1/{path}{end}&end={end}&{}", form(&[("query", query)]));
+            let ours = Request::get(&path).tenant("team-a").send(header.envoy.port());
+            let theirs = Request::get(&path).header("x-scope-orgid", "team-a").send(header.cortex.port());
+            assert_eq!([ours.status, theirs.status], [status, status], "{path}: {} {}", ours.text(), theirs.text());
+            assert!(ours.text().contains(part), "{path}: {} {}", ours.text(), theirs.text());
+        }
+    }
+}
+
 /// What stands beside the query API: the configuration of rules and of alertmanagers, and pages of the operator.
 #[test]
 fn what_is_no_query_api_is_not_served() {
