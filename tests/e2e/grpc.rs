@@ -436,3 +436,41 @@ fn calls_are_counted_by_their_handler() {
         lines.iter().any(|line| line.contains("grpc_query") && line.contains("team-a"))
     });
 }
+
+/// What the fields of Thanos's messages can say is written into them: Query ends a query at the tenant's time, and a store cuts a list.
+#[test]
+fn thanos_holds_calls_to_the_tenant_s_limits() {
+    let Grpc { query: of_query, receive, .. } = thanos().stores.grpc();
+    let limits = json!({"overrides": {
+        "team-a": {"query_timeout": "1s", "max_returned_items": 2}, "team-b": {"max_response_size_bytes": 1_500}
+    }});
+    let [querier, store] = [("query", of_query), ("receive", receive)]
+        .map(|(name, port)| grpc::setup(port).plugin(limits.clone()).start(&format!("envoy-grpc-limits-{name}")));
+    // An hour is what the client allows, and about what it takes.
+    let long = "sum_over_time(count_over_time({__name__=~\".+\"}[1h])[30d:1s])";
+    let instant = QueryRequest { timeout_seconds: 3_600, ..query(long) };
+    let range = QueryRangeRequest { timeout_seconds: 3_600, ..query_range(long) };
+    for (method, message) in [(QUERY, &instant as &dyn Message<'_>), (QUERY_RANGE, &range)] {
+        let answer = call(querier.port(), Some("team-a"), method, message);
+        // Thanos 0.42.5 says it in a warning.
+        assert!(answer.text().contains("query timed out in "), "{method}: {}", answer.text());
+    }
+    let all = [Matcher { operator: Operator::Matches, name: b"__name__", value: b".+" }];
+    let count = |port: u16, limit: i64| {
+        let answer = call(port, Some("team-a"), SERIES, &SeriesRequest { limit, ..series(&all) });
+        answer.messages.iter().filter(|message| repeated(message, 1).next().is_some()).count()
+    };
+    assert!(count(thanos().receive.port(), 0) > 2);
+    for limit in [0, 1, 2, 1_000] {
+        assert_eq!(count(store.port(), limit), if limit == 1 { 1 } else { 2 }, "{limit}");
+    }
+    // An answer beyond the limit ends with a status that says so.
+    let cut = call(querier.port(), Some("team-b"), QUERY_RANGE, &query_range("{__name__=~\".+\"}"));
+    assert_eq!(cut.code, 8, "{}", cut.text());
+    assert!(cut.message.contains("max_response_size_bytes"), "{}", cut.message);
+    let whole = call(querier.port(), Some("team-b"), QUERY, &query("count(up)"));
+    assert_eq!(whole.code, 0, "{}", whole.text());
+    for envoy in [&querier, &store] {
+        envoy.assert_healthy();
+    }
+}
