@@ -92,8 +92,11 @@ impl Demo {
         let names = ["LISTEN", "ADMIN", "PAGES", "PAGES_ADMIN", "PROMETHEUS", "ALERTS", "ALERTMANAGER"];
         let ports: Vec<_> = names.into_iter().map(|name| (name, process::free_port())).collect();
         // It stops what it started when it is told to, so that is what happens where the tests are killed.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "--"]).arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/run"));
+        // Ctrl-C counts, also where the tests were started in the background of a shell, which has it ignored.
+        let mut command = Command::new("env");
+        command
+            .args(["--default-signal=INT", "setpriv", "--pdeathsig", "TERM", "--"])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/run"));
         command.env("UPSTREAM", upstream).env("PROMETHEUS_FROM", "go");
         command.envs(ports.iter().map(|(name, port)| (format!("{name}_PORT"), port.to_string())));
         let demo = Demo { process: Process::start(&format!("make-run-{upstream}"), command), ports };
@@ -180,7 +183,7 @@ fn ends(demo: &Demo) {
 fn make_run_shows_prometheus_and_its_pages() {
     let demo = promises("prometheus");
     let page = Request::get("/t/team-a/query").send(demo.port("PAGES"));
-    assert!(page.status == 200 && page.text().contains("<title>Prometheus"), "{}", page.text());
+    assert!(page.status == 200 && page.text().contains("<title>team-a &middot; Prometheus"), "{}", page.text());
     ends(&demo);
 }
 
@@ -189,7 +192,7 @@ fn make_run_shows_thanos_and_its_pages() {
     let demo = promises("thanos");
     assert_eq!(demo.answer("a browser without a tenant"), "href=\"/t/team-a/graph\"\nhref=\"/t/team-b/graph\"\n");
     let page = Request::get("/t/team-a/graph").send(demo.port("PAGES"));
-    assert!(page.status == 200 && page.text().contains("<title>Thanos"), "{}", page.text());
+    assert!(page.status == 200 && page.text().contains("<title>team-a &middot; Thanos"), "{}", page.text());
     let asked = Request::get("/t/team-b/api/v1/query?query=count+by+(job)+(up)").send(demo.port("PAGES"));
     assert!(asked.text().contains("ledger") && !asked.text().contains("checkout"), "{}", asked.text());
     ends(&demo);
