@@ -82,14 +82,14 @@ def snappy(content):
     return bytes(out)
 
 
-def send(url, series, headers):
+def send(url, series, headers=None):
     """`series` are pairs: the encoded labels, and the encoded samples in the order of time."""
     content = b"".join(nested(1, name + samples) for name, samples in series)
     request = urllib.request.Request(url, data=snappy(content), method="POST")
     request.add_header("content-type", "application/x-protobuf")
     request.add_header("content-encoding", "snappy")
     request.add_header("x-prometheus-remote-write-version", "0.1.0")
-    for name, value in headers.items():
+    for name, value in (headers or {}).items():
         request.add_header(name, value)
     try:
         urllib.request.urlopen(request, timeout=30).close()

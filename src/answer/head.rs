@@ -442,7 +442,12 @@ impl Expected {
                 self.filtered(filter, false)
             }
             (false, None) => match error_status {
-                Some(status) if is_plain && is_text(head) && (author == Author::Proxy || !head.is_early) => {
+                // Of the upstream's, one whose length is known: where trailers end it, there is no part left to write the object to.
+                Some(status)
+                    if is_plain
+                        && is_text(head)
+                        && (author == Author::Proxy || !head.is_early && find("content-length").is_some()) =>
+                {
                     let text = match author {
                         Author::Proxy => PlainText::of_proxy(status),
                         Author::Upstream => {

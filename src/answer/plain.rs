@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! of the proxy    = "the proxy answered " status ": " text    where the text is short and can be read
-//! of the upstream = text                                      where a message of an error object may say the same
+//! of the upstream = text                                      where a message of an error object may say the same, and its length is known
 //! otherwise         `status::sentence`
 //! text            = what comes before ", transport failure reason: "
 //! ```

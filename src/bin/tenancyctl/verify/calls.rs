@@ -156,7 +156,7 @@ impl Maker<'_> {
     fn message(&self, call: Call, asked: Asked) -> Vec<u8> {
         let own = &self.pair.own;
         let now = i64::try_from(self.deployment.now).unwrap_or(i64::MAX);
-        let before = now.saturating_sub(300);
+        let before = now.saturating_sub(3_600);
         // Stores don't look back as queries do.
         let (start, end) = (now.saturating_sub(3_600).saturating_mul(1_000), now.saturating_mul(1_000));
         let query = match asked {

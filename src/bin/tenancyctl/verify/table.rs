@@ -217,7 +217,7 @@ impl Maker<'_> {
 
     fn times(&self, route: &Route) -> Vec<(&'static str, String)> {
         let now = self.deployment.now;
-        let before = now.saturating_sub(300).to_string();
+        let before = now.saturating_sub(3_600).to_string();
         let takes = |name: &str| has(route, name);
         let mut all = Vec::new();
         match route.times {
@@ -237,7 +237,7 @@ impl Maker<'_> {
     /// A message that asks for the other tenant's series.
     fn remote_read(&mut self, route: &Route, path: &str, expect: Expect) {
         let mut query = Vec::new();
-        write_number(1, self.deployment.now.saturating_sub(300) * 1_000, &mut query);
+        write_number(1, self.deployment.now.saturating_sub(3_600) * 1_000, &mut query);
         write_number(2, self.deployment.now * 1_000, &mut query);
         for matcher in [matcher("__name__", &self.pair.own.metric), matcher(self.pair.label, &self.pair.other.id)] {
             write_bytes(3, &matcher, &mut query);
