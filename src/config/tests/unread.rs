@@ -3,6 +3,8 @@
 use super::super::json::{READ, Whole};
 use super::*;
 use crate::limits::{Limit, TABLE};
+#[cfg(target_family = "wasm")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Read by who judges it, and by who is told of that.
 fn both(json: &str) -> (Config, Config) {
