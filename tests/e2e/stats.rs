@@ -141,7 +141,8 @@ fn every_figure_is_the_one_that_was_sent() {
     assert_eq!(count("tenancy_messages_withheld_total", &[]), 0.0);
     let of = [("tenant", "team-b"), ("handler", "query")];
     let slow = count("tenancy_request_duration_milliseconds_sum", &of);
-    assert!((900.0..20_000.0).contains(&slow), "three streams of 300 ms: {slow}");
+    // Envoy adds up the middles of its bins, which are 10 ms wide there.
+    assert!((870.0..20_000.0).contains(&slow), "three streams of 300 ms: {slow}");
     envoy.assert_healthy();
 }
 

@@ -191,7 +191,11 @@ fn a_dry_run_is_no_isolation() {
 #[test]
 fn a_cortex_that_isolates_by_the_header_is_judged() {
     let header = crate::cortex::header();
-    passes(&of(&header.envoy, &[]));
+    // One of its own: others are given other configurations while they run.
+    let plugin = json!({"upstream": "cortex", "tenant_header": "THANOS-TENANT", "default_tenant_id": "", "allow_writes": true,
+        "tenant_federation": {"enabled": true}, "enable_remote_read": true});
+    let envoy = Setup::shipped(header.cortex.port()).plugin(plugin).start("envoy-verify-cortex");
+    passes(&of(&envoy, &[]));
     // Its own multitenancy isolates there. What is missing without the filter is the rest.
     let direct = Setup::shipped(header.cortex.port()).without_filter().start("envoy-verify-cortex-without");
     let config = process::folder().join("verify-cortex.json");
