@@ -173,4 +173,17 @@ mod tests {
         PlainText::of_proxy(504).push(b"\xff", true, &mut out);
         assert!(String::from_utf8(out).unwrap().contains("it took too long"));
     }
+
+    #[test]
+    fn what_the_upstream_says_and_is_not_told_is_counted() {
+        use super::super::envelope::Documents;
+        use super::super::filter::Content;
+        use super::super::usage::Statistics;
+        for (text, withheld) in [("context canceled", 0), ("no such tenant: team-b", 1), ("", 0)] {
+            let filter = Filter::new(Documents::One, Content::Dropped, Statistics::Unread);
+            let (mut reader, mut out) = (PlainText::of_upstream(502, filter), Vec::new());
+            reader.push(text.as_bytes(), true, &mut out);
+            assert_eq!(reader.withheld(), withheld, "{text}");
+        }
+    }
 }
