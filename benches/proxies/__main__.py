@@ -5,6 +5,8 @@ beside it stands how far the rounds lie apart. CPU is what the processes of a wa
 """
 
 import argparse
+import concurrent.futures
+import contextlib
 import datetime
 import json
 import os
@@ -36,10 +38,11 @@ class Results:
         self.rounds.setdefault(load, {}).setdefault(name, []).append(figures)
 
     def summary(self):
-        """Median, lowest and highest of every figure."""
+        """Median and quartiles of every figure."""
         def of(rounds, key):
             values = [figures[key] for figures in rounds]
-            return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+            low, _, high = statistics.quantiles(values, method="inclusive") if len(values) > 1 else values * 3
+            return {"median": statistics.median(values), "low": low, "high": high}
 
         return {
             load: {name: {key: of(rounds, key) for key in rounds[0]} for name, rounds in ways.items()}
@@ -47,11 +50,11 @@ class Results:
         }
 
 
-def take_turns(results, load, ways, script, cores, connections, options):
+def take_turns(results, load, ways, script, cores, connections, rounds, options):
     """Rounds of one load, back and forth through the ways. Each round has new processes: where a process lies in memory decides on
     what meets in the caches, and as long as it lives. A first run, that nobody counts, fills them."""
-    for turn in range(options.rounds):
-        say(f"{load}: round {turn + 1} of {options.rounds}")
+    for turn in range(rounds):
+        say(f"{load}: round {turn + 1} of {rounds}")
         for way in ways if turn % 2 == 0 else reversed(ways):
             with way:
                 mix.run(way, script, cores, connections, 1)
@@ -86,19 +89,28 @@ def prometheus(machine, options):
     return port
 
 
-def soak(machine, name, chain, script, options):
-    """A filter under the mix for so many minutes: memory and requests, half a minute at a time. Anything refused ends it."""
+def soak(machine, chains, script, options):
+    """Filters under the mix for so many minutes, all at once: memory and requests, half a minute at a time. Anything refused ends it."""
     stub, _ = machine.stub(LOAD_CORES)
-    slices = []
-    way = processes.Way(name, lambda: machine.envoy("soak", PROXY_CORES, 1, [chain], *processes.to_upstream(stub)))
-    with way:
+    slices = {name: [] for name in chains}
+
+    def start(number, chain):
+        return machine.envoy(f"soak-{number}", PROXY_CORES, 1, [chain], *processes.to_upstream(stub))
+
+    with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor() as pool:
+        ways = [
+            stack.enter_context(processes.Way(name, lambda number=number, chain=chain: start(number, chain)))
+            for number, (name, chain) in enumerate(chains.items())
+        ]
         for turn in range(2 * options.soak):
-            figures = mix.run(way, script, LOAD_CORES, 32, 30)
-            slices.append([figures["count"], way.memory()])
-            say(f"soak of {name}: {(turn + 1) / 2} of {options.soak} minutes, {slices[-1][1]:.1f} MiB")
-    with open(f"{machine.folder}/soak.log") as log:
-        if text := log.read():
-            raise SystemExit(f"bench: Envoy logged errors under load:\n{text[-2000:]}")
+            for way, figures in zip(ways, pool.map(lambda way: mix.run(way, script, LOAD_CORES, 32, 30), ways)):
+                slices[way.name].append([figures["count"], way.memory()])
+            held = ", ".join(f"{name} {slices[name][-1][1]:.1f} MiB" for name in chains)
+            say(f"soak: {(turn + 1) / 2} of {options.soak} minutes, {held}")
+    for number in range(len(chains)):
+        with open(f"{machine.folder}/soak-{number}.log") as log:
+            if text := log.read():
+                raise SystemExit(f"bench: Envoy logged errors under load:\n{text[-2000:]}")
     return slices
 
 
@@ -106,38 +118,39 @@ def measure(options, folder):
     results = Results()
     programs = {name: getattr(options, name) for name in ("envoy", "filter", "native", "noop", "noop_native", "label_proxy", "prometheus")}
     now = int(time.time())
-    scripts = {"plain": mix.plain(), "mix": mix.dashboard(now)}
-    for name, requests in scripts.items():
-        with open(f"{folder}/{name}.lua", "w") as out:
+    scripts = {}
+    for name, requests in (("plain", mix.plain()), ("form", mix.form()), ("mix", mix.dashboard(now))):
+        scripts[name] = f"{folder}/{name}.lua"
+        with open(scripts[name], "w") as out:
             out.write(mix.script(requests))
-    plain, mixed = f"{folder}/plain.lua", f"{folder}/mix.lua"
+    # What the goals are about has more rounds than what stands beside it.
+    rounds, fewer = options.rounds, (options.rounds + 1) // 2
 
     with processes.Machine(programs, folder) as machine:
         start_ups(results, machine, options)
         stub, _ = machine.stub(LOAD_CORES)
-        direct = processes.Way("upstream alone", lambda: (stub, []))
         ways = machine.ways(stub, PROXY_CORES, 1)
-        for connections, suffix, extra in ((32, "", []), (1, ", one connection", [direct])):
-            take_turns(results, "plain" + suffix, extra + ways, plain, LOAD_CORES, connections, options)
-            take_turns(results, "mix" + suffix, extra + ways, mixed, LOAD_CORES, connections, options)
+        for load, script in scripts.items():
+            take_turns(results, load, ways, script, LOAD_CORES, 32, rounds, options)
+        direct = processes.Way("upstream alone", lambda: (stub, []))
+        for load in ("plain", "mix"):
+            take_turns(results, f"{load}, one connection", [direct, *ways], scripts[load], LOAD_CORES, 1, fewer, options)
     with processes.Machine(programs, folder) as machine:
         stub, _ = machine.stub(ALL_CORES)
         ways = machine.ways(stub, ALL_CORES, 2)
-        take_turns(results, "plain, two workers", ways, plain, ALL_CORES, 32, options)
-        take_turns(results, "mix, two workers", ways, mixed, ALL_CORES, 32, options)
+        for load in ("plain", "mix"):
+            take_turns(results, f"{load}, two workers", ways, scripts[load], ALL_CORES, 32, fewer, options)
     with processes.Machine(programs, folder) as machine:
         ways = machine.ways(prometheus(machine, options), PROXY_CORES, 1)
-        take_turns(results, "mix, Prometheus", ways, mixed, LOAD_CORES, 16, options)
+        take_turns(results, "mix, Prometheus", ways, scripts["mix"], LOAD_CORES, 16, fewer, options)
     summary = results.summary()
     if options.soak:
         chains = {
             "this filter": processes.wasm_filter(programs["filter"], processes.OURS),
             "this filter, native": processes.native_filter(programs["native"], processes.OURS),
         }
-        summary["soak"] = {}
-        for name, chain in chains.items():
-            with processes.Machine(programs, folder) as machine:
-                summary["soak"][name] = soak(machine, name, chain, mixed, options)
+        with processes.Machine(programs, folder) as machine:
+            summary["soak"] = soak(machine, chains, scripts["mix"], options)
     return summary
 
 

@@ -34,14 +34,23 @@ def encode(pairs):
     return urllib.parse.urlencode(pairs)
 
 
+ONE_QUERY = 'sum by (job) (rate(http_requests_total{job=~"api|web",code=~"5..",handler!="/%s"}[5m])) / 100 > 0.01'
+
+
 def plain():
     """One GET whose target has 250 bytes."""
-    query = 'sum by (job) (rate(http_requests_total{job=~"api|web",code=~"5..",handler!="/%s"}[5m])) / 100 > 0.01'
-
     def target(handler):
-        return "/api/v1/query?" + encode([("query", query % handler), ("time", "1767225600")])
+        return "/api/v1/query?" + encode([("query", ONE_QUERY % handler), ("time", "1767225600")])
 
     return [("GET", target("x" * (250 - len(target("")))), [TENANT], "")]
+
+
+def form():
+    """The same query by POST, in a body of 250 bytes, as Grafana sends it."""
+    def body(handler):
+        return encode([("query", ONE_QUERY % handler), ("time", "1767225600")])
+
+    return [("POST", "/api/v1/query", [TENANT, FORM], body("x" * (250 - len(body("")))))]
 
 
 def dashboard(now):

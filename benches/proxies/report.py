@@ -13,6 +13,7 @@ BOTH, ALONE = "Envoy + prom-label-proxy", "prom-label-proxy"
 
 TITLES = {
     "plain": "GETs of 250 bytes, one worker",
+    "form": "The same query in forms of 250 bytes, one worker",
     "mix": "Dashboard mix, one worker",
     "plain, two workers": "GETs of 250 bytes, two workers on both cores, which the load and the upstream share",
     "mix, two workers": "Dashboard mix, two workers on both cores, which the load and the upstream share",
@@ -111,7 +112,7 @@ def growth(curves):
 
 def goals(summary, sizes):
     """What was aimed at, and what was seen."""
-    plain, mixed, start = summary["plain"], summary["mix"], summary["start-up"]
+    plain, form, mixed, start = (summary[load] for load in ("plain", "form", "mix", "start-up"))
 
     def of(ways, key, name, other):
         return ways[name][key]["median"] / ways[other][key]["median"]
@@ -125,6 +126,7 @@ def goals(summary, sizes):
 
     rows = [
         ("native: CPU of a 250-byte GET ÷ no-op filter", of(plain, "cpu", NATIVE, NOOP), "at most", 1.15, ""),
+        ("native: CPU of a 250-byte form ÷ no-op filter", of(form, "cpu", NATIVE, NOOP), "at most", 1.12, ""),
         ("native: CPU of the mix ÷ no-op filter", of(mixed, "cpu", NATIVE, NOOP), "at most", 1.18, ""),
         ("native: start-up beyond that of the router", later(NATIVE), "at most", 5, " ms"),
         ("native: memory of one more worker beyond the router's", worker(NATIVE) - worker(ROUTER), "at most", 1, " MiB"),
@@ -147,7 +149,7 @@ def goals(summary, sizes):
 
 def figures(path, summary):
     groups = []
-    for load in ("plain", "mix"):
+    for load in ("plain", "form", "mix"):
         rows = [(name, way["cpu"]["median"], name in (OURS, NATIVE)) for name, way in summary[load].items()]
         groups.append((TITLES[load], rows))
     plots = {
@@ -164,7 +166,7 @@ def long_run(soaked):
     if not soaked:
         return []
     minutes = len(soaked[OURS]) / 2
-    parts = [f"## {minutes:.0f} minutes of the mix at full load\n", "None was refused, none broken, and no line came into Envoy's error log.\n"]
+    parts = [f"## {minutes:.0f} minutes of the mix at full load\n", "Both at once, on one core. None was refused, none broken, and no line came into Envoy's error log.\n"]
     rows = []
     for name, slices in soaked.items():
         held = [memory for _, memory in slices]
@@ -228,8 +230,8 @@ def write(path, summary, about):
         " prom-label-proxy, and prom-label-proxy alone.\n",
         f"{about['date']}; {processor()}, {memory()}, Linux {platform.release()}; {versions()}. The load average at the beginning was"
         f" {about['load']:.1f}: above 0.5, other programs were running, and only the ratios are meaningful. There were {about['rounds']} rounds"
-        f" of {about['seconds']} s, which took turns, each with new processes. The figures are the median, and in parentheses the lowest and"
-        " the highest round.\n",
+        f" of {about['seconds']} s (half as many with one connection, two workers or a real Prometheus), which took turns, each with new"
+        " processes. The figures are the median, and in parentheses the quartiles.\n",
         "One worker runs on one core. The load generator (wrk, 32 connections) and the upstream, an Envoy that answers every request"
         " itself, share the other. CPU is the time that the processes between them used. prom-label-proxy does less: it does not"
         " enforce some selectors, and does not filter messages (docs/promql.md, docs/answers.md).\n",

@@ -2,6 +2,7 @@ mod limits;
 mod unread;
 
 use super::*;
+use crate::tenant::{self, Clues, Tenants};
 use proptest::prelude::*;
 use std::sync::Arc;
 #[cfg(target_family = "wasm")]
