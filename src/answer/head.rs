@@ -28,12 +28,16 @@
 //!
 //! Compressed counts as another type: `accept-encoding` did not go upstream. What has no body has nothing to filter.
 
+mod expected;
+mod headers;
+
+pub(super) use headers::{find, number, removed, replaced};
+
 use super::Unreadable;
 use super::alertmanager::{Alertmanager, OfAlertmanager};
 use super::envelope::Documents;
 use super::filter::{Content, Filter};
 use super::grpc::{Frames, Scoped};
-use super::labelled::Labelled;
 use super::metadata::MetadataAsked;
 use super::notes::Notes;
 use super::owner::Owner;
@@ -46,10 +50,10 @@ use super::status::{self, Author};
 use super::substitute::{Said, Substitute};
 use super::titled::{self, Titled};
 use super::usage::Statistics;
-use crate::api::{Answer, Part, Route, Shape};
-use crate::config::Config;
+use crate::api::{Answer, Part, Shape};
 use crate::names::Names;
-use crate::scope::{Renaming, Scope};
+use crate::scope::Renaming;
+use headers::{CROSS_ORIGIN, LOCATION, REMOVED, TELLING, is_redirection, is_text};
 use std::sync::Arc;
 
 /// What an answer is expected to be. Made with the decision on the request, and kept until the answer comes.
@@ -150,205 +154,7 @@ pub struct Filtered {
     pub max_held: usize,
 }
 
-/// Headers that describe the original body, or how it may be stored. They are removed, because the body may change.
-const REMOVED: [&str; 11] = [
-    "content-length",
-    "etag",
-    "last-modified",
-    "accept-ranges",
-    "content-range",
-    "content-md5",
-    "digest",
-    "content-digest",
-    "repr-digest",
-    "content-encoding",
-    "trailer",
-];
-
-/// Headers by which an upstream allows pages of other sites to read its answers. With a default tenant, such a page could read that
-/// tenant's data by its reader's browser. Only Envoy's cors filter, which stands before this one, allows it.
-const CROSS_ORIGIN: [&str; 8] = [
-    "access-control-allow-origin",
-    "access-control-allow-credentials",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
-    "access-control-allow-private-network",
-    "access-control-expose-headers",
-    "access-control-max-age",
-    "timing-allow-origin",
-];
-
-/// Headers in which an upstream says what it likes, or sends the client elsewhere. Nothing tells whose that is.
-const TELLING: [&str; 5] = ["warning", "link", "refresh", "content-location", "alt-svc"];
-/// Likewise, but for a redirection, which says nothing without it.
-const LOCATION: &str = "location";
-
-/// Headers of an error that are kept with the reply that takes its place.
-const KEPT: [&str; 2] = ["retry-after", "www-authenticate"];
-/// Headers that the proxy sets or needs, and that tell nothing of tenants' data.
-const OF_HTTP: [&str; 7] =
-    ["content-type", "date", "server", "vary", "connection", "transfer-encoding", "x-envoy-upstream-service-time"];
-/// The longest value that is kept.
-const MAX_KEPT: usize = 256;
-
 impl Expected {
-    /// For the answer to a request that matched this row, of whoever is confined to this scope. Without one, the upstream isolates tenants
-    /// itself, and answers with what is the tenant's, without the label.
-    pub fn new(route: &'static Route, config: &Config, scope: Option<&Scope>) -> Self {
-        let answer = match route.answer {
-            Answer::Rules | Answer::Alerts | Answer::AlertsOfRules | Answer::Exemplars if scope.is_none() => {
-                Answer::Messages
-            }
-            Answer::Metadata | Answer::Targets | Answer::TargetMetadata if !config.enforces() => Answer::Messages,
-            Answer::Series if !config.enforces() => Answer::Text,
-            other => other,
-        };
-        Expected {
-            answer,
-            // A pattern that can't be run is refused with the configuration; without an owner, nothing passes.
-            owner: scope.filter(|_| answer.is_filtered_by_owner()).and_then(|scope| Owner::new(scope).ok()),
-            metadata: None,
-            alertmanager: None,
-            max: config.max_response_bytes(),
-            shared: config.shows_shared_rules(),
-            narrowed: false,
-            can_hold_head: config.can_hold_heads(),
-            statistics: Statistics::Unread,
-            asked: Asked::Unchanged,
-            renamed: route.shape().zip(scope.and_then(Scope::renaming).cloned()),
-            notes: Notes::default(),
-            titled: None,
-            grpc: if let Answer::Grpc(call) = answer {
-                let (shared, max) = (config.shows_shared_rules(), config.max_response_bytes());
-                Some(Box::new(Scoped::new(call, scope, shared, max).counting(config.stats().samples)))
-            } else {
-                None
-            },
-        }
-    }
-
-    /// For the answer to a request that needs no tenant, which holds no tenant's data.
-    pub fn of_nobody(answer: Answer, config: &Config) -> Self {
-        let max = config.max_response_bytes();
-        let grpc =
-            if let Answer::Grpc(call) = answer { Some(Box::new(Scoped::new(call, None, false, max))) } else { None };
-        Expected {
-            answer,
-            owner: None,
-            metadata: None,
-            alertmanager: None,
-            max,
-            shared: false,
-            narrowed: false,
-            can_hold_head: false,
-            statistics: Statistics::Unread,
-            asked: Asked::Unchanged,
-            renamed: None,
-            notes: Notes::default(),
-            titled: None,
-            grpc,
-        }
-    }
-
-    /// Notes the limits that the upstream was told of, and how long the answer may be.
-    pub fn limited(self, notes: Notes) -> Self {
-        Expected { notes, ..self }
-    }
-
-    /// How long the answer may be, if it is one that the limit is about: what is returned, and no error. What is filtered by its owner holds
-    /// other tenants' data when it comes: it is not measured. Of remote read's series, another tenant's would be a fault: they are.
-    pub fn max_size(&self, head: &Head<'_>) -> Option<i64> {
-        let holds_others = self.answer != Answer::Series && self.answer.is_filtered_by_owner();
-        let is_measured = self.answer != Answer::Untouched && !holds_others;
-        let is_success = || find(head, ":status").is_some_and(|status| status.starts_with(b"2"));
-        self.notes.max_size().filter(|_| is_measured && is_success())
-    }
-
-    /// Notes what the client asks in its URL.
-    pub fn asked(self, asked: Asked) -> Self {
-        Expected { asked, ..self }
-    }
-
-    /// Notes what the client asks in its form, which counts before what it asks in the URL (`Request.FormValue` in Go's net/http).
-    pub fn asked_in_form(&mut self, asked: Asked) {
-        self.asked = asked;
-    }
-
-    /// Notes whose page it is, where it is one.
-    pub fn of_tenant(self, tenant: &str) -> Self {
-        Expected { titled: (self.answer == Answer::Page).then(|| Box::new(Titled::new(tenant))), ..self }
-    }
-
-    /// Notes what is done with metadata.
-    pub fn of_metadata(self, metadata: MetadataOf) -> Self {
-        Expected { metadata: Some(Box::new(metadata)), ..self }
-    }
-
-    /// Notes what comes back of Alertmanager's API.
-    pub fn of_alertmanager(self, what: OfAlertmanager) -> Self {
-        Expected { alertmanager: Some(Box::new(what)), ..self }
-    }
-
-    /// Notes what is done with the upstream's statistics.
-    pub fn measuring(self, statistics: Statistics) -> Self {
-        Expected { statistics, ..self }
-    }
-
-    /// Notes that the request asks for a part only.
-    pub fn narrowed(self, narrowed: bool) -> Self {
-        Expected { narrowed, ..self }
-    }
-
-    /// What is done with the upstream's statistics.
-    pub fn statistics(&self) -> Statistics {
-        self.statistics
-    }
-
-    /// Notes whether the client has asked for statistics, where they are read.
-    pub fn client_asks_for_statistics(&mut self, asks: bool) {
-        self.statistics = match (self.statistics, asks) {
-            (Statistics::Unread, _) => Statistics::Unread,
-            (Statistics::Shown | Statistics::Taken, true) => Statistics::Shown,
-            (Statistics::Shown | Statistics::Taken, false) => Statistics::Taken,
-        };
-    }
-
-    /// Whether it matters who has made an answer with this head.
-    pub fn depends_on_author(&self, headers: &[(&[u8], &[u8])]) -> bool {
-        let status = headers.iter().find(|(name, _)| *name == b":status");
-        let is_success = status.is_some_and(|(_, status)| status.starts_with(b"2"));
-        !is_success && self.grpc.is_none() && self.answer != Answer::Untouched
-    }
-
-    /// The headers that the answer gets, whatever is in it.
-    pub fn sets(&self) -> &'static [(&'static str, &'static str)] {
-        const PRIVATE: (&str, &str) = ("cache-control", "private, no-store");
-        match self.answer {
-            // It is the same for everybody.
-            Answer::Asset => &[],
-            // No page of another site shows it in a frame, where its reader could be made to click. A `content-security-policy` that names
-            // `frame-ancestors` counts before this header.
-            Answer::Page => &[PRIVATE, ("x-frame-options", "DENY")],
-            Answer::Messages
-            | Answer::Analyzed
-            | Answer::Explained
-            | Answer::Lines
-            | Answer::Text
-            | Answer::Rules
-            | Answer::Alerts
-            | Answer::AlertsOfRules
-            | Answer::Exemplars
-            | Answer::Series
-            | Answer::Metadata
-            | Answer::Targets
-            | Answer::TargetMetadata
-            | Answer::Untouched
-            | Answer::Alertmanager(_)
-            | Answer::Grpc(_)
-            | Answer::None => &[PRIVATE],
-        }
-    }
-
     /// Decides on the head of the upstream's answer; an error has to be answered instead of it.
     pub fn decide(&self, head: &Head<'_>) -> Result<Plan, Unreadable> {
         self.decide_by(head, Author::Upstream)
@@ -529,125 +335,4 @@ impl Expected {
         };
         Body::Filtered(Filtered { filter: Box::new(Reader::Json(filter)), holds_head, max_held: self.max })
     }
-
-    /// What the labels of the answer's parts are needed for.
-    fn labelled(&self) -> Option<Labelled> {
-        match self.answer {
-            Answer::Rules => Some(Labelled::Rules { shared: self.shared, narrowed: self.narrowed }),
-            Answer::Alerts => Some(Labelled::Alerts),
-            Answer::AlertsOfRules => Some(Labelled::AlertsOfRules),
-            Answer::Exemplars => Some(Labelled::Exemplars),
-            Answer::Targets => Some(Labelled::Targets),
-            Answer::TargetMetadata => Some(Labelled::TargetMetadata),
-            Answer::Messages
-            | Answer::Analyzed
-            | Answer::Explained
-            | Answer::Lines
-            | Answer::Text
-            | Answer::Series
-            | Answer::Metadata
-            | Answer::Page
-            | Answer::Asset
-            | Answer::Untouched
-            | Answer::Alertmanager(_)
-            | Answer::Grpc(_)
-            | Answer::None => None,
-        }
-    }
-
-    fn content(&self) -> Content {
-        match self.answer {
-            Answer::Analyzed => Content::Analyzed,
-            Answer::Explained => Content::Explained,
-            Answer::Messages
-            | Answer::Lines
-            | Answer::Text
-            | Answer::Rules
-            | Answer::Alerts
-            | Answer::AlertsOfRules
-            | Answer::Exemplars
-            | Answer::Series
-            | Answer::Metadata
-            | Answer::Targets
-            | Answer::TargetMetadata
-            | Answer::Page
-            | Answer::Asset
-            | Answer::Untouched
-            | Answer::Alertmanager(_)
-            | Answer::Grpc(_)
-            | Answer::None => Content::Passed,
-        }
-    }
-
-    /// How many documents the body holds; none where it is not JSON.
-    fn documents(&self, content_type: &[u8]) -> Option<Documents> {
-        let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        if media_type.eq_ignore_ascii_case(b"application/json") {
-            return Some(Documents::One);
-        }
-        let is_lines = self.answer == Answer::Lines && media_type.eq_ignore_ascii_case(b"application/x-ndjson");
-        is_lines.then_some(Documents::Lines)
-    }
-}
-
-impl Plan {
-    /// The other headers that are removed too, of an error of which the text is told only as far as it may be: they must not tell the rest.
-    /// What says when or how to try again stays, as in `replaced`.
-    pub fn unknown(&self, head: &Head<'_>) -> Vec<Vec<u8>> {
-        let mut unknown: Vec<Vec<u8>> = Vec::new();
-        let Body::Filtered(Filtered { filter, .. }) = &self.body else { return unknown };
-        if !filter.is_text_of_upstream() {
-            return unknown;
-        }
-        for &(name, value) in head.headers {
-            let is = |other: &&str| other.as_bytes() == name;
-            let is_kept = value.len() <= MAX_KEPT && (KEPT.iter().any(is) || LOCATION.as_bytes() == name);
-            let stays = is_kept || name.starts_with(b":") || OF_HTTP.iter().any(is) || self.remove.iter().any(is);
-            if !stays && !unknown.iter().any(|seen| seen == name) {
-                unknown.push(name.to_vec());
-            }
-        }
-        unknown
-    }
-}
-
-/// The headers of an answer whose body may change that are removed, as far as they are present.
-pub(super) fn removed(head: &Head<'_>) -> Vec<&'static str> {
-    let names = REMOVED.iter().chain(&CROSS_ORIGIN).chain(&TELLING).chain([&LOCATION]);
-    names.copied().filter(|name| find(head, name).is_some()).collect()
-}
-
-/// The first header of this name.
-pub(super) fn find<'a>(head: &Head<'a>, name: &str) -> Option<&'a [u8]> {
-    head.headers.iter().find(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value)
-}
-
-/// A reply takes the place of an error of this status.
-pub(super) fn replaced(status: u16, head: &Head<'_>, author: Author) -> Plan {
-    let kept = |name: &'static str| {
-        let mut values = head.headers.iter().filter(move |(other, _)| *other == name.as_bytes());
-        let value = values.next().map(|(_, value)| *value).filter(|value| value.len() <= MAX_KEPT)?;
-        std::str::from_utf8(value).ok().map(|value| (name, value.to_owned()))
-    };
-    let error = UpstreamError {
-        status,
-        error_type: status::error_type(status),
-        message: status::sentence(status, author),
-        headers: KEPT.into_iter().chain(is_redirection(head).then_some(LOCATION)).filter_map(kept).collect(),
-    };
-    Plan { remove: Vec::new(), message: None, withheld: 0, is_json: true, body: Body::Replaced(error) }
-}
-
-fn is_text(head: &Head<'_>) -> bool {
-    find(head, "content-type").is_some_and(|value| value.starts_with(b"text/plain"))
-}
-
-fn is_redirection(head: &Head<'_>) -> bool {
-    head.headers.iter().any(|(name, value)| *name == b":status" && value.starts_with(b"3"))
-}
-
-/// A status of three digits.
-pub(super) fn number(status: Option<&[u8]>) -> Option<u16> {
-    let digits = status.filter(|status| status.len() == 3 && status.iter().all(u8::is_ascii_digit))?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
