@@ -1,10 +1,13 @@
-//! `tenancyctl retention` on a real Prometheus: what is older than a tenant's retention_period is deleted, and nothing else. A real Cortex and a real Thanos
-//! take the settings that it prints for them.
+//! `tenancyctl retention` on a real Prometheus: what is older than a tenant's retention_period is deleted, and nothing else.
+//!
+//! - `blocks`: a real Cortex and a real Thanos delete by the settings that it prints for them
+
+mod blocks;
 
 use crate::support::http::{Request, form};
 use crate::support::process::Process;
 use crate::support::remote_write::{self, Sample, Series, Value};
-use crate::support::{cortex::Cortex, process, upstreams};
+use crate::support::{process, upstreams};
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -161,70 +164,4 @@ fn a_prometheus_without_its_admin_api_is_named() {
     assert!(status == 2 && out.contains("start Prometheus with --web.enable-admin-api"), "{out}");
     let (status, out) = run("no-admin", CONFIG, process::free_port(), &[]);
     assert_eq!(status, 2, "nobody there: {out}");
-}
-
-/// What is printed for an upstream.
-fn settings(name: &str, upstream: &str) -> String {
-    let path = process::folder().join(format!("{name}.json"));
-    std::fs::write(&path, CONFIG).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tenancyctl"));
-    let output = command.arg("retention").arg(path).args(["--for", upstream]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[test]
-fn cortex_takes_the_settings_of_each_tenant() {
-    let file = process::folder().join("retention-runtime.yaml");
-    std::fs::write(&file, settings("retention-cortex", "cortex")).unwrap();
-    let cortex = Cortex::compactor("cortex-retention", &file);
-    let shown = Request::get("/runtime_config").send(cortex.port()).text();
-    // Of each tenant that is listed, Cortex shows all of its limits.
-    let (_, overrides) = shown.split_once("overrides:\n").unwrap_or_else(|| panic!("{shown}"));
-    let mut found = BTreeMap::new();
-    let mut tenant = "";
-    for line in overrides.lines().take_while(|line| line.starts_with(' ')) {
-        if let Some(id) = line.strip_suffix(':').filter(|line| !line.starts_with("   ")) {
-            tenant = id.trim();
-        } else if let Some(value) = line.trim().strip_prefix("compactor_blocks_retention_period: ") {
-            found.insert(tenant, value);
-        }
-    }
-    // team-b has no setting of its own; 0 keeps everything.
-    assert_eq!(found, BTreeMap::from([("team-a", "1d"), ("team-c", "0s")]), "{shown}");
-}
-
-#[test]
-fn thanos_takes_the_flags_of_each_compactor() {
-    let printed = settings("retention-thanos", "thanos");
-    let mut compactors: Vec<(&str, String)> = Vec::new();
-    for line in printed.lines().skip_while(|line| line.starts_with("# One") || line.starts_with("# to carry")) {
-        match (line.strip_prefix("# "), compactors.last_mut()) {
-            (Some(tenant), _) => compactors.push((tenant, String::new())),
-            (None, Some((_, flags))) => *flags += &format!(" {line}"),
-            (None, None) => panic!("{printed}"),
-        }
-    }
-    let tenants: Vec<&str> = compactors.iter().map(|(tenant, _)| *tenant).collect();
-    assert_eq!(tenants, ["team-a", "team-c", "all others"], "{printed}");
-    for (number, (tenant, flags)) in compactors.iter().enumerate() {
-        let is_kept = *tenant == "team-c";
-        assert_eq!(flags.contains("--retention.resolution-raw="), !is_kept, "{tenant}: {flags}");
-        let folder = process::folder().join(format!("compactor-{number}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let bucket = format!("{{type: FILESYSTEM, config: {{directory: {}/bucket}}}}", folder.display());
-        // Read by a shell, as an operator pastes it. There is nothing to compact, so it ends by itself.
-        let line =
-            format!("exec \"$0\" compact --http-address=127.0.0.1:0 --data-dir=\"$1\" --objstore.config=\"$2\"{flags}");
-        let mut command = Command::new("sh");
-        command.args(["-c", &line]).arg(process::program("TENANCY_THANOS")).arg(&folder).arg(&bucket);
-        let output = command.stdin(Stdio::null()).output().unwrap();
-        let log = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{tenant}: {flags}: {log}");
-        let policies = log.lines().filter(|line| line.contains("retention policy of")).count();
-        assert_eq!(policies, if is_kept { 0 } else { 3 }, "{tenant}: {log}");
-        if *tenant == "team-a" {
-            assert!(log.contains("24h0m0s"), "{log}");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use crate::support::prometheus;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A listener, a route and a cluster. `FILTERS` stands before the router.
 const ENVOY: &str = r#"
@@ -120,11 +120,7 @@ impl Demo {
 
     fn ends_after(&self, signal: i32) -> bool {
         self.process.signal(signal);
-        let start = Instant::now();
-        while self.process.ended().is_none() && start.elapsed() < Duration::from_secs(30) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        self.process.ended().is_some()
+        self.process.ends_within(Duration::from_secs(30)).is_some()
     }
 
     fn stop(&self) {

@@ -16,7 +16,7 @@
 //! - `grafana`: the requests of Grafana's Prometheus data source
 //! - `bodies`, `headers`, `paths`, `smuggling`: which requests reach the upstream, at the edges of HTTP
 //! - `times`: times and durations are read as the upstreams read them
-//! - `hostile`: queries that try to exhaust the filter; `limits`, `retention`: per-tenant limits; `deletion`: `tenancyctl retention` on a Prometheus
+//! - `hostile`: queries that try to exhaust the filter; `limits`, `retention`: per-tenant limits; `deletion`: `tenancyctl retention` on Prometheus, Cortex and Thanos
 //! - `delegated`: limits that the upstream enforces, and the size of answers
 //! - `fleet`: limits over several Envoys, and what protects an upstream; `soak`: mixed traffic with faults
 //! - `sources`: the tenant by certificate, token and configuration; `trail`: access logs, traces and Envoy's log

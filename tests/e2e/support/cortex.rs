@@ -5,7 +5,7 @@ use super::http::{Body, Request};
 use super::process::{self, Process, free_port};
 use super::remote_write::{self, Series};
 use super::upstreams;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The path of remote write.
@@ -21,9 +21,14 @@ impl Cortex {
         Cortex::target(name, "all", &[])
     }
 
-    /// Its compactor, which deletes what is older than each tenant's data may be, with this runtime configuration.
-    pub fn compactor(name: &str, runtime: &Path) -> Cortex {
-        Cortex::target(name, "compactor", &[format!("-runtime-config.file={}", runtime.display())])
+    /// Likewise, with more arguments.
+    pub fn start_with(name: &str, arguments: &[String]) -> Cortex {
+        Cortex::target(name, "all", arguments)
+    }
+
+    /// The folder of a tenant's blocks.
+    pub fn blocks(name: &str, tenant: &str) -> PathBuf {
+        process::folder().join(name).join("blocks").join(tenant)
     }
 
     pub fn alertmanager(name: &str) -> Cortex {

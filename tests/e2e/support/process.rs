@@ -52,6 +52,15 @@ impl Process {
         self.child.lock().unwrap().try_wait().unwrap()
     }
 
+    /// Waits for the program's end; `None` if it takes longer than this.
+    pub fn ends_within(&self, patience: Duration) -> Option<std::process::ExitStatus> {
+        let start = Instant::now();
+        while self.ended().is_none() && start.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.ended()
+    }
+
     /// Sends the program a signal.
     #[cfg(unix)]
     pub fn signal(&self, signal: i32) {

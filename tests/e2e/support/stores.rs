@@ -217,7 +217,8 @@ impl Frontend {
 }
 
 /// A Receive, its HTTP port, and its port for writes.
-fn receive(name: &str, grpc: u16, arguments: &[&str]) -> (Process, u16, u16) {
+/// A Receive, its port, and the one for remote write.
+pub fn receive(name: &str, grpc: u16, arguments: &[&str]) -> (Process, u16, u16) {
     let (http, write) = (free_port(), free_port());
     let mut all = vec![
         "--label=receive=\"one\"".to_owned(),
