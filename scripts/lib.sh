@@ -65,14 +65,15 @@ install_once() {
     printf '%s\n' "$cache/$name/$file"
 }
 
-# pip_install REQUIREMENT FOLDER: a package from PyPI, without its dependencies, outside of any environment.
+# pip_install [OPTION...] REQUIREMENT FOLDER: a package from PyPI, without its dependencies, outside of any environment.
 # --target needs no venv module, which Debian packages separately, and is allowed where the system's Python is managed.
 pip_install() {
+    local requirement=${*: -2:1} folder=${*: -1} options=("${@:1:$#-2}")
     need python3 python3
     if ! python3 -m pip --version >/dev/null 2>&1; then apt_install python3-pip; fi
-    say "downloading $1 from PyPI"
-    quietly "pip install $1" python3 -m pip install --no-input --no-deps --only-binary :all: --no-compile \
-        --disable-pip-version-check --root-user-action ignore --target "$2" "$1"
+    say "downloading $requirement from PyPI"
+    quietly "pip install $requirement" python3 -m pip install --no-input --no-deps --only-binary :all: --no-compile \
+        --disable-pip-version-check --root-user-action ignore "${options[@]}" --target "$folder" "$requirement"
 }
 
 # npm_of_node [NODE]: sets the array `npm` to the command for the npm of this Node, or of the one that scripts/install-node prints. The

@@ -116,6 +116,24 @@ fn mistakes_around_the_native_module_are_found() {
 }
 
 #[test]
+fn mistakes_in_istio_s_way_to_the_native_module_are_found() {
+    let istio = "examples/istio/native.yaml";
+    let misspelt = [("\"tenant_label_name\"", "\"tenant_label_nam\"")];
+    assert_found("istio-native", istio, &misspelt, "tenant_label_nam", "tenant_label_nam");
+    let misspelt = [("filter_name:", "filter_nam:")];
+    assert_found("istio-native-key", istio, &misspelt, "filter_nam:", "spec.configPatches[1].patch.value.typed_config");
+    let claim = [("object_key: promql_tenancy.metadata", "object_key: promql_tenancy.metadatum")];
+    assert_found("istio-native-claim", istio, &claim, " name: promql_tenancy", "no dynamic module can");
+    let more = [(",\n                \"max_response_bytes\": 917504", "")];
+    assert_found("istio-native-buffer", istio, &more, "              {", "max_response_bytes");
+    let first = [(
+        "      operation: INSERT_BEFORE\n      value:\n        name: promql_tenancy",
+        "      operation: INSERT_FIRST\n      value:\n        name: promql_tenancy",
+    )];
+    assert_found("istio-native-first", istio, &first, "INSERT_FIRST", "before Istio has verified");
+}
+
+#[test]
 fn a_filter_that_fails_open_is_found() {
     let open = [("failure_policy: FAIL_RELOAD", "failure_policy: FAIL_OPEN")];
     assert_found("open", BOOTSTRAP, &open, "FAIL_OPEN", "is served without it");

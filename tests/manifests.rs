@@ -67,6 +67,20 @@ fn mistakes_in_manifests_are_found() {
         ("examples/istio/gateway.yaml", "phase: STATS", "Phase: STATS", "unknown fields: spec.Phase"),
         ("examples/istio/sidecar.yaml", "number: 10902", "number: 109020", "match[0].ports[0].number"),
         ("examples/istio/gateway.yaml", "jwksUri:", "jwksURI:", "unknown fields: spec.jwtRules[0].jwksURI"),
+        (
+            "examples/istio/native.yaml",
+            "applyTo: HTTP_FILTER",
+            "applyTo: HTTP_FILTERS",
+            "spec.configPatches[0].applyTo",
+        ),
+        ("examples/istio/native.yaml", "subFilter:", "subfilter:", "unknown fields"),
+        ("examples/istio/native.yaml", "operation: INSERT_BEFORE", "operation: BEFORE", "patch.operation"),
+        (
+            "examples/istio/native.yaml",
+            "name: modules, mountPath: /modules }",
+            "name: module, mountPath: /modules }",
+            "no volume module",
+        ),
         ("examples/envoy-gateway/gateway.yaml", "type: Image", "type: HTTP", "http field needs to be set"),
         ("examples/envoy-gateway/gateway.yaml", "failOpen: false", "failurePolicy: FAIL_RELOAD", "unknown fields"),
         ("examples/envoy-gateway/gateway.yaml", "op: add", "op: insert", "operation.op"),
@@ -139,12 +153,14 @@ fn images_are_of_the_versions_that_the_tests_run() {
 
 #[test]
 fn our_image_has_the_version_of_the_crate() {
-    let expected = format!("promql-tenancy-filter:{}", env!("CARGO_PKG_VERSION"));
     for file in KUBERNETES.iter().flat_map(|folder| files(folder, ".yaml")) {
         let text = read(&file);
-        let mentions: Vec<_> = text.match_indices("promql-tenancy-filter:").collect();
+        // Of the wasm module, or of the native one.
+        let names = ["promql-tenancy-filter:", "promql-tenancy-filter-native:"];
+        let mentions: Vec<_> = names.iter().flat_map(|name| text.match_indices(name)).collect();
         assert!(!mentions.is_empty(), "{file}");
-        for (at, _) in mentions {
+        for (at, name) in mentions {
+            let expected = format!("{name}{}", env!("CARGO_PKG_VERSION"));
             assert!(text[at..].starts_with(&expected), "{file}: {}", &text[at..at + 40]);
         }
     }

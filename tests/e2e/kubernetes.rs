@@ -24,8 +24,8 @@ fn of_kind<'d>(documents: &'d [Value], kind: &str) -> Vec<&'d Value> {
     found
 }
 
-fn envoy(name: &str, arguments: &[String], port: u16) -> Process {
-    let mut command = Command::new(process::program("TENANCY_ENVOY"));
+fn envoy(name: &str, program: &Path, arguments: &[String], port: u16) -> Process {
+    let mut command = Command::new(program);
     command.args(arguments).args(["--disable-hot-restart", "--log-level", "warning"]);
     let process = Process::start(name, command);
     process.wait_until(|| Request::get("/api/v1/query").try_send(port).is_some_and(|answer| answer.status != 503));
@@ -148,6 +148,7 @@ fn claims(path: &Value) -> Value {
     }})
 }
 
+/// The wasm module, as the control plane's configuration holds it.
 fn start(
     name: &str,
     module: &Path,
@@ -155,7 +156,6 @@ fn start(
     before: Option<Value>,
     per_route: &Value,
 ) -> (Process, Stub, u16) {
-    let (stub, port) = (Stub::start(), process::free_port());
     config["config"]["vm_config"] = json!({
         "runtime": "envoy.wasm.runtime.v8",
         "code": {"local": {"filename": module}},
@@ -163,10 +163,16 @@ fn start(
     config["@type"] = json!("type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm");
     let mut filters: Vec<Value> = before.into_iter().collect();
     filters.push(json!({"name": FILTER, "disabled": !per_route.is_null(), "typed_config": config}));
+    let (stub, port) = (Stub::start(), process::free_port());
+    let arguments = written(name, &bootstrap(port, stub.port, filters, per_route));
+    (envoy(name, &process::program("TENANCY_ENVOY"), &arguments, port), stub, port)
+}
+
+/// What Envoy starts with this bootstrap by.
+fn written(name: &str, bootstrap: &Value) -> Vec<String> {
     let path = process::folder().join(format!("{name}.json"));
-    std::fs::write(&path, bootstrap(port, stub.port, filters, per_route).to_string()).unwrap();
-    let arguments = ["--config-path", path.to_str().unwrap(), "--concurrency", "1"].map(str::to_owned);
-    (envoy(name, &arguments, port), stub, port)
+    std::fs::write(&path, bootstrap.to_string()).unwrap();
+    ["--config-path", path.to_str().unwrap(), "--concurrency", "1"].map(str::to_owned).into()
 }
 
 fn string_value(configuration: &Value) -> Value {
@@ -243,5 +249,83 @@ fn istio_plugins_isolate_and_heal() {
         assert_eq!(form.status, 200, "{}", form.text());
         stub.seen("form").iter().for_each(|seen| seen.assert_scoped("team-a"));
         assert!(heals(port));
+    }
+}
+
+/// The patches are judged by the schema of Istio's resource in tests/manifests.rs, and what they insert by Envoy: 1.39 is the one that Istio 1.31 is built
+/// from (`ENVOY_SHA` in its WORKSPACE).
+#[test]
+fn istio_patches_load_the_native_module() {
+    let documents = example("istio/native.yaml");
+    let patches = of_kind(&documents, "EnvoyFilter")[0]["spec"]["configPatches"].as_array().unwrap();
+    let mut filters: Vec<Value> = Vec::new();
+    for patch in patches {
+        // As `patchHTTPFilters` in pilot/pkg/networking/core/envoyfilter/listener_patch.go applies them, 1.31: each before the router.
+        assert_eq!((&patch["applyTo"], &patch["patch"]["operation"]), (&json!("HTTP_FILTER"), &json!("INSERT_BEFORE")));
+        let filter = &patch["match"]["listener"]["filterChain"]["filter"];
+        assert_eq!(filter["subFilter"]["name"], "envoy.filters.http.router");
+        filters.push(patch["patch"]["value"].clone());
+    }
+    let module = filters.last_mut().unwrap()["typed_config"]["dynamic_module_config"]["module"].take();
+    let file = Path::new(module["local"]["filename"].as_str().unwrap());
+    let native = process::program("TENANCY_NATIVE");
+    assert_eq!(file.file_name(), native.file_name());
+    filters.last_mut().unwrap()["typed_config"]["dynamic_module_config"]["module"] =
+        json!({"local": {"filename": native}});
+
+    // What the annotation of the proxy says, as pkg/bootstrap/config.go puts it into the bootstrap: flags, and which stats are shown.
+    let deployment = of_kind(&documents, "Deployment")[0];
+    let annotation = &deployment["spec"]["template"]["metadata"]["annotations"]["proxy.istio.io/config"];
+    let written_there = process::folder().join("istio-native-proxy.yaml");
+    std::fs::write(&written_there, annotation.as_str().unwrap()).unwrap();
+    let proxy = json("documents", &written_there).remove(0);
+    let flags: serde_json::Map<String, Value> = proxy["runtimeValues"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value == "true")))
+        .collect();
+    let shown: Vec<Value> = ["cluster_manager", "listener_manager", "server", "cluster.xds-grpc", "wasm"]
+        .map(Value::from)
+        .into_iter()
+        .chain(proxy["proxyStatsMatcher"]["inclusionPrefixes"].as_array().unwrap().clone())
+        .map(|prefix| json!({"prefix": prefix}))
+        .collect();
+
+    for (at, program) in ["TENANCY_ENVOY_1_39", "TENANCY_ENVOY"].into_iter().enumerate() {
+        let (stub, port, admin) = (Stub::start(), process::free_port(), process::free_port());
+        let claims = claims(&json!(["envoy.filters.http.jwt_authn", "payload", "tenant"]));
+        let mut config = bootstrap(port, stub.port, [vec![claims], filters.clone()].concat(), &Value::Null);
+        config["admin"] = json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}});
+        config["layered_runtime"] = json!({"layers": [{"name": "global config", "static_layer": flags}]});
+        config["stats_config"] = json!({"stats_matcher": {"inclusion_list": {"patterns": shown}}});
+        let name = format!("istio-native-{at}");
+        let _envoy = envoy(&name, &process::program(program), &written(&name, &config), port);
+        assert_eq!(asked(port, &stub, "istio"), "up{tenant_id=\"team-a\"}");
+        let form = Request::post("/api/v1/query", "query=down").header("x-e2e-id", "form").send(port);
+        assert_eq!(form.status, 200, "{}", form.text());
+        stub.seen("form").iter().for_each(|seen| seen.assert_scoped("team-a"));
+        let start = Instant::now();
+        while !Request::get("/stats/prometheus")
+            .send(admin)
+            .text()
+            .contains("\ntenancy_requests_total{code=\"2xx\",tenant=\"team-a\"")
+        {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "{}",
+                Request::get("/stats/prometheus").send(admin).text()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+
+        // Without the first patch, the claim is none.
+        let claims = self::claims(&json!(["envoy.filters.http.jwt_authn", "payload", "tenant"]));
+        let (port, stub) = (process::free_port(), Stub::start());
+        let config = bootstrap(port, stub.port, vec![claims, filters[1].clone()], &Value::Null);
+        let name = format!("istio-native-unread-{at}");
+        let _envoy = envoy(&name, &process::program(program), &written(&name, &config), port);
+        assert_eq!(Request::get("/api/v1/query?query=up").send(port).status, 401);
+        assert!(!stub.received("GET /api/v1/query"));
     }
 }

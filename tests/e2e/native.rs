@@ -119,6 +119,28 @@ fn every_hook_of_an_http_filter_is_one_that_the_module_exports() {
     }
 }
 
+/// Images of Envoy without a distribution have a C library, and nothing else. `libgcc_s.so.1`, by which Rust unwinds, is in none of them.
+#[test]
+fn the_module_needs_no_library_that_envoy_does_not_need() {
+    let needed = |file: &Path| {
+        let listed =
+            Command::new("readelf").args(["--wide", "--dynamic"]).arg(file).output().expect("readelf, of binutils");
+        let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let library =
+            |line: &str| Some(line.split_once("(NEEDED)")?.1.split_once('[')?.1.trim_end_matches(']').to_owned());
+        text.lines().filter_map(library).collect::<Vec<_>>()
+    };
+    for module in ["TENANCY_NATIVE", "TENANCY_NATIVE_TRAP"] {
+        let of_module = needed(&process::program(module));
+        assert!(of_module.contains(&"libc.so.6".to_owned()), "{of_module:?}");
+        for envoy in ["TENANCY_ENVOY", "TENANCY_ENVOY_1_39"] {
+            let of_envoy = needed(&process::program(envoy));
+            let others: Vec<_> = of_module.iter().filter(|name| !of_envoy.contains(name)).collect();
+            assert!(others.is_empty(), "{envoy}: {others:?}, and it has {of_envoy:?}");
+        }
+    }
+}
+
 /// The names of Envoy's ABI among the dynamic symbols of a file that are defined (`T`), or wanted (`U`).
 fn symbols(file: &Path, kind: &str) -> Vec<String> {
     let listed = Command::new("nm").arg("--dynamic").arg(file).output().expect("nm, of binutils");

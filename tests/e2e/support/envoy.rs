@@ -307,7 +307,7 @@ impl Envoy {
 /// Envoy with the log lines of the filter.
 fn command(config: &Path, setup: &Setup) -> Command {
     let program = setup.program.clone().unwrap_or_else(|| process::program("TENANCY_ENVOY"));
-    let mut command = Command::new(program);
+    let mut command = emulated(&program);
     command
         .arg("--config-path")
         .arg(config)
@@ -315,5 +315,15 @@ fn command(config: &Path, setup: &Setup) -> Command {
         .args(["--file-flush-interval-msec", "50"])
         .args(["--log-level", "warning", "--component-log-level", "wasm:info,dynamic_modules:info"])
         .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    command
+}
+
+/// The program, or, where it is one of another processor, what runs it there (`scripts/test-aarch64`).
+fn emulated(program: &Path) -> Command {
+    let emulator = std::env::var("TENANCY_EMULATOR").unwrap_or_default();
+    let mut words = emulator.split_whitespace();
+    let Some(emulator) = words.next() else { return Command::new(program) };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(program);
     command
 }

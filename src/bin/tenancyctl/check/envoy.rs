@@ -159,7 +159,7 @@ pub fn chains(document: &Node, discovered: &[Discovered], found: &mut Found<'_>)
             let place = listener.map_or(path.as_str(), |(path, ..)| path.as_str());
             buffer(config, limit, line, &join(place, "per_connection_buffer_limit_bytes"), found);
             if is_module {
-                claims(filters, first, &place_of_ours, config, found);
+                claims(filters.get(..first).unwrap_or_default(), (filter.line, &place_of_ours), config, found);
             } else if config.stats().tags == Naming::Envoy {
                 tags = Naming::Envoy;
             }
@@ -175,19 +175,18 @@ pub fn chains(document: &Node, discovered: &[Discovered], found: &mut Found<'_>)
     (count, plugins)
 }
 
-/// What a dynamic module can't read of dynamic metadata has to be in the filter state.
-fn claims(filters: &[Node], ours: usize, place: &str, config: &Config, found: &mut Found<'_>) {
+/// What a dynamic module can't read of dynamic metadata has to be in the filter state, which one of these filters sets.
+pub fn claims(before: &[Node], (line, place): (usize, &str), config: &Config, found: &mut Found<'_>) {
     for path in config.metadata_paths().into_iter().filter(|path| path.len() > 2) {
         let Some(namespace) = path.first() else { continue };
         let name = ["promql_tenancy.metadata.", namespace].concat();
         let mut is_set = false;
-        for filter in filters.iter().take(ours) {
+        for filter in before {
             filter.walk("", &mut |_, node| is_set |= node.word("object_key") == name);
         }
         if !is_set {
             let wrong = format!("reads {}, which no dynamic module can: every request is refused", path.join("."));
             let advice = format!("set the filter state {name} before it, as docs/native.md shows");
-            let line = filters.get(ours).map_or(0, |filter| filter.line);
             found.add(line, place, wrong, advice);
         }
     }

@@ -1,9 +1,9 @@
 //! Istio's and Envoy Gateway's resources, and files of Envoy's in a ConfigMap.
 
 use super::document::{Node, join};
-use super::envoy::{BUFFER_LIMIT, buffer, check_tags};
+use super::envoy::{BUFFER_LIMIT, buffer, check_tags, claims};
 use super::mistake::Found;
-use super::plugin::{FAILS_OPEN, Plugin, check_stops, names_it, tree_config};
+use super::plugin::{FAILS_OPEN, Plugin, check_stops, is_native, is_our_module, names_it, native, tree_config};
 use promql_tenancy_filter::stats::Naming;
 
 const WASM_PLUGIN: &[&str] = &[
@@ -87,6 +87,42 @@ pub fn istio(document: &Node, around: &Around<'_>, found: &mut Found<'_>) -> Opt
         }
     }
     Some(plugin)
+}
+
+/// The native module, as Istio's `EnvoyFilter` inserts it.
+pub fn istio_native(document: &Node, around: &Around<'_>, found: &mut Found<'_>) -> Vec<Plugin> {
+    let patches = document.below(&["spec", "config_patches"]).map_or(&[][..], Node::items);
+    let mut plugins = Vec::new();
+    for (index, entry) in patches.iter().enumerate() {
+        let Some(filter) = entry.below(&["patch", "value"]) else { continue };
+        let Some(typed) = filter.get("typed_config").filter(|typed| is_native(typed)) else { continue };
+        if !names_it(filter.word("name")) && !is_our_module(typed) {
+            continue;
+        }
+        let place = format!("spec.configPatches[{index}].patch");
+        let operation = entry.below(&["patch", "operation"]);
+        if let Some(first) = operation.filter(|operation| operation.text() == Some("INSERT_FIRST")) {
+            let wrong = "places the filter before Istio has verified tokens and identities";
+            let advice = "use INSERT_BEFORE, and envoy.filters.http.router as subFilter of the match";
+            found.add(first.line, join(&place, "operation"), wrong, advice);
+        }
+        let place = join(&place, "value");
+        found.check_keys(filter, &place, &["name", "typed_config"]);
+        let plugin = native(typed, &join(&place, "typed_config"), found);
+        if let Some(config) = &plugin.config {
+            let patched = around.patched("EnvoyFilter", "per_connection_buffer_limit_bytes").and_then(Node::number);
+            buffer(
+                config,
+                patched.unwrap_or(BUFFER_LIMIT),
+                plugin.line,
+                &join(&plugin.place, "max_response_bytes"),
+                found,
+            );
+            claims(patches.get(..index).unwrap_or_default(), (filter.line, &place), config, found);
+        }
+        plugins.push(plugin);
+    }
+    plugins
 }
 
 /// Envoy Gateway's `EnvoyExtensionPolicy`.

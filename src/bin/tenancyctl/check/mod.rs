@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 /// Find every mistake in a configuration, and print what is in force, every default made explicit
 ///
 /// FILE is the plugin's configuration, as JSON or YAML, or a file that holds it: a bootstrap of Envoy's, a file that Envoy discovers,
-/// Istio's WasmPlugin, Envoy Gateway's EnvoyExtensionPolicy, or a ConfigMap with files of Envoy's. Of these, what surrounds the plugin is
+/// Istio's WasmPlugin or EnvoyFilter, Envoy Gateway's EnvoyExtensionPolicy, or a ConfigMap with files of Envoy's. Of these, what surrounds the plugin is
 /// checked too: failure policy, misspelt keys, buffer limits, tags of stats, and other filters that stand where they let requests past.
 /// Files that belong together are checked together; a file that a bootstrap has Envoy discover is looked for beside it.
 #[derive(Args)]
@@ -157,6 +157,7 @@ fn report(files: &[File], mistakes: Vec<Mistake>) -> Report {
         for document in &file.documents {
             match document.word("kind") {
                 "WasmPlugin" => plugins.extend(kubernetes::istio(document, &around, &mut found)),
+                "EnvoyFilter" => plugins.extend(kubernetes::istio_native(document, &around, &mut found)),
                 "EnvoyExtensionPolicy" => plugins.extend(kubernetes::gateway(document, &around, &mut found)),
                 "" => {
                     let (count, more) = envoy::chains(document, &discovered, &mut found);
