@@ -232,11 +232,13 @@ fn sorted(answer: &Response) -> Vec<Value> {
 
 #[test]
 fn retention_bounds_what_is_read_by_both_types_and_by_hints() {
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    // The last quarter of an hour of the data, which in a long run of the tests was written some time ago.
+    let retention = now() / 1000 - data::end() + 15 * 60;
     let setup = Setup::shipped(prometheus().upstream.port())
-        .plugin(json!({"enable_remote_read": true, "limits": {"retention_period": "15m"}}));
+        .plugin(json!({"enable_remote_read": true, "limits": {"retention_period": format!("{retention}s")}}));
     let envoy = setup.start("envoy-read-retention");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
-    let oldest = now - 15 * 60_000;
+    let oldest = now() - retention * 1000;
     let wide = ReadHints { start_ms: 0, end_ms: i64::MAX, ..ReadHints::default() };
     for hints in [None, Some(wide)] {
         let asked = Query { hints, ..over_all(vec![equal("__name__", "up")]) };

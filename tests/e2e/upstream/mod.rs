@@ -33,7 +33,12 @@ fn upstream() -> &'static Scripted {
 }
 
 fn setup(stop_iteration: bool) -> Setup {
+    // What a script sends beyond its answer must not meet another test's request on the same connection.
     Setup::shipped(upstream().port)
+        .replace(
+            "common_http_protocol_options: { idle_timeout: 60s }",
+            "common_http_protocol_options: { max_requests_per_connection: 1 }",
+        )
         .second_upstream(PROTOCOL, upstream().h2_port, "http2")
         .http1_trailers()
         .stop_iteration(stop_iteration)
