@@ -9,7 +9,7 @@ mod unread;
 pub use reading::read;
 #[cfg(test)]
 pub use unread::READ;
-pub use unread::{Entry, Span, Unread, Whole, value};
+pub use unread::{Unread, Whole, element, member, string};
 
 use std::collections::BTreeSet;
 
@@ -87,7 +87,7 @@ impl Json {
             Json::Number(_) => "a number",
             Json::Text(_) => "a string",
             Json::List(_) => "a list",
-            Json::Unread(unread) if unread.is_list() => "a list",
+            Json::Unread(unread) if unread.is_list => "a list",
             Json::Object(_) | Json::Unread(_) => "an object",
         }
     }
@@ -154,7 +154,7 @@ impl Field {
     /// The entries of an object, or of a list, unread: only of the keys that [`Object::parse`] was told.
     pub fn unread(self, is_list: bool, expected: &str) -> Result<Unread, ConfigError> {
         match self.value {
-            Json::Unread(unread) if unread.is_list() == is_list => Ok(unread),
+            Json::Unread(unread) if unread.is_list == is_list => Ok(unread),
             _ => Err(self.expected(expected)),
         }
     }

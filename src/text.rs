@@ -59,17 +59,15 @@ pub fn hex(digit: u8) -> Option<u8> {
 
 /// A fast hash of bytes, eight at a time, as the Rust compiler's own hash works. It spreads keys over slots; no decision depends on it.
 pub fn hash(begin: u64, bytes: &[u8]) -> u64 {
-    let [hash] = hashes([begin], bytes);
-    hash
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(begin, |hash, word| add(hash, u64::from_le_bytes(*word)));
+    rest.iter().fold(add(hash, bytes.len() as u64), |hash, &byte| add(hash, u64::from(byte)))
 }
 
-/// Several of them, by their beginnings, in one pass over the bytes.
-pub fn hashes<const N: usize>(begin: [u64; N], bytes: &[u8]) -> [u64; N] {
-    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
-    let add = |hashes: [u64; N], word: u64| hashes.map(|hash| (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR));
-    let (words, rest) = bytes.as_chunks::<8>();
-    let hashes = words.iter().fold(begin, |hashes, word| add(hashes, u64::from_le_bytes(*word)));
-    rest.iter().fold(add(hashes, bytes.len() as u64), |hashes, &byte| add(hashes, u64::from(byte)))
+/// Adds a word to a hash.
+#[inline(always)]
+pub fn add(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
 }
 
 /// Which of so many slots a hash chooses. The upper bits are the better mixed ones.

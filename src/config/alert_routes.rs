@@ -2,7 +2,8 @@
 
 use super::{Config, ConfigError};
 use crate::settings::Field;
-use crate::tenant::{Format, Ids, Source, Tenants};
+use crate::tenant::{ById, Format, Source, Tenants};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The name that stands for all tenants that are not listed, and for alerts without a tenant.
@@ -11,10 +12,8 @@ const REST: &str = "*";
 /// Where alerts go.
 #[derive(Debug, Clone)]
 pub struct AlertRoutes {
-    listed: Ids,
-    /// Of each that is listed.
-    clusters: Vec<Arc<str>>,
-    rest: Option<Arc<str>>,
+    /// Also [`REST`].
+    clusters: ById<Arc<str>>,
     format: Format,
 }
 
@@ -22,44 +21,43 @@ impl AlertRoutes {
     /// Reads the object.
     pub fn read(field: Field, format: Format) -> Result<AlertRoutes, ConfigError> {
         let none = field.error("at least one tenant is needed, or \"*\"");
-        let entries = field.entries()?;
-        let listed = Ids::with_capacity(entries.len());
-        let mut routes = AlertRoutes { listed, clusters: Vec::new(), rest: None, format };
-        for (id, field) in entries {
-            let cluster: Arc<str> = match field.text()? {
-                "" => return Err(field.error("a cluster needs a name")),
-                name => name.into(),
-            };
-            if id == REST {
-                if routes.rest.replace(cluster).is_some() {
-                    return Err(ConfigError::twice(field.path));
-                }
-                continue;
+        let path = field.path.clone();
+        let mut judge = |id: &str, field: Field| {
+            if id != REST {
+                Tenants::one(id.as_bytes(), format).map_err(|error| field.error(error.to_string()))?;
             }
-            Tenants::one(id.as_bytes(), format).map_err(|error| field.error(error.to_string()))?;
-            if !routes.listed.add(&id) {
-                return Err(ConfigError::twice(field.path));
+            match &*cluster(field)? {
+                "" => Err(ConfigError::new("", "a cluster needs a name")),
+                _ => Ok(()),
             }
-            routes.clusters.push(cluster);
-        }
-        if routes.listed.is_empty() && routes.rest.is_none() { Err(none) } else { Ok(routes) }
+        };
+        let clusters = ById::index(&path, field.unread(false, "an object")?, None, &mut judge)?;
+        if clusters.is_empty() { Err(none) } else { Ok(AlertRoutes { clusters, format }) }
     }
 
     /// Whose alerts these are, by the value of the tenant's label, and the cluster that they go to; none where they are refused.
     pub fn find<'r>(&'r self, id: &'r str) -> (Option<&'r str>, Option<&'r Arc<str>>) {
-        if let Some(cluster) = self.listed.find(id).and_then(|at| self.clusters.get(at)) {
+        if let Some(cluster) = self.cluster(id).filter(|_| id != REST) {
             return (Some(id), Some(cluster));
         }
-        let Some(rest) = &self.rest else { return (None, None) };
+        let Some(rest) = self.cluster(REST) else { return (None, None) };
         // What is no tenant's ID can't stand in the header.
         (Some(id).filter(|id| Tenants::one(id.as_bytes(), self.format).is_ok()), Some(rest))
     }
 
     /// The tenants and their clusters, in the order of the configuration, with `*` at the end.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, &Arc<str>)> {
-        let listed = self.listed.iter().zip(&self.clusters);
-        listed.chain(self.rest.iter().map(|cluster| (REST, cluster)))
+    pub fn entries(&self) -> impl Iterator<Item = (Cow<'_, str>, &Arc<str>)> {
+        let listed = self.clusters.ids().filter(|id| *id != REST);
+        listed.chain([REST.into()]).filter_map(|id| self.cluster(&id).map(|cluster| (id, cluster)))
     }
+
+    fn cluster(&self, id: &str) -> Option<&Arc<str>> {
+        self.clusters.get(id, cluster).unwrap_or(None)
+    }
+}
+
+fn cluster(field: Field) -> Result<Arc<str>, ConfigError> {
+    field.text().map(Arc::from)
 }
 
 /// Keys that together would open what each closes alone, or have no effect.

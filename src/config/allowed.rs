@@ -5,6 +5,7 @@ use super::ConfigError;
 use super::json::{self, Field};
 use super::shape::{Member, Shape, member};
 use crate::tenant::{self, Format, Ids};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
@@ -26,17 +27,28 @@ impl Allowed {
     pub fn read(field: Field, format: Format, judges: bool) -> Result<Allowed, ConfigError> {
         let path = field.path.clone();
         let unread = field.unread(true, "a list of tenant IDs")?;
-        let text = unread.text();
-        let mut allowed = Allowed { ids: Ids::with_capacity(unread.entries().len()), prefixes: BTreeSet::new() };
-        for (at, entry) in unread.entries().iter().enumerate() {
-            let add = match entry.string(text) {
-                Some(id) => allowed.add_id(&id, format, judges),
-                None => json::value(text, entry.value())
+        let json::Unread { text, starts, .. } = unread;
+        let mut allowed = Allowed { ids: Ids::default(), prefixes: BTreeSet::new() };
+        let element = |at: usize| [&*path, "[", &at.to_string(), "]"].concat();
+        let mut ids = Vec::with_capacity(starts.len());
+        for (at, &start) in starts.iter().enumerate() {
+            let add = match json::string(&text, start) {
+                Some(id) => {
+                    ids.push(start);
+                    let check = judges.then(|| tenant::check_id(id.as_bytes(), format));
+                    check.unwrap_or(Ok(())).map_err(|error| ConfigError::new("", error.to_string()))
+                }
+                None => json::element(&text, start)
                     .ok_or_else(tenant::unclear)
                     .and_then(|field| allowed.add_prefix(field, format)),
             };
-            add.map_err(|error| error.under(&[&path, "[", &at.to_string(), "]"].concat()))?;
+            add.map_err(|error| error.under(&element(at)))?;
         }
+        allowed.ids = Ids::index(text.clone(), ids).map_err(|twice| {
+            let at = starts.iter().position(|&start| start == twice);
+            let id = json::string(&text, twice).unwrap_or_default();
+            ConfigError::new(element(at.unwrap_or_default()), format!("{id:?} is in the list twice"))
+        })?;
         if allowed.ids.is_empty() && allowed.prefixes.is_empty() {
             return Err(ConfigError::new(
                 path,
@@ -44,17 +56,6 @@ impl Allowed {
             ));
         }
         Ok(allowed)
-    }
-
-    fn add_id(&mut self, id: &str, format: Format, judges: bool) -> Result<(), ConfigError> {
-        let refused = |message: String| Err(ConfigError::new("", message));
-        if let Some(Err(error)) = judges.then(|| tenant::check_id(id.as_bytes(), format)) {
-            return refused(error.to_string());
-        }
-        match self.ids.add(id) {
-            true => Ok(()),
-            false => refused(format!("{id:?} is in the list twice")),
-        }
     }
 
     fn add_prefix(&mut self, field: Field, format: Format) -> Result<(), ConfigError> {
@@ -86,11 +87,11 @@ impl Allowed {
 
     /// Whether this tenant stands in the list itself.
     pub fn names(&self, id: &str) -> bool {
-        self.ids.find(id).is_some()
+        self.ids.contains(id)
     }
 
     /// A tenant that is served, and whose ID differs from this one by case alone.
-    pub fn like(&self, id: &str) -> Option<&str> {
+    pub fn like(&self, id: &str) -> Option<Cow<'_, str>> {
         self.ids.iter().find(|other| other.eq_ignore_ascii_case(id))
     }
 
@@ -100,7 +101,7 @@ impl Allowed {
     }
 
     /// The tenants that the list has by their IDs.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
+    pub fn ids(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.ids.iter()
     }
 

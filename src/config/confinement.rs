@@ -19,11 +19,12 @@ mod tests;
 
 use super::json::Field;
 use super::shape::{Member, Shape, member};
-use super::{Config, ConfigError, check, json as settings};
+use super::{Config, ConfigError, check};
 use crate::promql::{self, Query};
 use crate::scope::{MAX_MATCHERS, Matcher, OnConflict, Scope, Unfit};
 use crate::tenant::{self, ById, EnforcedLabel, Federation, LabelSource, Source, Tenants, Unreadable, label};
 use crate::text;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -165,15 +166,13 @@ fn fixed(field: Field) -> Result<Arc<[String]>, ConfigError> {
 fn tenant_selectors(field: Field, config: &Config, others: usize, judges: bool) -> Result<Selectors, ConfigError> {
     let path = field.path.clone();
     let on_conflict = config.on_conflict;
-    let by_id = ById::index(field, &mut |id, entry, text| {
-        if judges {
-            tenant::check_id(id.as_bytes(), config.format).map_err(|error| ConfigError::new("", error.to_string()))?;
-            let field = settings::value(text, entry.value()).ok_or_else(tenant::unclear)?;
-            selector(&field, on_conflict, others)?;
-        }
-        Ok(())
-    });
-    let selectors = Selectors { by_id: by_id?, on_conflict, others };
+    let mut judge = |id: &str, field| {
+        tenant::check_id(id.as_bytes(), config.format).map_err(|error| ConfigError::new("", error.to_string()))?;
+        selector(&field, on_conflict, others).map(drop)
+    };
+    let entries = field.unread(false, "an object")?;
+    let by_id = ById::index(&path, entries, (!judges).then_some(&[]), &mut judge)?;
+    let selectors = Selectors { by_id, on_conflict, others };
     if selectors.is_empty() {
         return Ok(selectors);
     }
@@ -268,7 +267,7 @@ impl Selectors {
 
     /// A tenant's own selector.
     pub fn get(&self, id: &str) -> Result<Option<&Scope>, Unreadable> {
-        self.by_id.get(id, &|field| selector(&field, self.on_conflict, self.others))
+        self.by_id.get(id, |field| selector(&field, self.on_conflict, self.others))
     }
 
     /// The selector of these tenants, where they are one that has its own.
@@ -289,13 +288,13 @@ impl Selectors {
     }
 
     /// The tenants that have one, in the order of the configuration.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
+    pub fn ids(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.by_id.ids()
     }
 
     /// Their selectors, each of which is read.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Scope)> {
-        self.ids().filter_map(|id| Some((id, self.get(id).ok()??)))
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, &Scope)> {
+        self.ids().filter_map(|id| self.get(&id).ok()?.map(|scope| (id, scope)))
     }
 }
 

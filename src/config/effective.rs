@@ -4,6 +4,7 @@ use super::Config;
 use crate::api::Honours;
 use crate::limits::{Limit, Place, Set, TABLE, Unit};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// A limit in force for a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Effective {
 
 impl Config {
     /// The tenants with overrides, in the order of the configuration.
-    pub fn overridden(&self) -> impl Iterator<Item = &str> {
+    pub fn overridden(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.limits.ids()
     }
 
@@ -60,7 +61,7 @@ impl Config {
 
 /// What `overrides` sets.
 pub(super) fn overrides(config: &Config) -> Value {
-    Value::Object(config.limits.overridden().map(|(id, set)| (id.to_string(), object(set))).collect())
+    Value::Object(config.limits.overridden().map(|(id, set)| (id.into_owned(), object(set))).collect())
 }
 
 /// What an object sets; of lists, how many entries.

@@ -5,6 +5,7 @@ use super::{Config, keys};
 use crate::scope::{OnConflict, Scope};
 use crate::tenant::{Claims, EnforcedLabel, Federation, LabelSource, Source, Tenants};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// One key, with the value in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Config {
 
 impl Config {
     /// The tenants with a selector of their own, in the order of the configuration.
-    pub fn own_scopes(&self) -> impl Iterator<Item = (&str, &Scope)> {
+    pub fn own_scopes(&self) -> impl Iterator<Item = (Cow<'_, str>, &Scope)> {
         self.confinement.selectors.iter()
     }
 
@@ -153,7 +154,7 @@ pub fn what_the_path_does(config: &Config) -> String {
 
 pub fn selectors(config: &Config) -> Value {
     let selectors = config.confinement.selectors.iter();
-    Value::Object(selectors.map(|(id, scope)| (id.to_owned(), scope.selector().into())).collect())
+    Value::Object(selectors.map(|(id, scope)| (id.into_owned(), scope.selector().into())).collect())
 }
 
 pub fn what_selectors_do(config: &Config) -> String {

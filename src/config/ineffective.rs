@@ -58,11 +58,11 @@ impl Config {
         let overridden = self.limits.ids().map(|id| ("overrides.", id));
         let selecting = self.confinement.selectors.ids().map(|id| ("tenant_selectors.", id));
         for (key, id) in overridden.chain(selecting) {
-            let path = [key, id].concat();
-            if !self.allows(id) {
+            let path = [key, &id].concat();
+            if !self.allows(&id) {
                 looks -= i32::from(looks > 0);
-                match self.allowed.as_ref().filter(|_| looks > 0).and_then(|allowed| allowed.like(id)) {
-                    Some(other) => add(&path, &["the tenant is not served, but ", other, " is"].concat()),
+                match self.allowed.as_ref().filter(|_| looks > 0).and_then(|allowed| allowed.like(&id)) {
+                    Some(other) => add(&path, &["the tenant is not served, but ", &other, " is"].concat()),
                     None => add(&path, "the tenant is not in allowed_tenants"),
                 }
             } else if let Source::Static(tenants) = &self.source
@@ -77,7 +77,7 @@ impl Config {
             if let (Some(Honours::Not), Some(tenant)) = (honours, self.limits.where_set(limit)) {
                 let path = match tenant {
                     None => ["limits.", name].concat(),
-                    Some(id) => ["overrides.", id, ".", name].concat(),
+                    Some(id) => ["overrides.", &id, ".", name].concat(),
                 };
                 add(&path, "the upstream has no parameter for it, and nothing enforces it");
             }

@@ -58,7 +58,7 @@ const CONFLICTS: &[(&str, OnConflict)] =
     &[("replace", OnConflict::Replace), ("intersect", OnConflict::Intersect), ("reject", OnConflict::Reject)];
 
 /// Keys that have an entry for each tenant. Those of objects are read when they are first asked for.
-const BY_TENANT: [&str; 3] = ["overrides", "tenant_selectors", "allowed_tenants"];
+const BY_TENANT: [&str; 4] = ["overrides", "tenant_selectors", "allowed_tenants", "alert_routes"];
 
 const METADATA: &[(&str, MetadataBy)] = &[("names", MetadataBy::Names), ("targets", MetadataBy::Targets)];
 

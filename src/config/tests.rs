@@ -248,7 +248,10 @@ fn alert_routes_are_those_of_a_ruler_s_own_listener() {
     let whole = r#"{"upstream": "alertmanager", "static_tenant_ids": ["ruler"], "allow_on_headers_stop_iteration": true,
         "alert_routes": {"a": "am-a", "*": "rest"}}"#;
     let routes = parse(whole).unwrap().alert_routes().unwrap().clone();
-    assert_eq!(routes.entries().map(|(id, to)| (id, &**to)).collect::<Vec<_>>(), [("a", "am-a"), ("*", "rest")]);
+    assert_eq!(
+        routes.entries().map(|(id, to)| (id, &**to)).collect::<Vec<_>>(),
+        [("a".into(), "am-a"), ("*".into(), "rest")]
+    );
     let without = |part: &str| whole.replace(part, "");
     refused(&without(r#""upstream": "alertmanager", "#), "alert_routes", "upstream");
     refused(&without(r#""static_tenant_ids": ["ruler"], "#), "alert_routes", "static_tenant_ids");

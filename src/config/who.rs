@@ -44,7 +44,9 @@ impl Config {
     pub fn offered(&self, clues: &Clues<'_>) -> Result<BTreeSet<String>, tenant::Error> {
         let mut offered = BTreeSet::new();
         match &self.source {
-            Source::Allowed { .. } => offered.extend(self.allowed.iter().flat_map(Allowed::ids).map(str::to_owned)),
+            Source::Allowed { .. } => {
+                offered.extend(self.allowed.iter().flat_map(Allowed::ids).map(|id| id.into_owned()))
+            }
             source => source.each_offered(clues, &mut |id| {
                 if let Ok(tenants) = Tenants::one(id, self.format)
                     && self.allows(tenants.joined())

@@ -36,22 +36,21 @@ pub fn limits(
     })?;
     let mut all = Limits { defaults, told: told.unwrap_or_default(), ..Limits::default() };
     let Some(field) = overrides else { return Ok(all) };
+    let path = field.path.clone();
+    let mut entries = field.unread(false, "an object")?;
+    // Whom nothing is enforced for is no matter of what was told.
+    let judged = told.map(|_| std::mem::take(&mut entries.may_name_dry_run));
     let mut number = 0;
-    let index = ById::index(field, &mut |id, entry, text| {
+    all.overrides = ById::index(&path, entries, judged.as_deref(), &mut |id, field| {
         number += 1;
-        if told.is_some() && !entry.may_name_dry_run {
-            return Ok(());
-        }
-        let read = || own(settings::value(text, entry.value()).ok_or_else(tenant::unclear)?);
-        if told.is_some() {
-            all.note_dry_run(&read()?);
-            return Ok(());
-        }
         tenant::check_id(id.as_bytes(), format).map_err(|error| ConfigError::new("", error.to_string()))?;
-        all.note(number, &read()?);
+        let set = own(field)?;
+        all.note_dry_run(&set);
+        if told.is_none() {
+            all.note(number, &set);
+        }
         Ok(())
-    });
-    all.overrides = index?;
+    })?;
     Ok(all)
 }
 

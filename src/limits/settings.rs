@@ -7,6 +7,7 @@ use super::limit::{Limit, Place, TABLE};
 use super::read;
 use super::rules::{Attributes, Blocked};
 use crate::tenant::{ById, Tenants, Unreadable};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What one object of the configuration sets. Each worker holds all of them, and there may be many thousands: they are kept small.
@@ -57,7 +58,7 @@ pub struct InForce {
 impl Limits {
     /// A tenant's own limits. None where they can't be read: such a tenant is refused before ([`Limits::can_read`]).
     pub fn own(&self, id: &str) -> Option<&Set> {
-        self.overrides.get(id, &read::own).unwrap_or(None)
+        self.overrides.get(id, read::own).unwrap_or(None)
     }
 
     /// Whether a tenant has limits of its own, which are not read.
@@ -67,11 +68,11 @@ impl Limits {
 
     /// Reads a tenant's own limits, where it has some.
     pub fn can_read(&self, id: &str) -> Result<(), Unreadable> {
-        self.overrides.get(id, &read::own).map(drop)
+        self.overrides.get(id, read::own).map(drop)
     }
 
     /// The tenants that have limits of their own, in the order of the configuration.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
+    pub fn ids(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.overrides.ids()
     }
 
@@ -81,8 +82,8 @@ impl Limits {
     }
 
     /// Their limits, each of which is read.
-    pub fn overridden(&self) -> impl Iterator<Item = (&str, &Set)> {
-        self.ids().filter_map(|id| Some((id, self.own(id)?)))
+    pub fn overridden(&self) -> impl Iterator<Item = (Cow<'_, str>, &Set)> {
+        self.ids().filter_map(|id| self.own(&id).map(|set| (id, set)))
     }
 
     /// How many of them say this about `dry_run`.
@@ -163,7 +164,7 @@ impl Limits {
     }
 
     /// Where a limit is set that is on: in `limits`, or for this tenant.
-    pub fn where_set(&self, limit: Limit) -> Option<Option<&str>> {
+    pub fn where_set(&self, limit: Limit) -> Option<Option<Cow<'_, str>>> {
         if self.defaults.has(limit) {
             return Some(None);
         }
@@ -181,7 +182,6 @@ impl Limits {
                 *first = number;
             }
         }
-        self.note_dry_run(set);
     }
 
     /// Notes what a tenant's own limits say about `dry_run`.

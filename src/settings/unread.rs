@@ -8,28 +8,10 @@ use super::reading::{self, read};
 use super::{Field, Json};
 use crate::json::Text;
 use std::borrow::Cow;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// A configuration's text, which is kept where something of it is unread.
 pub type Whole = Arc<Vec<u8>>;
-
-/// Where something stands in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    start: u32,
-    end: u32,
-}
-
-/// A key and its value, or an element of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// With its quotes; empty in a list.
-    key: Span,
-    value: Span,
-    /// Whether the value may have a key `dry_run` at some depth.
-    pub may_name_dry_run: bool,
-}
 
 /// The one key that is looked for before an entry is read.
 const DRY_RUN: &[u8] = b"dry_run\"";
@@ -37,51 +19,40 @@ const DRY_RUN: &[u8] = b"dry_run\"";
 /// An object or a list whose entries are found, and unread.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unread {
-    text: Whole,
-    entries: Vec<Entry>,
-    is_list: bool,
-}
-
-impl Unread {
+    /// In which the entries stand.
+    pub text: Whole,
+    /// Where each entry starts, in the order of the text: the key of a member, or an element.
+    pub starts: Vec<u32>,
+    /// Where those start that may have a key `dry_run` at some depth.
+    pub may_name_dry_run: Vec<u32>,
     /// Whether it is a list.
-    pub fn is_list(&self) -> bool {
-        self.is_list
-    }
-
-    /// The entries, in the order of the text.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    /// The text in which they stand.
-    pub fn text(&self) -> &Whole {
-        &self.text
-    }
+    pub is_list: bool,
 }
 
-impl Entry {
-    /// What the key says.
-    pub fn key<'t>(&self, text: &'t Whole) -> Option<Cow<'t, str>> {
-        key(text, self.key)
-    }
-
-    /// Where the value stands.
-    pub fn value(&self) -> Span {
-        self.value
-    }
-
-    /// What the value says, where it is a string.
-    pub fn string<'t>(&self, text: &'t Whole) -> Option<Cow<'t, str>> {
-        key(text, self.value)
-    }
+/// What the string says that starts here; `None` where none does.
+pub fn string(text: &Whole, start: u32) -> Option<Cow<'_, str>> {
+    let mut scan = Scan { text, at: start as usize };
+    scan.take(b'"').then_some(())?;
+    scan.string()?;
+    said(scan.since(start)?)
 }
 
-/// Reads a value. The paths of its errors begin in it.
-pub fn value(text: &Whole, span: Span) -> Option<Field> {
+/// Reads the element that starts here. The paths of its errors begin in it.
+pub fn element(text: &Whole, start: u32) -> Option<Field> {
     #[cfg(test)]
     READ.with(|read| read.set(read.get() + 1));
-    let value = read(text.get(span.range())?).ok()?;
+    let mut scan = Scan { text, at: start as usize };
+    let value = scan.json()?;
     Some(Field { path: String::new(), value })
+}
+
+/// Reads the value of the member whose key starts here, likewise.
+pub fn member(text: &Whole, start: u32) -> Option<Field> {
+    let mut scan = Scan { text, at: start as usize };
+    scan.take(b'"').then_some(())?;
+    scan.string()?;
+    scan.take(b':').then_some(())?;
+    element(text, scan.here()?)
 }
 
 #[cfg(test)]
@@ -94,23 +65,13 @@ thread_local! {
 pub fn members(text: &Whole, unread: &[&str]) -> Option<Vec<(String, Json)>> {
     let mut scan = Scan { text, at: 0 };
     let mut members = Vec::new();
-    scan.each(false, &mut |scan, span| {
-        let name = key(text, span)?.into_owned();
+    scan.each(false, &mut |scan, start| {
+        let name = string(text, start)?.into_owned();
         let json = match scan.next()? {
             first @ (b'{' | b'[') if unread.contains(&name.as_str()) => {
-                let (mut entries, is_list) = (Vec::new(), first == b'[');
-                let mut entry = |scan: &mut Scan<'_>, key| {
-                    let (value, may_name_dry_run) = scan.value()?;
-                    entries.push(Entry { key, value, may_name_dry_run });
-                    Some(())
-                };
-                scan.each(is_list, &mut entry)?;
-                Json::Unread(Unread { text: text.clone(), entries, is_list })
+                Json::Unread(scan.entries(text, first == b'[')?)
             }
-            _ => {
-                let (span, _) = scan.value()?;
-                read(text.get(span.range())?).ok()?
-            }
+            _ => scan.json()?,
         };
         members.push((name, json));
         Some(())
@@ -118,18 +79,12 @@ pub fn members(text: &Whole, unread: &[&str]) -> Option<Vec<(String, Json)>> {
     scan.next().is_none().then_some(members)
 }
 
-fn key(text: &[u8], span: Span) -> Option<Cow<'_, str>> {
-    let quoted = text.get(span.range())?;
+/// What a string says.
+fn said(quoted: &[u8]) -> Option<Cow<'_, str>> {
     let inner = quoted.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     match inner.contains(&b'\\') {
         true => reading::string(Text::read(inner)?).ok().map(Cow::Owned),
         false => std::str::from_utf8(inner).ok().map(Cow::Borrowed),
-    }
-}
-
-impl Span {
-    fn range(self) -> Range<usize> {
-        self.start as usize..self.end as usize
     }
 }
 
@@ -138,8 +93,8 @@ struct Scan<'t> {
     at: usize,
 }
 
-/// Takes an element, or the value of a member.
-type Each<'m, 't> = &'m mut dyn FnMut(&mut Scan<'t>, Span) -> Option<()>;
+/// Takes an element, or the value of a member. Told where the element, or the member's key, starts.
+type Each<'m, 't> = &'m mut dyn FnMut(&mut Scan<'t>, u32) -> Option<()>;
 
 impl<'t> Scan<'t> {
     /// The next byte that is not white space, which is not taken.
@@ -158,8 +113,14 @@ impl<'t> Scan<'t> {
         found
     }
 
-    fn since(&self, start: usize) -> Option<Span> {
-        Some(Span { start: u32::try_from(start).ok()?, end: u32::try_from(self.at).ok()? })
+    /// Where the next value starts.
+    fn here(&mut self) -> Option<u32> {
+        self.next()?;
+        u32::try_from(self.at).ok()
+    }
+
+    fn since(&self, start: u32) -> Option<&'t [u8]> {
+        self.text.get(start as usize..self.at)
     }
 
     /// A list or an object, with nothing between its elements or members but what JSON has there.
@@ -170,15 +131,13 @@ impl<'t> Scan<'t> {
             return Some(());
         }
         loop {
-            self.next();
-            let start = self.at;
+            let start = self.here()?;
             if !is_list {
                 self.take(b'"').then_some(())?;
                 self.string()?;
+                self.take(b':').then_some(())?;
             }
-            let key = self.since(start)?;
-            (is_list || self.take(b':')).then_some(())?;
-            each(self, key)?;
+            each(self, start)?;
             if self.take(last) {
                 return Some(());
             }
@@ -186,39 +145,70 @@ impl<'t> Scan<'t> {
         }
     }
 
+    fn entries(&mut self, text: &Whole, is_list: bool) -> Option<Unread> {
+        let mut unread = Unread { text: text.clone(), starts: Vec::new(), may_name_dry_run: Vec::new(), is_list };
+        self.each(is_list, &mut |scan, start| {
+            unread.starts.push(start);
+            if scan.value()? {
+                unread.may_name_dry_run.push(start);
+            }
+            Some(())
+        })?;
+        Some(unread)
+    }
+
+    /// Reads any value.
+    fn json(&mut self) -> Option<Json> {
+        let start = self.here()?;
+        self.value()?;
+        read(self.since(start)?).ok()
+    }
+
+    // What is looked at once for each byte of many megabytes is not kept in `self`, where it would be stored each time.
+
     /// The rest of a string, after its first quote. Says whether there is an escape in it.
     fn string(&mut self) -> Option<bool> {
-        let mut escapes = false;
+        let (text, mut at, mut escapes) = (self.text, self.at, false);
         loop {
-            let byte = *self.text.get(self.at)?;
-            self.at += 1;
+            let byte = *text.get(at)?;
+            at += 1;
             match byte {
-                b'"' => return Some(escapes),
+                b'"' => break,
                 // What an escape stands for is no quote that ends the string.
-                b'\\' => (self.at, escapes) = (self.at + 1, true),
+                b'\\' => (at, escapes) = (at + 1, true),
                 _ => {}
             }
         }
+        self.at = at;
+        Some(escapes)
     }
 
-    /// Any value: to the bracket that closes its first one, to the end of a string, or to what ends a word.
-    fn value(&mut self) -> Option<(Span, bool)> {
+    /// Any value: to the bracket that closes its first one, to the end of a string, or to what ends a word. Says whether it may have a key
+    /// `dry_run`.
+    fn value(&mut self) -> Option<bool> {
         let first = self.next()?;
-        let (start, mut depth, mut may_name_dry_run) = (self.at, 0_usize, false);
+        let (text, mut at, mut depth, mut may_name_dry_run) = (self.text, self.at, 0_usize, false);
         if !matches!(first, b'"' | b'{' | b'[') {
             let is_in = |byte: &u8| !matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r');
-            while self.text.get(self.at).is_some_and(is_in) {
-                self.at += 1;
+            while text.get(at).is_some_and(is_in) {
+                at += 1;
             }
-            return Some((self.since(start)?, false));
+            self.at = at;
+            return Some(false);
         }
         loop {
-            let byte = *self.text.get(self.at)?;
-            self.at += 1;
+            let byte = *text.get(at)?;
+            at += 1;
+            // Numbers, commas and colons: most of what is looked at.
+            if matches!(byte, b'#'..=b'Z') {
+                continue;
+            }
             match byte {
                 b'"' => {
-                    may_name_dry_run |= self.text.get(self.at..)?.starts_with(DRY_RUN);
+                    may_name_dry_run |= text.get(at) == DRY_RUN.first() && text.get(at..)?.starts_with(DRY_RUN);
+                    self.at = at;
                     may_name_dry_run |= self.string()?;
+                    at = self.at;
                 }
                 b'{' | b'[' => {
                     depth += 1;
@@ -228,7 +218,8 @@ impl<'t> Scan<'t> {
                 _ => continue,
             }
             if depth == 0 {
-                return Some((self.since(start)?, may_name_dry_run));
+                self.at = at;
+                return Some(may_name_dry_run);
             }
         }
     }

@@ -465,7 +465,7 @@ pub const ROWS: [Key; 47] = [
         show: |config| {
             let routes = config.alert_routes.as_ref();
             routes.map_or(Value::Null, |routes| {
-                routes.entries().map(|(id, to)| (id.to_owned(), Value::from(&**to))).collect()
+                routes.entries().map(|(id, to)| (id.into_owned(), Value::from(&**to))).collect()
             })
         },
         says: Some(|config| {

@@ -23,6 +23,7 @@ use promql_tenancy_filter::api::Honours;
 use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::tenant::Source;
 use serde_json::json;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -294,7 +295,8 @@ fn explain(config: &Config, out: &mut String) {
         let (key, meaning) = (setting.key, setting.meaning);
         let _ = writeln!(out, "{KEY}{key:width$}{KEY:#}  {value}{origin}\n{:width$}  {NOTE}# {meaning}{NOTE:#}", "");
     }
-    let selectors: Vec<(&str, String)> = config.own_scopes().map(|(id, scope)| (id, scope.selector())).collect();
+    let selectors: Vec<(Cow<'_, str>, String)> =
+        config.own_scopes().map(|(id, scope)| (id, scope.selector())).collect();
     if !selectors.is_empty() {
         let _ = writeln!(out, "\n{KEY}tenants with a selector of their own{KEY:#}");
     }
@@ -303,6 +305,7 @@ fn explain(config: &Config, out: &mut String) {
     }
     let without = if config.overridden().next().is_some() { "every other tenant" } else { "every tenant" };
     for tenant in config.overridden().map(Some).chain([None]) {
+        let tenant = tenant.as_deref();
         if tenant.is_some() || !config.effective(tenant).is_empty() {
             limits(out, config, tenant, tenant.unwrap_or(without));
         }

@@ -19,9 +19,9 @@ pub fn print(config: &Config, upstream: Settings, only: &[String], as_json: bool
     let is_meant = |id: &str| only.is_empty() || only.iter().any(|only| only == id);
     let value =
         |values: &[(Limit, i64)]| values.iter().find(|(limit, _)| *limit == Limit::Retention).map(|(_, value)| *value);
-    let own: Vec<Own> = config
-        .limits()
-        .overridden()
+    let overridden: Vec<_> = config.limits().overridden().collect();
+    let own: Vec<Own> = overridden
+        .iter()
         .filter(|(id, _)| is_meant(id))
         .filter_map(|(id, set)| Some(Own { id, retention: value(&set.values)? }))
         .collect();
