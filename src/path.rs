@@ -27,18 +27,17 @@ pub struct Target<'a> {
 
 /// Splits a request target, and checks its path. The error says what is wrong.
 pub fn split(target: &[u8]) -> Result<Target<'_>, &'static str> {
-    let mut parts = target.splitn(2, |&byte| byte == b'?');
-    let path = parts.next().unwrap_or_default();
-    let query = parts.next().unwrap_or_default();
+    let (path, query) = text::split_once(target, b'?');
+    let query = query.unwrap_or_default();
     check(path)?;
     // Go's `url.ParseRequestURI` refuses control characters. A request target has no fragment.
-    if query.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
-        return Err("the query string holds a space or control character: escape it");
+    if text::is_plain(query) {
+        Ok(Target { path, query })
+    } else if query.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+        Err("the query string holds a space or control character: escape it")
+    } else {
+        Err("the query string holds a #: write it as %23")
     }
-    if query.contains(&b'#') {
-        return Err("the query string holds a #: write it as %23");
-    }
-    Ok(Target { path, query })
 }
 
 /// Checks that a path is in normal form. The error says what is wrong.

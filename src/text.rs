@@ -1,4 +1,4 @@
-//! Helpers for untrusted bytes: quoting them in messages and in HTML, reading a hexadecimal digit, and hashing them.
+//! Helpers for untrusted bytes: quoting them in messages and in HTML, dividing them, reading a hexadecimal digit, and hashing them.
 
 /// How many bytes of the input a message quotes.
 const MAX_QUOTED: usize = 120;
@@ -57,6 +57,30 @@ pub fn hex(digit: u8) -> Option<u8> {
     }
 }
 
+/// What stands before the first byte of this value, and what stands after it; `None` where there is no such byte.
+#[inline]
+pub fn split_once(bytes: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+    let at = memchr::memchr(byte, bytes);
+    let (before, after) = bytes.split_at_checked(at.unwrap_or(bytes.len())).unwrap_or((bytes, b""));
+    (before, at.and_then(|_| after.get(1..)))
+}
+
+/// Whether all bytes are above the space, and none is DEL or `#`: eight at a time, since every byte of a request's target is looked at.
+pub fn is_plain(bytes: &[u8]) -> bool {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    // Some byte of a word is below 0x21 if subtracting borrows into its highest bit, which it did not have before. Two bytes that are to be
+    // absent become zero, which is below 1.
+    let is_below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGHS;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let found = words.iter().fold(0, |found, word| {
+        let word = u64::from_le_bytes(*word);
+        let has = |byte: u8| is_below(word ^ (ONES * u64::from(byte)), 1);
+        found | is_below(word, 0x21) | has(0x7f) | has(b'#')
+    });
+    found == 0 && rest.iter().all(|&byte| byte > b' ' && byte != 0x7f && byte != b'#')
+}
+
 /// A fast hash of bytes, eight at a time, as the Rust compiler's own hash works. It spreads keys over slots; no decision depends on it.
 pub fn hash(begin: u64, bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
@@ -100,6 +124,32 @@ mod tests {
         assert_eq!(quote(&[b'a'; 500]), format!("\"{}…\"", "a".repeat(MAX_QUOTED)));
         let split = format!("{}é", "a".repeat(MAX_QUOTED - 1));
         assert_eq!(quote(split.as_bytes()), format!("\"{}…\"", "a".repeat(MAX_QUOTED - 1)));
+    }
+
+    #[test]
+    fn each_byte_that_is_not_plain_is_found_wherever_it_stands() {
+        for length in [0, 1, 7, 8, 9, 16, 23] {
+            // Those that differ least from what is not plain, beside it.
+            for fill in [b'!', b'"', b'$', b'~', 0x80, 0xa0, 0xa3, 0xff] {
+                let plain = vec![fill; length];
+                assert!(is_plain(&plain), "{plain:?}");
+                for at in 0..length {
+                    for byte in 0..=u8::MAX {
+                        let mut bytes = plain.clone();
+                        bytes[at] = byte;
+                        assert_eq!(is_plain(&bytes), byte > b' ' && byte != 0x7f && byte != b'#', "{bytes:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_byte_of_a_value_divides_a_text() {
+        assert_eq!(split_once(b"", b'='), (b"".as_slice(), None));
+        assert_eq!(split_once(b"ab", b'='), (b"ab".as_slice(), None));
+        assert_eq!(split_once(b"=", b'='), (b"".as_slice(), Some(b"".as_slice())));
+        assert_eq!(split_once(b"a=b=c", b'='), (b"a".as_slice(), Some(b"b=c".as_slice())));
     }
 
     #[test]

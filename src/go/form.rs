@@ -76,16 +76,21 @@ pub fn decode(encoded: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
 
 /// The pairs of a query string (without the `?`) or of a form body, in the order of the text. Values are not decoded.
 pub fn raw_pairs(form: &[u8]) -> impl Iterator<Item = Result<Raw<'_>, Error>> {
-    form.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).enumerate().map(|(index, pair)| {
+    let mut rest = Some(form);
+    let pieces = std::iter::from_fn(move || {
+        let (piece, after) = text::split_once(rest?, b'&');
+        rest = after;
+        Some(piece)
+    });
+    pieces.filter(|pair| !pair.is_empty()).enumerate().map(|(index, pair)| {
         if index >= MAX_PAIRS {
             return Err(Error::TooMany);
         }
-        if pair.contains(&b';') {
+        if memchr::memchr(b';', pair).is_some() {
             return Err(Error::Semicolon(text::quote(pair)));
         }
-        let mut halves = pair.splitn(2, |&byte| byte == b'=');
-        let key = unescape(halves.next().unwrap_or_default(), pair)?;
-        Ok(Raw { key, encoded: halves.next().unwrap_or_default(), pair })
+        let (key, encoded) = text::split_once(pair, b'=');
+        Ok(Raw { key: unescape(key, pair)?, encoded: encoded.unwrap_or_default(), pair })
     })
 }
 
@@ -179,7 +184,7 @@ pub fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn unescape<'a>(half: &'a [u8], pair: &[u8]) -> Result<Cow<'a, [u8]>, Error> {
-    if !half.iter().any(|&byte| byte == b'%' || byte == b'+') {
+    if memchr::memchr2(b'%', b'+', half).is_none() {
         return Ok(Cow::Borrowed(half));
     }
     let mut out = Vec::with_capacity(half.len());
