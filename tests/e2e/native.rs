@@ -2,11 +2,16 @@
 //! wasm module does is what all other tests say, which run against both (`TENANCY_MODULE`).
 
 use crate::support::envoy::Setup;
-use crate::support::http::Request;
+use crate::support::http::{Request, Response};
+use crate::support::metrics::Metrics;
 use crate::support::process;
 use crate::support::stub::Stub;
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 const TRAP: &str = "x-tenancy-test-trap";
 
@@ -38,6 +43,121 @@ fn a_panic_is_refused_with_500_and_counted_and_the_next_request_is_served() {
             && metrics.sum("tenancy_requests_in_flight", &[]) == 0.0
     });
     assert!(envoy.process().log().contains("request refused: status=500 reason=internal"));
+    envoy.assert_healthy();
+}
+
+/// A hook of each kind: what the client gets, and that the request is counted once, as one that a panic has ended.
+#[test]
+fn a_panic_in_any_hook_ends_one_request_and_leaves_nothing_behind() {
+    let stub = Stub::start();
+    let setup = Setup::shipped(stub.port).plugin(json!({"overrides": {"team-a": {"max_concurrent_queries": 1}}}));
+    let envoy = setup.start_with("envoy-native-panics", &process::program("TENANCY_NATIVE_TRAP"));
+    let form = || Request::post("/api/v1/query", "query=up").tenant("team-a");
+    let whole =
+        |answer: Option<Response>| answer.is_some_and(|answer| answer.status == 200 && answer.text().ends_with('}'));
+    for (place, status) in [
+        ("body", Some(500)),
+        ("answer-head", Some(500)),
+        ("answer-body", None),
+        ("complete", Some(200)),
+        ("end", Some(200)),
+    ] {
+        let answer = form().header(TRAP, place).try_send(envoy.port());
+        match status {
+            Some(status) => assert_eq!(answer.expect(place).status, status, "{place}"),
+            None => assert!(!whole(answer), "{place}"),
+        }
+        // The place among the running queries is free again, and the connection's next request is served.
+        let start = Instant::now();
+        while !whole(form().try_send(envoy.port())) {
+            assert!(start.elapsed() < Duration::from_secs(10), "{place}: no request is served any more");
+        }
+    }
+    let metrics = envoy.wait_for_metrics("tenancy_", |metrics| {
+        metrics.sum("tenancy_refused_total", &[("reason", "internal")]) == 4.0
+            && metrics.sum("tenancy_requests_in_flight", &[]) == 0.0
+    });
+    assert_eq!(metrics.sum("tenancy_requests_total", &[("code", "5xx")]), 4.0);
+    envoy.assert_healthy();
+}
+
+/// Envoy 1.40 answers by itself then. 1.39 calls the hooks of a stream that is not there.
+#[test]
+fn a_panic_where_a_filter_is_made_is_refused_too() {
+    for (at, program) in ["TENANCY_ENVOY", "TENANCY_ENVOY_1_39"].into_iter().enumerate() {
+        let stub = Stub::start();
+        let setup =
+            Setup::example("native.yaml", stub.port).replace("filter_name: promql_tenancy", "filter_name: trap");
+        let setup = setup.of_program(&process::program(program));
+        let envoy = setup.start_with(&format!("envoy-native-unmade-{at}"), &process::program("TENANCY_NATIVE_TRAP"));
+        for request in [get(), Request::post("/api/v1/query", "query=up").tenant("team-a")] {
+            let refused = request.send(envoy.port());
+            assert_eq!(refused.status, 500, "{}", refused.text());
+        }
+        assert!(!stub.received("/api/v1/query"));
+        envoy.assert_healthy();
+    }
+}
+
+/// The one that had asked is refused alone.
+#[test]
+fn a_panic_of_the_request_that_asked_keeps_the_answer_from_no_other() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                let size = stream.read(&mut buffer).unwrap_or(0);
+                let is_question = buffer[..size].starts_with(b"GET /api/v1/label/__name__/values");
+                std::thread::sleep(Duration::from_millis(if is_question { 1_000 } else { 0 }));
+                let body = if is_question {
+                    r#"{"status":"success","data":["own"]}"#
+                } else {
+                    r#"{"status":"success","data":{}}"#
+                };
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                );
+                let _ = stream.write_all(answer.as_bytes());
+            });
+        }
+    });
+    let envoy = Setup::shipped(port)
+        .plugin(json!({"enable_metadata": "names", "call_out_cluster": "prometheus", "call_out_timeout": "10s"}))
+        .start_with("envoy-native-asked", &process::program("TENANCY_NATIVE_TRAP"));
+    let metadata = || Request::get("/api/v1/metadata").tenant("team-a");
+    std::thread::scope(|scope| {
+        let asks = scope.spawn(|| metadata().header(TRAP, "answered").send(envoy.port()).status);
+        std::thread::sleep(Duration::from_millis(300));
+        let waiting: Vec<_> = (0..5).map(|_| scope.spawn(|| metadata().send(envoy.port()).status)).collect();
+        assert_eq!(asks.join().unwrap(), 500);
+        for waits in waiting {
+            assert_eq!(waits.join().unwrap(), 200);
+        }
+    });
+    envoy.assert_healthy();
+}
+
+/// docs/native.md says so.
+#[test]
+fn counters_outlive_a_reload_and_histograms_begin_anew() {
+    let stub = Stub::start();
+    let setup = Setup::shipped(stub.port).flushes_stats_soon();
+    let envoy = setup.clone().start_with("envoy-native-reload", &process::program("TENANCY_NATIVE"));
+    let counted = |metrics: &Metrics| {
+        let histogram = metrics.sum("tenancy_request_duration_milliseconds_count", &[("tenant", "team-a")]);
+        (metrics.sum("tenancy_requests_total", &[("tenant", "team-a")]), histogram)
+    };
+    (0..3).for_each(|_| assert_eq!(get().send(envoy.port()).status, 200));
+    envoy.wait_for_metrics("tenancy_", |metrics| counted(metrics) == (3.0, 3.0));
+    envoy.reload(&setup.plugin(json!({"tenant_label_name": "team"})));
+    envoy.wait_for_metrics("tenancy_configuration", |metrics| {
+        metrics.sum("tenancy_configuration_reloads_total", &[("result", "success")]) == 2.0
+    });
+    assert_eq!(get().send(envoy.port()).status, 200);
+    envoy.wait_for_metrics("tenancy_", |metrics| counted(metrics) == (4.0, 1.0));
     envoy.assert_healthy();
 }
 

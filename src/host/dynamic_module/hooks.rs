@@ -1,9 +1,9 @@
 //! The functions that Envoy looks for when it loads a module, and calls. Each catches what panics: nothing unwinds into Envoy.
 
 use super::abi::{self, Header, Object, Text, status};
-use super::calls::{array, bytes, pairs};
+use super::calls::{Filter, array, bytes, pairs};
 use super::plugin::Plugin;
-use super::stream::Stream;
+use super::stream::{Parting, Stream};
 use crate::exchange::{Flow, Half};
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
@@ -18,7 +18,8 @@ fn guarded<R>(otherwise: R, work: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(otherwise)
 }
 
-/// Runs a hook of a stream. Where it panics, the stream is refused, or reset where its answer is on the way.
+/// Runs a hook of a stream. Where it panics, the stream is refused, or reset where its answer is on the way. There is no stream where the
+/// hook that makes it has panicked (Envoy 1.39 calls the others all the same): nothing of it is forwarded.
 ///
 /// # Safety
 /// The pointer is what `on_http_filter_new` returned, and `on_http_filter_destroy` has not been called for it before.
@@ -30,6 +31,9 @@ unsafe fn of_stream(
 ) -> u32 {
     guarded(stop, || {
         let stream = stream.cast::<Stream>();
+        if stream.is_null() {
+            return stop;
+        }
         // SAFETY: the caller's. The stream is kept until the hook returns, since Envoy may destroy the filter meanwhile.
         let stream = unsafe {
             Rc::increment_strong_count(stream);
@@ -111,8 +115,12 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
     filter: Object,
 ) -> *const c_void {
     guarded(null(), || {
-        // SAFETY: `on_http_filter_config_new` returned the plugin; the filter lives until its destruction is told.
-        let stream = Rc::new_cyclic(|me| unsafe { Stream::new(&*plugin.cast::<Plugin>(), filter, me.clone()) });
+        // SAFETY: `on_http_filter_config_new` returned it, and it is not destroyed as long as it makes filters.
+        let plugin = unsafe { &*plugin.cast::<Plugin>() };
+        #[cfg(feature = "trap")]
+        plugin.panic_when_asked();
+        // SAFETY: the filter lives until its destruction is told.
+        let stream = Rc::new_cyclic(|me| unsafe { Stream::new(plugin, filter, me.clone()) });
         Rc::into_raw(stream).cast()
     })
 }
@@ -122,6 +130,9 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(stream: *const c_void) {
     guarded((), || {
+        if stream.is_null() {
+            return;
+        }
         // SAFETY: `on_http_filter_new` returned it, and Envoy destroys it once.
         let stream = unsafe { Rc::from_raw(stream.cast::<Stream>()) };
         stream.over();
@@ -132,10 +143,17 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(stream: *co
 /// Envoy's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
-    _filter: Object,
+    filter: Object,
     stream: *const c_void,
     end_of_stream: bool,
 ) -> u32 {
+    if stream.is_null() {
+        return guarded(status::STOP_ALL, || {
+            // SAFETY: Envoy's filter lives while its hook runs.
+            Parting::of_a_panic(false).send(&unsafe { Filter::new(filter) });
+            status::STOP_ALL
+        });
+    }
     // Neither body nor trailers come while the head is held back for an answer to a question. A head that goes nowhere waits for its body.
     let waits_for_body = Cell::new(false);
     let hook = |stream: &Stream| {
@@ -213,8 +231,14 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(_filter: Object, stream: *const c_void) {
     guarded((), || {
+        if stream.is_null() {
+            return;
+        }
         // SAFETY: as above; Envoy destroys the filter after this.
-        unsafe { (*stream.cast::<Stream>()).complete() }
+        let stream = unsafe { &*stream.cast::<Stream>() };
+        if catch_unwind(AssertUnwindSafe(|| stream.complete())).is_err() {
+            stream.broke_at_its_end();
+        }
     });
 }
 

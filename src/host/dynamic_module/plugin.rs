@@ -22,7 +22,16 @@ pub struct Plugin {
     pub config: Arc<InForce>,
     pub ids: Ids,
     number: u64,
+    /// Each filter that is to be made panics: only in tests.
+    #[cfg(feature = "trap")]
+    is_trap: bool,
 }
+
+/// Envoy's workers use one at the same time, and any of them may be the one that destroys it. The compiler sees none of that.
+const _: fn() = || {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Plugin>();
+};
 
 struct Entry {
     number: u64,
@@ -72,7 +81,13 @@ impl Plugin {
                     register(config, ids)
                 };
                 calls::log(Level::Info, Line::Accepted.begin());
-                Some(Plugin { config: Arc::new(InForce(Arc::new(parsed))), ids, number })
+                Some(Plugin {
+                    config: Arc::new(InForce(Arc::new(parsed))),
+                    ids,
+                    number,
+                    #[cfg(feature = "trap")]
+                    is_trap: name == b"trap",
+                })
             }
             Err(error) => {
                 let reason = text::one_line(&error.to_string());
@@ -85,6 +100,14 @@ impl Plugin {
                 reloads::refused(&mut |metric: Metric<'_>| unsafe { ids.meter(Through::Config(config), metric) });
                 None
             }
+        }
+    }
+
+    /// A panic where a filter is made.
+    #[cfg(feature = "trap")]
+    pub fn panic_when_asked(&self) {
+        if self.is_trap {
+            std::panic::resume_unwind(Box::new("asked for"));
         }
     }
 

@@ -63,6 +63,9 @@ struct Inner {
     /// The parts of the body that came so far are held back.
     holds_request: bool,
     holds_answer: bool,
+    /// Where the client asks for a panic.
+    #[cfg(feature = "trap")]
+    trap: Vec<u8>,
 }
 
 /// A request of the filter's own.
@@ -79,6 +82,14 @@ struct Sent {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        // A panic in here would end Envoy where another one is unwinding.
+        let _caught = catch_unwind(AssertUnwindSafe(|| self.leave()));
+    }
+}
+
+impl Inner {
+    /// Others need not wait for what this one has asked, and its place among the running queries is free.
+    fn leave(&self) {
         let asked = self.call_outs.iter().filter_map(|sent| sent.same.as_ref());
         for same in asked.chain(self.inherited.iter().filter_map(|call| call.same.as_ref())) {
             questions::leave(&self.worker, same);
@@ -86,13 +97,41 @@ impl Drop for Inner {
         if !self.lease.is_empty() {
             local::release(&self.lease);
         }
+        #[cfg(feature = "trap")]
+        self.panic_when_asked("end");
     }
 }
 
 /// What ends a stream. It is done when nothing is borrowed, since Envoy may call hooks before it returns.
-enum Parting {
+pub enum Parting {
     Reply { status: u16, details: String, headers: Vec<(&'static str, String)>, body: Vec<u8> },
     Reset,
+}
+
+impl Parting {
+    /// What the client of a stream hears whose hook has panicked.
+    pub fn of_a_panic(is_grpc: bool) -> Parting {
+        let line = format!("{}: status=500 reason=internal error=\"a panic, see above\"", Line::RequestRefused.begin());
+        calls::log(Level::Error, &line);
+        let errors = if is_grpc { ErrorShape::Grpc } else { ErrorShape::Prometheus };
+        let mut headers =
+            vec![("content-type", errors.content_type().to_owned()), ("cache-control", "private, no-store".to_owned())];
+        headers.extend(is_grpc.then(|| grpc_status(PANIC.code())));
+        let details = ["tenancy_", PANIC.reason()].concat();
+        Parting::Reply { status: PANIC.status(), details, headers, body: PANIC.body_in(errors) }
+    }
+
+    /// The filter may be gone when this returns.
+    pub fn send(self, filter: &Filter) {
+        match self {
+            Parting::Reply { status, details, headers, body } => {
+                let headers: Vec<Pair<'_>> =
+                    headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+                filter.send_response(status, &headers, &body, &details);
+            }
+            Parting::Reset => filter.reset(),
+        }
+    }
 }
 
 impl Stream {
@@ -118,6 +157,8 @@ impl Stream {
             is_head: false,
             holds_request: false,
             holds_answer: false,
+            #[cfg(feature = "trap")]
+            trap: Vec::new(),
         };
         Stream { inner: RefCell::new(inner), filter, is_over: Cell::new(false), is_broken: Cell::new(false) }
     }
@@ -147,6 +188,8 @@ impl Stream {
     /// A part of a body has come.
     pub fn body(&self, half: Half, end_of_stream: bool) -> Flow {
         self.run(|inner| {
+            #[cfg(feature = "trap")]
+            inner.panic_when_asked(if half == Half::Request { "body" } else { "answer-body" });
             let size = inner.filter.body_size(half, inner.is_held(half));
             let (flow, parting) = inner.on(match half {
                 Half::Request => Event::RequestBody { size, end_of_stream },
@@ -167,7 +210,11 @@ impl Stream {
 
     /// The answer's head has come.
     pub fn answer_head(&self, end_of_stream: bool) -> Flow {
-        self.run(|inner| inner.on(Event::AnswerHead { end_of_stream }))
+        self.run(|inner| {
+            #[cfg(feature = "trap")]
+            inner.panic_when_asked("answer-head");
+            inner.on(Event::AnswerHead { end_of_stream })
+        })
     }
 
     /// The upstream has answered a question, or has not: `None`. `headers` and `chunks` are its answer. Those that wait for the same are told.
@@ -186,7 +233,8 @@ impl Stream {
             Some((status, body)) => Answered::Answer { status: *status, body: body.as_deref() },
             None => Answered::Failed,
         };
-        self.told(which, answered);
+        // A panic must not keep the answer from the others.
+        self.guarded(|stream| stream.told(which, answered));
         for stream in waiting.iter().filter_map(Weak::upgrade) {
             // A question that others ask, too, is the only one of its exchange.
             stream.guarded(|stream| stream.told(0, answered));
@@ -196,6 +244,8 @@ impl Stream {
     /// The request goes on, or does not, by an answer.
     fn told(&self, which: usize, answered: Answered<'_>) {
         let flow = self.run(|inner| {
+            #[cfg(feature = "trap")]
+            inner.panic_when_asked("answered");
             inner.waits = false;
             inner.on(Event::CalledOut { which, answered })
         });
@@ -205,7 +255,7 @@ impl Stream {
         }
     }
 
-    /// Work of another stream's hook. A panic is this stream's, not that one's.
+    /// Work that must not end other work with it: a panic is this stream's alone.
     fn guarded(&self, work: impl FnOnce(&Stream)) {
         if !self.is_over.get() && !self.is_broken.get() && catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             self.broke(true);
@@ -244,6 +294,8 @@ impl Stream {
     pub fn complete(&self) {
         let is_broken = self.is_broken.get();
         let Ok(mut inner) = self.inner.try_borrow_mut() else { return };
+        #[cfg(feature = "trap")]
+        inner.panic_when_asked("complete");
         if let Some(note) = inner.note.take() {
             inner.filter.set_filter_state(FILTER_STATE, note.as_bytes());
         }
@@ -260,27 +312,22 @@ impl Stream {
         if self.is_broken.replace(true) || self.is_over.get() {
             return;
         }
-        let line = format!("{}: status=500 reason=internal error=\"a panic, see above\"", Line::RequestRefused.begin());
-        calls::log(Level::Error, &line);
         let mut is_grpc = false;
         if let Ok(mut inner) = self.inner.try_borrow_mut() {
             is_grpc = inner.is_grpc;
             inner.note = Some(format!("refused:{} unknown -", PANIC.reason()));
         }
-        let errors = if is_grpc { ErrorShape::Grpc } else { ErrorShape::Prometheus };
-        let parting = match half_is_replaceable {
-            true => {
-                let mut headers = vec![
-                    ("content-type", errors.content_type().to_owned()),
-                    ("cache-control", "private, no-store".to_owned()),
-                ];
-                headers.extend(is_grpc.then(|| grpc_status(PANIC.code())));
-                let details = ["tenancy_", PANIC.reason()].concat();
-                Parting::Reply { status: PANIC.status(), details, headers, body: PANIC.body_in(errors) }
-            }
-            false => Parting::Reset,
-        };
-        self.part(parting);
+        let refusal = Parting::of_a_panic(is_grpc);
+        self.part(if half_is_replaceable { refusal } else { Parting::Reset });
+    }
+
+    /// The last hook has panicked: the request is over, and counted.
+    pub fn broke_at_its_end(&self) {
+        if !self.is_broken.replace(true)
+            && let Ok(mut inner) = self.inner.try_borrow_mut()
+        {
+            inner.count_panic();
+        }
     }
 
     /// Whether a hook has panicked.
@@ -304,14 +351,7 @@ impl Stream {
     fn part(&self, parting: Parting) {
         // SAFETY: a hook of this filter runs, so that it lives.
         let filter = unsafe { Filter::new(self.filter) };
-        match parting {
-            Parting::Reply { status, details, headers, body } => {
-                let headers: Vec<Pair<'_>> =
-                    headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-                filter.send_response(status, &headers, &body, &details);
-            }
-            Parting::Reset => filter.reset(),
-        }
+        parting.send(&filter);
     }
 }
 
@@ -349,7 +389,11 @@ impl Inner {
         self.is_grpc = is(b"content-type", is_grpc);
         self.is_head = is(b":method", |method| method == b"HEAD");
         #[cfg(feature = "trap")]
-        panic_when_asked(&headers);
+        {
+            let asked = headers.iter().find(|(name, _)| *name == b"x-tenancy-test-trap");
+            self.trap = asked.map(|(_, place)| place.to_vec()).unwrap_or_default();
+            panic_where(&self.trap, "1");
+        }
         let arrival =
             Arrival { headers: &headers, evidence: read(of_tenant), label_evidence: read(of_labels), end_of_stream };
         let step = self.exchange.on(Event::RequestHead(arrival));
@@ -520,6 +564,12 @@ impl Inner {
         add.iter().try_for_each(|(name, value)| filter.add_header(HEAD, name.as_bytes(), value.as_bytes()))
     }
 
+    /// A panic where the client asks for one.
+    #[cfg(feature = "trap")]
+    fn panic_when_asked(&self, place: &str) {
+        panic_where(&self.trap, place);
+    }
+
     /// Counts a request whose hook has panicked, once.
     fn count_panic(&mut self) {
         let through = self.through();
@@ -561,10 +611,10 @@ fn status_of(headers: &[Pair<'_>]) -> Option<u16> {
     std::str::from_utf8(status).ok()?.parse().ok()
 }
 
-/// A panic on request, to test that the next request is served. Only with the feature `trap`, which no shipped module has.
+/// A panic on request, to test what is left of it. Only with the feature `trap`, which no shipped module has.
 #[cfg(feature = "trap")]
-fn panic_when_asked(headers: &[Pair<'_>]) {
-    if headers.iter().any(|(name, _)| *name == b"x-tenancy-test-trap") {
+fn panic_where(asked: &[u8], place: &str) {
+    if asked == place.as_bytes() {
         std::panic::resume_unwind(Box::new("asked for"));
     }
 }
