@@ -159,6 +159,10 @@ impl Field {
         }
     }
 
+    pub fn is_text(&self) -> bool {
+        matches!(self.value, Json::Text(_))
+    }
+
     pub fn is_object(&self) -> bool {
         matches!(self.value, Json::Object(_))
     }

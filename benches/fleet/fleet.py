@@ -84,6 +84,11 @@ class Envoy:
         with open(f"/proc/{self.process.pid}/status") as file:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) / 1024
 
+    def asked(self):
+        """How many requests its upstream got: the clients', and questions of the filter."""
+        url = f"http://127.0.0.1:{self.ports['admin']}/stats?filter=^cluster.prometheus.upstream_rq_total$"
+        return int(urllib.request.urlopen(url, timeout=60).read().decode().rpartition(":")[2])
+
     def stop(self):
         self.process.kill()
         self.process.wait()
@@ -99,6 +104,12 @@ class Upstream:
         values = ",".join(f'[{1_700_000_000 + 15 * n},"{n}.25"]' for n in range(11_000))
         bodies["large"] = '{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[%s]}]}}' % values
         self.large = len(bodies["large"])
+        names = [f"tenancy_fleet_metric_{n:03}_total" for n in range(100)]
+        bodies["names"] = json.dumps({"status": "success", "data": names})
+        of_name = {"type": "counter", "help": "Counts what happened.", "unit": ""}
+        bodies["metadata"] = json.dumps({"status": "success", "data": {name: [of_name] for name in names[:2]}})
+        target = {"tenant_id": "a", "instance": "a:9090", "job": "a"}
+        bodies["targets"] = json.dumps({"status": "success", "data": [{"target": target, "metric": name, **of_name} for name in names[:2]]})
         for name, body in bodies.items():
             with open(f"{self.folder}/{name}", "w") as file:
                 file.write(body)
@@ -106,7 +117,9 @@ class Upstream:
             {"match": {"prefix": f"/api/v1/{path}"},
              "direct_response": {"status": 200, "body": {"filename": f"{self.folder}/{name}"}},
              "response_headers_to_add": [{"header": {"key": "content-type", "value": "application/json"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]}
-            for path, name in (("query_range", "large"), ("", "small"))
+            for path, name in (
+                ("query_range", "large"), ("label/__name__/values", "names"), ("metadata", "metadata"), ("targets/metadata", "targets"), ("", "small")
+            )
         ]
         manager = {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -185,6 +198,21 @@ def measure(short):
         run("without", {}, lambda e: {"cpu_us": spent(e, small, 10), "large_cpu_us": spent(e, large, 10, **ranges), "memory": e.memory()}, with_filter=False)
         run("with", {}, lambda e: {"memory": e.memory(), "cpu_us": spent(e, small, 10), "large_cpu_us": spent(e, large, 10, **ranges), "busy": e.memory()})
         run("workers_2", {}, lambda e: {"memory": e.memory(), "cpu_us": spent(e, small, 10)}, workers=2)
+        # Metadata by names asks the upstream for the tenant's names first, of which there are 100; by targets it needs no question. The names of so
+        # many tenants are more than a worker keeps, so that each request asks; those of one tenant are asked for once, and the other requests
+        # wait for that answer, or find it.
+        def asking(tenants, connections):
+            def work(e):
+                before = e.asked()
+                cpu = spent(e, small, tenants, path="/api/v1/metadata", connections=connections)
+                # Each of the runs that `spent` makes.
+                return {"cpu_us": cpu, "questions": (e.asked() - before) / (min(small, 1000) + 3 * small) - 1}
+            return work
+
+        run("metadata", {"enable_metadata": "targets"}, asking(1_000, 16))
+        by_names = {"enable_metadata": "names", "call_out_cluster": "prometheus"}
+        run("questions", by_names, asking(1_000, 16))
+        run("questions_shared", by_names, asking(1, 64))
         for tenants in (100, 1_000, 10_000):
             # Each tenant once before, so that its stats are there.
             def by_tenants(e):
@@ -227,6 +255,9 @@ def measure(short):
         UPSTREAM.stop()
     mebibyte = UPSTREAM.large / (1 << 20)
     with_, without = found["with"], found["without"]
+    if found["questions"]["questions"] < 0.9 or found["questions_shared"]["questions"] > 0.1:
+        raise SystemExit("the runs of questions did not ask as they should: look at benches/fleet/fleet.py")
+    call_out, shared = (found[name]["cpu_us"] - found["metadata"]["cpu_us"] for name in ("questions", "questions_shared"))
     coefficients = {
         "request_cpu_us": with_["cpu_us"],
         "request_cpu_us_without_filter": without["cpu_us"],
@@ -242,8 +273,8 @@ def measure(short):
         "reload_growth": (found["overrides_100000"]["cpu_s"] / 100_000) / (found["overrides_10000"]["cpu_s"] / 10_000),
         "override_bytes_per_worker": found["overrides_100000"]["grown"] * (1 << 20) / 100_000,
         "stream_kib": found["streams_500"]["grown"] * 1024 / 500,
-        # Not measured: a call-out is a request of Envoy's own, without a client.
-        "call_out_cpu_us": with_["cpu_us"],
+        "call_out_cpu_us": call_out,
+        "shared_question_cpu_us": max(0, shared),
     }
     return {"load_average": os.getloadavg()[0], "coefficients": {k: round(v, 2) for k, v in coefficients.items()}, "runs": found}
 
@@ -264,7 +295,8 @@ def table(found):
         f"| memory: a tenant with an override, in each worker | {c['override_bytes_per_worker']:.0f} bytes |",
         f"| reload: CPU for a tenant with an override, in each worker | {c['reload_cpu_us_per_override']:.1f} µs (100,000 against 10,000 overrides: {c['reload_growth']:.2f} times as much each) |",
         f"| series in Prometheus, of a tenant and handler | {c['series_per_tenant_and_handler']:.0f} |",
-        "| a call-out | counted as a request, not measured |",
+        f"| CPU of a question to the upstream (a call-out), with 100 names in its answer | {c['call_out_cpu_us']:.0f} µs |",
+        f"| CPU of a question that another request has asked, or is asking | {c['shared_question_cpu_us']:.0f} µs |",
         "",
         f"({os.cpu_count()} cores with a load average of {found['load_average']:.0f}. Load by other work raises CPU times: on a quiet machine see [benchmarks.md](benchmarks.md).)",
     ]
@@ -319,7 +351,7 @@ def size(options):
     options.cost_us = (
         c["request_cpu_us"] * growth
         + options.answer_kib / 1024 * c["answer_cpu_us_per_mib"]
-        + options.call_outs * c["call_out_cpu_us"]
+        + options.call_outs * (c["call_out_cpu_us"] * (1 - options.shared) + c["shared_question_cpu_us"] * options.shared)
     )
     cores = options.requests * options.cost_us / 1e6
     envoys = max(2, -(-int(cores / options.busy + 1) // options.workers))
@@ -363,6 +395,7 @@ def main():
     parser.add_argument("--answer-kib", type=float, default=8, help="of an answer, on average")
     parser.add_argument("--latency-ms", type=float, default=100, help="of the upstream")
     parser.add_argument("--call-outs", type=float, default=0, help="questions to the upstream for each request")
+    parser.add_argument("--shared", type=float, default=0, help="the share of these questions whose answer the worker has, or waits for")
     parser.add_argument("--workers", type=int, default=4, help="of each Envoy")
     parser.add_argument("--busy", type=float, default=0.5, help="how busy workers may be on average")
     parser.add_argument("--peak", type=float, default=0.8, help="how busy they may be in 99 of 100 seconds")

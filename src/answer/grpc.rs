@@ -21,6 +21,7 @@ mod watch;
 
 use super::head::{Body, Head, Plan, find, number, removed, replaced};
 use super::messages::{MAX_MESSAGE, WITHHELD, is_message};
+use super::notes::Notes;
 use super::owner::Owner;
 use super::places::{Asked, Places};
 use super::status::Author;
@@ -49,6 +50,8 @@ pub struct Scoped {
     pub max: usize,
     /// Whether it is counted how many samples a query has read.
     pub samples: bool,
+    /// The tenant's limits that the upstream was told of.
+    pub notes: Notes,
     /// The label sets that stand for all that is the tenant's, where `Info` is asked.
     pub sets: Arc<[Vec<u8>]>,
 }
@@ -90,7 +93,7 @@ impl Scoped {
             (Call::Info, Some(scope)) => info::sets(scope),
             _ => Vec::new(),
         };
-        Scoped { call, owner, is_unfit, shared, max, samples: false, sets: sets.into() }
+        Scoped { call, owner, is_unfit, shared, max, samples: false, notes: Notes::default(), sets: sets.into() }
     }
 
     /// Counts the samples that a query has read, if asked to.
@@ -190,7 +193,7 @@ impl Frames {
             self.watcher.withhold();
             return Some(instead(status).to_owned());
         }
-        // A place is digits and a colon, which no escape stands for.
+        // A place is digits and a colon, and a limit a name and a value, which no escape stands for.
         let placed = self.watcher.of_client(messages.next()?)?;
         String::from_utf8(placed).ok()
     }

@@ -91,7 +91,8 @@ fn set(field: Field, is_own: bool) -> Result<Set, ConfigError> {
 
 /// In milliseconds; `0` is off.
 pub fn duration(field: &Field) -> Result<i64, ConfigError> {
-    if matches!(field.count(), Ok(0)) {
+    // Most are texts, of each of which `count` would say in a sentence that it is no number.
+    if !field.is_text() && matches!(field.count(), Ok(0)) {
         return Ok(0);
     }
     let text = field.text()?;

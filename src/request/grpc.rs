@@ -24,7 +24,7 @@ use crate::answer::{self, Expected, MAX_ASKED};
 use crate::api::{Call, Cap, Route, is_protobuf};
 use crate::config::Config;
 use crate::go::form;
-use crate::limits::RequestLimits;
+use crate::limits::{Limit, RequestLimits};
 use crate::promql;
 use crate::scope::{CannotMatch, Scope};
 use crate::wire::grpc::{self, Encoding, FrameError};
@@ -85,7 +85,10 @@ pub fn decide(call: Call, asked: &Admitted<'_>, config: &Config) -> Result<Forwa
         if route.evaluates || call == Call::Series { config.limits().concurrency(tenants) } else { Vec::new() };
     let tenant = tenants.joined().clone();
     let limits = limits.map(Box::new);
-    let expected = asked.expected(config, Vec::new()).narrowed(true);
+    // Of the limits that are written into messages, a time is the one that an upstream says something about.
+    let time = limits.as_ref().filter(|_| route.evaluates).and_then(|limits| limits.cap(Cap::Time));
+    let told = time.map(|time| (Limit::Timeout, time)).into_iter().collect();
+    let expected = asked.expected(config, told).narrowed(true);
     let scope = asked.scope.clone().map(Arc::new);
     let plan = MessagePlan { call, route, encoding, scope, limits, tenant: tenant.clone(), bound: MAX_MESSAGE };
     Ok(Forward {

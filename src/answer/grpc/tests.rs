@@ -3,6 +3,7 @@
 use super::*;
 use crate::answer::messages::WITHHELD;
 use crate::config::Config;
+use crate::limits::Limit;
 use crate::tenant::{Federation, Format, Tenants};
 use crate::wire::grpc::write_frame;
 use crate::wire::labels::{Label, LabelSet};
@@ -505,6 +506,25 @@ fn of_the_members_of_a_rule_the_last_one_counts_and_labels_stand_before_alerts()
     for before in [field(7, &field(1, &set(A))), field(10, b"")] {
         assert_eq!(pass(&call, &group(&late(&before))).2, Some(Unreadable::Message));
     }
+}
+
+#[test]
+fn a_time_out_names_the_tenant_s_limit() {
+    let told = Notes::new(vec![(Limit::Timeout, 1_000)]);
+    let frames = |notes| Frames::new(Scoped { notes, ..scoped(Call::Query, "team-a", 1000) }, Asked::Unchanged);
+    let (time_out, limit) = ("query timed out in expression evaluation", " (your limit query_timeout is 1s)");
+    for (notes, said) in [(told.clone(), limit), (Notes::default(), "")] {
+        let mut out = Vec::new();
+        frames(notes.clone()).push(&frame(&field(1, time_out.as_bytes())), &mut out);
+        assert_eq!(out, frame(&field(1, [time_out, said].concat().as_bytes())));
+        let edits = trailers(&mut frames(notes), &[("grpc-status", "4"), ("grpc-message", time_out)]);
+        assert_eq!(edits.set.first().map_or("", |(_, message)| message.strip_prefix(time_out).unwrap()), said);
+    }
+    // Of several warnings, none is said to be about it.
+    let several = format!("{time_out}, PromQL info: metric might not be a counter");
+    let mut out = Vec::new();
+    frames(told).push(&frame(&field(1, several.as_bytes())), &mut out);
+    assert_eq!(out, frame(&field(1, several.as_bytes())));
 }
 
 #[test]

@@ -72,9 +72,10 @@ impl Watcher {
         self.withheld = self.withheld.saturating_add(1);
     }
 
-    /// A message that passes, with the client's place in it.
+    /// A message that passes, with the client's place in it, or the tenant's limit behind it.
     pub fn of_client(&mut self, message: &[u8]) -> Option<Vec<u8>> {
-        self.places.of_client(message, usize::MAX)
+        let placed = self.places.of_client(message, usize::MAX);
+        placed.or_else(|| self.scoped.notes.with_limit(message, usize::MAX))
     }
 
     /// Whether the method evaluates a query: its warnings are the field 1 then, and have several in one.
@@ -102,7 +103,12 @@ impl Watcher {
         // Several are joined by commas (`NewQueryWarningsResponse` in Thanos 0.42.5).
         let passes = if self.is_query() { are_messages } else { is_message };
         match text.filter(|text| passes(text)).and_then(|text| std::str::from_utf8(text).ok()) {
-            Some(text) => write_bytes(self.warning(), &self.places.of_each(text), out),
+            Some(text) => {
+                // Behind several, it would seem to be about the last.
+                let limit = (!text.contains(", ")).then(|| self.scoped.notes.with_limit(text.as_bytes(), usize::MAX));
+                let said = limit.flatten().unwrap_or_else(|| self.places.of_each(text));
+                write_bytes(self.warning(), &said, out);
+            }
             None => {
                 self.withhold();
                 if !std::mem::replace(&mut self.is_generic_said, true) {

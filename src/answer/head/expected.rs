@@ -76,7 +76,10 @@ impl Expected {
     }
 
     /// Notes the limits that the upstream was told of, and how long the answer may be.
-    pub fn limited(self, notes: Notes) -> Self {
+    pub fn limited(mut self, notes: Notes) -> Self {
+        if let Some(grpc) = &mut self.grpc {
+            grpc.notes = notes.clone();
+        }
         Expected { notes, ..self }
     }
 
