@@ -142,7 +142,8 @@ impl Field {
         let Json::List(items) = self.value else {
             return Err(self.expected(expected));
         };
-        let field = |(index, value)| Field { path: format!("{}[{index}]", self.path), value };
+        let path = |index: usize| [&*self.path, "[", &index.to_string(), "]"].concat();
+        let field = |(index, value)| Field { path: path(index), value };
         Ok(items.into_iter().enumerate().map(field).collect())
     }
 

@@ -272,3 +272,24 @@ fn a_tenant_with_a_circuit_breaker_of_its_own_fills_no_other_s() {
     }
     envoy.assert_healthy();
 }
+
+/// What docs/sizing.md shows of the model is what the script says with the coefficients beside it.
+#[test]
+fn the_fleets_in_the_docs_are_those_of_the_model() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/sizing.md")).expect("the page");
+    let shown: Vec<(&str, &str)> = page
+        .split("```\n$ ")
+        .skip(1)
+        .map(|block| {
+            block.split_once("\n```").expect("an end").0.split_once('\n').expect("a command and what it prints")
+        })
+        .collect();
+    assert!(shown.len() >= 2, "{shown:?}");
+    for (command, printed) in shown {
+        let mut words = command.split(' ');
+        assert_eq!(words.next(), Some("scripts/size-fleet"));
+        let out = Command::new("python3").arg("-B").arg(root.join("benches/fleet/fleet.py")).args(words).output();
+        assert_eq!(String::from_utf8_lossy(&out.expect("python3").stdout).trim(), printed, "{command}");
+    }
+}
