@@ -76,6 +76,78 @@ fn every_command_reads_the_file_that_envoy_discovers() {
     assert!(err.contains("--for <UPSTREAM>|--url <URL>"), "{err}");
 }
 
+/// A compactor's blocks, the patterns of the tenant label that it keeps and drops, and its retention.
+type Compactor = (String, Vec<String>, Option<String>);
+
+/// What `retention --for thanos` prints.
+fn compactors(config: &str, more: &[&str]) -> (i32, Vec<Compactor>, String) {
+    let arguments = [&["retention", "-", "--for", "thanos", "--json"], more].concat();
+    let (status, out, err) = tenancyctl(&arguments, config);
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+    let compactor = |one: &serde_json::Value| {
+        let flags: Vec<&str> = one["flags"].as_array().unwrap().iter().map(|flag| flag.as_str().unwrap()).collect();
+        let value = |name: &str| flags.iter().find_map(|flag| flag.strip_prefix(name)?.strip_prefix('='));
+        let steps: serde_json::Value =
+            serde_json::from_str(value("--selector.relabel-config").unwrap_or("[]")).unwrap();
+        let step = |step: &serde_json::Value| format!("{} {}", step["action"], step["regex"]).replace('"', "");
+        let steps = steps.as_array().unwrap().iter().map(step).collect();
+        (one["blocks"].as_str().unwrap().to_owned(), steps, value("--retention.resolution-raw").map(str::to_owned))
+    };
+    (status, document["compactors"].as_array().unwrap().iter().map(compactor).collect(), err)
+}
+
+#[test]
+fn each_block_has_one_compactor_and_none_deletes_what_no_setting_is_for() {
+    let line = |blocks: &str, steps: &[&str], retention: Option<&str>| {
+        let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        (blocks.to_owned(), steps, retention.map(str::to_owned))
+    };
+    let both = r#""limits": {"retention_period": "2d"}, "overrides": {"a.b": {"retention_period": "1d"}, "c": {"retention_period": 0}}"#;
+    let config = format!("{{{both}}}");
+    let own = [line("a.b", &[r"keep a\\.b"], Some("1d")), line("c: kept", &["keep c"], None)];
+    let nobody = line("blocks of no tenant that is served: kept", &["drop .+"], None);
+    let others = line("all others", &["keep .+", r"drop a\\.b|c"], Some("2d"));
+    let (status, found, _) = compactors(&config, &[]);
+    assert_eq!((status, found), (0, [&own[..], &[others, nobody]].concat()));
+
+    // Those that allowed_tenants does not name keep their data.
+    let allowed = format!(r#"{{"allowed_tenants": ["c", "d", "a.b", {{"prefix": "e."}}], {both}}}"#);
+    let served = r"a\\.b|c|d|e\\..*";
+    let others = line("all others", &[&format!("keep {served}"), r"drop a\\.b|c"], Some("2d"));
+    let nobody = line("blocks of no tenant that is served: kept", &[&format!("drop {served}")], None);
+    let (status, found, _) = compactors(&allowed, &[]);
+    assert_eq!((status, found), (0, [&own[..], &[others, nobody]].concat()));
+
+    // Nor is the default that of tenants which may be in another's selector.
+    let selectors = format!(r#"{{"tenant_selectors": {{"shop": "{{namespace=\"shop\"}}"}}, {both}}}"#);
+    let (status, found, err) = compactors(&selectors, &[]);
+    let kept = [line("a.b: kept", &[r"keep a\\.b"], None), line("c: kept", &["keep c"], None)];
+    assert_eq!((status, found), (1, [&kept[..], &[line("all others: kept", &[r"drop a\\.b|c"], None)]].concat()));
+    assert!(err.contains("all others: left out: a selector of tenant_selectors"), "{err}");
+
+    // Without a default, nothing of theirs is deleted.
+    let (status, found, _) = compactors(r#"{"overrides": {"a": {"retention_period": "1d"}}}"#, &[]);
+    let others = line("all others: kept", &["drop a"], None);
+    assert_eq!((status, found), (0, vec![line("a", &["keep a"], Some("1d")), others]));
+}
+
+/// Else the default would be that of a tenant which is not printed, and keeps everything.
+#[test]
+fn settings_of_single_tenants_say_nothing_of_the_others() {
+    let config = r#"{"limits": {"retention_period": "2d"}, "overrides": {"a": {"retention_period": "1d"}, "c": {"retention_period": 0}}}"#;
+    let (status, found, _) = compactors(config, &["--tenant", "d", "--tenant", "a", "--tenant", "d"]);
+    let found: Vec<(&str, Option<&str>)> = found.iter().map(|(blocks, _, days)| (&**blocks, days.as_deref())).collect();
+    assert_eq!((status, found), (0, vec![("a", Some("1d")), ("d", Some("2d"))]));
+
+    let cortex = |more: &[&str]| tenancyctl(&[&["retention", "-", "--for", "cortex"], more].concat(), config).1;
+    let all = cortex(&[]);
+    assert!(all.contains("-compactor.blocks-retention-period=2d") && all.contains("\"c\""), "{all}");
+    let one = cortex(&["--tenant", "d"]);
+    let (comment, overrides) = one.split_once("overrides:\n").unwrap();
+    assert_eq!(overrides, "  \"d\":\n    compactor_blocks_retention_period: 2d\n");
+    assert!(comment.contains("Only of the tenants that --tenant names") && !comment.contains("2d"), "{one}");
+}
+
 #[test]
 fn check_names_every_mistake() {
     let config = r#"{

@@ -140,7 +140,7 @@ fn lines_and_statuses_are_those_of_the_contract() {
     };
     let good = path("good.yml", "groups:\n- name: g\n  rules:\n  - record: r\n    expr: sum(up)\n");
     let (status, out, _) = audit(&[&good]);
-    assert_eq!((status, out.as_str()), (0, "1 queries in 1 files: 0 would be refused or changed in meaning\n"));
+    assert_eq!((status, out.as_str()), (0, "1 query in 1 file: 0 would be refused or changed in meaning\n"));
     let bad = path("bad.yml", "groups:\n- name: g\n  rules:\n  - record: r\n    expr: sum(up{tenant_id=\"b\"})\n");
     let (status, out, _) = audit(&[&bad]);
     assert_eq!(status, 1);

@@ -1,5 +1,6 @@
 //! The configuration in force, every default made explicit: what `tenancyctl check` prints.
 
+use super::allowed::Allowed;
 use super::source::CERTIFICATE_FIELDS;
 use super::{Config, keys};
 use crate::scope::{OnConflict, Scope};
@@ -37,6 +38,11 @@ impl Config {
 }
 
 impl Config {
+    /// The tenants that are served, as the configuration writes them; `None` where all are.
+    pub fn allowed_tenants(&self) -> Option<Value> {
+        self.allowed.as_ref().map(Allowed::to_json)
+    }
+
     /// The tenants with a selector of their own, in the order of the configuration.
     pub fn own_scopes(&self) -> impl Iterator<Item = (Cow<'_, str>, &Scope)> {
         self.confinement.selectors.iter()

@@ -368,4 +368,9 @@ fn notes_say_who_can_connect_and_whom_the_filter_believes() {
     assert!(text.contains("http://query-promql-tenancy-filter.monitoring:10000/api/v1/query"), "{text}");
     assert!(text.contains("believes the header THANOS-TENANT") && !text.contains("NO CLIENT CAN CONNECT"), "{text}");
     assert!(notes(&["--set", "networkPolicy.clients=null"]).contains("NO CLIENT CAN CONNECT YET"));
+    assert!(!text.contains("PROMETHEUS CAN'T"), "{text}");
+    let scraped = ["--set", "serviceMonitor.enabled=true"];
+    assert!(notes(&scraped).contains("PROMETHEUS CAN'T READ THE STATS YET: networkPolicy.scrapers is empty"));
+    let listed = ["--set-json", r#"networkPolicy.scrapers=[{"podSelector":{}}]"#];
+    assert!(!notes(&[scraped, listed].concat()).contains("PROMETHEUS CAN'T"));
 }

@@ -125,9 +125,14 @@ fn what_is_released_is_what_the_scripts_write() {
         "          dist/libpromql_tenancy_filter-*.so\n",
         "          dist/promql_tenancy_filter.cdx.json\n",
         "          dist/libpromql_tenancy_filter.cdx.json\n",
+        "          dist/tenancyctl.cdx.json\n",
     ] {
         assert!(text.contains(line), "{line}");
     }
+    // Packages are installed by root alone, and the compiler is the one that CI has tested with.
+    let [ci, release] = ["ci", "release"].map(|name| document(&format!("{WORKFLOWS}/{name}.yml")));
+    assert!(ci["jobs"]["run"]["container"].is_string());
+    assert_eq!(release["jobs"]["module"]["container"], ci["jobs"]["run"]["container"]);
     // Keyless: no secret but the job's own token.
     let secrets: BTreeSet<&str> =
         text.split("secrets.").skip(1).map(|rest| rest.split([' ', '}']).next().unwrap()).collect();

@@ -157,5 +157,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         io::stdin().lock().read_to_end(&mut bytes)?;
         return Ok(bytes);
     }
+    if path.is_dir() {
+        return Err(Failure::Broken(format!("{}: a folder: name the file", path.display())));
+    }
     std::fs::read(path).map_err(|error| Failure::Broken(format!("{}: {error}", path.display())))
 }

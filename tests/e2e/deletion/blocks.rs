@@ -93,17 +93,44 @@ fn cortex_deletes_the_blocks_that_are_older_than_their_tenants_retention() {
     }
 }
 
-/// What is printed for Thanos: each compactor's tenant, and its flags as a shell reads them.
+/// What is printed for Thanos: whose blocks each compactor takes, and its flags as a shell reads them.
 fn compactors(printed: &str) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = Vec::new();
     for line in printed.lines().skip_while(|line| line.starts_with("# One") || line.starts_with("# to carry")) {
         match (line.strip_prefix("# "), all.last_mut()) {
-            (Some(tenant), _) => all.push((tenant.to_owned(), String::new())),
+            (Some(blocks), _) => all.push((blocks.to_owned(), String::new())),
             (None, Some((_, flags))) => *flags += &format!(" {line}"),
             (None, None) => panic!("{printed}"),
         }
     }
     all
+}
+
+/// Copies the oldest block of team-b without the label, as if it were nobody's.
+fn copy_without_tenant(blocks: &Path, now: i64) {
+    let oldest = |meta: &serde_json::Value| {
+        let end = meta["maxTime"].as_i64().unwrap() / 1_000;
+        meta["thanos"]["labels"]["tenant_id"] == "team-b" && end < now - 48 * HOUR
+    };
+    for entry in std::fs::read_dir(blocks).unwrap().flatten() {
+        let mut meta: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(entry.path().join("meta.json")).unwrap()).unwrap();
+        if oldest(&meta) {
+            // The last character is of the random part.
+            let mut id = entry.file_name().into_string().unwrap();
+            let last = id.pop();
+            id.push(if last == Some('0') { '1' } else { '0' });
+            let copy = blocks.join(&id);
+            let copied = Command::new("cp").arg("-r").arg(entry.path()).arg(&copy).status().unwrap();
+            assert!(copied.success());
+            meta["ulid"] = id.clone().into();
+            meta["compaction"]["sources"] = serde_json::json!([id]);
+            meta["thanos"]["labels"].as_object_mut().unwrap().remove("tenant_id");
+            std::fs::write(copy.join("meta.json"), meta.to_string()).unwrap();
+            return;
+        }
+    }
+    panic!("no old block of team-b");
 }
 
 /// Three Receives write a block of each tenant, one for each age: each writes all that it has of a tenant into one block. By the label `age`, compactors
@@ -133,16 +160,19 @@ fn receives_blocks(name: &str, bucket: &str, now: i64) {
 fn thanos_deletes_the_blocks_that_are_older_than_their_tenants_retention() {
     const NAME: &str = "thanos-retention";
     let compactors = compactors(&settings(NAME, "thanos"));
-    let tenants: Vec<&str> = compactors.iter().map(|(tenant, _)| &**tenant).collect();
-    assert_eq!(tenants, ["team-a", "team-c", "all others"]);
+    let blocks: Vec<&str> = compactors.iter().map(|(blocks, _)| &**blocks).collect();
+    assert_eq!(blocks, ["team-a", "team-c: kept", "all others", "blocks of no tenant that is served: kept"]);
     let folder = process::folder().join(NAME);
     let blocks = folder.join("bucket");
     let bucket = format!("{{type: FILESYSTEM, config: {{directory: {}}}}}", blocks.display());
     let now = now();
     receives_blocks(NAME, &bucket, now);
-    let left = || ages(&blocks, now, |meta| meta["thanos"]["labels"]["tenant_id"].as_str().unwrap().to_owned());
+    copy_without_tenant(&blocks, now);
+    let left =
+        || ages(&blocks, now, |meta| meta["thanos"]["labels"]["tenant_id"].as_str().unwrap_or_default().to_owned());
     let mut expected: BTreeMap<String, Vec<i64>> =
         KEPT.iter().map(|(tenant, _)| (tenant.to_string(), AGES.to_vec())).collect();
+    expected.insert(String::new(), vec![72]);
     assert_eq!(left(), expected);
 
     for (number, (tenant, flags)) in compactors.iter().enumerate() {

@@ -53,7 +53,7 @@ query_range:
   align_queries_with_step: true
   cache_results: true
   results_cache: {{cache: {{enable_fifocache: true, fifocache: {{max_size_bytes: 10MB, validity: 1h}}}}}}
-distributor: {{shard_by_all_labels: true, remote_writev2_enabled: true, ring: {{kvstore: {{store: inmemory}}, instance_addr: 127.0.0.1}}}}
+distributor: {{shard_by_all_labels: true, remote_writev2_enabled: true, remote_timeout: 30s, ring: {{kvstore: {{store: inmemory}}, instance_addr: 127.0.0.1}}}}
 ingester:
   lifecycler:
     address: 127.0.0.1

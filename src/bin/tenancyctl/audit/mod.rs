@@ -133,7 +133,8 @@ impl Audit {
         } else {
             let mut out = String::new();
             lines.iter().for_each(|line| out += &line.text());
-            out += &format!("{queries} queries in {read} files: {affected} would be refused or changed in meaning\n");
+            let (queries, files) = (counted(queries, "query", "queries"), counted(read, "file", "files"));
+            out += &format!("{queries} in {files}: {affected} would be refused or changed in meaning\n");
             reasons
                 .iter()
                 .for_each(|(reason, count)| out += &format!("{count:>8}  {reason}: {}\n", judge::meaning(reason)));
@@ -151,6 +152,10 @@ impl Audit {
         }
         if lines.is_empty() { Ok(()) } else { Err(Failure::No(None)) }
     }
+}
+
+fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 impl Line {
