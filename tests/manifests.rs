@@ -85,6 +85,20 @@ fn mistakes_in_manifests_are_found() {
         ("examples/envoy-gateway/gateway.yaml", "failOpen: false", "failurePolicy: FAIL_RELOAD", "unknown fields"),
         ("examples/envoy-gateway/gateway.yaml", "op: add", "op: insert", "operation.op"),
         ("examples/envoy-gateway/gateway.yaml", "port: 443", "port: 443\n    Port: 443", "unknown fields"),
+        (
+            "examples/envoy-gateway/native.yaml",
+            "type: Local, local:",
+            "type: Remote, local:",
+            "remote field needs to be set",
+        ),
+        ("examples/envoy-gateway/native.yaml", "doNotClose: true", "doNotclose: true", "unknown fields"),
+        (
+            "examples/envoy-gateway/native.yaml",
+            "filterName: promql_tenancy",
+            "filter: promql_tenancy",
+            "unknown fields",
+        ),
+        ("examples/envoy-gateway/native.yaml", "claim: tenant, header", "claims: tenant, header", "claimToHeaders[0]"),
         ("examples/kubernetes/envoy.yaml", "mountPath: /etc/envoy/filter", "path: /etc/envoy/filter", "unknown field"),
         ("examples/kubernetes/envoy.yaml", "name: filter, mountPath", "name: filters, mountPath", "no volume filters"),
         (

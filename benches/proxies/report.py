@@ -202,7 +202,7 @@ def headline(summary, about):
     return (
         f"{head}\nIt adds {added_ms(one, 'p50')} to the median and {added_ms(one, 'p99')} to the 99th percentile of a request"
         f" that Envoy alone passes on, and {start[OURS]['wall']['median'] - start[ROUTER]['wall']['median']:.0f} ms to Envoy's"
-        f" start, {start[NATIVE]['wall']['median'] - start[ROUTER]['wall']['median']:.0f} ms as native code {about_this}.\n"
+        f" start, {max(0, start[NATIVE]['wall']['median'] - start[ROUTER]['wall']['median']):.0f} ms as native code {about_this}.\n"
     )
 
 

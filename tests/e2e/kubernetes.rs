@@ -228,6 +228,72 @@ fn envoy_gateway_policy_needs_its_patch_to_heal() {
     assert!(!heals(port), "the patch is not needed any more");
 }
 
+/// The resources are judged by their schemas in tests/manifests.rs; this is what `dynamicModuleConfig` and `patchRoute` in Envoy Gateway's
+/// internal/xds/translator/dynamicmodule.go write for them, 1.9.1.
+#[test]
+fn envoy_gateway_policy_loads_the_native_module() {
+    const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters.http";
+    const NAME: &str =
+        "envoy.filters.http.dynamic_modules/envoyextensionpolicy/monitoring/promql-tenancy/dynamic-module/0";
+    let documents = example("envoy-gateway/native.yaml");
+    let of = |kind: &str| of_kind(&documents, kind)[0]["spec"].clone();
+    let (proxy, used) = (of("EnvoyProxy"), of("EnvoyExtensionPolicy")["dynamicModule"][0].clone());
+    // A policy may use only what the proxy's resource names.
+    let entry = &proxy["dynamicModules"][0];
+    assert_eq!(entry["name"], used["name"]);
+    let file = Path::new(entry["source"]["local"]["path"].as_str().unwrap());
+    let native = process::program("TENANCY_NATIVE");
+    assert_eq!(file.file_name(), native.file_name());
+    let container = &proxy["provider"]["kubernetes"]["envoyDeployment"]["container"];
+    assert_eq!(container["volumeMounts"][0]["mountPath"], file.parent().unwrap().to_str().unwrap());
+
+    let filter = json!({"name": NAME, "disabled": true, "typed_config": {
+        "@type": format!("{FILTERS}.dynamic_modules.v3.DynamicModuleFilter"),
+        "dynamic_module_config": {"do_not_close": entry["doNotClose"], "module": {"local": {"filename": native}}},
+        "filter_name": used["filterName"],
+        "filter_config": string_value(&used["config"]),
+    }});
+    let per_route = json!({NAME: {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}});
+    // Stands for `jwt_authn`, which writes the claim of a verified token. If the client's own header were still there, that would count.
+    let header = &of("SecurityPolicy")["jwt"]["providers"][0]["claimToHeaders"][0]["header"];
+    let claim = json!({"name": "claim", "typed_config": {
+        "@type": format!("{FILTERS}.header_mutation.v3.HeaderMutation"),
+        "mutations": {"request_mutations": [
+            {"append": {"header": {"key": header, "value": "team-a"}, "append_action": "ADD_IF_ABSENT"}},
+        ]},
+    }});
+    let (stub, port, admin) = (Stub::start(), process::free_port(), process::free_port());
+    let mut config = bootstrap(port, stub.port, vec![claim, filter], &per_route);
+    let removed = of("ClientTrafficPolicy")["headers"]["earlyRequestHeaders"]["remove"].clone();
+    let mutations: Vec<Value> = removed.as_array().unwrap().iter().map(|name| json!({"remove": name})).collect();
+    let manager = &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    manager["early_header_mutation_extensions"] = json!([{"name": "early", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        "mutations": mutations,
+    }}]);
+    config["admin"] = json!({"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}});
+    // `mergeBootstrap` appends to lists.
+    let merged = process::folder().join("envoy-gateway-native-bootstrap.yaml");
+    std::fs::write(&merged, proxy["bootstrap"]["value"].as_str().unwrap()).unwrap();
+    for (key, value) in json("documents", &merged).remove(0).as_object().unwrap() {
+        config[key] = value.clone();
+    }
+
+    let name = "envoy-gateway-native";
+    let _envoy = envoy(name, &process::program("TENANCY_ENVOY"), &written(name, &config), port);
+    assert_eq!(asked(port, &stub, "gateway"), "up{tenant_id=\"team-a\"}");
+    let spoofed = Request::get("/api/v1/query?query=up").tenant("team-b").header("x-e2e-id", "spoofed").send(port);
+    assert_eq!(spoofed.status, 200, "{}", spoofed.text());
+    stub.seen("spoofed").iter().for_each(|seen| seen.assert_scoped("team-a"));
+    let counted = "\ntenancy_requests_total{code=\"2xx\",tenant=\"team-a\"";
+    let stats = || Request::get("/stats/prometheus").send(admin).text();
+    let start = Instant::now();
+    while !stats().contains(counted) {
+        assert!(start.elapsed() < Duration::from_secs(10), "{}", stats());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
 fn istio_plugins_isolate_and_heal() {
     let trap = process::program("TENANCY_WASM_TRAP");
