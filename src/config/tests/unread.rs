@@ -202,7 +202,7 @@ fn as_value(json: super::super::json::Json) -> serde_json::Value {
     match json {
         Json::Null => serde_json::Value::Null,
         Json::Bool(value) => value.into(),
-        Json::Number(value) => value.into(),
+        Json::Number(value) => digits(value),
         Json::Text(text) => text.into(),
         Json::List(items) => items.into_iter().map(as_value).collect(),
         Json::Object(members) => members.into_iter().map(|(key, value)| (key, as_value(value))).collect(),
@@ -210,9 +210,14 @@ fn as_value(json: super::super::json::Json) -> serde_json::Value {
     }
 }
 
+/// `serde_json` may be off in the last bit: it rounds exactly with its feature `float_roundtrip` only.
+fn digits(number: f64) -> serde_json::Value {
+    format!("{number:.12e}").into()
+}
+
 fn as_floats(value: serde_json::Value) -> serde_json::Value {
     match value {
-        serde_json::Value::Number(number) => number.as_f64().unwrap().into(),
+        serde_json::Value::Number(number) => digits(number.as_f64().unwrap()),
         serde_json::Value::Array(items) => items.into_iter().map(as_floats).collect(),
         serde_json::Value::Object(members) => members.into_iter().map(|(key, value)| (key, as_floats(value))).collect(),
         other => other,
