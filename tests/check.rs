@@ -134,6 +134,17 @@ fn mistakes_in_istio_s_way_to_the_native_module_are_found() {
 }
 
 #[test]
+fn mistakes_in_envoy_gateway_s_way_to_the_native_module_are_found() {
+    let gateway = "examples/envoy-gateway/native.yaml";
+    let misspelt = [("tenant_label_name:", "tenant_label_nam:")];
+    assert_found("gateway-native", gateway, &misspelt, "tenant_label_nam:", "spec.dynamicModule[0].config");
+    let misspelt = [("filterName:", "filterNam:")];
+    assert_found("gateway-native-key", gateway, &misspelt, "filterNam:", "spec.dynamicModule[0].filterNam");
+    let less = [("bufferLimit: 2Mi", "bufferLimit: 1Mi")];
+    assert_found("gateway-native-buffer", gateway, &less, "upstream: thanos", "bufferLimit");
+}
+
+#[test]
 fn a_filter_that_fails_open_is_found() {
     let open = [("failure_policy: FAIL_RELOAD", "failure_policy: FAIL_OPEN")];
     assert_found("open", BOOTSTRAP, &open, "FAIL_OPEN", "is served without it");

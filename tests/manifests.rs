@@ -218,8 +218,9 @@ fn plugin_configurations(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(object) => {
             found.extend(object.get("pluginConfig").map(Value::to_string));
-            let wasm = object.get("wasm").and_then(Value::as_array).into_iter().flatten();
-            found.extend(wasm.filter_map(|wasm| wasm.get("config")).map(Value::to_string));
+            let listed = ["wasm", "dynamicModule"].map(|key| object.get(key).and_then(Value::as_array));
+            let listed = listed.into_iter().flatten().flatten();
+            found.extend(listed.filter_map(|plugin| plugin.get("config")).map(Value::to_string));
             let texts =
                 ["configuration", "filter_config"].map(|key| object.get(key).and_then(|any| any["value"].as_str()));
             found.extend(texts.into_iter().flatten().map(str::to_owned));

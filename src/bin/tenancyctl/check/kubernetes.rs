@@ -4,6 +4,7 @@ use super::document::{Node, join};
 use super::envoy::{BUFFER_LIMIT, buffer, check_tags, claims};
 use super::mistake::Found;
 use super::plugin::{FAILS_OPEN, Plugin, check_stops, is_native, is_our_module, names_it, native, tree_config};
+use promql_tenancy_filter::config::Config;
 use promql_tenancy_filter::stats::Naming;
 
 const WASM_PLUGIN: &[&str] = &[
@@ -67,7 +68,7 @@ pub fn istio(document: &Node, around: &Around<'_>, found: &mut Found<'_>) -> Opt
     let place = "spec.pluginConfig";
     let (config, line, place) = match spec.get("plugin_config") {
         Some(tree) => tree_config(tree, place, found),
-        None => (promql_tenancy_filter::config::Config::parse(b"").ok(), spec.line, place.to_owned()),
+        None => (Config::parse(b"").ok(), spec.line, place.to_owned()),
     };
     let stops = around.patched("EnvoyFilter", "allow_on_headers_stop_iteration").is_some_and(Node::is_true);
     let plugin = Plugin { place, line, config, stops };
@@ -143,18 +144,13 @@ pub fn gateway(document: &Node, around: &Around<'_>, found: &mut Found<'_>) -> V
         let place = join(&place, "config");
         let (config, line, place) = match entry.get("config") {
             Some(tree) => tree_config(tree, &place, found),
-            None => (promql_tenancy_filter::config::Config::parse(b"").ok(), entry.line, place),
+            None => (Config::parse(b"").ok(), entry.line, place),
         };
         let stops = around.patched("EnvoyPatchPolicy", "allow_on_headers_stop_iteration").is_some_and(Node::is_true);
         let plugin = Plugin { place, line, config, stops };
         check_stops(&plugin, "it by an EnvoyPatchPolicy (and check both files together)", found);
         if let Some(config) = &plugin.config {
-            // By default the gateway holds back 32 KiB.
-            let policy = around
-                .of_kind("ClientTrafficPolicy")
-                .find_map(|policy| policy.below(&["spec", "connection", "buffer_limit"]));
-            let limit = policy.map_or(Some(32 << 10), quantity).unwrap_or(0);
-            buffer(config, limit, plugin.line, "ClientTrafficPolicy.spec.connection.bufferLimit", found);
+            buffer_of_gateway(config, plugin.line, around, found);
             let proxy = around.of_kind("EnvoyProxy").find_map(|proxy| proxy.below(&["spec", "bootstrap", "value"]));
             if let Some((proxy, text)) = proxy.and_then(|proxy| proxy.text().map(|text| (proxy, text)))
                 && let Ok(documents) = Node::read(text, proxy.line)
@@ -166,6 +162,38 @@ pub fn gateway(document: &Node, around: &Around<'_>, found: &mut Found<'_>) -> V
         plugins.push(plugin);
     }
     plugins
+}
+
+/// The native module in the same resource.
+pub fn gateway_native(document: &Node, around: &Around<'_>, found: &mut Found<'_>) -> Vec<Plugin> {
+    let modules = document.below(&["spec", "dynamic_module"]).map_or(&[][..], Node::items);
+    let mut plugins = Vec::new();
+    for (index, entry) in modules.iter().enumerate() {
+        if !names_it(entry.word("name")) && !names_it(entry.word("filter_name")) {
+            continue;
+        }
+        let place = format!("spec.dynamicModule[{index}]");
+        found.check_keys(entry, &place, &["name", "filter_name", "config", "terminal_filter"]);
+        let place = join(&place, "config");
+        let (config, line, place) = match entry.get("config") {
+            Some(tree) => tree_config(tree, &place, found),
+            None => (Config::parse(b"").ok(), entry.line, place),
+        };
+        let config = config.map(Config::in_a_dynamic_module);
+        if let Some(config) = &config {
+            buffer_of_gateway(config, line, around, found);
+        }
+        plugins.push(Plugin { place, line, config, stops: true });
+    }
+    plugins
+}
+
+/// By default the gateway holds back 32 KiB.
+fn buffer_of_gateway(config: &Config, line: usize, around: &Around<'_>, found: &mut Found<'_>) {
+    let policy =
+        around.of_kind("ClientTrafficPolicy").find_map(|policy| policy.below(&["spec", "connection", "buffer_limit"]));
+    let limit = policy.map_or(Some(32 << 10), quantity).unwrap_or(0);
+    buffer(config, limit, line, "ClientTrafficPolicy.spec.connection.bufferLimit", found);
 }
 
 /// A Kubernetes quantity of bytes: `2Mi`.

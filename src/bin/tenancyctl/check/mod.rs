@@ -159,7 +159,10 @@ fn report(files: &[File], mistakes: Vec<Mistake>) -> Report {
             match document.word("kind") {
                 "WasmPlugin" => plugins.extend(kubernetes::istio(document, &around, &mut found)),
                 "EnvoyFilter" => plugins.extend(kubernetes::istio_native(document, &around, &mut found)),
-                "EnvoyExtensionPolicy" => plugins.extend(kubernetes::gateway(document, &around, &mut found)),
+                "EnvoyExtensionPolicy" => {
+                    plugins.extend(kubernetes::gateway(document, &around, &mut found));
+                    plugins.extend(kubernetes::gateway_native(document, &around, &mut found));
+                }
                 "" => {
                     let (count, more) = envoy::chains(document, &discovered, &mut found);
                     chains += count;
