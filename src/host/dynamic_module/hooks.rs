@@ -2,8 +2,9 @@
 
 use super::abi::{self, Header, Object, Text, status};
 use super::calls::{Filter, array, bytes, pairs};
+use super::parting::Parting;
 use super::plugin::Plugin;
-use super::stream::{Parting, Stream};
+use super::stream::Stream;
 use crate::exchange::{Flow, Half};
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};

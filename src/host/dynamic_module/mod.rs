@@ -2,6 +2,7 @@
 //!
 //! - `hooks`: the functions that Envoy calls → events of an exchange
 //! - `stream`: effects → calls of Envoy
+//! - `parting`: what ends a stream: a reply of the filter's own, or a reset
 //! - `questions`: one call for all requests that ask the upstream the same
 //! - `plugin`: configurations, and what happens once a second
 //! - `local`: what all exchanges of a thread share: leases, stats
@@ -18,6 +19,7 @@ mod calls;
 mod evidence;
 mod hooks;
 mod local;
+mod parting;
 mod plugin;
 mod questions;
 mod stats;

@@ -2,17 +2,16 @@
 
 use super::abi::{Map, Object};
 use super::calls::{self, Filter, Pair};
+use super::parting::{PANIC, Parting, grpc_status};
 use super::plugin::Plugin;
 use super::questions;
 use super::stats::{Ids, Through};
 use super::{evidence, local};
 use crate::answer::GRPC_MESSAGE;
-use crate::api::ErrorShape;
 use crate::exchange::{
     AnswerEdits, Arrival, CallOut, Effect, Event, Exchange, Flow, Half, HostError, Level, Line, RequestEdits, SeriesId,
     Step, Summary, Worker,
 };
-use crate::rejection::{Code, Rejection};
 use crate::request::Answered;
 use crate::tenant::Evidence;
 use crate::workers::leases::{Grant, Wanted};
@@ -25,8 +24,6 @@ use std::sync::Arc;
 const FILTER_STATE: &str = "wasm.tenancy";
 /// Likewise, of what a query has read.
 const SAMPLES_STATE: &str = "wasm.tenancy_samples";
-/// What the client hears of a panic, which is in the log.
-const PANIC: Rejection = Rejection::Internal("a defect");
 
 /// One stream of Envoy's. Envoy may call a hook from within one of its functions, and may even end the stream there.
 pub struct Stream {
@@ -99,38 +96,6 @@ impl Inner {
         }
         #[cfg(feature = "trap")]
         self.panic_when_asked("end");
-    }
-}
-
-/// What ends a stream. It is done when nothing is borrowed, since Envoy may call hooks before it returns.
-pub enum Parting {
-    Reply { status: u16, details: String, headers: Vec<(&'static str, String)>, body: Vec<u8> },
-    Reset,
-}
-
-impl Parting {
-    /// What the client of a stream hears whose hook has panicked.
-    pub fn of_a_panic(is_grpc: bool) -> Parting {
-        let line = format!("{}: status=500 reason=internal error=\"a panic, see above\"", Line::RequestRefused.begin());
-        calls::log(Level::Error, &line);
-        let errors = if is_grpc { ErrorShape::Grpc } else { ErrorShape::Prometheus };
-        let mut headers =
-            vec![("content-type", errors.content_type().to_owned()), ("cache-control", "private, no-store".to_owned())];
-        headers.extend(is_grpc.then(|| grpc_status(PANIC.code())));
-        let details = ["tenancy_", PANIC.reason()].concat();
-        Parting::Reply { status: PANIC.status(), details, headers, body: PANIC.body_in(errors) }
-    }
-
-    /// The filter may be gone when this returns.
-    pub fn send(self, filter: &Filter) {
-        match self {
-            Parting::Reply { status, details, headers, body } => {
-                let headers: Vec<Pair<'_>> =
-                    headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-                filter.send_response(status, &headers, &body, &details);
-            }
-            Parting::Reset => filter.reset(),
-        }
     }
 }
 
@@ -599,11 +564,6 @@ fn trailers(half: Half) -> Map {
 /// As Envoy decides it (`Grpc::Common::hasGrpcContentType`).
 fn is_grpc(content_type: &[u8]) -> bool {
     content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-}
-
-/// Envoy makes a reply's status of this header for a client that speaks gRPC, and its message of the body.
-fn grpc_status(code: Code) -> (&'static str, String) {
-    ("grpc-status", (code as u8).to_string())
 }
 
 fn status_of(headers: &[Pair<'_>]) -> Option<u16> {
